@@ -1,0 +1,7 @@
+"""What all benchmarks share: their results look like those of `selfplay bench`."""
+
+from __future__ import annotations
+
+from selfplay.benchmark_report import Row, machine_header, print_table, write_json
+
+__all__ = ["Row", "machine_header", "print_table", "write_json"]

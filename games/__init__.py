@@ -1,0 +1,31 @@
+"""Games: rules behind one interface, for search and training.
+
+`load` makes a `Game` from a string, a `Game` makes `StatePool`s, and everything else works on slots of a pool.
+"""
+
+from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
+from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
+from games.registry import GameInfo, load, names, register
+from games.seats import with_seats
+
+__all__ = [
+    "CHANCE",
+    "TERMINAL",
+    "AuditReport",
+    "Game",
+    "GameError",
+    "GameInfo",
+    "Skipped",
+    "State",
+    "StatePool",
+    "Symmetry",
+    "audit",
+    "audit_all",
+    "check_action",
+    "format_report",
+    "format_table",
+    "load",
+    "names",
+    "register",
+    "with_seats",
+]

@@ -1,0 +1,239 @@
+"""What a game is to the rest of the project: `Game`, `StatePool`, and `State`.
+
+Search and actors never hold one position; they hold *slots* of a `StatePool` and ask for everything in batches
+(a node of a search tree is a slot). Two kinds of pool stand behind the interface: `games.python_pool` keeps a list of
+Python `State` objects (every OpenSpiel game, and any game a user writes in plain Python), native games keep arrays
+and jitted rules.
+
+Conventions, the same for every game:
+
+* `to_play` is a player id `0..P-1`, or `CHANCE`, or `TERMINAL`.
+* Rewards are per player, `[P]`, and belong to the transition that earns them: a game that only has a result pays it
+  on its last transition. The return of a player is the sum of its rewards; a draw is 0.0. Rewards are divided by
+  `Game.utility_scale`, so that a game without rewards on the way has returns in [-1, 1].
+* Observations are the view of the player to move and always end in one-hot seat planes that say who that is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+CHANCE = -1
+"""`to_play` of a position where nature moves (OpenSpiel's number)."""
+
+TERMINAL = -4
+"""`to_play` of a finished game (OpenSpiel's number)."""
+
+
+class GameError(ValueError):
+    """Bad input about a game (unknown name, bad parameter, illegal move). The message is one line for a person."""
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """One symmetry of a game, as gather indices.
+
+    `observation.ravel()[self.observation]` is the observation of the mirrored position (same shape), and
+    `policy[self.action]` the mirrored policy or legal mask: entry i of the mirrored policy is the old entry
+    `action[i]`.
+    """
+
+    observation: np.ndarray  # [prod(observation_shape)] int64
+    action: np.ndarray  # [A] int64
+
+
+class State(ABC):
+    """One position, as a user writes it in plain Python. Mutable; `clone` makes an independent copy."""
+
+    @abstractmethod
+    def clone(self) -> State: ...
+
+    @abstractmethod
+    def to_play(self) -> int:
+        """Player id, `CHANCE` or `TERMINAL`."""
+
+    @abstractmethod
+    def legal_actions(self) -> Sequence[int]:
+        """Legal actions of the player to move, ascending, each in `range(num_actions)`. Not called elsewhere."""
+
+    @abstractmethod
+    def apply(self, action: int) -> None:
+        """Play a legal action (or, at a chance node, an outcome)."""
+
+    @abstractmethod
+    def rewards(self) -> Sequence[float]:
+        """[P] rewards of the last transition (zeros at the start), before division by `utility_scale`."""
+
+    @abstractmethod
+    def observation(self) -> np.ndarray:
+        """float32 array of `Game.observation_shape` less its last P planes, rows or numbers.
+
+        Those are the seat planes, which the pool appends (see `games.with_seats`).
+        """
+
+    def chance_outcomes(self) -> Sequence[tuple[int, float]]:
+        """(outcome, probability) pairs at a chance node."""
+        raise NotImplementedError
+
+    def action_text(self, action: int) -> str:
+        """The move as a person writes it."""
+        return str(action)
+
+
+class Game(ABC):
+    """The rules of a game: its sizes, its symmetries, and pools of positions.
+
+    Subclasses set the attributes below. A game in plain Python implements `new_state` and inherits `new_pool`; a
+    native game overrides `new_pool`.
+    """
+
+    name: str
+    """Canonical game string with the parameters that are not defaults: `hex(board_size=5)`. `games.load` sets it."""
+    rules: str
+    """Two games with equal `rules` have the same positions and actions (they may differ in the observation only).
+
+    `games.load` sets it to the name when the game does not set it itself.
+    """
+    num_players: int
+    num_actions: int
+    observation_shape: tuple[int, ...]
+    """What the network sees, seat planes included: `(C, H, W)`, `(C, N)` or `(N,)`."""
+    max_game_length: int
+    """Upper bound on player moves in a game (T)."""
+    max_chance_outcomes: int = 0
+    """0 for a game without chance nodes."""
+    has_rewards: bool = False
+    """True when transitions before the last may pay."""
+    zero_sum: bool = True
+    """True when the returns of the players always sum to zero."""
+    utility_scale: float = 1.0
+    """Rewards are divided by this; the largest absolute utility for games without rewards on the way, else 1."""
+
+    @abstractmethod
+    def new_state(self) -> State:
+        """The initial position as a Python object (games in plain Python)."""
+
+    def new_pool(self, capacity: int) -> StatePool:
+        """A pool with `capacity` slots, all of them unset."""
+        from games.python_pool import PythonPool
+
+        return PythonPool(self, capacity)
+
+    def symmetries(self) -> list[Symmetry]:
+        """Symmetries other than the identity; empty when none is declared."""
+        return []
+
+
+class StatePool(ABC):
+    """Positions of one game, addressed by slot.
+
+    `slots`, `src`, `dst` are int64 arrays `[B]`. Lists with a different number of entries per slot are returned in
+    compressed rows: `offsets` int64 `[B + 1]` and a flat array, row i being `flat[offsets[i]:offsets[i + 1]]`.
+    Returned arrays are valid until the next call of the same method.
+    """
+
+    game: Game
+    capacity: int
+
+    @abstractmethod
+    def reset(self, slots: np.ndarray) -> None:
+        """Put the initial position into each slot."""
+
+    @abstractmethod
+    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Play `actions[i]` (or the chance outcome) in `src[i]` and put the result into `dst[i]`.
+
+        `src[i]` is left alone unless it equals `dst[i]`. Actions are trusted to be legal: moves from outside go through
+        `games.check_action`. Returns `to_play` int64 `[B]` of the new positions and `rewards` float64 `[B, P]`.
+        """
+
+    @abstractmethod
+    def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
+        """Copy positions within the pool, one after the other in the order given."""
+
+    @abstractmethod
+    def load(self, slots: np.ndarray, source: StatePool, source_slots: np.ndarray) -> None:
+        """Copy positions from another pool whose game has the same `rules`.
+
+        Between pools of different make the moves are replayed from the source's `history`. Raises GameError when the
+        rules differ or the history is not kept.
+        """
+
+    @abstractmethod
+    def to_play(self, slots: np.ndarray) -> np.ndarray:
+        """Who moves, int64 `[B]`: player id, `CHANCE` or `TERMINAL`."""
+
+    @abstractmethod
+    def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Legal actions of positions where a player moves: `offsets [B + 1]`, `actions` int64 `[K]`, ascending."""
+
+    @abstractmethod
+    def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chance outcomes of chance nodes: `offsets [B + 1]`, `outcomes` int64 `[K]`, `probabilities` float64 `[K]`."""
+
+    @abstractmethod
+    def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
+        """Write the observations of the players to move into `out` float32 `[B, *observation_shape]`."""
+
+    @abstractmethod
+    def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Play each position to its end with uniformly random moves: summed rewards float64 `[B, P]` from here on.
+
+        The positions in the pool are left alone.
+        """
+
+    @abstractmethod
+    def text(self, slot: int) -> str:
+        """The position as a person reads it."""
+
+    @abstractmethod
+    def action_text(self, slot: int, action: int) -> str:
+        """A legal action of the position as a person writes it."""
+
+    def history(self, slot: int) -> list[int]:
+        """Actions and chance outcomes from the start to the position. Raises GameError where they are not kept."""
+        raise GameError(f"{self.game.name}: the pool does not keep the moves that led to a position")
+
+    def close(self) -> None:  # noqa: B027 (a default, not a stub)
+        """Free what the pool holds. Nothing to do for most games."""
+
+
+def compressed(rows: Sequence[Sequence[Any]], dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of different lengths as `offsets [B + 1]` and a flat array of `dtype`."""
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    return offsets, np.fromiter(chain.from_iterable(rows), dtype=dtype, count=int(offsets[-1]))
+
+
+def compressed_chance(
+    rows: Sequence[Sequence[tuple[int, float]]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of (outcome, probability) pairs as `offsets [B + 1]`, outcomes and probabilities."""
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    outcomes, probabilities = zip(*chain.from_iterable(rows)) if offsets[-1] else ((), ())
+    return offsets, np.array(outcomes, dtype=np.int64), np.array(probabilities, dtype=np.float64)
+
+
+def require_same_rules(pool: StatePool, source: StatePool) -> None:
+    """Raise GameError unless positions of `source` can be loaded into `pool`."""
+    if source.game.rules != pool.game.rules:
+        raise GameError(f"cannot load positions of {source.game.name} into a pool of {pool.game.name}")
+
+
+def check_action(pool: StatePool, slot: int, action: int) -> None:
+    """Raise GameError unless `action` is legal in `slot` (at a chance node: unless it is a possible outcome)."""
+    slots = np.array([slot], dtype=np.int64)
+    to_play = int(pool.to_play(slots)[0])
+    if to_play == TERMINAL:
+        raise GameError(f"{pool.game.name}: the game is over, no move can be played")
+    allowed = (pool.chance(slots) if to_play == CHANCE else pool.legal(slots))[1].tolist()
+    if action not in allowed:
+        shown = " ".join(map(str, allowed[:20])) + (" ..." if len(allowed) > 20 else "")
+        raise GameError(f"{pool.game.name}: illegal move {action}; legal here: {shown}")

@@ -1,0 +1,92 @@
+"""From a game string to a `Game`: `load`, and `register` for games of one's own.
+
+A name is looked up among the registered games first (our Connect Four is one of them), then in OpenSpiel. The prefix
+`openspiel:` skips the registered games; any other prefix is a Python module that is imported first and registers the
+game, so that `my_games:countdown` works in every process of a run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from games.base import Game, GameError
+from games.connect_four import ConnectFour
+from games.openspiel_load import known_names, load_openspiel, unsupported_reason
+from games.parameters import GameString, Value, canonical, parse, typed
+
+OPENSPIEL = "openspiel"
+
+_factories: dict[str, Callable[..., Game]] = {}
+
+
+@dataclass(frozen=True)
+class GameInfo:
+    """A known name. `reason` says why the game is not supported and is empty when it is."""
+
+    name: str
+    reason: str = ""
+
+    @property
+    def supported(self) -> bool:
+        return not self.reason
+
+
+def register(name: str, factory: Callable[..., Game]) -> None:
+    """Make `name` known to `load`. The factory (a `Game` class, or a function) may take parameters, which need
+    defaults: `load("name(size=5)")` calls `factory(size=5)`. Registering a name again replaces the earlier factory.
+    """
+    for parameter in inspect.signature(factory).parameters.values():
+        if not isinstance(parameter.default, (bool, int, float, str)):
+            raise GameError(f"{name}: parameter '{parameter.name}' needs a default that is a number, a truth or a text")
+    if not name.isidentifier():
+        raise GameError(f"cannot register a game as {name!r}: use letters, digits and underscores")
+    _factories[name] = factory
+
+
+def load(text: str) -> Game:
+    """The game of a game string, e.g. `hex(board_size=5)`. Raises GameError with one line for a person."""
+    wanted = parse(text)
+    if wanted.prefix not in ("", OPENSPIEL):
+        try:
+            importlib.import_module(wanted.prefix)
+        except ImportError as error:
+            raise GameError(f"cannot import the module of game {text!r}: {error}") from None
+    if wanted.prefix != OPENSPIEL and wanted.name in _factories:
+        return _load_registered(wanted)
+    if wanted.prefix in ("", OPENSPIEL) and wanted.name in known_names():
+        prefix = f"{OPENSPIEL}:" if wanted.name in _factories else ""
+        return load_openspiel(wanted.name, wanted.parameters, prefix)
+    raise GameError(f"unknown game {wanted.name[:60]!r}{_near(wanted.name)}")
+
+
+def names() -> list[GameInfo]:
+    """Every known game in alphabetical order, the unsupported ones with the reason."""
+    spiel = {name: GameInfo(name, unsupported_reason(name)) for name in known_names()}
+    own = {name: GameInfo(name) for name in _factories}
+    return sorted((spiel | own).values(), key=lambda info: info.name)
+
+
+def _load_registered(wanted: GameString) -> Game:
+    factory = _factories[wanted.name]
+    defaults: dict[str, Value] = {key: p.default for key, p in inspect.signature(factory).parameters.items()}
+    parameters = typed(wanted.name, wanted.parameters, defaults)
+    game = factory(**parameters)
+    prefix = f"{wanted.prefix}:" if wanted.prefix else ""
+    changed = {key: value for key, value in parameters.items() if value != defaults[key]}
+    game.name = prefix + canonical(wanted.name, changed)
+    if not hasattr(game, "rules"):
+        game.rules = canonical(wanted.name, changed)
+    return game
+
+
+def _near(name: str) -> str:
+    supported = [info.name for info in names() if info.supported]
+    close = difflib.get_close_matches(name, supported, n=3)
+    return f": did you mean {' or '.join(close)}?" if close else ": `selfplay games` lists the known ones"
+
+
+register("connect_four", ConnectFour)

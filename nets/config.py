@@ -1,0 +1,74 @@
+"""Settings of the policy/value network. Plain data: reading them must not cost the seconds that torch takes to import.
+
+`metadata["help"]` is the text a person sees, with the paper's value where there is one; `min`, `max` and `choices`
+are what the configuration reader checks before anything is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Shape of a `nets.PolicyValueNet`; the game supplies the sizes of input and output."""
+
+    kind: str = field(
+        default="auto",
+        metadata={
+            "help": "Architecture; auto takes resnet where the observation is a board [C, H, W] with H, W >= 3, "
+            "else mlp (AlphaZero: resnet)",
+            "choices": ("auto", "resnet", "mlp"),
+        },
+    )
+    channels: int = field(
+        default=64,
+        metadata={"help": "Channels of the residual tower (AlphaZero: 256)", "min": 1, "max": 4096},
+    )
+    blocks: int = field(
+        default=5,
+        metadata={"help": "Residual blocks of two 3x3 convolutions each (AlphaZero: 19)", "min": 0, "max": 200},
+    )
+    hidden: int = field(
+        default=256,
+        metadata={"help": "Width of the hidden layers of an mlp (AlphaZero: none)", "min": 1, "max": 65536},
+    )
+    layers: int = field(
+        default=3,
+        metadata={"help": "Hidden layers of an mlp (AlphaZero: none)", "min": 1, "max": 100},
+    )
+    policy_channels: int = field(
+        default=32,
+        metadata={
+            "help": "Channels of the 1x1 convolution of the policy head (AlphaGo Zero: 2)",
+            "min": 1,
+            "max": 4096,
+        },
+    )
+    value_channels: int = field(
+        default=32,
+        metadata={"help": "Channels of the 1x1 convolution of the value head (AlphaZero: 1)", "min": 1, "max": 4096},
+    )
+    value_hidden: int = field(
+        default=64,
+        metadata={"help": "Width of the hidden layer of the value head (AlphaZero: 256)", "min": 1, "max": 65536},
+    )
+    batch_norm: bool = field(
+        default=True,
+        metadata={"help": "Batch normalisation after every layer but the last of each head (AlphaZero: true)"},
+    )
+    input_transform: str = field(
+        default="none",
+        metadata={
+            "help": "Applied to observations first; symlog for raw numbers such as tile values (DreamerV3: symlog)",
+            "choices": ("none", "symlog"),
+        },
+    )
+    value_transform: str = field(
+        default="none",
+        metadata={
+            "help": "none: values in [-1, 1] through tanh; signed_sqrt: unbounded returns, learned on the scale "
+            "h(x) of Pohlen et al. 2018 (AlphaZero: none, MuZero on Atari: signed_sqrt)",
+            "choices": ("none", "signed_sqrt"),
+        },
+    )

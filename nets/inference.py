@@ -1,0 +1,199 @@
+"""What an actor evaluates positions with: numpy in, numpy out, as fast as the machine allows.
+
+At the start both precisions are measured and the faster is kept; batch normalisation is folded away; batches are
+padded to one of a few sizes, for which kernels are prepared once; new weights are checked in full and then copied in
+place. The object belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import bisect
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from nets.config import NetConfig
+from nets.engines import CpuEngine, CudaEngine, Engine, build_twin
+from nets.folding import fold_batch_norm
+from nets.models import build
+
+NO_WEIGHTS = -1
+"""`Inference.version` before the first `load`."""
+
+BFLOAT16_MIN_GAIN = 1.2
+"""bfloat16 keeps three digits: it has to be this many times faster than float32 to be chosen."""
+
+PROBE_BATCH = 8
+"""Positions in the first, cheap measurement of a candidate."""
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def one_thread() -> None:
+    """Make torch use one thread in this process.
+
+    For every process that shares its cores: a process with two threads is 5 to 40 times slower while another is busy.
+    """
+    torch.set_num_threads(1)
+
+
+def batch_buckets(max_batch: int) -> tuple[int, ...]:
+    """Batch sizes that are run: powers of two up to an eighth of `max_batch`, then every eighth.
+
+    `batch_buckets(256)` is 1, 2, 4, 8, 16, 32, 64, 96, ... 256: few enough to prepare, and a batch of more than 32 is
+    never padded by as much as half.
+    """
+    eighth = max(1, -(-max_batch // 8))
+    powers = [2**k for k in range(eighth.bit_length()) if 2**k < eighth]
+    return (*powers, *range(eighth, max_batch, eighth), max_batch)
+
+
+class Inference:
+    """A `PolicyValueNet` for evaluation only. `version` is that of the weights, `NO_WEIGHTS` before `load`."""
+
+    def __init__(
+        self,
+        config: NetConfig,
+        observation_shape: Sequence[int],
+        num_actions: int,
+        num_values: int,
+        device: torch.device | str | None = None,
+        max_batch: int = 256,
+        dtype: str = "auto",
+        measure_seconds: float = 0.3,
+    ) -> None:
+        """Build and measure; takes about `measure_seconds` for each candidate.
+
+        `device` None means `default_device()`. `dtype` is `auto`, `float32` or `bfloat16`. Larger batches than
+        `max_batch` are split. Raises ValueError for bad settings.
+        """
+        if max_batch < 1:
+            raise ValueError(f"inference max_batch: {max_batch} is below 1")
+        if dtype not in ("auto", *DTYPES):
+            raise ValueError(f"inference dtype: {dtype!r} is not one of auto, {', '.join(DTYPES)}")
+        self.device = default_device() if device is None else torch.device(device)
+        self.version = NO_WEIGHTS
+        self._sizes = (config, tuple(observation_shape), num_actions, num_values)
+        self._shape = tuple(observation_shape)
+        self._buckets = batch_buckets(max_batch)
+        self._expected = {name: tensor.shape for name, tensor in build(*self._sizes).state_dict().items()}
+        self._engine, self._rate = self._choose(dtype, measure_seconds)
+
+    def predict(
+        self, observations: Float[np.ndarray, "B ..."]
+    ) -> tuple[Float[np.ndarray, "B A"], Float[np.ndarray, "B V"]]:
+        """Policy logits over all actions and values, both float32, for float32 observations; B may be any number.
+
+        Values are those of `PolicyValueNet`, in reward units. The arrays returned belong to the caller. Raises
+        RuntimeError before the first `load`, ValueError for another shape or dtype.
+        """
+        if self.version == NO_WEIGHTS:
+            raise RuntimeError("inference: no weights yet; call load first")
+        if observations.shape[1:] != self._shape or observations.dtype != np.float32:
+            raise ValueError(
+                f"inference: observations are {observations.dtype} {list(observations.shape)}, "
+                f"expected float32 [B, {', '.join(map(str, self._shape))}]"
+            )
+        count, max_batch = len(observations), self._buckets[-1]
+        if 0 < count <= max_batch:
+            return self._run(np.ascontiguousarray(observations))
+        _, _, num_actions, num_values = self._sizes
+        policy_logits = np.empty((count, num_actions), dtype=np.float32)
+        value = np.empty((count, num_values), dtype=np.float32)
+        for start in range(0, count, max_batch):
+            rows = slice(start, start + max_batch)
+            policy_logits[rows], value[rows] = self._run(np.ascontiguousarray(observations[rows]))
+        return policy_logits, value
+
+    def load(self, state_dict: Mapping[str, Tensor], version: int) -> None:
+        """Swap in the weights of a `PolicyValueNet` of the same config, as a whole or not at all.
+
+        Raises ValueError, with the old weights still in place, for weights of another network or with NaN or
+        infinite entries.
+        """
+        for name in sorted(self._expected.keys() | state_dict.keys()):
+            expected = self._expected.get(name)
+            found = state_dict[name].shape if name in state_dict else None
+            if expected != found:
+                raise ValueError(
+                    f"weights: {name} has shape {_shape_text(found)}, this network needs {_shape_text(expected)}; "
+                    "the weights belong to another net config or game"
+                )
+        folded = fold_batch_norm(state_dict)
+        self._engine.copy_weights(folded)
+        self.version = version
+
+    def describe(self) -> dict[str, str | int | float]:
+        """What was chosen at the start, and the positions per second that it made (at `max_batch`, if time allowed)."""
+        return {
+            "device": str(self.device),
+            "dtype": str(self._engine.dtype).removeprefix("torch."),
+            "mode": self._engine.mode,
+            "max_batch": self._buckets[-1],
+            "positions_per_second": self._rate,
+        }
+
+    def _run(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._engine.run(observations, _bucket_for(len(observations), self._buckets))
+
+    def _candidates(self, dtype: str) -> Iterator[Engine]:
+        """Engines to choose from, float32 first, each built when it is asked for."""
+        for name in DTYPES if dtype == "auto" else (dtype,):
+            twin = build_twin(*self._sizes)
+            if self.device.type == "cuda":
+                yield CudaEngine(twin, DTYPES[name], self.device, self._buckets)
+            else:
+                yield CpuEngine(twin, DTYPES[name])
+
+    def _choose(self, dtype: str, seconds: float) -> tuple[Engine, float]:
+        """The fastest engine and its positions per second."""
+        candidates = self._candidates(dtype)
+        best = next(candidates)
+        best_rate = self._measure(best, seconds)
+        for engine in candidates:
+            rate = self._measure(engine, seconds)
+            if rate > best_rate * BFLOAT16_MIN_GAIN:
+                best, best_rate = engine, rate
+        return best, best_rate
+
+    def _measure(self, engine: Engine, seconds: float) -> float:
+        """Positions per second at the largest bucket of which at least two batches fit into `seconds`.
+
+        A small batch is timed first: bfloat16 without the instructions for it is ten times slower, and nobody should
+        wait for a large batch of that.
+        """
+        observations = np.random.default_rng(0).standard_normal((self._buckets[-1], *self._shape), dtype=np.float32)
+        probe = _bucket_for(min(PROBE_BATCH, self._buckets[-1]), self._buckets)
+        probe_seconds = min(_seconds_of(engine, observations[:probe]) for _ in range(4))
+        affordable = [b for b in self._buckets if b > probe and b / probe * probe_seconds <= seconds / 2]
+        batch = observations[: max(affordable, default=probe)]
+        _seconds_of(engine, batch)  # kernels for this size are prepared on first use
+        times = [_seconds_of(engine, batch)]
+        while sum(times) < seconds:
+            times.append(_seconds_of(engine, batch))
+        return len(batch) / statistics.median(times)
+
+
+def _bucket_for(count: int, buckets: Sequence[int]) -> int:
+    """The smallest bucket that holds `count` positions."""
+    return buckets[bisect.bisect_left(buckets, count)]
+
+
+def _seconds_of(engine: Engine, observations: np.ndarray) -> float:
+    start = time.perf_counter()
+    engine.run(observations, len(observations))
+    return time.perf_counter() - start
+
+
+def _shape_text(shape: torch.Size | None) -> str:
+    return "nothing" if shape is None else str(list(shape))

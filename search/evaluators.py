@@ -1,0 +1,147 @@
+"""What a leaf is worth: by a network (or any function), by random play, or nothing known at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from games import Game, StatePool, Symmetry
+from search.cache import EvaluationCache
+from search.perspective import num_values, to_players
+
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`observations` float32 [n, *observation_shape] -> `policy_logits` float32 [n, A], `value` float32 [n, V] for the
+player to move (V as in `search.perspective`)."""
+
+
+class Evaluation(NamedTuple):
+    """Legal actions and their logits in compressed rows, and a value for every player."""
+
+    offsets: np.ndarray  # [n + 1] int64
+    actions: np.ndarray  # [K] int64
+    logits: np.ndarray  # [K] float32, any offset per row
+    values: np.ndarray  # [n, P] float64
+
+
+class Evaluator(Protocol):
+    """Judges positions where a player is to move."""
+
+    def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
+        """Evaluate the positions in `slots` [n]. The arrays are valid until the next call."""
+        ...
+
+
+class ConstantEvaluator:
+    """Every move equally likely, every value zero: what a search costs by itself, and the weakest baseline."""
+
+    def __init__(self) -> None:
+        self._logits = np.zeros(0, np.float32)
+        self._values = np.zeros((0, 0))
+
+    def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
+        """Zeros for the legal actions."""
+        offsets, actions = pool.legal(slots)
+        if len(actions) > len(self._logits):
+            self._logits = np.zeros(2 * len(actions), np.float32)
+        if self._values.shape != (len(slots), pool.game.num_players):
+            self._values = np.zeros((len(slots), pool.game.num_players))
+        return Evaluation(offsets, actions, self._logits[: len(actions)], self._values)
+
+
+class RolloutEvaluator:
+    """Every move equally likely, the value is the mean result of random games (plain MCTS)."""
+
+    def __init__(self, rng: np.random.Generator, rollouts: int = 1) -> None:
+        self.rng, self.rollouts = rng, rollouts
+
+    def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
+        """One or more random games from each position."""
+        offsets, actions = pool.legal(slots)
+        values = pool.rollout(slots, self.rng)
+        for _ in range(self.rollouts - 1):
+            values = values + pool.rollout(slots, self.rng)
+        return Evaluation(offsets, actions, np.zeros(len(actions), np.float32), values / self.rollouts)
+
+
+class NetworkEvaluator:
+    """A function of the observation, asked in one batch for all positions that the cache does not know."""
+
+    def __init__(
+        self, game: Game, predict: Predict, cache_megabytes: int = 0, symmetries: Sequence[Symmetry] = ()
+    ) -> None:
+        """`predict` may be a network's inference object or a user's own function.
+
+        With `symmetries`, a position is worth the mean over itself and its mirror images (AlphaGo Zero drew one at
+        random), which costs a prediction for each of them.
+        """
+        self.game, self.predict, self.symmetries = game, predict, symmetries
+        self.num_values = num_values(game)
+        self.cache: EvaluationCache | None = None
+        if cache_megabytes > 0:
+            self.cache = EvaluationCache(cache_megabytes, game.num_actions, self.num_values)
+        self._observations = np.zeros((0, *game.observation_shape), np.float32)
+        self.evaluations = 0
+        """Positions asked for."""
+        self.predictions = 0
+        """Positions that went to the network."""
+        self.calls = 0
+        self.seconds = 0.0
+        """Time inside `predict`."""
+
+    def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
+        """Observe, look up, predict what is new."""
+        n = len(slots)
+        if n > len(self._observations):
+            self._observations = np.zeros((n, *self.game.observation_shape), np.float32)
+        observations = self._observations[:n]
+        offsets, actions = pool.legal(slots)
+        pool.observe(slots, observations)
+        logits = np.empty(len(actions), np.float32)
+        values = np.empty((n, self.num_values), np.float32)
+        self.evaluations += n
+        if self.cache is None:
+            policy_logits, predicted = self._timed_predict(observations)
+            rows = np.repeat(np.arange(n), np.diff(offsets))
+            logits[:] = policy_logits[rows, actions]
+            values[:] = predicted
+        else:
+            misses = self.cache.lookup(observations, offsets, actions, logits, values)
+            if len(misses):
+                fresh = observations if len(misses) == n else np.ascontiguousarray(observations[misses])
+                policy_logits, predicted = self._timed_predict(fresh)
+                self.cache.store(offsets, actions, policy_logits, predicted, logits, values)
+        per_player = np.empty((n, self.game.num_players))
+        to_players(values, pool.to_play(slots), per_player)
+        return Evaluation(offsets, actions, logits, per_player)
+
+    def weights_changed(self) -> None:
+        """Forget what an older network said."""
+        if self.cache is not None:
+            self.cache.clear()
+
+    def _timed_predict(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        start = time.perf_counter()
+        policy_logits, value = self.predict(observations)
+        if self.symmetries:
+            policy_logits, value = self._average(observations, policy_logits, value)
+        self.seconds += time.perf_counter() - start
+        self.calls += 1
+        self.predictions += len(observations)
+        return policy_logits, value.reshape(len(observations), self.num_values)
+
+    def _average(
+        self, observations: np.ndarray, policy_logits: np.ndarray, value: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of a prediction and those of the mirror images, mirrored back."""
+        logits_sum, value_sum = policy_logits.copy(), value.copy()
+        flat = observations.reshape(len(observations), -1)
+        for symmetry in self.symmetries:
+            mirrored = np.ascontiguousarray(flat[:, symmetry.observation]).reshape(observations.shape)
+            mirrored_logits, mirrored_value = self.predict(mirrored)
+            logits_sum[:, symmetry.action] += mirrored_logits  # entry i of the mirror image is the old entry action[i]
+            value_sum += mirrored_value
+        count = 1 + len(self.symmetries)
+        return logits_sum / count, value_sum / count

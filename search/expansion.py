@@ -1,0 +1,218 @@
+"""Coming back up: new nodes get their edges, results travel to the root.
+
+`backup` is the only place where a value per player becomes a value for the player to move.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from games import CHANCE, TERMINAL
+from search import random
+from search.config import Rules
+from search.kernels import kernel
+from search.selection import Walk, chance_edge
+from search.tree import NO_PARENT, UNVISITED, Tree, add_edges, new_node
+
+LARGEST_FAN = 64
+"""Chance nodes with more outcomes get so many of them, drawn once by their probability (yacht has 7776)."""
+
+
+@kernel
+def arrive(tree: Tree, trees: np.ndarray, to_play: np.ndarray, rewards: np.ndarray, walk: Walk) -> int:
+    """Write what the model's steps returned (`to_play` [k], `rewards` [k, P]) into the leaves.
+
+    Decision nodes join the leaves that wait for the evaluator. The steps into chance nodes stay in the lists of
+    `walk`, compacted; returns how many there are.
+    """
+    natures, waiting = 0, walk.counts[1]
+    for k in range(walk.counts[0]):
+        i = walk.row[k]
+        node = tree.nodes[trees[i], walk.leaf[i]]
+        node.to_play = to_play[k]
+        for p in range(rewards.shape[1]):
+            node.reward[p] = rewards[k, p]
+        if to_play[k] == TERMINAL:
+            node.exact = 1  # `value` is zero: the result came as the reward
+        elif to_play[k] == CHANCE:
+            walk.row[natures] = i
+            walk.dst[natures] = walk.dst[k]
+            natures += 1
+        else:
+            walk.waiting_row[waiting] = i
+            walk.waiting_slot[waiting] = walk.dst[k]
+            waiting += 1
+    walk.counts[0] = natures
+    walk.counts[1] = waiting
+    return natures
+
+
+@kernel
+def expand_nature(
+    tree: Tree, trees: np.ndarray, offsets: np.ndarray, outcomes: np.ndarray, probabilities: np.ndarray, walk: Walk
+) -> None:
+    """Give the chance nodes left by `arrive` their outcomes as edges, and make a step along one of them in `walk`."""
+    num_nodes = tree.nodes.shape[1]
+    for k in range(walk.counts[0]):
+        i = walk.row[k]
+        b, node = trees[i], walk.leaf[i]
+        start, end = offsets[k], offsets[k + 1]
+        if end - start > LARGEST_FAN:
+            draw_fan(tree, b, start, end, outcomes, probabilities)
+            end = start + LARGEST_FAN
+        first = add_edges(tree, b, node, outcomes, start, end)
+        for j in range(end - start):
+            tree.edges[b, first + j].prior = probabilities[start + j]
+            tree.edges[b, first + j].logit = math.log(probabilities[start + j])
+        edge = chance_edge(tree, b, node)
+        child = new_node(tree, b, node, edge)
+        walk.leaf[i] = child
+        walk.src[k] = b * num_nodes + node
+        walk.action[k] = tree.edges[b, edge].action
+        walk.dst[k] = b * num_nodes + child
+
+
+@kernel
+def draw_fan(tree: Tree, b: int, start: int, end: int, outcomes: np.ndarray, probabilities: np.ndarray) -> None:
+    """Replace the first LARGEST_FAN of the outcomes `start:end` by a sample of all, each equally likely, in place."""
+    drawn = np.empty(LARGEST_FAN, np.int64)
+    for j in range(LARGEST_FAN):
+        u = random.uniform(tree.random, b)
+        k = start
+        while k < end - 1 and u >= probabilities[k]:
+            u -= probabilities[k]
+            k += 1
+        drawn[j] = outcomes[k]
+    for j in range(LARGEST_FAN):
+        outcomes[start + j] = drawn[j]
+        probabilities[start + j] = 1.0 / LARGEST_FAN
+
+
+@kernel
+def room_needed(tree: Tree, trees: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> int:
+    """Edges a tree must have room for before the rows of `offsets` [n + 1] are added."""
+    most = 0
+    for k in range(rows.shape[0]):
+        most = max(most, tree.edge_count[trees[rows[k]]] + offsets[k + 1] - offsets[k])
+    return most
+
+
+@kernel
+def expand(
+    tree: Tree,
+    trees: np.ndarray,
+    offsets: np.ndarray,
+    actions: np.ndarray,
+    logits: np.ndarray,
+    values: np.ndarray,
+    walk: Walk,
+) -> bool:
+    """Give waiting leaves their edges: legal `actions` [K] with `logits` [K] in rows of `offsets`, `values` [n, P].
+
+    The prior is the softmax of the logits over the legal actions. Returns False, having stopped, where the logits or
+    values are not finite.
+    """
+    for k in range(walk.counts[1]):
+        i = walk.waiting_row[k]
+        b, node = trees[i], walk.leaf[i]
+        start, end = offsets[k], offsets[k + 1]
+        first = add_edges(tree, b, node, actions, start, end)
+        top = -np.inf
+        for j in range(start, end):
+            top = max(top, logits[j])
+        total = 0.0
+        for j in range(start, end):
+            weight = math.exp(logits[j] - top)
+            tree.edges[b, first + j - start].prior = weight
+            total += weight
+        if not math.isfinite(total) or total <= 0.0:
+            return False
+        offset = top + math.log(total)
+        for j in range(start, end):
+            edge = tree.edges[b, first + j - start]
+            edge.prior = edge.prior / total
+            edge.logit = logits[j] - offset
+        for p in range(values.shape[1]):
+            if not math.isfinite(values[k, p]):
+                return False
+            tree.nodes[b, node].value[p] = values[k, p]
+    return True
+
+
+@kernel
+def prove(tree: Tree, b: int, node: int, rules: Rules) -> None:
+    """Mark the node exact if its children decide it (MCTS-Solver, Winands et al. 2008, for P players and chance).
+
+    A player's node is proven by one child that is the best possible result, or once all children are exact; a chance
+    node once all its outcomes are.
+    """
+    mover = tree.nodes[b, node].to_play
+    num_players = len(tree.nodes[b, node].value)
+    first = tree.nodes[b, node].first_edge
+    best, best_q, all_exact = UNVISITED, -np.inf, True
+    for e in range(first, first + tree.nodes[b, node].num_edges):
+        child = tree.edges[b, e].child
+        if child == UNVISITED or not tree.nodes[b, child].exact:
+            all_exact = False
+        elif mover != CHANCE:
+            q = tree.nodes[b, child].reward[mover] + rules.discount * tree.nodes[b, child].value[mover]
+            if q > best_q:
+                best, best_q = child, q
+    if mover == CHANCE and all_exact and tree.nodes[b, node].num_edges < LARGEST_FAN:
+        for p in range(num_players):
+            total = 0.0
+            for e in range(first, first + tree.nodes[b, node].num_edges):
+                child = tree.edges[b, e].child
+                total += tree.edges[b, e].prior * (tree.nodes[b, child].reward[p] + tree.nodes[b, child].value[p])
+            tree.nodes[b, node].value[p] = total
+        tree.nodes[b, node].exact = 1
+    elif mover != CHANCE and (all_exact or best_q >= rules.max_return):
+        for p in range(num_players):
+            tree.nodes[b, node].value[p] = tree.nodes[b, best].reward[p] + rules.discount * tree.nodes[b, best].value[p]
+        tree.nodes[b, node].exact = 1
+
+
+@kernel
+def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, rules: Rules, returns: np.ndarray) -> None:
+    """Add the value of each leaf to the edges above it. `returns` [P] is scratch.
+
+    At an edge, the return is the reward on arrival plus the discounted return from there (nature's moves take no
+    time), and the edge adds the share of the player who moves at its parent. Below an exact node the mean is replaced
+    by the exact value.
+    """
+    num_players = len(returns)
+    for i in range(trees.shape[0]):
+        b, node = trees[i], leaf[i]
+        for p in range(num_players):
+            returns[p] = tree.nodes[b, node].value[p]
+            tree.nodes[b, node].value_total[p] += returns[p]
+        tree.nodes[b, node].visits += 1
+        while tree.nodes[b, node].parent != NO_PARENT:
+            here = tree.nodes[b, node]
+            parent = here.parent
+            above, edge = tree.nodes[b, parent], tree.edges[b, here.parent_edge]
+            mover = above.to_play
+            discount = 1.0 if mover == CHANCE else rules.discount
+            exact = here.exact == 1
+            for p in range(num_players):
+                if exact:
+                    returns[p] = here.value[p]
+                returns[p] = here.reward[p] + discount * returns[p]
+                above.value_total[p] += returns[p]
+            if edge.visits == 0:
+                above.visited_prior += edge.prior
+            edge.visits += 1
+            above.visits += 1
+            if mover != CHANCE:
+                if exact:
+                    edge.q = returns[mover]
+                else:
+                    edge.q += (returns[mover] - edge.q) / edge.visits
+                if rules.normalize_q:
+                    tree.min_q[b] = min(tree.min_q[b], edge.q)
+                    tree.max_q[b] = max(tree.max_q[b], edge.q)
+            if exact and rules.proven_values:
+                prove(tree, b, parent, rules)
+            node = parent

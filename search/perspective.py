@@ -1,0 +1,36 @@
+"""Whose value is it? The network speaks for the player to move, the tree for every player; this module is the bridge.
+
+A network value has V numbers: V = 1 for one player, and for two players whose returns sum to zero; otherwise V = P,
+rotated so that entry k belongs to player `(to_play + k) % P`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from games import Game
+from search.kernels import kernel
+
+
+def num_values(game: Game) -> int:
+    """V, the numbers a value head needs for the game."""
+    return 1 if game.num_players == 1 or (game.num_players == 2 and game.zero_sum) else game.num_players
+
+
+@kernel
+def to_players(values: np.ndarray, to_play: np.ndarray, out: np.ndarray) -> None:
+    """Values for the player to move [n, V] into values per player `out` [n, P]."""
+    num_players = out.shape[1]
+    for i in range(values.shape[0]):
+        for k in range(num_players):
+            player = (to_play[i] + k) % num_players
+            if values.shape[1] == 1:
+                out[i, player] = values[i, 0] if k == 0 else -values[i, 0]
+            else:
+                out[i, player] = values[i, k]
+
+
+def from_players(values: np.ndarray, to_play: np.ndarray, num_values: int) -> np.ndarray:
+    """Values per player [n, P] as the network sees them, [n, V]: the inverse of `to_players`."""
+    players = (to_play[:, None] + np.arange(num_values)) % values.shape[1]
+    return np.take_along_axis(values, players, axis=1)

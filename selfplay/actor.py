@@ -1,0 +1,114 @@
+"""An actor process: plays games with the newest weights and sends them to the driver.
+
+In the flow: the driver starts `actor_main` with `spawn` and one Pipe. Messages are tuples, first entry the kind.
+
+* driver to actor: `("weights",)` new weights lie in the run's weights file; `("pause",)`, `("go",)`, `("stop",)`
+* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", message)`
+
+An actor owns its random numbers (spawned from the run's seed), sees nothing but the weights file, and ends when its
+pipe closes or its parent dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfplay.settings import Config
+
+SEND_SECONDS = 1.0
+"""An actor reports at least this often, finished games or not: the report is its sign of life."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this child process when its parent ends; elsewhere the closed pipe has to do."""
+    parent = multiprocessing.parent_process()
+    if sys.platform == "linux" and parent is not None:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it died before the call
+            os._exit(1)
+
+
+def actor_main(connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence) -> None:
+    """Entry point of the process. `weights` is the file that the driver publishes."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        _Actor(connection, config, weights, seed).run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the driver is gone
+    except Exception as error:  # the driver reports it; a traceback of a child helps nobody
+        _send_quietly(connection, ("failed", f"{type(error).__name__}: {error}"))
+        sys.exit(1)
+
+
+def _send_quietly(connection: Connection, message: Any) -> None:
+    try:
+        connection.send(message)
+    except OSError:
+        pass
+
+
+class _Actor:
+    """Plays until told to stop."""
+
+    def __init__(self, connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence) -> None:
+        import games
+        from nets.inference import one_thread
+        from selfplay import alphazero
+
+        one_thread()
+        self.connection, self.weights = connection, weights
+        game = games.load(config.game)
+        self.inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
+        self._load_weights()
+        self.generator = alphazero.make_generator(config, game, self.inference, np.random.default_rng(seed))
+        self.generator.version = self.inference.version
+        self.paused = False
+        connection.send(("hello", self.inference.describe()))
+
+    def run(self) -> None:
+        """Play, send, obey."""
+        records: list[Any] = []
+        started = last_sent = time.monotonic()
+        while self._obey():
+            if not self.paused:
+                records += self.generator.advance()
+            now = time.monotonic()
+            if now - last_sent >= SEND_SECONDS:
+                counts = self.generator.take_counts()
+                counts.seconds = now - started
+                self.connection.send(("games", records, counts))
+                records, started, last_sent = [], now, now
+
+    def _obey(self) -> bool:
+        """Read what the driver said; False to stop. Waits while paused."""
+        while self.connection.poll(0.2 if self.paused else 0):
+            kind, *_ = self.connection.recv()
+            if kind == "stop":
+                return False
+            if kind == "weights":
+                self._load_weights()
+                self.generator.version = self.inference.version
+                self.generator.evaluator.weights_changed()
+            elif kind in ("pause", "go"):
+                self.paused = kind == "pause"
+        return True
+
+    def _load_weights(self) -> None:
+        from selfplay.tensors import read_weights
+
+        tensors, version = read_weights(self.weights)
+        self.inference.load(tensors, version)

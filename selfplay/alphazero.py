@@ -1,0 +1,109 @@
+"""AlphaZero as three choices: the network, the generator of games, and the loss. Everything else is shared.
+
+Source: Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from games import Game
+from nets.config import NetConfig
+from nets.inference import Inference
+from nets.losses import policy_cross_entropy, policy_entropy, policy_kl, value_mse
+from nets.models import PolicyValueNet, build
+from nets.transforms import transform_value
+from search import NetworkEvaluator
+from search.perspective import num_values
+from selfplay.learner import LossFunction, choose_device
+from selfplay.replay import Batch
+from selfplay.self_play import SelfPlay
+from selfplay.settings import ActorsConfig, Config
+
+
+def net_config(config: Config, game: Game) -> NetConfig:
+    """The settings of the network; returns that no tanh can hold are learned on another scale."""
+    if game.has_rewards and config.net.value_transform == "none":
+        return replace(config.net, value_transform="signed_sqrt")
+    return config.net
+
+
+def make_net(config: Config, game: Game) -> PolicyValueNet:
+    """A fresh network for the game; the seed of the run decides its weights."""
+    return build(
+        net_config(config, game), game.observation_shape, game.num_actions, num_values(game), seed=config.seed % 2**63
+    )
+
+
+def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: int) -> Inference:
+    """The same network for evaluation only, without weights yet."""
+    return Inference(
+        net_config(config, game),
+        game.observation_shape,
+        game.num_actions,
+        num_values(game),
+        device=choose_device(actors.device),
+        max_batch=max_batch,
+        dtype=actors.dtype,
+    )
+
+
+def make_generator(
+    config: Config, game: Game, inference: Inference, rng: np.random.Generator, endless: bool = True
+) -> SelfPlay:
+    """Games of self-play with the network in `inference`."""
+    evaluator = NetworkEvaluator(game, inference.predict, config.search.cache_megabytes)
+    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless)
+
+
+def warm_up(config: Config, game: Game) -> None:
+    """Play one game with one simulation a move, so that the kernels of the search are compiled and cached.
+
+    Actors that start together would each compile them.
+    """
+    small = replace(
+        config,
+        search=replace(config.search, num_simulations=2),
+        actors=replace(config.actors, games_per_actor=1, max_plies=2),
+    )
+    values = num_values(game)
+
+    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n = len(observations)
+        return np.zeros((n, game.num_actions), np.float32), np.zeros((n, values), np.float32)
+
+    evaluator = NetworkEvaluator(game, predict, min(1, config.search.cache_megabytes))
+    rng = np.random.default_rng(0)
+    generator = SelfPlay(game, evaluator, small.search, small.actors, small.learner, rng, endless=False)
+    while not generator.done:
+        generator.advance()
+
+
+def make_loss(config: Config, game: Game) -> LossFunction:
+    """Cross-entropy against the search's policy, squared error against the value target (equation 1)."""
+    transform = net_config(config, game).value_transform
+    weight = config.learner.value_weight
+
+    def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        legal_mask = torch.from_numpy(batch.legal_mask).to(device)
+        policy_target = torch.from_numpy(batch.policy_target).to(device)
+        value_target = torch.from_numpy(batch.value_target).to(device)
+        logits, value = net(torch.from_numpy(batch.observation).to(device))
+        policy_loss = policy_cross_entropy(logits, legal_mask, policy_target).mean()
+        value_loss = value_mse(value, transform_value(value_target, transform)).mean()
+        total = policy_loss + weight * value_loss
+        with torch.no_grad():
+            terms = {
+                "loss": total,
+                "policy_loss": policy_loss,
+                "value_loss": value_loss,
+                "policy_entropy": policy_entropy(logits, legal_mask).mean(),
+                "policy_kl": policy_kl(policy_target, logits, legal_mask).mean(),
+            }
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    return loss

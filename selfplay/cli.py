@@ -1,0 +1,169 @@
+"""The command line: finds the command, reads its arguments, and turns every mistake into one line and a status.
+
+A command is a module of `selfplay.commands`, imported only when it is asked for (torch alone takes two seconds):
+
+* `add_arguments(parser)` declares its own arguments;
+* `run(args, overrides) -> int` does the work and returns the exit status. `overrides` are the settings given as
+  `--section.option value`, for `selfplay.config.load`; empty for commands without settings.
+
+Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from selfplay import __version__
+from selfplay.errors import UserError, did_you_mean
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table of commands."""
+
+    help: str
+    takes_settings: bool = False
+
+    usage: str = ""
+    """The arguments as `--help` shows them; empty leaves it to argparse."""
+
+
+COMMANDS = {
+    "train": Command("train a player for a game", True, "CONFIG.yaml [--run-dir DIR] [--section.option value ...]"),
+    "resume": Command("go on with a run", True, "RUN_DIR [--section.option value ...]"),
+    "evaluate": Command("share of labelled positions in which a player keeps the best value"),
+    "match": Command("play two players against each other"),
+    "play": Command("play against a player in the terminal"),
+    "games": Command("list the games"),
+    "audit": Command("look for games whose observations hide something"),
+    "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]"),
+    "bench": Command(
+        "measure the speed of this machine",
+        True,
+        "[CONFIG.yaml] [--seconds N] [--json FILE] [--section.option value ...]",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; nothing that a person can mistype ends in a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()  # a broken pipe shows here rather than at exit
+        return status
+    except UserError as error:
+        return _report(error)
+    except ValueError as error:
+        if not _is_game_error(error):
+            raise
+        return _report(error)
+    except KeyboardInterrupt:
+        print("selfplay: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered cannot be written; without this the interpreter complains about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+class _Parser(argparse.ArgumentParser):
+    """ArgumentParser whose complaints are `UserError`s."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments:
+        raise UserError(f"no command given; one of {', '.join(COMMANDS)} (see selfplay --help)")
+    name, rest = arguments[0], arguments[1:]
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name == "--version":
+        print(f"selfplay {__version__}")
+        return 0
+    if name not in COMMANDS:
+        suggestion = did_you_mean(name, COMMANDS) or f"; one of {', '.join(COMMANDS)}"
+        raise UserError(f"unknown command {name!r}{suggestion}")
+    return _run_command(name, rest)
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
+    command = COMMANDS[name]
+    module = importlib.import_module(f"selfplay.commands.{name.replace('-', '_')}")
+    prog = f"selfplay {name}"
+    usage = f"{prog} {command.usage}" if command.usage else None
+    parser = _Parser(prog, usage=usage, description=module.__doc__, allow_abbrev=False, add_help=False)
+    parser.add_argument("-h", "--help", action="store_true", help="show this help and exit")
+    module.add_arguments(parser)
+    if "-h" in arguments or "--help" in arguments:
+        print(parser.format_help())
+        if command.takes_settings:
+            print(_settings_help())
+        return 0
+    overrides: list[str] = []
+    if command.takes_settings:
+        arguments, overrides = _split(arguments)
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        _refuse(unknown[0], parser, command)
+    return int(module.run(args, overrides))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    from selfplay import config
+    from selfplay.settings import Config
+
+    return config.split_overrides(Config, arguments)
+
+
+def _settings_help() -> str:
+    from selfplay import config
+    from selfplay.settings import Config
+
+    return config.help_text(Config)
+
+
+def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) -> NoReturn:
+    """Complain about an argument that nobody knows, with the nearest option."""
+    if not argument.startswith("-"):
+        parser.error(f"unexpected argument {argument!r}")
+    known = re.findall(r"--[\w-]+", parser.format_help())
+    if command.takes_settings:
+        from selfplay import config
+        from selfplay.settings import Config
+
+        known += config.option_names(Config)
+    option = argument.partition("=")[0]
+    parser.error(f"unknown option {option!r}{did_you_mean(option, dict.fromkeys(known))}")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:{width}}{command.help}" for name, command in COMMANDS.items())
+    return f"usage: selfplay COMMAND ...\n\n{rows}\n\nselfplay COMMAND --help says more about a command."
+
+
+def _is_game_error(error: ValueError) -> bool:
+    from games import GameError  # only now: most runs do not fail, and help should not wait for the games
+
+    return isinstance(error, GameError)
+
+
+def _report(error: Exception) -> int:
+    for line in str(error).splitlines():
+        print(f"selfplay: error: {line}", file=sys.stderr)
+    return BAD_INPUT

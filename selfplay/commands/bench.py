@@ -1,0 +1,70 @@
+"""Measure this machine: network, search and self-play, with the settings of a run (Connect Four if none are given).
+
+Takes less than a minute, plus about another the first time, for compiling the search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from selfplay.commands.arguments import integer
+from selfplay.errors import UserError
+from selfplay.settings import Config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the settings, how long to measure, and the file."""
+    parser.add_argument(
+        "config", metavar="CONFIG.yaml", type=Path, nargs="?", help="settings; the defaults if left out"
+    )
+    parser.add_argument(
+        "--seconds",
+        metavar="N",
+        type=integer(0, 3600),
+        default=12,
+        help="of self-play; half of it before, to warm up, and a third for network and search each (12)",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows as a list of {name, value, unit}")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Measure, print the table, write the file."""
+    from selfplay import config as config_files
+
+    config = config_files.load(Config, args.config, overrides)
+    if args.json is not None and not args.json.parent.is_dir():
+        raise UserError(f"--json: there is no folder {args.json.parent}")
+    import games
+
+    games.load(config.game)  # complain before the first sign of life
+    print("selfplay: loading", flush=True)  # torch takes seconds to import
+    from selfplay import benchmark
+    from selfplay.benchmark_report import Row, machine_header, print_table, write_json
+    from selfplay.training import check
+
+    check(config)
+    config = benchmark.with_actors(config)
+    game = games.load(config.game)
+    print(f"{machine_header()}\nsettings: {_settings_line(config)}", flush=True)
+    rows = [Row("compile or load the search", benchmark.measure_warm_up(config), "s")]
+    search = benchmark.measure_search(game, config.search, config.actors.games_per_actor, args.seconds / 3)
+    rows.append(Row("search with a constant evaluator, one core", search.per_second, "simulations/s"))
+    speed, network_rate = benchmark.measure_selfplay_and_network(
+        config, args.seconds, args.seconds / 2, args.seconds / 3, warn=lambda text: print(text, file=sys.stderr)
+    )
+    rows += benchmark.selfplay_rows("self-play", speed, network_rate, game)
+    print(f"network: {speed.inference['device']}, {speed.inference['dtype']}\n")
+    print_table(rows)
+    if args.json is not None:
+        write_json(rows, args.json)
+    return 0
+
+
+def _settings_line(config: Config) -> str:
+    search, actors = config.search, config.actors
+    return (
+        f"{config.game}, {search.rule} with {search.num_simulations} simulations, "
+        f"{actors.num_actors} actors with {actors.games_per_actor} games each"
+    )

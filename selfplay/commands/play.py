@@ -1,0 +1,45 @@
+"""Play against a player in the terminal; `hint` shows what it thinks.
+
+A PLAYER is written as for `selfplay match`, e.g. mcts:simulations=1000 or run:RUN_DIR:simulations=400.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from selfplay.commands.arguments import integer
+from selfplay.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the player, the game and the seat."""
+    parser.add_argument("player", metavar="PLAYER", help="who plays the other seats")
+    parser.add_argument("--game", metavar="G", help="the game; may be left out when the player is a run")
+    parser.add_argument("--seat", metavar="N", type=integer(0, 100), default=0, help="your seat, 0 moves first (0)")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of player and chance (new every time)")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Play one game."""
+    import sys
+
+    import numpy as np
+
+    import games
+    from selfplay.play import Terminal, play
+    from selfplay.players import read_player
+
+    spec = read_player(args.player)
+    name = args.game or spec.game
+    if name is None:
+        raise UserError("play: --game is missing; `selfplay games` lists them")
+    game = games.load(name)
+    if args.seat >= game.num_players:
+        raise UserError(f"--seat: {game.name} has seats 0 to {game.num_players - 1}, not {args.seat}")
+    rng = np.random.default_rng(args.seed)
+    player = spec.make(game, int(rng.integers(2**32)))
+    try:
+        play(game, player, args.seat, Terminal(sys.stdin, sys.stdout), rng)
+    finally:
+        player.close()
+    return 0

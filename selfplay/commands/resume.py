@@ -1,0 +1,28 @@
+"""Go on with a run from its last checkpoint, with its replay and counters. Settings that are given replace the old."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from selfplay.commands.train import exit_status
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the folder."""
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="folder of the run")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Resume."""
+    from selfplay import config
+    from selfplay.run_folder import RunFolder
+    from selfplay.settings import Config
+
+    folder = RunFolder.open(args.run_dir)
+    config.load(Config, folder.config, overrides)  # complain before anything is touched
+    print("selfplay: loading", flush=True)
+    from selfplay.training import resume
+
+    result = resume(args.run_dir, lambda _: config.load(Config, folder.config, overrides))
+    return exit_status(result.stopped_by)

@@ -1,0 +1,20 @@
+"""Print all settings, those of a file and flags and the defaults of the rest, as YAML that `train` takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the optional file."""
+    parser.add_argument("config", metavar="CONFIG.yaml", type=Path, nargs="?", help="defaults if left out")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Print the settings with their help as comments."""
+    from selfplay import config
+    from selfplay.settings import Config
+
+    print(config.dump(config.load(Config, args.config, overrides), comments=True), end="")
+    return 0

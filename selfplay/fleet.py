@@ -1,0 +1,177 @@
+"""The driver's side of the actors: starts them, hears them, replaces those that die.
+
+One Pipe an actor (a queue that several processes share is poisoned when one of them is killed). A thread receives, so
+that an actor never waits for a step of the learner; what it receives is bounded, so a driver that falls behind slows
+the actors down instead of filling memory.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfplay.actor import actor_main
+from selfplay.errors import UserError
+from selfplay.settings import Config
+
+WAITING_MESSAGES = 16
+"""Messages received but not yet read by the driver."""
+
+SILENT_SECONDS = 120.0
+"""An actor that says nothing for so long (start and compiling included) is replaced."""
+
+MOST_FAILURES = 5
+"""So many failures of actors, with no message in between, stop the run."""
+
+STOP_SECONDS = 5.0
+"""What actors get to end by themselves."""
+
+
+@dataclass
+class _Member:
+    """One actor."""
+
+    process: BaseProcess
+    connection: Connection
+    heard: float
+    gone: bool = False
+
+
+class Fleet:
+    """The actors of a run. `poll` hands out their messages; dead and silent ones are replaced on the way."""
+
+    def __init__(
+        self, config: Config, weights: Path, seed: np.random.SeedSequence, warn: Callable[[str], None]
+    ) -> None:
+        """Starts `actors.num_actors` processes; the weights file must exist."""
+        self._config, self._weights, self._seed, self._warn = config, weights, seed, warn
+        self._context = mp.get_context("spawn")
+        self._messages: queue.Queue[tuple[int, Any]] = queue.Queue(WAITING_MESSAGES)
+        self._closing = threading.Event()
+        self.paused = False
+        self.restarts = 0
+        self._failures = 0
+        self._members = [self._start() for _ in range(config.actors.num_actors)]
+        self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
+        self._receiver.start()
+
+    def poll(self, timeout: float) -> list[Any]:
+        """Messages that have come in; waits up to `timeout` seconds for the first.
+
+        Raises UserError when actors keep failing.
+        """
+        out: list[Any] = []
+        try:
+            while True:
+                index, message = self._messages.get(timeout=timeout) if not out else self._messages.get_nowait()
+                if message[0] == "gone":
+                    self._replace(index, "ended")
+                elif message[0] == "failed":
+                    self._fail(message[1])
+                else:
+                    if message[0] == "games":
+                        self._failures = 0
+                    out.append(message)
+        except queue.Empty:
+            pass
+        now = time.monotonic()
+        for index, member in enumerate(self._members):
+            if not self.paused and now - member.heard > SILENT_SECONDS:
+                self._replace(index, f"said nothing for {SILENT_SECONDS:.0f} s")
+        return out
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """Tell every actor; small messages only, so that a full pipe cannot block the driver."""
+        for member in self._members:
+            try:
+                member.connection.send(message)
+            except OSError:
+                pass  # it is gone; the receiver finds out
+
+    def set_paused(self, paused: bool) -> None:
+        """Let the actors wait, or go on."""
+        if paused != self.paused:
+            self.paused = paused
+            self.send(("pause",) if paused else ("go",))
+            now = time.monotonic()
+            for member in self._members:
+                member.heard = now
+
+    def stop(self) -> None:
+        """End all actors: asked first, then killed."""
+        self._closing.set()
+        self.send(("stop",))
+        deadline = time.monotonic() + STOP_SECONDS
+        self._receiver.join(timeout=1.0)
+        for member in self._members:
+            member.connection.close()  # an actor that is blocked in a send gets an error and ends
+        for member in self._members:
+            member.process.join(timeout=max(0.0, deadline - time.monotonic()))
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+
+    def _start(self) -> _Member:
+        ours, theirs = self._context.Pipe()
+        (seed,) = self._seed.spawn(1)
+        process = self._context.Process(
+            target=actor_main, args=(theirs, self._config, self._weights, seed), name="actor", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Member(process, ours, time.monotonic())
+
+    def _replace(self, index: int, why: str) -> None:
+        member = self._members[index]
+        member.process.kill()
+        member.process.join()
+        if self._failures >= MOST_FAILURES:
+            raise UserError(f"actors: failed {MOST_FAILURES} times in a row; the lines above say how")
+        self._failures += 1
+        self.restarts += 1
+        self._warn(f"actor {index} {why} (exit status {member.process.exitcode}); starting another")
+        member.connection.close()
+        self._members[index] = self._start()
+        if self.paused:
+            self._members[index].connection.send(("pause",))
+
+    def _fail(self, reason: str) -> None:
+        self._warn(f"an actor failed: {reason}")
+
+    def _receive(self) -> None:
+        """The thread: pass on messages, and the end of an actor as ("gone",)."""
+        while not self._closing.is_set():
+            present = [(i, member) for i, member in enumerate(self._members) if not member.gone]
+            try:
+                ready = wait([member.connection for _, member in present], timeout=0.2)
+            except OSError:
+                continue  # a connection was closed meanwhile
+            for index, member in present:
+                if member.connection not in ready:
+                    continue
+                try:
+                    message = member.connection.recv()
+                except (EOFError, OSError):
+                    member.gone = True
+                    message = ("gone",)
+                member.heard = time.monotonic()
+                if self._members[index] is member:  # else it was replaced meanwhile
+                    self._pass_on(index, message)
+
+    def _pass_on(self, index: int, message: Any) -> None:
+        while not self._closing.is_set():
+            try:
+                self._messages.put((index, message), timeout=0.2)
+                return
+            except queue.Full:
+                continue

@@ -1,0 +1,132 @@
+"""Gradient descent: batches in, weights out.
+
+In the flow: the driver draws batches from the replay and calls `step`; actors and evaluators get `weights` (averaged).
+What is minimised comes from the algorithm as a function, so DQN or REINFORCE use the same learner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from selfplay.errors import UserError
+from selfplay.replay import Batch
+from selfplay.settings import LearnerConfig
+
+LossFunction = Callable[[nn.Module, Batch, torch.device], tuple[Tensor, dict[str, Tensor]]]
+"""(net, batch, device) -> the loss to minimise, and named terms to report (scalars, detached)."""
+
+MOST_BAD_STEPS = 8
+"""So many losses in a row that are not finite stop the run."""
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises UserError for a GPU that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: torch sees no GPU here; use auto or cpu")
+    return torch.device(name)
+
+
+def learning_rate(config: LearnerConfig, step: int, progress: float) -> float:
+    """The learning rate of a step, `progress` in [0, 1] of the budget."""
+    last = config.final_learning_rate
+    if config.schedule == "cosine":
+        share = last + (1.0 - last) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    elif config.schedule == "linear":
+        share = 1.0 + (last - 1.0) * progress
+    else:
+        share = 1.0
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    return config.learning_rate * share * warmup
+
+
+def make_optimizer(net: nn.Module, config: LearnerConfig) -> torch.optim.Optimizer:
+    """The optimiser of the settings; weight decay spares biases and normalisation."""
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    spared = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+class Learner:
+    """A network, its optimiser, and the running average of its weights."""
+
+    def __init__(self, net: nn.Module, config: LearnerConfig, loss: LossFunction) -> None:
+        self.config, self.loss = config, loss
+        self.device = choose_device(config.device)
+        self.net = net.to(self.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.net, config)
+        self.average = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
+        self.steps = 0
+        self.bad_steps = 0
+        self._bad_in_a_row = 0
+
+    def step(self, batch: Batch, progress: float) -> dict[str, float]:
+        """One update. A loss or gradient that is not finite changes nothing and is counted.
+
+        Returns the terms of the loss, `grad_norm` and `learning_rate`. Raises UserError after MOST_BAD_STEPS bad ones.
+        """
+        rate = learning_rate(self.config, self.steps, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, terms = self.loss(self.net, batch, self.device)
+        loss.backward()
+        limit = self.config.gradient_clip if self.config.gradient_clip > 0 else math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit)
+        self.steps += 1
+        if not (math.isfinite(float(loss.detach())) and math.isfinite(float(norm))):
+            self._count_bad_step()
+            return {}
+        self._bad_in_a_row = 0
+        self.optimizer.step()
+        self._update_average()
+        return {**{name: float(term) for name, term in terms.items()}, "grad_norm": float(norm), "learning_rate": rate}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The averaged weights (the last ones with `ema_decay` 0), on the CPU: what plays and what is saved."""
+        source = self.average if self.config.ema_decay > 0 else self.net.state_dict()
+        return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in source.items()}
+
+    def raw_weights(self) -> dict[str, Tensor]:
+        """The weights that the optimiser works on, on the CPU."""
+        return {name: t.detach().to("cpu").contiguous().clone() for name, t in self.net.state_dict().items()}
+
+    def restore(
+        self, raw: dict[str, Tensor], average: dict[str, Tensor], optimizer: dict[str, Any], steps: int
+    ) -> None:
+        """Go on from a checkpoint."""
+        self.net.load_state_dict(raw)
+        self.average = {name: tensor.to(self.device) for name, tensor in average.items()}
+        self.optimizer.load_state_dict(optimizer)
+        self.steps = steps
+
+    def _update_average(self) -> None:
+        """Exponential moving average, short while there are few steps (as in Adam's bias correction)."""
+        if self.config.ema_decay == 0:
+            return
+        decay = min(self.config.ema_decay, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for name, tensor in self.net.state_dict().items():
+                average = self.average[name]
+                if average.is_floating_point():
+                    average.lerp_(tensor, 1.0 - decay)
+                else:
+                    average.copy_(tensor)
+
+    def _count_bad_step(self) -> None:
+        self.bad_steps += 1
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row >= MOST_BAD_STEPS:
+            raise UserError(
+                f"learner: {MOST_BAD_STEPS} losses in a row were not finite at step {self.steps}; "
+                "lower learner.learning_rate and resume from the last checkpoint"
+            )

@@ -1,0 +1,264 @@
+"""Matches: two players, many games at once, every opening played with each seating.
+
+All games of a match run in lockstep in one pool, so that each player sees hundreds of positions in one call. Games of
+more than two players seat the first player once in each seat against copies of the second. In a game for one player
+both play alone with the same luck, and the higher return wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from games import CHANCE, TERMINAL, Game, GameError, check_action
+from selfplay.errors import UserError
+from selfplay.openings import Opening, draw_openings, draw_outcomes
+from selfplay.player import Player
+from selfplay.statistics import elo_difference, score_interval
+
+FIRST, SECOND = 0, 1
+
+SAME_RETURN = 1e-9
+"""Returns that differ by less are equal."""
+
+
+@dataclass(frozen=True)
+class MatchGame:
+    """One game of a match."""
+
+    moves: tuple[int, ...]
+    """Actions and chance outcomes from the start, the opening included."""
+    seats: tuple[int, ...]
+    """Who sat where: FIRST or SECOND for each seat."""
+    returns: tuple[float, ...]
+    """For each seat."""
+    plies: int
+    """Moves of players."""
+    finished: bool
+    """False when it was cut off."""
+    score: float
+    """Of the first player, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """The result from the view of the first player."""
+
+    game: str
+    first: str
+    second: str
+    score: float
+    """Share of the wins, draws counted half, in [0, 1]."""
+    score_low: float
+    score_high: float
+    """95 % interval of the score (`selfplay.statistics.score_interval`)."""
+    wins: int
+    draws: int
+    losses: int
+    games: int
+    distinct_games: int
+    """Games that differ in their moves, no matter who played them."""
+    unfinished: int
+    """Games cut off after the most moves allowed; draws where there is more than one player."""
+    elo: float | None
+    """Elo difference that the score stands for; None at a score of 0 or 1, where it is infinite."""
+    elo_low: float | None
+    """Lower end of its 95 % interval; None for minus infinity."""
+    elo_high: float | None
+    """Upper end; None for infinity."""
+    mean_length: float
+    """Moves of players in a game, the opening included."""
+    records: tuple[MatchGame, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the games, for `json.dumps`."""
+        return {key: value for key, value in vars(self).items() if key != "records"}
+
+
+def play_match(
+    game: Game,
+    first: Player,
+    second: Player,
+    num_games: int,
+    seed: int = 0,
+    opening_plies: int | None = None,
+    max_plies: int | None = None,
+    games_at_once: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> MatchResult:
+    """Play `num_games` games, a multiple of the number of players so that every opening gets every seating.
+
+    Args:
+        num_games: in a game for one player, comparisons; each of the two then plays so many games.
+        seed: of openings and chance; players have their own seeds.
+        opening_plies: random moves at the start, see `draw_openings`.
+        max_plies: moves of players after which a game is cut off and counts as a draw (one player: with the return so
+            far); None means the longest game of the rules.
+        games_at_once: fewer save memory; None plays all together.
+        on_progress: called with the number of finished games and of all games.
+
+    Raises UserError for a bad number of games, and where a player chooses an illegal move.
+    """
+    seatings = _seatings(game.num_players)
+    if num_games < 1 or (game.num_players > 1 and num_games % game.num_players):
+        raise UserError(
+            f"games: {num_games} is not a multiple of {game.num_players}; every opening is played with each seating"
+        )
+    groups = num_games // game.num_players
+    openings_seed, chance_seed = np.random.SeedSequence(seed).spawn(2)
+    openings = draw_openings(game, groups, np.random.default_rng(openings_seed), opening_plies)
+    tables = [
+        _Table(opening, seats, np.random.default_rng(luck))  # the same luck for every seating
+        for opening, luck in zip(openings, chance_seed.spawn(groups))
+        for seats in seatings
+    ]
+    finished: list[MatchGame] = []
+    size = games_at_once or len(tables)
+    for start in range(0, len(tables), size):
+        part = tables[start : start + size]
+        hall = _Hall(game, part, (first, second), game.max_game_length if max_plies is None else max_plies)
+        while hall.advance():
+            if on_progress:
+                on_progress(start + hall.num_finished, len(tables))
+        finished += hall.results()
+    if game.num_players == 1:
+        finished = [scored for i in range(0, len(finished), 2) for scored in _compare(finished[i], finished[i + 1])]
+    return summarise(game, first.name, second.name, finished)
+
+
+def whole_groups(game: Game, num_games: int) -> int:
+    """The least number of games, at least `num_games`, that `play_match` accepts."""
+    return -(-num_games // game.num_players) * game.num_players
+
+
+def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> MatchResult:
+    """The result of games that are grouped by opening, each group with every seating in turn."""
+    size = len(_seatings(game.num_players))
+    groups = [records[i : i + size] for i in range(0, len(records), size)]
+    games = groups if game.num_players == 1 else [[record] for record in records]
+    scores = [played[0].score for played in games]
+    score = sum(scores) / len(scores)
+    low, high = score_interval([sum(record.score for record in group) / size for group in groups])
+    wins, losses = scores.count(1.0), scores.count(0.0)
+    return MatchResult(
+        game=game.name,
+        first=first,
+        second=second,
+        score=score,
+        score_low=low,
+        score_high=high,
+        wins=wins,
+        draws=len(scores) - wins - losses,
+        losses=losses,
+        games=len(scores),
+        distinct_games=len({tuple(record.moves for record in played) for played in games}),
+        unfinished=sum(not record.finished for record in records),
+        elo=elo_difference(score, game.num_players),
+        elo_low=elo_difference(low, game.num_players),
+        elo_high=elo_difference(high, game.num_players),
+        mean_length=sum(record.plies for record in records) / len(records),
+        records=tuple(records),
+    )
+
+
+def _seatings(num_players: int) -> list[tuple[int, ...]]:
+    """Who sits where in the games of one opening."""
+    if num_players == 1:
+        return [(FIRST,), (SECOND,)]
+    return [tuple(FIRST if seat == own else SECOND for seat in range(num_players)) for own in range(num_players)]
+
+
+@dataclass
+class _Table:
+    """What is fixed before a game of a match begins."""
+
+    opening: Opening
+    seats: tuple[int, ...]
+    rng: np.random.Generator
+
+
+class _Hall:
+    """Games of a match, played in lockstep; game i is in slot i of the pool."""
+
+    def __init__(self, game: Game, tables: list[_Table], players: tuple[Player, Player], max_plies: int) -> None:
+        self.game, self.tables, self.players, self.max_plies = game, tables, players, max_plies
+        n = len(tables)
+        self.pool = game.new_pool(n)
+        self.seats = np.array([table.seats for table in tables])  # [n, P]
+        self.num_finished = 0
+        self.moves: list[list[int]] = [[] for _ in tables]
+        self.plies = np.zeros(n, np.int64)
+        self.returns = np.zeros((n, game.num_players))
+        self.pool.reset(np.arange(n))
+        self.to_play = self.pool.to_play(np.arange(n)).copy()
+        for ply in range(max(len(table.opening) for table in tables)):
+            rows = np.array([i for i in range(n) if ply < len(tables[i].opening)])
+            self._step(rows, np.array([tables[i].opening[ply] for i in rows]))
+
+    def advance(self) -> bool:
+        """One move (with the chance events before it) in every game; False when all games have ended."""
+        while (nature := np.nonzero(self.to_play == CHANCE)[0]).size:
+            self._step(nature, draw_outcomes(self.pool, nature, [self.tables[i].rng for i in nature]))
+        running = np.nonzero((self.to_play >= 0) & (self.plies < self.max_plies))[0]
+        self.num_finished = len(self.tables) - len(running)
+        sitting = self.seats[running, self.to_play[running]]
+        for which, player in enumerate(self.players):
+            mine = running[sitting == which]
+            if mine.size:
+                self._step(mine, self._ask(player, mine))
+        return running.size > 0
+
+    def results(self) -> list[MatchGame]:
+        """The games, in the order of the tables."""
+        records = []
+        for i, table in enumerate(self.tables):
+            finished = bool(self.to_play[i] == TERMINAL)
+            returns = tuple(float(value) for value in self.returns[i])
+            draw = 1.0 / self.game.num_players
+            alone = self.game.num_players == 1  # `_compare` will score it
+            records.append(
+                MatchGame(
+                    moves=tuple(self.moves[i]),
+                    seats=table.seats,
+                    returns=returns,
+                    plies=int(self.plies[i]),
+                    finished=finished,
+                    score=_share(returns, table.seats.index(FIRST)) if finished and not alone else draw,
+                )
+            )
+        return records
+
+    def _ask(self, player: Player, rows: np.ndarray) -> np.ndarray:
+        """A player's moves for games `rows` [n], checked: they may come from another program."""
+        actions = np.asarray(player.choose(self.pool, rows, [self.moves[i] for i in rows]))
+        if actions.shape != rows.shape:
+            raise UserError(f"player {player.name}: chose {actions.shape} moves for {len(rows)} positions")
+        for row, action in zip(rows.tolist(), actions.tolist()):
+            try:
+                check_action(self.pool, row, action)
+            except GameError as error:
+                raise UserError(f"player {player.name}: {error}") from None
+        return actions.astype(np.int64)
+
+    def _step(self, rows: np.ndarray, actions: np.ndarray) -> None:
+        self.plies[rows] += self.to_play[rows] >= 0
+        to_play, rewards = self.pool.step(rows, actions, rows)
+        self.to_play[rows] = to_play
+        self.returns[rows] += rewards
+        for row, action in zip(rows, actions):
+            self.moves[row].append(int(action))
+
+
+def _share(returns: tuple[float, ...], seat: int) -> float:
+    """1 for the best return, a share of it when others have the same, 0 otherwise."""
+    best = max(returns) - SAME_RETURN
+    return 1.0 / sum(value >= best for value in returns) if returns[seat] >= best else 0.0
+
+
+def _compare(first: MatchGame, second: MatchGame) -> tuple[MatchGame, MatchGame]:
+    """Score two games of one player each by their returns."""
+    score = _share((first.returns[0], second.returns[0]), 0)
+    return replace(first, score=score), replace(second, score=score)

@@ -1,0 +1,265 @@
+"""What a run records about itself: names, running averages, and `metrics.jsonl`.
+
+In the flow: the driver collects figures in `Averages`, writes one row a report with `MetricsWriter`, and hands the same
+row to the W&B mirror (`selfplay.tracking`). The file is the record; the mirror may lose rows. `METRICS` is the one
+table of names, units and meanings; docs/metrics.md shows it, and a test keeps the two equal.
+
+A row is one JSON object a line with the three `AXES` and any of `METRICS`. JSON has no NaN and no infinity, so a value
+that is not finite is written as null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from selfplay.errors import UserError
+from selfplay.files import storage_errors
+
+Row = dict[str, Any]
+"""One line of `metrics.jsonl`: names to numbers (or text, or None for what was not finite)."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Unit and meaning of a name; `unit` is empty for plain numbers."""
+
+    unit: str
+    meaning: str
+
+
+AXES: dict[str, Metric] = {
+    "step": Metric("steps", "steps of the learner; `train/step` in W&B"),
+    "positions": Metric("positions", "positions that self-play has made; `train/positions` in W&B"),
+    "time_s": Metric("s", "time spent training, continued by a resumed run; `time/train` in W&B"),
+}
+"""Fields of every row."""
+
+METRICS: dict[str, Metric] = {
+    "train/loss": Metric("", "weighted sum of the losses that the learner minimises"),
+    "train/policy_loss": Metric("nats", "cross-entropy of the network's policy against the search's"),
+    "train/value_loss": Metric("", "squared error of the network's value against its target"),
+    "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
+    "train/policy_kl": Metric(
+        "nats", "KL divergence of the search from its prior: how far the search moved from the network's policy"
+    ),
+    "train/value_calibration_error": Metric(
+        "", "mean gap between predicted value and result in ten bins of the prediction; 0 is calibrated"
+    ),
+    "train/grad_norm": Metric("", "norm of the gradient before clipping"),
+    "train/learning_rate": Metric("", "learning rate of the last step"),
+    "train/steps_per_second": Metric("steps/s", "speed of the learner"),
+    "train/skipped_steps": Metric("steps", "steps left out since the start because the loss was not finite"),
+    "train/games": Metric("games", "finished games of self-play since the start"),
+    "train/replay_positions": Metric("positions", "positions in the replay window"),
+    "train/sample_reuse": Metric("", "samples drawn by the learner for each new position"),
+    "selfplay/simulations_per_second": Metric("simulations/s", "of all actors together"),
+    "selfplay/positions_per_second": Metric("positions/s", "moves played by all actors together"),
+    "selfplay/games_per_minute": Metric("games/min", "games finished by all actors together"),
+    "selfplay/game_length": Metric("plies", "mean length of the games finished since the last row"),
+    "selfplay/first_player_win": Metric("share", "games won by the first player"),
+    "selfplay/draw": Metric("share", "games drawn"),
+    "selfplay/second_player_win": Metric("share", "games won by the second player"),
+    "selfplay/return": Metric("", "mean return of the first player, as the game counts it"),
+    "selfplay/root_value": Metric("", "mean value of the search at the root, for the player to move"),
+    "selfplay/batch_fill": Metric("share", "positions in a network call against its batch size"),
+    "selfplay/cache_hit_rate": Metric("share", "evaluations answered by the cache"),
+    "selfplay/network_share": Metric("share", "time of the actors spent in the network call"),
+    "selfplay/weight_staleness": Metric("versions", "age of the weights that played a stored position, on average"),
+    "selfplay/actor_restarts": Metric("restarts", "actors replaced since the start"),
+    "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),
+    "eval/accuracy": Metric("share", "positions of a solved set where the move keeps the best value"),
+    "time/learning": Metric("s", "spent in steps of the learner since the last row"),
+    "time/waiting": Metric("s", "the learner waited for new positions since the last row"),
+    "time/checkpoint": Metric("s", "spent writing checkpoints since the last row"),
+    "time/evaluation": Metric("s", "length of the last evaluation"),
+}
+"""Every name that a row may have, in the order of docs/metrics.md. A part in capitals stands for any text."""
+
+_EVAL_SCORE = "eval/score/"
+
+
+def unknown_names(row: Mapping[str, object]) -> list[str]:
+    """Names in a row that neither `AXES` nor `METRICS` explains."""
+    return [name for name in row if name not in AXES and name not in METRICS and not _is_score(name)]
+
+
+def _is_score(name: str) -> bool:
+    return name.startswith(_EVAL_SCORE) and len(name) > len(_EVAL_SCORE)
+
+
+def to_json_value(value: Any) -> Any:
+    """A number, text, bool or None that JSON can hold: numpy scalars become Python's, NaN and infinities None.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    raise TypeError(f"a metric is a number or text, not {type(value).__name__}")
+
+
+class MetricsWriter:
+    """Appends rows to `metrics.jsonl`. A row is in the file whole, or not at all.
+
+    Each row goes to the kernel at once, so a killed process loses none; a power cut may lose the last ones.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open for append, and cut off the torn last line of a writer that was killed. Raises `StorageError`."""
+        self._path = path
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
+            os.ftruncate(self._file.fileno(), _whole_lines(self._file.fileno()))
+
+    def write(self, values: Mapping[str, Any], *, step: int, positions: int, time_s: float) -> Row:
+        """Append one row and return it as it was written.
+
+        `time_s` is seconds of training on the monotonic clock, counted on from the checkpoint by a resumed run.
+        Raises `StorageError` (disk full), and the file then has its old length; TypeError for values that are no
+        numbers or text.
+        """
+        axes = {"step": step, "positions": positions, "time_s": round(time_s, 3)}
+        row = {name: to_json_value(value) for name, value in {**axes, **values}.items()}
+        line = (json.dumps(row, allow_nan=False) + "\n").encode()
+        descriptor = self._file.fileno()
+        with storage_errors(self._path, len(line)):
+            size = os.fstat(descriptor).st_size
+            try:
+                view = memoryview(line)
+                while len(view):
+                    view = view[os.write(descriptor, view) :]
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        return row
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> MetricsWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_metrics(path: Path) -> Iterator[Row]:
+    """The rows of a metrics file, oldest first.
+
+    A last line without its line end is still being written, or its writer was killed: it is left out.
+    Raises UserError for a missing file and for any other line that is not a JSON object.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; is this a run folder?") from error
+    with file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise UserError(f"{path}:{number}: not a JSON object; remove the line to read the rest")
+            yield row
+
+
+def _whole_lines(descriptor: int, block: int = 4096) -> int:
+    """Length of the file up to and including its last line end."""
+    end = os.fstat(descriptor).st_size
+    while end > 0:
+        start = max(0, end - block)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+class Averages:
+    """Weighted means, sums and maxima by name, from one report to the next."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, tuple[float, float]] = {}  # name -> sum of weight * value, sum of weights
+        self._sums: dict[str, float] = {}
+        self._maxima: dict[str, float] = {}
+
+    def add_mean(self, values: Mapping[str, float], weight: float = 1.0) -> None:
+        """Take `values` into the means of their names with a weight of at least 0 (games, positions, a batch)."""
+        if not weight >= 0.0:
+            raise ValueError(f"weight {weight} of a mean must not be negative")
+        for name, value in values.items():
+            total, weights = self._means.get(name, (0.0, 0.0))
+            # A weight of 0 must not let a NaN through (0 * NaN is NaN).
+            self._means[name] = (total + weight * float(value) if weight else total, weights + weight)
+
+    def add_sum(self, name: str, value: float) -> None:
+        """Add to the sum of a name."""
+        self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+    def add_max(self, name: str, value: float) -> None:
+        """Raise the maximum of a name. A NaN is kept: it must be seen, not lost to a comparison."""
+        self._maxima[name] = float(np.maximum(self._maxima.get(name, -math.inf), value))
+
+    def report(self) -> dict[str, float]:
+        """What was gathered since the last report, by name; starts afresh. Means without any weight are left out.
+
+        Raises ValueError if a name was used for two kinds.
+        """
+        means = {name: total / weights for name, (total, weights) in self._means.items() if weights > 0.0}
+        values: dict[str, float] = {}
+        for kind in (means, self._sums, self._maxima):
+            twice = values.keys() & kind.keys()
+            if twice:
+                raise ValueError(f"metric {min(twice)} was added as two kinds (mean, sum, maximum)")
+            values |= kind
+        for gathered in (self._means, self._sums, self._maxima):
+            gathered.clear()
+        return values
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far predicted values can be trusted, in equal bins of the prediction over [-1, 1]."""
+
+    error: float  # mean over positions of the bin's |mean predicted - mean outcome|; NaN without positions
+    edges: Float[np.ndarray, "bins+1"]
+    counts: Int[np.ndarray, " bins"]
+    mean_predicted: Float[np.ndarray, " bins"]  # NaN in an empty bin
+    mean_outcome: Float[np.ndarray, " bins"]  # NaN in an empty bin
+
+
+def calibration(predicted: Float[np.ndarray, " N"], outcome: Float[np.ndarray, " N"], bins: int = 10) -> Calibration:
+    """Expected calibration error of values against results.
+
+    ECE = sum over bins of count / N * |mean predicted - mean outcome| (Naeini, Cooper, Hauskrecht, "Obtaining Well
+    Calibrated Probabilities Using Bayesian Binning", AAAI 2015), with values in [-1, 1] in place of probabilities;
+    predictions outside go to the outermost bins. Raises ValueError for shapes that differ or no bins.
+    """
+    if predicted.shape != outcome.shape or predicted.ndim != 1 or bins < 1:
+        raise ValueError(f"calibration of {predicted.shape} predictions, {outcome.shape} outcomes, {bins} bins")
+    edges = np.linspace(-1.0, 1.0, bins + 1)
+    index = np.searchsorted(edges[1:-1], predicted, side="right")
+    counts = np.bincount(index, minlength=bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
+        mean_predicted = np.bincount(index, predicted, bins) / counts
+        mean_outcome = np.bincount(index, outcome, bins) / counts
+    gaps = np.abs(mean_predicted - mean_outcome)[counts > 0]
+    error = float(gaps @ counts[counts > 0] / len(predicted)) if len(predicted) else math.nan
+    return Calibration(error, edges, counts, mean_predicted, mean_outcome)

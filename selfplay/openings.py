@@ -1,0 +1,97 @@
+"""Random openings, so that games between players that always play the same move are not all the same game.
+
+A match plays every opening once with each seating; an opening that favours one side favours both players once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from games import CHANCE, Game, StatePool
+from selfplay.errors import UserError
+from selfplay.self_play import draw
+
+Opening = tuple[int, ...]
+"""Actions, and chance outcomes where nature moves, from the start of the game."""
+
+USUAL_PLIES = (2, 3, 4)
+"""Lengths tried by default, shortest first, until there are as many different openings as asked for."""
+
+ROUNDS = 20
+"""How often openings are drawn before fewer than asked for are taken."""
+
+
+def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int | None = None) -> list[Opening]:
+    """`count` openings of `plies` random moves that do not end the game, in different positions where there are enough.
+
+    `plies` None means 0 for games with chance or one player, whose games differ anyway, and else the least of
+    `USUAL_PLIES` that has enough positions. Raises UserError where every game ends within `plies` moves.
+    """
+    if plies is None and (game.max_chance_outcomes > 0 or game.num_players == 1):
+        plies = 0
+    if plies == 0:
+        return [()] * count
+    found: list[Opening] = []
+    for length in USUAL_PLIES if plies is None else (plies,):
+        different = _different_openings(game, count, rng, length)
+        if len(different) > len(found):
+            found = different
+        if len(found) == count:
+            break
+    if not found and plies is not None:
+        raise UserError(f"opening plies: {plies} random moves end every game of {game.name}; take fewer")
+    found = found or [()]
+    return [found[i % len(found)] for i in range(count)]
+
+
+def _different_openings(game: Game, count: int, rng: np.random.Generator, plies: int) -> list[Opening]:
+    """Up to `count` openings that lead to positions with different observations."""
+    pool = game.new_pool(count)
+    observations = np.empty((count, *game.observation_shape), np.float32)
+    found: dict[bytes, Opening] = {}
+    for _ in range(ROUNDS):
+        slots, moves = _play_random(pool, count, plies, rng)
+        pool.observe(slots, observations[: len(slots)])
+        for i, slot in enumerate(slots):
+            found.setdefault(observations[i].tobytes(), tuple(moves[slot]))
+        if len(found) >= count:
+            break
+    pool.close()
+    return list(found.values())[:count]
+
+
+def _play_random(
+    pool: StatePool, count: int, plies: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Play `count` games for `plies` random moves: the slots where a player is to move then, and all moves."""
+    slots = np.arange(count)
+    moves: list[list[int]] = [[] for _ in range(count)]
+    pool.reset(slots)
+    played = np.zeros(count, np.int64)
+    while True:
+        to_play = pool.to_play(slots)
+        running = slots[(to_play == CHANCE) | ((to_play >= 0) & (played < plies))]
+        if not running.size:
+            return slots[to_play >= 0], moves
+        nature = to_play[running] == CHANCE
+        actions = np.empty(len(running), np.int64)
+        actions[nature] = draw_outcomes(pool, running[nature], [rng] * int(nature.sum()))
+        actions[~nature] = random_actions(pool, running[~nature], rng)
+        played[running[~nature]] += 1
+        for slot, action in zip(running, actions):
+            moves[slot].append(int(action))
+        pool.step(running, actions, running)
+
+
+def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A uniformly random legal action for each of `slots` [n] (a player is to move), int64 [n]."""
+    offsets, actions = pool.legal(slots)
+    return actions[offsets[:-1] + rng.integers(np.diff(offsets))]
+
+
+def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+    """Nature's move for each of `slots` [n], drawn with the random numbers of its game, int64 [n]."""
+    offsets, outcomes, probabilities = pool.chance(slots)
+    rows = [slice(offsets[i], offsets[i + 1]) for i in range(len(slots))]
+    drawn = [outcomes[row][draw(probabilities[row], rng)] for row, rng in zip(rows, rngs)]
+    return np.array(drawn, dtype=np.int64)

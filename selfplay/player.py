@@ -1,0 +1,69 @@
+"""What a player is: anything that chooses moves for a batch of positions.
+
+Matches, evaluations and `play` know nothing else of it. `selfplay.players` makes players from text; an object of one's
+own with `name`, `choose` and `close` does as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from games import StatePool
+
+
+class Player(Protocol):
+    """Chooses moves. Nothing is remembered from call to call but random numbers, so games may come and go."""
+
+    name: str
+    """The text that makes this player (`selfplay.players.parse_player`)."""
+
+    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Legal actions int64 `[B]` for the positions in `slots` int64 `[B]`; in each of them a player is to move.
+
+        `histories[i]` are the actions and chance outcomes that led from the start to position i, for players that keep
+        their own board. The pool is left as it was.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free memory, end processes. The player is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True)
+class MoveAnalysis:
+    """What a player thinks of one move."""
+
+    action: int
+    text: str
+    visits: int
+    """Simulations that began with the move; 0 where nothing was searched."""
+    q: float
+    """Expected return of the player to move; nan where unknown."""
+    prior: float
+    """Probability before the search."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a player thinks of a position."""
+
+    action: int
+    """The move it would play."""
+    value: float
+    """Expected return of the player to move."""
+    moves: tuple[MoveAnalysis, ...]
+    """All legal moves, best first."""
+
+
+@runtime_checkable
+class Analyst(Protocol):
+    """A player that can say why."""
+
+    def analyse(self, pool: StatePool, slot: int) -> Analysis:
+        """Think about the position in `slot`, where a player is to move."""
+        ...

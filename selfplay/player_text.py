@@ -1,0 +1,129 @@
+"""The text of a player, `KIND`, `KIND:option=value,...` or `KIND:TARGET:option=value,...`, read by a table of kinds.
+
+The kinds are in `selfplay.players`; `register_player` adds one's own. The options of a kind are the fields of a frozen
+dataclass, so they get the checks and the messages of all other settings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from games import Game
+from selfplay.errors import UserError, did_you_mean
+from selfplay.player import Player
+from selfplay.schema import settings_of
+
+
+@dataclass(frozen=True)
+class PlayerSpec:
+    """A player's text, read and checked; nothing is loaded yet."""
+
+    kind: str
+    target: str
+    """What stands between the kind and the options, e.g. the folder of a run; empty for most kinds."""
+    options: Any
+    """Frozen dataclass of the kind."""
+
+    @property
+    def name(self) -> str:
+        """Canonical text: the number of simulations, and the other options that differ from their defaults."""
+        shown = []
+        for option in dataclasses.fields(self.options):
+            value = getattr(self.options, option.name)
+            if value is not None and (option.name == "simulations" or value != option.default):
+                shown.append(f"{option.name}={str(value).lower() if isinstance(value, bool) else value}")
+        return ":".join(filter(None, (self.kind, self.target, ",".join(shown))))
+
+    @property
+    def game(self) -> str | None:
+        """The game that the player was made for, None for a player of any game."""
+        find = _kinds[self.kind].find_game
+        return find(self.target) if find else None
+
+    def make(self, game: Game, seed: int = 0) -> Player:
+        """The player. An option `seed` wins over `seed`. Raises UserError where it cannot play `game`."""
+        own_seed = getattr(self.options, "seed", None)
+        return _kinds[self.kind].make(self, game, seed if own_seed is None else own_seed)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For kinds without options."""
+
+
+@dataclass(frozen=True)
+class PlayerKind:
+    """A row of the table of players."""
+
+    make: Callable[[PlayerSpec, Game, int], Player]
+    options: type
+    target: str = ""
+    find_game: Callable[[str], str] | None = None
+
+    def form(self, name: str) -> str:
+        """How a player of the kind is written."""
+        options = ",".join(f"{option.name}=..." for option in dataclasses.fields(self.options))
+        return name + (f":{self.target}" if self.target else "") + (f"[:{options}]" if options else "")
+
+
+_kinds: dict[str, PlayerKind] = {}
+
+
+def register_player(
+    kind: str,
+    make: Callable[[PlayerSpec, Game, int], Player],
+    options: type | None = None,
+    target: str = "",
+    find_game: Callable[[str], str] | None = None,
+) -> None:
+    """Make `KIND` a player everywhere a PLAYER is taken.
+
+    `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.schema` describes it, with a
+    default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
+    that it fixes. Registering a kind again replaces the earlier one.
+    """
+    if not kind.isidentifier():
+        raise ValueError(f"cannot register a player as {kind!r}: use letters, digits and underscores")
+    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game)
+
+
+def parse_player(text: str, game: Game, seed: int = 0) -> Player:
+    """The player that `text` describes, for one game. Raises UserError with one line for a person."""
+    return read_player(text).make(game, seed)
+
+
+def read_player(text: str) -> PlayerSpec:
+    """Check the text of a player without making it. Raises UserError with one line for a person."""
+    kind_name, colon, rest = text.partition(":")
+    kind = _kinds.get(kind_name)
+    if kind is None:
+        forms = did_you_mean(kind_name, _kinds) or f"; a player is one of {', '.join(_kinds)}"
+        raise UserError(f"player {text!r}: unknown kind {kind_name!r}{forms}")
+    target = ""
+    if kind.target:
+        target, colon, rest = rest.partition(":")
+        if not target:
+            raise UserError(f"player {text!r}: {kind.target} is missing; write it as {kind.form(kind_name)}")
+    parts = rest.split(",") if colon else []
+    return PlayerSpec(kind_name, target, _read_options(text, kind, kind.form(kind_name), parts))
+
+
+def _read_options(text: str, kind: PlayerKind, form: str, parts: Sequence[str]) -> Any:
+    settings = settings_of(kind.options)
+    values: dict[str, Any] = {}
+    for part in parts:
+        key, equals, value = map(str.strip, part.partition("="))
+        if not (key and equals):
+            raise UserError(f"player {text!r}: option {part!r} is not name=value; write it as {form}")
+        if key not in settings:
+            raise UserError(f"player {text!r}: unknown option {key!r}{did_you_mean(key, settings)}; write it as {form}")
+        if key in values:
+            raise UserError(f"player {text!r}: option {key!r} is given twice")
+        try:
+            values[key] = settings[key].parse(value)
+        except ValueError as error:
+            raise UserError(f"player {text!r}: {key}: {error}") from None
+    return kind.options(**values)

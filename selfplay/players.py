@@ -1,0 +1,164 @@
+"""The players that come with the project, from text: `parse_player("mcts:simulations=1000", game)`.
+
+Every command that takes a PLAYER reads it here. `random`; `mcts`, the usual honest baseline: UCT (Kocsis and
+Szepesvari 2006) with random games at the leaves, a new tree every move, no knowledge, and no proven values unless
+`solve=true` asks for them; `uniform`, search that knows only how games end; `run`, a trained network with search;
+`net`, the network alone; `human`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from games import Game, StatePool
+from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
+from selfplay.openings import random_actions
+from selfplay.player import Player
+from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
+from selfplay.search_player import MAX_TREES, SearchPlayer
+
+__all__ = ["Player", "PlayerSpec", "RandomPlayer", "parse_player", "read_player", "register_player"]
+
+MAX_SIMULATIONS = 1_000_000
+"""One tree of so many simulations takes a few hundred megabytes."""
+
+RUN_DIR = "RUN_DIR[@VERSION]"
+
+
+def _option(default: Any, help: str, low: float | None = None, high: float | None = None, choices: Any = None) -> Any:
+    bounds = {"min": low, "max": high, "choices": choices}
+    return field(default=default, metadata={"help": help} | {k: v for k, v in bounds.items() if v is not None})
+
+
+def _simulations_option(default: int | None) -> Any:
+    return _option(default, "simulations a move", 1, MAX_SIMULATIONS)
+
+
+def _seed_option() -> Any:
+    return _option(None, "seed of its own random numbers", 0, 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class RandomOptions:
+    """Options of `random`."""
+
+    seed: int | None = _seed_option()
+
+
+@dataclass(frozen=True)
+class MctsOptions:
+    """Options of `mcts`."""
+
+    simulations: int = _simulations_option(1000)
+    c: float = _option(SearchConfig().c_uct, "UCT exploration constant", 0, 100)
+    rollouts: int = _option(1, "random games from each leaf", 1, 10_000)
+    solve: bool = _option(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
+    seed: int | None = _seed_option()
+
+
+@dataclass(frozen=True)
+class UniformOptions:
+    """Options of `uniform`."""
+
+    simulations: int = _simulations_option(1000)
+    c: float = _option(SearchConfig().pb_c_init, "PUCT exploration constant", 0, 100)
+    solve: bool = _option(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
+    seed: int | None = _seed_option()
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of `run`. What is not given comes from the run's config.yaml."""
+
+    simulations: int | None = _simulations_option(None)
+    rule: str | None = _option(None, "how the search chooses", choices=("puct", "gumbel", "uct"))
+    symmetries: bool | None = _option(None, "average the network over the game's symmetries")
+    temperature: float = _option(0.0, "0 plays the best move, above it moves are drawn", 0, 100)
+    batch: int = _option(MAX_TREES, "positions searched at once", 1, 65536)
+    seed: int | None = _seed_option()
+
+
+class RandomPlayer:
+    """Every legal move is equally likely."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name = name
+        self._rng = np.random.default_rng(seed)
+
+    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """See `Player.choose`."""
+        return random_actions(pool, slots, self._rng)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+def _make_random(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    return RandomPlayer(spec.name, seed)
+
+
+def _make_mcts(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    options: MctsOptions = spec.options
+    config = SearchConfig(rule="uct", num_simulations=options.simulations, c_uct=options.c, proven_values=options.solve)
+    trees_seed, rollouts_seed = np.random.SeedSequence(seed).generate_state(2)
+    evaluator = RolloutEvaluator(np.random.default_rng(rollouts_seed), options.rollouts)
+    return SearchPlayer(spec.name, game, evaluator, config, int(trees_seed))
+
+
+def _make_uniform(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    options: UniformOptions = spec.options
+    config = SearchConfig(
+        rule="puct", num_simulations=options.simulations, pb_c_init=options.c, proven_values=options.solve
+    )
+    return SearchPlayer(spec.name, game, ConstantEvaluator(), config, seed)
+
+
+def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.run_player import TrainedNetwork
+
+    options: RunOptions = spec.options
+    network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
+    settings = network.config
+    simulations = options.simulations or settings.evaluation.num_simulations
+    config = dataclasses.replace(
+        settings.search,
+        rule=options.rule or settings.search.rule,
+        num_simulations=simulations,
+        subtree_reuse=False,  # positions come in any order
+    )
+    name = PlayerSpec(spec.kind, network.target, dataclasses.replace(options, simulations=simulations)).name
+    return SearchPlayer(
+        name, network.game, network.evaluator, config, seed, options.temperature, options.batch, network.close
+    )
+
+
+def _make_net(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.run_player import NetworkPlayer, TrainedNetwork
+
+    network = TrainedNetwork(spec.target, game, MAX_TREES)
+    return NetworkPlayer(PlayerSpec(spec.kind, network.target, spec.options).name, network)
+
+
+def _make_human(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.play import HumanPlayer
+
+    return HumanPlayer()
+
+
+def _game_of_run(target: str) -> str:
+    from selfplay.run_player import run_config
+
+    return run_config(target).game
+
+
+register_player("random", _make_random, RandomOptions)
+register_player("mcts", _make_mcts, MctsOptions)
+register_player("uniform", _make_uniform, UniformOptions)
+register_player("run", _make_run, RunOptions, RUN_DIR, _game_of_run)
+register_player("net", _make_net, target=RUN_DIR, find_game=_game_of_run)
+register_player("human", _make_human)

@@ -1,0 +1,104 @@
+"""A finished game as the learner needs it, and the value targets of its positions.
+
+In the flow: actors make `GameRecord`s, `replay` keeps their positions, `shards` stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+NO_ACTION = -1
+"""Fills `legal_actions` where a position has fewer of them than the row has room for."""
+
+
+@dataclass(frozen=True)
+class GameRecord:
+    """T positions of one game, in order. V numbers a value, as the network sees it (`search.perspective`)."""
+
+    observation: np.ndarray  # [T, *observation_shape] uint8 where that is exact, else float32
+    legal_actions: np.ndarray  # [T, L] int32, NO_ACTION beyond the last
+    policy_target: np.ndarray  # [T, L] float32, before temperature
+    value_target: np.ndarray  # [T, V] float32
+    outcome: np.ndarray  # [T, V] float32: what the game paid from here on
+    root_value: np.ndarray  # [T, V] float32: what the search expected
+    action: np.ndarray  # [T] int32: the move played
+    to_play: np.ndarray  # [T] int32
+    version: np.ndarray  # [T] int32: the network that searched
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def compact_observations(observations: np.ndarray) -> np.ndarray:
+    """Float observations as uint8 where nothing is lost, a quarter of the memory."""
+    with np.errstate(invalid="ignore"):  # what no byte holds shows in the comparison
+        small = observations.astype(np.uint8)
+    return small if np.array_equal(small, observations) else observations
+
+
+def discounted_returns(rewards: np.ndarray, discount: float, bootstrap: np.ndarray) -> np.ndarray:
+    """G_t = r_{t+1} + discount * G_{t+1} for every player, [T, P]; `bootstrap` [P] stands at the end.
+
+    `rewards[t]` is what the move at t (and the chance after it) paid.
+    """
+    returns = np.empty_like(rewards)
+    following = bootstrap
+    for t in reversed(range(len(rewards))):
+        following = rewards[t] + discount * following
+        returns[t] = following
+    return returns
+
+
+def n_step_returns(
+    rewards: np.ndarray, root_values: np.ndarray, discount: float, td_steps: int, bootstrap: np.ndarray
+) -> np.ndarray:
+    """n-step returns that end in the root value of the search, [T, P] (MuZero, Schrittwieser et al. 2020, appendix G).
+
+    `td_steps` 0 means all rewards to the end.
+    """
+    length = len(rewards)
+    if td_steps == 0 or td_steps >= length:
+        return discounted_returns(rewards, discount, bootstrap)
+    returns = np.empty_like(rewards)
+    for t in range(length):
+        end = min(t + td_steps, length)
+        tail = root_values[end] if end < length else bootstrap
+        returns[t] = discounted_returns(rewards[t:end], discount, tail)[0]
+    return returns
+
+
+def returns_of_game(
+    rewards: np.ndarray, root_values: np.ndarray, discount: float, td_steps: int, is_terminal: bool
+) -> np.ndarray:
+    """`n_step_returns` of a whole game, [T, P].
+
+    In a game that was cut off nobody knows where the last move led: its position is worth what its search expected.
+    """
+    if is_terminal:
+        return n_step_returns(rewards, root_values, discount, td_steps, np.zeros(rewards.shape[1]))
+    known = n_step_returns(rewards[:-1], root_values[:-1], discount, td_steps, root_values[-1])
+    return np.concatenate([known, root_values[-1:]])
+
+
+def pad_columns(rows: Sequence[np.ndarray], width: int, fill: float) -> np.ndarray:
+    """1-D arrays of different lengths as one [n, width] array of their dtype."""
+    out = np.full((len(rows), width), fill, dtype=rows[0].dtype)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return out
+
+
+def widen(array: np.ndarray, width: int, fill: float) -> np.ndarray:
+    """[T, L] as [T, width] with `fill` in the new columns."""
+    if array.shape[1] == width:
+        return array
+    out = np.full((len(array), width), fill, dtype=array.dtype)
+    out[:, : array.shape[1]] = array
+    return out

@@ -1,0 +1,58 @@
+"""From counts to the figures of `metrics.jsonl` and of the display."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from games import Game
+from selfplay.evaluator import Evaluation
+from selfplay.metrics import Averages, calibration
+from selfplay.records import GameRecord
+from selfplay.self_play import SelfPlayCounts
+
+
+def add_counts(total: SelfPlayCounts, counts: SelfPlayCounts) -> None:
+    """Add an actor's counts to the total, in place."""
+    for field in dataclasses.fields(counts):
+        setattr(total, field.name, getattr(total, field.name) + getattr(counts, field.name))
+
+
+def describe_game(averages: Averages, record: GameRecord, version: int, game: Game) -> None:
+    """Staleness, root value and calibration of the positions of a finished game."""
+    values = {
+        "selfplay/weight_staleness": float((version - record.version).mean()),
+        "selfplay/root_value": float(record.root_value[:, 0].mean()),
+    }
+    if not game.has_rewards:  # bins span [-1, 1]
+        values["train/value_calibration_error"] = calibration(record.root_value[:, 0], record.outcome[:, 0]).error
+    averages.add_mean(values, len(record))
+
+
+def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dict[str, float]:
+    """Rates and shares of self-play since the last report; empty if nothing was played."""
+    if counts.seconds <= 0:
+        return {}
+    wall = counts.seconds / max(1, num_actors)
+    values = {
+        "selfplay/simulations_per_second": counts.simulations / wall,
+        "selfplay/positions_per_second": counts.positions / wall,
+        "selfplay/games_per_minute": 60 * counts.games / wall,
+        "selfplay/network_share": counts.network_seconds / counts.seconds,
+    }
+    if counts.evaluations:
+        values["selfplay/cache_hit_rate"] = 1 - counts.predictions / counts.evaluations
+        values["selfplay/batch_fill"] = counts.predictions / max(1, counts.batch_capacity)
+    if counts.games:
+        values["selfplay/game_length"] = counts.game_plies / counts.games
+        values["selfplay/return"] = game.utility_scale * counts.return_first / counts.games
+        if game.num_players == 2:
+            values["selfplay/first_player_win"] = counts.first_player_wins / counts.games
+            values["selfplay/draw"] = counts.draws / counts.games
+            values["selfplay/second_player_win"] = 1 - (counts.first_player_wins + counts.draws) / counts.games
+    return values
+
+
+def evaluation_line(evaluation: Evaluation) -> str:
+    """Scores of a checkpoint as one line."""
+    scores = ", ".join(f"{name} {score:.0%}" for name, score in evaluation.scores.items())
+    return f"step {evaluation.version}: {scores}"

@@ -1,0 +1,110 @@
+"""A run on disk and back: finished games as shards, everything else as checkpoints.
+
+A checkpoint is written after the games that it counts, so what it says has been played is on disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from selfplay import checkpoint, shards
+from selfplay.learner import Learner
+from selfplay.records import NO_ACTION, GameRecord, widen
+from selfplay.replay import Replay
+from selfplay.run_folder import RunFolder
+from selfplay.settings import CheckpointConfig
+from selfplay.tensors import (
+    check_weights,
+    flatten_optimizer,
+    generator_from_state,
+    generator_state,
+    unflatten_optimizer,
+)
+
+RAW = "raw."
+"""Prefix of the weights that the optimiser works on, among the learner's tensors."""
+
+
+@dataclass
+class Counters:
+    """What a run has done so far; saved in every checkpoint."""
+
+    samples: int = 0  # positions drawn by the learner
+    games: int = 0
+    positions: int = 0
+    rounds: int = 0  # of `InlineSource`
+    seconds: float = 0.0  # of training, before this start of the process
+    wandb_id: str | None = None
+
+
+def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
+    """Finished games as one more shard; none for an empty list."""
+    if not records:
+        return
+    _, _, shard_id = shards.totals(folder.games)
+    width = max(record.legal_actions.shape[1] for record in records)
+    exact = all(record.observation.dtype == np.uint8 for record in records)
+    rows = []
+    for record in records:
+        row = record.arrays()
+        row["legal_actions"] = widen(record.legal_actions, width, NO_ACTION)
+        row["policy_target"] = widen(record.policy_target, width, 0.0)
+        row["observation"] = record.observation if exact else record.observation.astype(np.float32)
+        rows.append(row)
+    shards.write_shard(folder.games, shard_id, rows, sum(map(len, records)))
+
+
+def save_checkpoint(
+    folder: RunFolder, learner: Learner, rng: np.random.Generator, counters: Counters, keep: CheckpointConfig
+) -> None:
+    """The learner's state at its present step, unless it is saved already; then remove what need not be kept."""
+    if learner.steps in checkpoint.versions(folder.checkpoints):
+        return
+    _, _, next_shard = shards.totals(folder.games)
+    optimizer, description = flatten_optimizer(learner.optimizer.state_dict())
+    tensors = {f"{RAW}{name}": tensor for name, tensor in learner.raw_weights().items()} | optimizer
+    state = {
+        **dataclasses.asdict(counters),
+        **description,
+        "steps": learner.steps,
+        "last_shard": next_shard - 1,
+        "sampling_rng": generator_state(rng),
+    }
+    checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(learner.steps, learner.weights(), tensors, state))
+    checkpoint.prune(folder.checkpoints, keep.keep_last, keep.keep_every)
+
+
+def restore(
+    folder: RunFolder, learner: Learner, replay: Replay, exactly: bool, warn: Callable[[str], None]
+) -> tuple[np.random.Generator, Counters] | None:
+    """The last checkpoint into `learner`, the games on disk into `replay`; None for a run without a checkpoint.
+
+    `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
+    are kept and counted. Returns the learner's random numbers and the counters.
+    """
+    if folder.games.is_dir():
+        shards.recover(folder.games, warn)
+    saved = checkpoint.load_latest(folder.checkpoints, warn)
+    if saved is None:
+        return None
+    state = saved.state
+    raw = {name.removeprefix(RAW): tensor for name, tensor in saved.learner.items() if name.startswith(RAW)}
+    expected = {name: tuple(tensor.shape) for name, tensor in learner.net.state_dict().items()}
+    for weights in (saved.weights, raw):
+        check_weights(weights, expected, str(folder.checkpoints))
+    learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, state), state["steps"])
+    if exactly:
+        shards.drop_after(folder.games, state["last_shard"])
+    counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
+    counters.games, counters.positions, _ = shards.totals(folder.games)
+    records = [
+        GameRecord(**row) for _, rows in shards.read_shards(folder.games, replay.config.capacity, warn) for row in rows
+    ]
+    replay.total = counters.positions - sum(map(len, records))  # so that every position gets the row that it had
+    for record in records:
+        replay.add(record)
+    return generator_from_state(state["sampling_rng"]), counters

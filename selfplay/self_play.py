@@ -1,0 +1,246 @@
+"""AlphaZero's generator of games: many games at once, one search tree each, one network call for all of them.
+
+In the flow: an actor (`selfplay.actor`) calls `advance` again and again and sends on the games that it returns. Games
+are independent of each other: each moves as soon as its own search is finished, so the network's batch stays full.
+
+Sources: Silver et al. 2018 (temperature, noise), Danihelka et al. 2022 (Gumbel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from games import CHANCE, TERMINAL, Game
+from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
+from search.perspective import from_players, num_values
+from search.search import slots_needed
+from selfplay.records import NO_ACTION, GameRecord, compact_observations, pad_columns, returns_of_game
+from selfplay.settings import ActorsConfig, LearnerConfig
+
+
+@dataclass
+class Trajectory:
+    """A game under way: one entry a move."""
+
+    observation: list[np.ndarray] = field(default_factory=list)
+    legal_actions: list[np.ndarray] = field(default_factory=list)
+    policy_target: list[np.ndarray] = field(default_factory=list)
+    root_value: list[np.ndarray] = field(default_factory=list)  # [P] each
+    action: list[int] = field(default_factory=list)
+    to_play: list[int] = field(default_factory=list)
+    version: list[int] = field(default_factory=list)
+    reward: list[np.ndarray] = field(default_factory=list)  # [P] each
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+@dataclass
+class SelfPlayCounts:
+    """What happened since the counts were last taken; sums, so that they can be added over actors."""
+
+    simulations: int = 0
+    positions: int = 0
+    games: int = 0
+    game_plies: int = 0
+    first_player_wins: int = 0
+    draws: int = 0
+    return_first: float = 0.0
+    policy_kl: float = 0.0
+    target_entropy: float = 0.0
+    evaluations: int = 0
+    predictions: int = 0
+    network_calls: int = 0
+    network_seconds: float = 0.0
+    batch_capacity: int = 0
+    staleness: float = 0.0
+    seconds: float = 0.0
+
+
+class SelfPlay:
+    """B games of self-play."""
+
+    def __init__(
+        self,
+        game: Game,
+        evaluator: NetworkEvaluator,
+        search: SearchConfig,
+        actors: ActorsConfig,
+        learner: LearnerConfig,
+        rng: np.random.Generator,
+        endless: bool = True,
+    ) -> None:
+        """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true."""
+        self.game, self.evaluator, self.actors, self.learner, self.rng = game, evaluator, actors, learner, rng
+        self.discount = search.discount
+        self.endless = endless
+        self.version = 0
+        size = actors.games_per_actor
+        self.search = Search(
+            SimulatorModel(game, evaluator, slots_needed(game, search, size)), search, size, noise=True
+        )
+        self.pool = game.new_pool(size)
+        self.trajectories = [Trajectory() for _ in range(size)]
+        self.counts = SelfPlayCounts()
+        self._num_values = num_values(game)
+        self.running = np.arange(size)
+        self._start_games(self.running)
+
+    @property
+    def done(self) -> bool:
+        """True when no game is left to play."""
+        return len(self.running) == 0
+
+    def advance(self) -> list[GameRecord]:
+        """One simulation in every game, and a move where a search is finished; returns the games that ended."""
+        self.counts.simulations += len(self.running) - self.search.fresh_roots
+        self.search.simulate(self.running)
+        finished = self.search.finished(self.running)
+        return self._move(self.running[finished]) if finished.any() else []
+
+    def take_counts(self) -> SelfPlayCounts:
+        """The counts so far, which start again at zero."""
+        counts, self.counts = self.counts, SelfPlayCounts()
+        evaluator = self.evaluator
+        counts.evaluations, counts.predictions = evaluator.evaluations, evaluator.predictions
+        counts.network_calls, counts.network_seconds = evaluator.calls, evaluator.seconds
+        counts.batch_capacity = evaluator.calls * self.actors.games_per_actor
+        evaluator.evaluations = evaluator.predictions = evaluator.calls = 0
+        evaluator.seconds = 0.0
+        return counts
+
+    def _start_games(self, slots: np.ndarray) -> None:
+        self.pool.reset(slots)
+        self._play_nature(slots, self.pool.to_play(slots))
+        for slot in slots:
+            self.trajectories[slot] = Trajectory()
+        self._begin_search(slots)
+
+    def _begin_search(self, slots: np.ndarray) -> None:
+        seeds = self.rng.integers(0, 2**64, size=len(slots), dtype=np.uint64)
+        self.search.begin(slots, self.pool, slots, seeds)
+
+    def _move(self, slots: np.ndarray) -> list[GameRecord]:
+        """Play a move in each of `slots`, keep the position, and go on with the next search or the next game."""
+        statistics = self.search.statistics(slots)
+        actions = self._choose(slots, statistics)
+        self._keep(slots, statistics, actions)
+        to_play, rewards = self.pool.step(slots, actions, slots)
+        to_play, rewards = to_play.copy(), rewards.copy()
+        self.search.advance(slots, actions)
+        self._play_nature(slots, to_play, rewards)
+        for i, slot in enumerate(slots):
+            self.trajectories[slot].reward.append(rewards[i])
+        lengths = np.array([len(self.trajectories[slot]) for slot in slots])
+        ended = to_play == TERMINAL
+        if self.actors.max_plies > 0:
+            ended |= lengths >= self.actors.max_plies
+        records = [self._finish(slot, to_play[i] == TERMINAL) for i, slot in enumerate(slots) if ended[i]]
+        if not ended.all():
+            self._begin_search(slots[~ended])
+        over = slots[ended]
+        if len(over):
+            self.search.clear(over)
+            if self.endless:
+                self._start_games(over)
+            else:
+                self.running = np.setdiff1d(self.running, over)
+        return records
+
+    def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray | None = None) -> None:
+        """Draw chance outcomes until a player moves; updates `to_play` [n] and adds to `rewards` [n, P] in place."""
+        rows = np.nonzero(to_play == CHANCE)[0]
+        while rows.size:
+            offsets, outcomes, probabilities = self.pool.chance(slots[rows])
+            drawn = np.empty(len(rows), np.int64)
+            for i in range(len(rows)):
+                row = slice(offsets[i], offsets[i + 1])
+                drawn[i] = outcomes[row][draw(probabilities[row], self.rng)]
+            self.search.advance(slots[rows], drawn)
+            next_to_play, paid = self.pool.step(slots[rows], drawn, slots[rows])
+            to_play[rows] = next_to_play
+            if rewards is not None:
+                rewards[rows] += paid
+            rows = np.nonzero(to_play == CHANCE)[0]
+
+    def _choose(self, slots: np.ndarray, statistics: RootStatistics) -> np.ndarray:
+        """Draw from the policy target at the temperature of the ply; at temperature 0 take its greatest entry.
+
+        That leaves out Gumbel's noise, which the search needs and the game does not.
+        """
+        actions = np.empty(len(slots), np.int64)
+        for i, slot in enumerate(slots):
+            early = len(self.trajectories[slot]) < self.actors.temperature_plies
+            temperature = self.actors.temperature if early else self.actors.final_temperature
+            target = statistics.policy_target[i]
+            column = draw(sharpened(target, temperature), self.rng) if temperature > 0.0 else int(target.argmax())
+            actions[i] = statistics.actions[i, column]
+        return actions
+
+    def _keep(self, slots: np.ndarray, statistics: RootStatistics, actions: np.ndarray) -> None:
+        """Append the positions in `slots` to their trajectories."""
+        observations = np.empty((len(slots), *self.game.observation_shape), np.float32)
+        self.pool.observe(slots, observations)
+        target, prior = statistics.policy_target, statistics.prior
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_target = np.where(target > 0, np.log(target), 0.0)
+            log_prior = np.where(target > 0, np.log(np.maximum(prior, 1e-30)), 0.0)
+        self.counts.policy_kl += float((target * (log_target - log_prior)).sum())
+        self.counts.target_entropy -= float((target * log_target).sum())
+        self.counts.positions += len(slots)
+        for i, slot in enumerate(slots):
+            trajectory = self.trajectories[slot]
+            legal = statistics.actions[i] != NO_ACTION
+            trajectory.observation.append(observations[i])
+            trajectory.legal_actions.append(statistics.actions[i, legal].astype(np.int32))
+            trajectory.policy_target.append(target[i, legal].astype(np.float32))
+            trajectory.root_value.append(statistics.root_value[i])
+            trajectory.action.append(int(actions[i]))
+            trajectory.to_play.append(int(statistics.to_play[i]))
+            trajectory.version.append(self.version)
+
+    def _finish(self, slot: int, is_terminal: bool) -> GameRecord:
+        """The trajectory of a slot with its value targets. A game cut off is worth what the last search expected."""
+        trajectory = self.trajectories[slot]
+        rewards, root_values = np.array(trajectory.reward), np.array(trajectory.root_value)
+        to_play = np.array(trajectory.to_play, np.int32)
+        outcome = returns_of_game(rewards, root_values, self.discount, 0, is_terminal)
+        target = returns_of_game(rewards, root_values, self.discount, self.learner.td_steps, is_terminal)
+        share = self.learner.root_value_share
+        target = (1.0 - share) * target + share * root_values
+
+        def seen(values: np.ndarray) -> np.ndarray:
+            return from_players(values, to_play, self._num_values).astype(np.float32)
+
+        counts = self.counts
+        total = rewards.sum(axis=0)
+        counts.games += 1
+        counts.game_plies += len(trajectory)
+        counts.return_first += float(total[0])
+        counts.first_player_wins += int(total[0] > 0)
+        counts.draws += int(total[0] == 0)
+        width = max(len(row) for row in trajectory.legal_actions)
+        return GameRecord(
+            observation=compact_observations(np.array(trajectory.observation)),
+            legal_actions=pad_columns(trajectory.legal_actions, width, NO_ACTION),
+            policy_target=pad_columns(trajectory.policy_target, width, 0.0),
+            value_target=seen(target),
+            outcome=seen(outcome),
+            root_value=seen(root_values),
+            action=np.array(trajectory.action, np.int32),
+            to_play=to_play,
+            version=np.array(trajectory.version, np.int32),
+        )
+
+
+def sharpened(policy: np.ndarray, temperature: float) -> np.ndarray:
+    """Weights [L] in proportion to `policy ** (1 / temperature)`; never all zero, however low the temperature."""
+    return (policy / policy.max()) ** (1.0 / temperature)
+
+
+def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
+    """An index drawn in proportion to `weights` (not all zero)."""
+    cumulative = np.cumsum(weights)
+    return int(min(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"), len(weights) - 1))

@@ -1,0 +1,221 @@
+"""Every setting of a run: one frozen dataclass a section, help and range beside each field.
+
+Plain data; reading it imports neither torch nor the games. The sections `search` and `net` live with the code that
+they set up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nets.config import NetConfig
+from search.config import SearchConfig
+
+
+@dataclass(frozen=True)
+class ActorsConfig:
+    """Processes that play."""
+
+    num_actors: int = field(
+        default=2,
+        metadata={
+            "help": "actor processes; 0 plays and learns in turn in one process, which repeats exactly from a seed",
+            "min": 0,
+            "max": 1024,
+        },
+    )
+    games_per_actor: int = field(
+        default=128,
+        metadata={"help": "games an actor plays at once; their positions share a network call", "min": 1, "max": 65536},
+    )
+    temperature: float = field(
+        default=1.0,
+        metadata={"help": "moves are drawn by visits ** (1 / temperature) (AlphaZero: 1)", "min": 0, "max": 100},
+    )
+    temperature_plies: int = field(
+        default=20,
+        metadata={"help": "after so many moves the temperature is final_temperature (AlphaGo Zero: 30)", "min": 0},
+    )
+    final_temperature: float = field(
+        default=0.0,
+        metadata={"help": "temperature after temperature_plies; 0 plays the best move", "min": 0, "max": 100},
+    )
+    max_plies: int = field(
+        default=0,
+        metadata={"help": "a game is cut off after so many moves, valued by the search; 0 means never", "min": 0},
+    )
+    device: str = field(
+        default="auto",
+        metadata={"help": "where actors run the network", "choices": ("auto", "cpu", "cuda")},
+    )
+    dtype: str = field(
+        default="auto",
+        metadata={
+            "help": "number type of inference; auto measures both at the start",
+            "choices": ("auto", "float32", "bfloat16"),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """The positions that the learner samples from."""
+
+    capacity: int = field(
+        default=500_000, metadata={"help": "positions kept at most (AlphaGo Zero: 500 000 games)", "min": 1}
+    )
+    min_positions: int = field(default=5_000, metadata={"help": "learning starts with so many positions", "min": 1})
+    window_start: int = field(
+        default=25_000,
+        metadata={
+            "help": "the window grows from this size on (KataGo, Wu 2019: 250 000)",
+            "min": 1,
+        },
+    )
+    window_exponent: float = field(
+        default=0.75,
+        metadata={"help": "1 keeps every position, 0 a window of fixed size (KataGo: 0.75)", "min": 0, "max": 1},
+    )
+    sample_reuse: float = field(
+        default=4.0,
+        metadata={
+            "help": "samples the learner draws for each new position; whoever is ahead waits (KataGo: about 4)",
+            "min": 0.01,
+            "max": 1000,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """Gradient descent."""
+
+    batch_size: int = field(
+        default=256, metadata={"help": "positions a step (AlphaZero: 4096)", "min": 1, "max": 1 << 20}
+    )
+    optimizer: str = field(
+        default="adamw", metadata={"help": "AlphaZero: sgd with momentum", "choices": ("adamw", "sgd")}
+    )
+    learning_rate: float = field(
+        default=2e-3, metadata={"help": "highest learning rate (AlphaZero: 0.2 for sgd)", "min": 0, "max": 10}
+    )
+    final_learning_rate: float = field(
+        default=0.05,
+        metadata={"help": "share of learning_rate that is left at the end of the budget", "min": 0, "max": 1},
+    )
+    schedule: str = field(
+        default="cosine",
+        metadata={"help": "course of the learning rate over the budget", "choices": ("cosine", "linear", "constant")},
+    )
+    warmup_steps: int = field(default=100, metadata={"help": "steps over which the learning rate rises", "min": 0})
+    momentum: float = field(default=0.9, metadata={"help": "of sgd (AlphaZero: 0.9)", "min": 0, "max": 1})
+    weight_decay: float = field(default=1e-4, metadata={"help": "AlphaZero: 1e-4", "min": 0, "max": 10})
+    gradient_clip: float = field(default=5.0, metadata={"help": "largest norm of the gradient; 0 for none", "min": 0})
+    value_weight: float = field(
+        default=1.0, metadata={"help": "weight of the value loss against the policy loss (AlphaZero: 1)", "min": 0}
+    )
+    root_value_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "share of the search's root value in the value target, the rest is the result (AlphaZero: 0)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    td_steps: int = field(
+        default=0,
+        metadata={
+            "help": "n-step returns for games with rewards; 0 goes to the end (MuZero: 10)",
+            "min": 0,
+        },
+    )
+    ema_decay: float = field(
+        default=0.99,
+        metadata={"help": "averaged weights play and are saved; 0 takes the last ones", "min": 0, "max": 0.99999},
+    )
+    symmetries: bool = field(default=True, metadata={"help": "train on random symmetries of the game (AlphaGo Zero)"})
+    publish_steps: int = field(default=50, metadata={"help": "steps between new weights for the actors", "min": 1})
+    device: str = field(default="auto", metadata={"help": "where the learner runs", "choices": ("auto", "cpu", "cuda")})
+    threads: int = field(default=1, metadata={"help": "threads of the learner on a CPU", "min": 1, "max": 1024})
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Matches played during training, in a process of their own."""
+
+    opponents: tuple[str, ...] = field(
+        default=("random", "mcts:simulations=100", "mcts:simulations=1000"),
+        metadata={"help": "players the current network meets"},
+    )
+    games: int = field(default=40, metadata={"help": "games against each of them", "min": 2, "max": 100_000})
+    final_games: int = field(default=100, metadata={"help": "the same after the last step", "min": 2, "max": 100_000})
+    every_minutes: float = field(
+        default=3.0, metadata={"help": "minutes between evaluations; 0 evaluates only at the end", "min": 0}
+    )
+    num_simulations: int = field(default=100, metadata={"help": "simulations a move of the network's player", "min": 1})
+    symmetries: bool = field(
+        default=False,
+        metadata={"help": "players of a run average the network over the game's symmetries (AlphaGo Zero drew one)"},
+    )
+    max_plies: int = field(
+        default=0,
+        metadata={"help": "games are cut off after so many moves, as draws; 0 is the game's longest", "min": 0},
+    )
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """The mirror of metrics.jsonl in Weights & Biases."""
+
+    mode: str = field(
+        default="auto",
+        metadata={
+            "help": "auto is online with credentials and offline without",
+            "choices": ("auto", "offline", "online", "disabled"),
+        },
+    )
+    project: str = field(default="selfplay", metadata={"help": "project of the run"})
+    entity: str | None = field(default=None, metadata={"help": "user or team; null for the default"})
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """When training stops: at the first limit reached. 0 is no limit."""
+
+    minutes: float = field(default=0.0, metadata={"help": "minutes of training, compiling included", "min": 0})
+    steps: int = field(default=0, metadata={"help": "steps of the learner", "min": 0})
+    games: int = field(default=0, metadata={"help": "finished games of self-play", "min": 0})
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """What is kept on disk."""
+
+    every_minutes: float = field(default=2.0, metadata={"help": "minutes between checkpoints", "min": 0.01})
+    every_steps: int = field(
+        default=0, metadata={"help": "steps between checkpoints; 0 goes by minutes alone", "min": 0}
+    )
+    keep_last: int = field(default=5, metadata={"help": "newest checkpoints kept", "min": 1})
+    keep_every: int = field(
+        default=1000,
+        metadata={"help": "beside them the first checkpoint of every so many steps stays; 0 for none", "min": 0},
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run."""
+
+    game: str = field(default="connect_four", metadata={"help": "the game; `selfplay games` lists them"})
+    name: str = field(default="run", metadata={"help": "name of the run, part of its folder's name"})
+    algorithm: str = field(default="alphazero", metadata={"help": "what learns", "choices": ("alphazero",)})
+    seed: int = field(default=1, metadata={"help": "seed of everything random", "min": 0, "max": 2**63 - 1})
+    search: SearchConfig = field(default_factory=SearchConfig)
+    net: NetConfig = field(default_factory=NetConfig)
+    actors: ActorsConfig = field(default_factory=ActorsConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
+    learner: LearnerConfig = field(default_factory=LearnerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

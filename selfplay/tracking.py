@@ -1,0 +1,241 @@
+"""The W&B mirror of `metrics.jsonl`: lossy by design, and unable to touch training.
+
+In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.metrics` wrote, and finishes it at the
+end. W&B runs in a process of its own (`selfplay.wandb_worker`), fed through a bounded queue and a thread, because its
+failures reach further than a `try` in the training process does: when its service stops answering, its exit hook waits
+for ever, and when its service is killed, the hook prints tracebacks. Here nothing waits for W&B but `finish`, and that
+for a bounded time. The first failure is one warning, and then the mirror is off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import netrc
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from selfplay import wandb_worker
+from selfplay.metrics import to_json_value
+
+MODES = ("auto", "offline", "online", "disabled")
+
+WANDB_AXES = {"step": "train/step", "positions": "train/positions", "time_s": "time/train"}
+"""Names in W&B, which sorts charts by the part before the slash, of `selfplay.metrics.AXES`."""
+
+QUEUE_ROWS = 1000
+"""Rows that may wait for a slow W&B; more are dropped and counted."""
+
+INIT_SECONDS = 10.0
+FINISH_SECONDS = 10.0
+"""What W&B is allowed for starting and for its last upload."""
+
+_GRACE_SECONDS = 5.0
+"""What its process gets beyond FINISH_SECONDS before it is killed."""
+
+
+class Tracker(ABC):
+    """Where rows are mirrored. No method raises because of W&B, and only `finish` may wait for it."""
+
+    run_id: str | None = None
+    """W&B's id of the run, to be stored and given to `open_tracker` when the run is resumed."""
+
+    where: str | None = None
+    """Where to see the run: a URL, or the command that uploads an offline run. None until it is known."""
+
+    @abstractmethod
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Mirror one row of `metrics.jsonl`."""
+
+    @abstractmethod
+    def summary(self, values: Mapping[str, Any]) -> None:
+        """Set values of the run as a whole (a result)."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Send what is left, within a bounded time; a second call does nothing."""
+
+
+class NullTracker(Tracker):
+    """No mirror."""
+
+    def log(self, row: Mapping[str, Any]) -> None: ...
+
+    def summary(self, values: Mapping[str, Any]) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def open_tracker(
+    mode: str,
+    project: str,
+    entity: str | None,
+    name: str,
+    run_dir: Path,
+    config: Mapping[str, Any],
+    resume_id: str | None = None,
+    *,
+    warn: Callable[[str], None],
+    init_seconds: float = INIT_SECONDS,
+    finish_seconds: float = FINISH_SECONDS,
+) -> Tracker:
+    """Start the mirror; returns at once, while W&B starts on its own.
+
+    Args:
+        mode: one of `MODES`; `auto` is online with credentials (`have_credentials`) and offline without, unless the
+            environment sets WANDB_MODE.
+        project, entity, name: as W&B shows the run; entity None is the person's default.
+        run_dir: W&B's files go to `run_dir/wandb`.
+        config: settings of the run; what JSON cannot hold is passed as text.
+        resume_id: the `run_id` of the run that is resumed.
+        warn: takes one-line warnings; called in the thread that calls the tracker, never in another.
+    """
+    if mode not in MODES:
+        raise ValueError(f"wandb.mode: {mode!r} is none of {', '.join(MODES)}")
+    if mode == "auto":
+        mode = os.environ.get("WANDB_MODE", "")
+        if mode not in MODES:
+            mode = "online" if have_credentials(os.environ) else "offline"
+    if mode == "disabled":
+        return NullTracker()
+    start = {
+        "mode": mode,
+        "project": project,
+        "entity": entity,
+        "name": name,
+        "run_id": resume_id or secrets.token_hex(4),
+        "run_dir": str(Path(run_dir).resolve()),
+        "config": dict(config),
+        "parent": os.getpid(),
+        "init_seconds": init_seconds,
+        "finish_seconds": finish_seconds,
+    }
+    try:
+        return WandbTracker(start, warn)
+    except OSError as error:
+        warn(f"W&B mirror cannot start ({error.strerror}); metrics.jsonl goes on")
+        return NullTracker()
+
+
+def have_credentials(environment: Mapping[str, str]) -> bool:
+    """Whether W&B could log in: an API key in the environment, or one for its host in the netrc file."""
+    if environment.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    path = environment.get("NETRC") or os.path.join(environment.get("HOME", ""), ".netrc")
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return False
+
+
+class WandbTracker(Tracker):
+    """The mirror in its process. `start` is the first order to `selfplay.wandb_worker`."""
+
+    def __init__(self, start: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+        self.run_id = start["run_id"]
+        self._warn = warn
+        self._finish_seconds = start["finish_seconds"] + _GRACE_SECONDS
+        self._is_on = True
+        self._dropped = 0
+        self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._orders: queue.Queue[bytes | None] = queue.Queue(QUEUE_ROWS)
+        # A session of its own keeps Ctrl-C away from it; -P keeps this folder's modules out of W&B's imports.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", wandb_worker.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._put({"start": start})
+        self._writer.start()
+        self._reader.start()
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        values = {WANDB_AXES.get(name, name): to_json_value(value) for name, value in row.items()}
+        self._put({"log": {name: value for name, value in values.items() if value is not None}})
+
+    def summary(self, values: Mapping[str, Any]) -> None:
+        self._put({"summary": {name: to_json_value(value) for name, value in values.items()}})
+
+    def finish(self) -> None:
+        deadline = time.monotonic() + self._finish_seconds
+        if self._is_on:
+            try:
+                self._orders.put(None, timeout=self._finish_seconds)
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+            except (queue.Full, subprocess.TimeoutExpired):
+                self._warnings.put("W&B did not finish in time; metrics.jsonl is complete")
+        self._turn_off()
+        if self._dropped:
+            self._warnings.put(f"W&B was too slow: {self._dropped} rows are missing there; metrics.jsonl is complete")
+            self._dropped = 0
+        self._pass_warnings_on()
+
+    def _put(self, order: Mapping[str, Any]) -> None:
+        self._pass_warnings_on()
+        if not self._is_on:
+            return
+        if self._process.poll() is not None:
+            self._turn_off()
+            self._pass_warnings_on()
+            return
+        try:
+            self._orders.put_nowait(json.dumps(order, default=str).encode() + b"\n")
+        except queue.Full:
+            self._dropped += 1
+
+    def _turn_off(self) -> None:
+        """End the process if it still runs, and collect what it had to say."""
+        if not self._is_on:
+            return
+        self._is_on = False
+        was_running = self._process.poll() is None
+        if was_running:
+            self._process.kill()
+        status = self._process.wait()
+        self._reader.join()  # ends with the process, which alone holds the other end of the pipe
+        with contextlib.suppress(queue.Full):
+            self._orders.put_nowait(None)  # wakes the writer; one that is stuck in the pipe has seen it break
+        if not was_running and status not in (0, wandb_worker.WARNED):
+            self._warnings.put(f"W&B's process ended with status {status}; its mirror is off, metrics.jsonl goes on")
+
+    def _pass_warnings_on(self) -> None:
+        while not self._warnings.empty():
+            self._warn(self._warnings.get())
+
+    def _write(self) -> None:
+        """Thread: queue to pipe. A worker that hangs holds this thread only."""
+        assert self._process.stdin is not None
+        try:
+            with self._process.stdin as pipe:
+                while (order := self._orders.get()) is not None:
+                    pipe.write(order)
+                    pipe.flush()
+        except OSError:
+            pass  # the worker is gone; `_put` finds out
+
+    def _read(self) -> None:
+        """Thread: notices of the worker."""
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            for line in pipe:
+                if not line.endswith(b"\n"):  # torn: it was killed while writing
+                    break
+                notice = json.loads(line)
+                if "warning" in notice:
+                    self._warnings.put(notice["warning"])
+                self.where = notice.get("where", self.where)

@@ -1,0 +1,280 @@
+"""One run: games in, weights out, everything written down. The loop of the picture in docs/architecture.md.
+
+source -> finished games -> replay -> batch -> learner -> weights -> source
+                |                                 |
+              shards                    checkpoints, evaluation, metrics
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import torch
+
+import games
+from selfplay import alphazero
+from selfplay.budget import budget_fraction
+from selfplay.display import Display, Status
+from selfplay.evaluator import Evaluation, Evaluator
+from selfplay.learner import Learner
+from selfplay.metrics import Averages, MetricsWriter, Row
+from selfplay.records import GameRecord
+from selfplay.replay import Replay
+from selfplay.reporting import add_counts, describe_game, evaluation_line, selfplay_metrics
+from selfplay.run_folder import RunFolder
+from selfplay.saving import Counters, restore, save_checkpoint, save_games
+from selfplay.self_play import SelfPlayCounts
+from selfplay.settings import Config
+from selfplay.sources import FleetSource, InlineSource, Source
+from selfplay.tensors import publish_weights
+from selfplay.tracking import open_tracker
+
+REPORT_SECONDS = 10.0
+"""Between two rows of metrics.jsonl."""
+
+SHARD_SECONDS = 30.0
+"""Between two shards of finished games; what a kill can lose of them."""
+
+WARM_UP_NOTE = "compiling the search (about a minute, only for the first run after an installation)"
+
+
+class Trainer:
+    """One run, from its start or its last checkpoint to its budget."""
+
+    def __init__(self, config: Config, folder: RunFolder, display: Display) -> None:
+        """Builds everything and loads the last checkpoint if there is one. The folder must be locked."""
+        self._started = time.monotonic()
+        self.config, self.folder, self.display = config, folder, display
+        self.inline = config.actors.num_actors == 0
+        self.game = games.load(config.game)
+        torch.set_num_threads(config.learner.threads)
+        net, loss = alphazero.make_net(config, self.game), alphazero.make_loss(config, self.game)
+        self.learner = Learner(net, config.learner, loss)
+        symmetries = self.game.symmetries() if config.learner.symmetries else []
+        self.replay = Replay(config.replay, self.game.num_actions, symmetries)
+        restored = restore(folder, self.learner, self.replay, self.inline, display.warning)
+        self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
+        if restored:
+            display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
+        self.version = self.learner.steps
+        self.stop_requested: str | None = None
+        self.evaluation: Evaluation | None = None
+        self.evaluator = Evaluator(config, folder.path)
+        self.averages, self._counts = Averages(), SelfPlayCounts()
+        self._unsaved: list[GameRecord] = []
+        self._last_row: Row = {}
+        self.metrics = MetricsWriter(folder.metrics)
+        self.tracker = open_tracker(
+            config.wandb.mode, config.wandb.project, config.wandb.entity, folder.path.name, folder.path,
+            dataclasses.asdict(config), self.counters.wandb_id, warn=display.warning,
+        )  # fmt: skip
+        self.counters.wandb_id = self.tracker.run_id
+
+    # The loop.
+
+    def run(self) -> None:
+        """Train until the budget is spent or somebody asks to stop; ends with a checkpoint."""
+        self._publish()
+        self.save()
+        self.display.phase(WARM_UP_NOTE)
+        alphazero.warm_up(self.config, self.game)
+        self.display.phase("starting actors")
+        source = self._make_source()
+        try:
+            self._loop(source)
+        finally:
+            source.stop()
+            self.evaluator.stop()
+        self.save()
+        self._report(source)
+
+    def _make_source(self) -> Source:
+        config = self.config
+        if self.inline:
+            return InlineSource(
+                config, self.game, self.folder, self.counters.rounds, lambda: self.stop_requested is not None
+            )
+        # Steps are part of the seed, so that a resumed run plays other games.
+        seed = np.random.SeedSequence([config.seed, self.learner.steps])
+        return FleetSource(config, self.folder, seed, self.display)
+
+    def _loop(self, source: Source) -> None:
+        report = _Timer(REPORT_SECONDS)
+        shard = _Timer(SHARD_SECONDS)
+        save = _Timer(60 * self.config.checkpoint.every_minutes)
+        evaluate = _Timer(60 * self.config.evaluation.every_minutes)
+        steps_due, saved_step = self.config.checkpoint.every_steps, self.learner.steps
+        while not self.stop_requested and self.progress < 1.0:
+            self._play(source)
+            if self.may_learn:
+                self._learn(source)
+            if shard.due() and not self.inline:
+                self._save_games()
+            by_steps = steps_due > 0 and self.learner.steps - saved_step >= steps_due
+            if save.due() or by_steps:
+                self.save()
+                saved_step = self.learner.steps
+            if not self.evaluator.busy and evaluate.due():
+                self.save()
+                self.evaluator.request(self.version, self.config.evaluation.games)
+            self._take_evaluation(self.evaluator.result())
+            if report.due():
+                self._report(source)
+            self._show()
+
+    def _play(self, source: Source) -> None:
+        """Take in finished games; wait for them only while there is nothing to learn."""
+        may_learn = self.may_learn
+        if not may_learn:
+            self.display.phase("playing")
+        if self.inline and not may_learn:
+            self._publish()  # a round plays with the newest weights, no matter when the run was saved or stopped
+        started = time.monotonic()
+        for records, counts in source.play(may_learn):
+            for record in records:
+                self.replay.add(record)
+                self.counters.games += 1
+                self.counters.positions += len(record)
+                describe_game(self.averages, record, self.version, self.game)
+            self._unsaved += records
+            add_counts(self._counts, counts)
+            if isinstance(source, InlineSource):
+                self.counters.rounds = source.rounds
+        if not may_learn:
+            self.averages.add_sum("time/waiting", time.monotonic() - started)
+        source.hold_back(self._is_behind())
+
+    def _learn(self, source: Source) -> None:
+        """One step, and new weights for the actors every so many."""
+        self.display.phase("learning" if self.inline else "playing and learning")
+        started = time.monotonic()
+        size = self.config.learner.batch_size
+        terms = self.learner.step(self.replay.sample(size, self.rng), self.progress)
+        self.counters.samples += size
+        self.averages.add_mean({f"train/{name}": value for name, value in terms.items()})
+        self.averages.add_sum("time/learning", time.monotonic() - started)
+        if self.learner.steps % self.config.learner.publish_steps == 0:
+            self._publish()
+            source.weights_changed()
+
+    # Budget and balance.
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, over all starts of the run."""
+        return self.counters.seconds + time.monotonic() - self._started
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, in [0, 1]; 0 without a budget."""
+        return budget_fraction(self.config.budget, self.elapsed, self.learner.steps, self.counters.games)
+
+    @property
+    def may_learn(self) -> bool:
+        """Enough positions, no more samples drawn than `sample_reuse` allows, and budget left."""
+        if self.counters.positions < self.config.replay.min_positions or self.progress >= 1.0:
+            return False
+        return self._samples_owed() >= self.config.learner.batch_size
+
+    def _samples_owed(self) -> float:
+        """Samples that the learner may still draw for the positions played so far."""
+        return self.config.replay.sample_reuse * self.counters.positions - self.counters.samples
+
+    def _is_behind(self) -> bool:
+        """True when the learner owes so much that the actors should wait for it."""
+        slack = self.config.replay.min_positions + 0.1 * self.replay.window
+        return self._samples_owed() > self.config.replay.sample_reuse * slack + 4 * self.config.learner.batch_size
+
+    # Files.
+
+    def _publish(self) -> None:
+        """Weights for the actors; their version is the learner's step."""
+        self.version = self.learner.steps
+        publish_weights(self.folder.weights, self.learner.weights(), self.version)
+
+    def _save_games(self) -> None:
+        save_games(self.folder, self._unsaved)
+        self._unsaved = []
+
+    def save(self) -> None:
+        """All finished games and a checkpoint, whose weights are published too."""
+        started = time.monotonic()
+        self._save_games()
+        self._publish()
+        counters = dataclasses.replace(self.counters, seconds=self.elapsed)
+        save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint)
+        self.averages.add_sum("time/checkpoint", time.monotonic() - started)
+
+    # What a person sees.
+
+    def _take_evaluation(self, evaluation: Evaluation | str | None) -> None:
+        if isinstance(evaluation, str):
+            self.display.warning(evaluation)
+        elif evaluation is not None:
+            self.evaluation = evaluation
+            self.averages.add_mean({f"eval/score/{name}": score for name, score in evaluation.scores.items()})
+            self.averages.add_mean({"time/evaluation": evaluation.seconds})
+
+    def _report(self, source: Source) -> None:
+        """One row of metrics, from what was gathered since the last."""
+        values = {
+            **selfplay_metrics(self._counts, self.config.actors.num_actors, self.game),
+            **self.averages.report(),
+            "train/games": self.counters.games,
+            "train/replay_positions": self.replay.window,
+            "train/skipped_steps": self.learner.bad_steps,
+            "train/sample_reuse": self.counters.samples / max(1, self.counters.positions),
+            "selfplay/actor_restarts": source.restarts,
+        }
+        self._counts = SelfPlayCounts()
+        self.write_metrics(values)
+
+    def write_metrics(self, values: Row) -> None:
+        """A row for the record and for the mirror."""
+        self._last_row = self.metrics.write(
+            values, step=self.learner.steps, positions=self.counters.positions, time_s=self.elapsed
+        )
+        self.tracker.log(self._last_row)
+
+    def _show(self) -> None:
+        """The state of the run for the display."""
+        row, fraction = self._last_row, self.progress
+        self.display.update(
+            Status(
+                elapsed_s=self.elapsed,
+                budget_fraction=fraction,
+                step=self.learner.steps,
+                games=self.counters.games,
+                positions=self.counters.positions,
+                version=self.version,
+                seconds_left=self.elapsed / fraction - self.elapsed if fraction > 0 else None,
+                simulations_per_second=row.get("selfplay/simulations_per_second"),
+                games_per_minute=row.get("selfplay/games_per_minute"),
+                policy_loss=row.get("train/policy_loss"),
+                value_loss=row.get("train/value_loss"),
+                evaluation=evaluation_line(self.evaluation) if self.evaluation else None,
+            )
+        )
+
+    def close(self) -> None:
+        """Close the record and the mirror."""
+        self.metrics.close()
+        self.tracker.finish()
+
+
+class _Timer:
+    """Says when its time has come round again. A period of 0 never comes."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._next = time.monotonic() + period
+
+    def due(self) -> bool:
+        """True once every `period` seconds; the next period starts now."""
+        now = time.monotonic()
+        if self._period <= 0 or now < self._next:
+            return False
+        self._next = now + self._period
+        return True

@@ -1,0 +1,155 @@
+"""Training from beginning to end: `train` starts a run, `resume` goes on with one."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import games
+from selfplay import config as config_files
+from selfplay.budget import budget_text
+from selfplay.display import Display, make_display
+from selfplay.errors import UserError
+from selfplay.evaluator import Evaluation, evaluate_checkpoint
+from selfplay.files import publish
+from selfplay.players import read_player
+from selfplay.run_folder import RunFolder
+from selfplay.settings import Config
+from selfplay.trainer import Trainer
+
+FIXED = ("game", "algorithm", "net", "seed")
+"""What cannot change in a run that has started."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training ended with."""
+
+    run_dir: Path
+    version: int
+    """The last checkpoint: the learner's steps."""
+    stopped_by: str
+    """`budget`, or the name of a signal."""
+    evaluation: Evaluation | None
+    """Matches of the last checkpoint; None when it was stopped early or has no opponents."""
+
+
+def train(config: Config, run_dir: Path | None = None, display: Display | None = None) -> Result:
+    """Start a new run in `run_dir` (default `runs/NAME-TIME`) and train it to its budget.
+
+    Raises UserError for settings that cannot work, before anything is created.
+    """
+    check(config)
+    with RunFolder.create(run_dir, config.name) as folder:
+        publish(folder.config, config_files.dump(config).encode())
+        return _run(config, folder, display)
+
+
+def resume(run_dir: Path, change: Callable[[Config], Config] | None = None, display: Display | None = None) -> Result:
+    """Go on with a run from its last checkpoint. `change` may alter its settings (the budget, say).
+
+    Raises UserError when there is no such run, or a change does not fit what the run has learned.
+    """
+    with RunFolder.resume(run_dir) as folder:
+        old = config_files.load(Config, folder.config, [])
+        new = change(old) if change else old
+        for name in FIXED:
+            if getattr(new, name) != getattr(old, name):
+                raise UserError(
+                    f"{folder.path}: {name} cannot change in a run that has started; start a new run for it"
+                )
+        check(new)
+        if new != old:
+            publish(folder.config, config_files.dump(new).encode())
+        return _run(new, folder, display)
+
+
+def check(config: Config) -> None:
+    """Every setting by itself, and what only shows with several and the game together. Raises UserError, GameError."""
+    config_files.check(config)  # a config may have been built in Python
+    games.load(config.game)
+    if config.search.rule == "uct":
+        raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
+    if config.search.rule == "gumbel" and config.search.subtree_reuse:
+        raise UserError("search.subtree_reuse: not with search.rule gumbel, whose visits follow a fixed plan")
+    if config.replay.min_positions > config.replay.capacity:
+        raise UserError(
+            f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
+            f"{config.replay.capacity}; learning would never start"
+        )
+    for opponent in config.evaluation.opponents:
+        read_player(opponent)
+
+
+def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
+    with display or make_display(sys.stdout, sys.stdout.isatty()) as shown:
+        shown.start(f"{config.algorithm} on {config.game} in {folder.path}", budget_text(config.budget))
+        shown.phase("starting")
+        trainer = Trainer(config, folder, shown)
+        previous = _catch_signals(trainer)
+        try:
+            trainer.run()
+            stopped_by = trainer.stop_requested or "budget"
+            evaluation = _final_evaluation(trainer) if stopped_by == "budget" else None
+            result = Result(folder.path, trainer.version, stopped_by, evaluation)
+            shown.finish(_summary(trainer, result), _next_commands(result))
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            trainer.close()
+    return result
+
+
+def _catch_signals(trainer: Trainer) -> dict[int, Any]:
+    """First SIGINT or SIGTERM: finish, save, end. Second: end at once."""
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        if trainer.stop_requested:
+            raise KeyboardInterrupt
+        trainer.stop_requested = signal.Signals(number).name
+        trainer.display.message("stopping: saving first; once more ends at once")
+
+    try:
+        return {number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals stay with whoever runs it
+        return {}
+
+
+def _final_evaluation(trainer: Trainer) -> Evaluation | None:
+    settings = trainer.config.evaluation
+    if not settings.opponents:
+        return None
+    trainer.display.phase(f"evaluating: {settings.final_games} games against each opponent")
+    evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
+    scores = {f"eval/score/{name}": score for name, score in evaluation.scores.items()}
+    trainer.write_metrics({**scores, "time/evaluation": evaluation.seconds})
+    trainer.tracker.summary(scores)
+    return evaluation
+
+
+def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
+    rows = [
+        ("run", str(result.run_dir)),
+        ("stopped by", result.stopped_by),
+        ("time", f"{trainer.elapsed / 60:.1f} minutes"),
+        ("games", f"{trainer.counters.games:,}"),
+        ("positions", f"{trainer.counters.positions:,}"),
+        ("steps", f"{trainer.learner.steps:,}"),
+    ]
+    if result.evaluation is not None:
+        rows += [(f"against {name}", line) for name, line in result.evaluation.results.items()]
+    return rows
+
+
+def _next_commands(result: Result) -> list[str]:
+    run = result.run_dir
+    return [
+        f"selfplay play run:{run}:simulations=200",
+        f"selfplay match run:{run}:simulations=100 mcts:simulations=1000 --games 200",
+        f"selfplay resume {run} --budget.minutes 30",
+    ]

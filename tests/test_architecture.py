@@ -1,0 +1,92 @@
+"""The rules of the architecture that a compiler cannot check: who imports whom, and what nobody may use."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_IMPORT = {
+    "games": {"games"},
+    "nets": {"nets"},
+    "search": {"search", "games"},
+    "selfplay": {"selfplay", "search", "nets", "games"},
+}
+WITHOUT_TORCH = {"games", "search"}
+UNPICKLING_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+FORBIDDEN_CALLS = {"torch.load", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "yaml.load_all"}
+MODULES = sorted(path.relative_to(ROOT) for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of the imported modules, in whatever function they are imported; relative ones begin with a dot."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def dotted_names(tree: ast.AST) -> Iterator[str]:
+    """Every attribute access and name, as written, e.g. `torch.load`, and `from torch import load` likewise."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parse(module: Path) -> ast.Module:
+    return ast.parse((ROOT / module).read_text(encoding="utf-8"))
+
+
+def test_the_checker_sees_every_kind_of_import():
+    tree = ast.parse("import torch.nn as n\ndef f():\n  from . import x\n  from yaml import load\n  torch.load(1)")
+    assert set(imported(tree)) == {"torch.nn", ".", "yaml"}
+    assert {"torch.load", "yaml.load"} <= set(dotted_names(tree))
+
+
+def test_there_are_modules_to_check():
+    assert {module.parts[0] for module in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_go_one_way(module):
+    names = list(imported(parse(module)))
+    tops = {name.partition(".")[0] for name in names}
+    assert not [name for name in names if name.startswith(".")], "imports are absolute"
+    assert tops & set(MAY_IMPORT) <= MAY_IMPORT[module.parts[0]]
+    assert not tops & {"tests", "benchmarks"}
+    assert module.parts[0] not in WITHOUT_TORCH or "torch" not in tops
+    assert "tyro" not in tops or module == Path("selfplay/config.py")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_nothing_is_unpickled_and_no_yaml_tag_builds_an_object(module):
+    tree = parse(module)
+    assert not {name.partition(".")[0] for name in imported(tree)} & UNPICKLING_MODULES
+    assert not set(dotted_names(tree)) & FORBIDDEN_CALLS
+    keywords = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"]
+    assert all(isinstance(node.value, ast.Constant) and node.value.value is False for node in keywords)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_module_says_what_it_is(module):
+    assert ast.get_docstring(parse(module))
+
+
+def test_test_modules_have_unique_names_and_are_no_packages():
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py"))
+    assert "__init__.py" not in names, "tests/games/__init__.py would shadow the package games"
+    assert max(names.values()) == 1
+
+
+def test_help_settings_and_games_do_not_wait_for_torch():
+    code = "import sys, nets, games, search, selfplay.cli, selfplay.settings; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,140 @@
+"""The benchmarks: every script runs in a tiny setting and writes its rows; derived figures are the right ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import games
+from search import SearchConfig
+from selfplay import benchmark, cli
+from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
+from selfplay.self_play import SelfPlayCounts
+from selfplay.together import TogetherError, run_together
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
+TINY = {
+    "bench_search": "--seconds 0 --games tic_tac_toe --simulations 4 --trees 2",
+    "bench_inference": "--seconds 0 --nets 2x1 --batches 1 2 --dtypes float32 --threads 1",
+    "bench_selfplay": "--seconds 0 --warm-up 0 --game tic_tac_toe --rules puct --net 2x1 --simulations 4 --actors 1"
+    " --games-per-actor 4 --no-peers",
+}
+SPEED = SelfPlaySpeed(
+    counts=SelfPlayCounts(
+        simulations=4000,
+        positions=40,
+        games=2,
+        game_plies=20,
+        evaluations=4000,
+        predictions=3000,
+        network_calls=30,
+        network_seconds=16.0,
+        batch_capacity=6000,
+        seconds=20.0,
+    ),
+    num_actors=2,
+    inference={"device": "cpu", "dtype": "float32"},
+    start_seconds=3.0,
+)
+"""Two actors for 10 seconds each."""
+
+
+def read_rows(path: Path) -> dict[str, float]:
+    """The rows of a report by name, after a check that they are rows."""
+    rows = json.loads(path.read_text())
+    assert rows and all(set(row) == {"name", "value", "unit"} for row in rows)
+    assert all(row["name"] and row["unit"] and math.isfinite(row["value"]) for row in rows)
+    values = {row["name"]: row["value"] for row in rows}
+    assert len(values) == len(rows), "names tell rows apart"
+    return values
+
+
+@pytest.mark.parametrize("script", TINY)
+def test_script_writes_rows_and_prints_them(script, tmp_path, monkeypatch, capsys):
+    report = tmp_path / "report.json"
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setattr(sys, "argv", [script, *TINY[script].split(), "--json", str(report)])
+    runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+    values = read_rows(report)
+    printed = capsys.readouterr().out
+    assert "processor: " in printed
+    assert all(name in printed for name in values)
+
+
+def test_every_script_is_run_here():
+    assert {path.stem for path in SCRIPTS.glob("bench_*.py")} - {"bench_report"} == set(TINY)
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "2048"])  # the second starts with nature's move
+def test_search_speed_counts_every_simulation_and_nothing_else(name):
+    speed = measure_search(games.load(name), SearchConfig(num_simulations=5), num_trees=3, seconds=0.0)
+    assert speed.simulations == 3 * 5  # one search after the first, which is not counted; no evaluations of roots
+    assert speed.seconds > 0 and speed.first_seconds > 0
+
+
+def test_rows_of_selfplay_are_the_right_ratios():
+    game = games.load("tic_tac_toe")
+    rows = {row.name: row.value for row in selfplay_rows("x", SPEED, 500.0, game)}
+    assert rows == pytest.approx(
+        {
+            "x simulations": 400.0,
+            "x positions": 4.0,
+            "x network evaluations": 300.0,
+            "x network alone, 2 processes": 500.0,
+            "x share of the network alone": 60.0,
+            "x actor time in the network call": 80.0,
+            "x actor time in search and games": 20.0,
+            "x cache hits": 25.0,
+            "x mean batch": 100.0,
+            "x start of the actors": 3.0,
+        }
+    )
+    assert games_row("x", SPEED, game).value == pytest.approx(12.0)
+
+
+def test_a_failing_process_is_reported_and_ends_the_others():
+    with pytest.raises(TogetherError, match="TypeError"):
+        run_together(operator.truediv, 2, 1)  # `ready` divided by 1
+
+
+def test_bench_command_uses_the_settings_given(tmp_path, monkeypatch, capsys):
+    measured = []
+
+    def measure(config, seconds, warm_up, network_seconds, warn):
+        measured.append(config)
+        return SPEED, 500.0
+
+    monkeypatch.setattr(benchmark, "measure_selfplay_and_network", measure)
+    report = tmp_path / "report.json"
+    (tmp_path / "a.yaml").write_text("game: tic_tac_toe\nactors: {num_actors: 0, games_per_actor: 2}\n")
+    options = ["--search.num_simulations", "3", "--seconds", "0", "--json", str(report)]
+    assert cli.main(["bench", str(tmp_path / "a.yaml"), *options]) == 0
+    assert measured[0].search.num_simulations == 3
+    assert measured[0].actors.num_actors == 1, "a run without actor processes is measured with one"
+    values = read_rows(report)
+    assert values["self-play simulations"] == 400.0
+    assert values["search with a constant evaluator, one core"] > 0
+    assert "tic_tac_toe, puct with 3 simulations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["missing.yaml"], "missing.yaml"),
+        (["--json", "nowhere/report.json"], "nowhere"),
+        (["--search.rule", "uct"], "search.rule"),
+        (["--seconds", "-1"], "--seconds"),
+    ],
+)
+def test_bench_command_complains_before_it_measures(arguments, complaint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, "measure_warm_up", lambda config: pytest.fail("it measured"))
+    assert cli.main(["bench", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,224 @@
+"""The learner: it fits, averages, schedules and clips as its settings say, and survives losses that are not finite."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import games
+from nets import NetConfig
+from selfplay import alphazero
+from selfplay.errors import UserError
+from selfplay.learner import MOST_BAD_STEPS, Learner, choose_device, learning_rate, make_optimizer
+from selfplay.replay import Batch
+from selfplay.settings import Config, LearnerConfig
+
+PLAIN = LearnerConfig(warmup_steps=0, schedule="constant", gradient_clip=0.0, weight_decay=0.0, device="cpu")
+
+
+def made_up_batch(game: games.Game, size: int) -> Batch:
+    """Positions that nobody played, with targets to be learned by heart."""
+    rng = np.random.default_rng(0)
+    legal_mask = rng.random((size, game.num_actions)) < 0.7
+    legal_mask[:, 0] = True
+    policy_target = np.where(legal_mask, rng.random((size, game.num_actions)) ** 4, 0).astype(np.float32)
+    policy_target /= policy_target.sum(axis=1, keepdims=True)
+    return Batch(
+        observation=rng.integers(0, 2, size=(size, *game.observation_shape)).astype(np.float32),
+        legal_mask=legal_mask,
+        policy_target=policy_target,
+        value_target=rng.uniform(-0.9, 0.9, size=(size, 1)).astype(np.float32),
+        outcome=np.zeros((size, 1), np.float32),
+        action=np.zeros(size, np.int64),
+        version=np.zeros(size, np.int64),
+    )
+
+
+class Numbers(nn.Module):
+    """Parameters without a network: a matrix, and a bias."""
+
+    def __init__(self, start: float = 0.0) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.full((2, 2), start))
+        self.bias = nn.Parameter(torch.full((2,), start))
+        self.register_buffer("counter", torch.zeros((), dtype=torch.int64))
+
+
+def number_learner(config: LearnerConfig, gradient: float = 1.0, start: float = 0.0) -> Learner:
+    """A learner whose loss has the same derivative with respect to each of the six parameters."""
+
+    def loss(net, batch, device):
+        total = gradient * (net.matrix.sum() + net.bias.sum())
+        return total, {"loss": total.detach()}
+
+    return Learner(Numbers(start), config, loss)
+
+
+BATCH = made_up_batch(games.load("tic_tac_toe"), 1)
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 1e-2), ("sgd", 0.1)])
+@pytest.mark.parametrize("kind", ["mlp", "resnet"])
+def test_a_small_batch_is_learned_by_heart(kind: str, optimizer: str, rate: float) -> None:
+    game = games.load("tic_tac_toe")
+    net = NetConfig(kind=kind, channels=16, blocks=1, hidden=64, layers=2, policy_channels=8, value_channels=8)
+    learner_config = replace(PLAIN, optimizer=optimizer, learning_rate=rate, gradient_clip=5.0)
+    config = replace(Config(), game=game.name, net=net, learner=learner_config)
+    learner = Learner(alphazero.make_net(config, game), learner_config, alphazero.make_loss(config, game))
+    batch = made_up_batch(game, 16)
+    first = learner.step(batch, 0.0)
+    for _ in range(300):
+        last = learner.step(batch, 0.0)
+    assert set(last) == {
+        "loss", "policy_loss", "value_loss", "policy_entropy", "policy_kl", "grad_norm", "learning_rate"
+    }  # fmt: skip
+    # The cross-entropy cannot fall below the entropy of its target; the divergence can fall to zero.
+    assert last["policy_kl"] < 0.05 * first["policy_kl"]
+    assert last["value_loss"] < 0.05 * first["value_loss"]
+    assert last["loss"] == pytest.approx(last["policy_loss"] + last["value_loss"], rel=1e-5)
+
+
+def test_average_follows_its_formula() -> None:
+    # One step of sgd at rate 0.1 with gradient 1 takes 0.1 from each parameter; the decay of step n is
+    # min(ema_decay, (1 + n) / (10 + n)): 2/11, 3/12, then 0.3 instead of 4/13.
+    config = replace(PLAIN, optimizer="sgd", momentum=0.0, learning_rate=0.1, ema_decay=0.3)
+    learner = number_learner(config)
+    average = 0.0
+    for step, decay in enumerate([2 / 11, 3 / 12, 0.3, 0.3], start=1):
+        learner.net.counter += 1
+        learner.step(BATCH, 0.0)
+        average = decay * average + (1 - decay) * -0.1 * step
+        weights = learner.weights()
+        assert weights["matrix"].flatten().tolist() == pytest.approx([average] * 4, rel=1e-5)
+        assert learner.raw_weights()["bias"].tolist() == pytest.approx([-0.1 * step] * 2, rel=1e-5)
+        assert weights["counter"].item() == step, "whole numbers are copied, not averaged"
+
+
+def test_without_averaging_the_last_weights_play() -> None:
+    learner = number_learner(replace(PLAIN, ema_decay=0.0))
+    learner.step(BATCH, 0.0)
+    assert all(torch.equal(learner.weights()[name], tensor) for name, tensor in learner.raw_weights().items())
+
+
+def test_weights_are_copies() -> None:
+    learner = number_learner(PLAIN)
+    before = learner.weights(), learner.raw_weights()
+    learner.step(BATCH, 0.0)
+    for kept, now in zip(before, (learner.weights(), learner.raw_weights()), strict=True):
+        assert kept["matrix"].abs().max() == 0 and now["matrix"].abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "progress", "share"),
+    [
+        ("constant", 0.0, 1.0),
+        ("constant", 1.0, 1.0),
+        ("linear", 0.0, 1.0),
+        ("linear", 0.5, 0.6),
+        ("linear", 1.0, 0.2),
+        ("cosine", 0.0, 1.0),
+        ("cosine", 0.5, 0.6),  # half way between 1 and 0.2
+        ("cosine", 1 / 3, 0.8),  # cos 60 degrees is a half: 0.2 + 0.8 * 0.75
+        ("cosine", 1.0, 0.2),
+    ],
+)
+def test_schedule(schedule: str, progress: float, share: float) -> None:
+    config = replace(PLAIN, schedule=schedule, learning_rate=0.5, final_learning_rate=0.2)
+    assert learning_rate(config, 10_000, progress) == pytest.approx(0.5 * share)
+
+
+def test_the_learning_rate_rises_over_the_warm_up() -> None:
+    config = replace(PLAIN, warmup_steps=4, learning_rate=1.0)
+    assert [learning_rate(config, step, 0.0) for step in range(7)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1])
+
+
+def test_the_learning_rate_is_the_one_that_is_used() -> None:
+    learner = number_learner(replace(PLAIN, optimizer="sgd", momentum=0.0, schedule="linear", learning_rate=0.5))
+    terms = learner.step(BATCH, 0.5)
+    assert terms["learning_rate"] == pytest.approx(0.5 * 0.525)  # half way to a twentieth
+    assert learner.raw_weights()["bias"].tolist() == pytest.approx([-terms["learning_rate"]] * 2)
+
+
+@pytest.mark.parametrize(("clip", "expected"), [(0.0, 3.0), (100.0, 3.0), (1.0, 1 / math.sqrt(6))])
+def test_the_gradient_is_clipped_to_its_norm(clip: float, expected: float) -> None:
+    # Six parameters with gradient 3: a norm of 3 sqrt(6), which is reported as it was before clipping.
+    config = replace(PLAIN, optimizer="sgd", momentum=0.0, learning_rate=1.0, gradient_clip=clip)
+    learner = number_learner(config, gradient=3.0)
+    terms = learner.step(BATCH, 0.0)
+    assert terms["grad_norm"] == pytest.approx(3 * math.sqrt(6))
+    assert learner.raw_weights()["matrix"].flatten().tolist() == pytest.approx([-expected] * 4, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_weight_decay_spares_biases(optimizer: str) -> None:
+    # Without a gradient only the decay moves anything: by rate * decay of the weight.
+    config = replace(PLAIN, optimizer=optimizer, learning_rate=0.1, weight_decay=0.5)
+    learner = number_learner(config, gradient=0.0, start=1.0)
+    learner.step(BATCH, 0.0)
+    assert learner.raw_weights()["matrix"].flatten().tolist() == pytest.approx([0.95] * 4)
+    assert learner.raw_weights()["bias"].tolist() == [1.0, 1.0]
+
+
+def test_normalisation_is_not_decayed() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 4))
+    decayed, spared = make_optimizer(net, replace(PLAIN, weight_decay=0.1)).param_groups
+    assert [p.ndim for p in decayed["params"]] == [4, 2] and decayed["weight_decay"] == 0.1
+    assert [p.ndim for p in spared["params"]] == [1] * 4 and spared["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_changes_nothing(bad: float) -> None:
+    learner = number_learner(PLAIN)
+    learner.step(BATCH, 0.0)
+    before, average = learner.raw_weights(), learner.weights()
+    state = learner.optimizer.state_dict()["state"][0]["exp_avg"].clone()
+    fine = learner.loss
+    learner.loss = lambda net, batch, device: (bad * net.matrix.sum() + bad, {})
+    assert learner.step(BATCH, 0.0) == {}
+    assert learner.bad_steps == 1 and learner.steps == 2
+    assert all(torch.equal(before[name], tensor) for name, tensor in learner.raw_weights().items())
+    assert all(torch.equal(average[name], tensor) for name, tensor in learner.weights().items())
+    assert torch.equal(learner.optimizer.state_dict()["state"][0]["exp_avg"], state)
+    learner.loss = fine
+    assert learner.step(BATCH, 0.0)["loss"] < 0
+    assert not torch.equal(before["matrix"], learner.raw_weights()["matrix"])
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
+    learner = number_learner(PLAIN)
+    learner.loss = lambda net, batch, device: (torch.sqrt(net.matrix.abs()).sum(), {})  # infinite slope at 0
+    assert learner.step(BATCH, 0.0) == {}
+    assert learner.raw_weights()["matrix"].abs().max() == 0
+
+
+def test_bad_losses_in_a_row_stop_the_run_and_others_do_not() -> None:
+    learner = number_learner(PLAIN)
+    fine = learner.loss
+
+    def broken(net, batch, device):
+        return math.nan * net.matrix.sum(), {}
+
+    learner.loss = broken
+    for _ in range(MOST_BAD_STEPS - 1):
+        learner.step(BATCH, 0.0)
+    learner.loss = fine
+    learner.step(BATCH, 0.0)
+    learner.loss = broken
+    for _ in range(MOST_BAD_STEPS - 1):
+        learner.step(BATCH, 0.0)
+    with pytest.raises(UserError, match=f"{MOST_BAD_STEPS} losses in a row were not finite") as caught:
+        learner.step(BATCH, 0.0)
+    assert "\n" not in str(caught.value)
+    assert learner.bad_steps == 2 * MOST_BAD_STEPS - 1
+
+
+def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="device cuda: torch sees no GPU"):
+        choose_device("cuda")

@@ -1,0 +1,143 @@
+"""Networks: output shapes, initial state, input and value transforms, and that settings load without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nets import (
+    NetConfig,
+    build,
+    inverse_signed_sqrt,
+    resolve_kind,
+    signed_sqrt,
+    symlog,
+    transform_value,
+)
+
+SMALL = NetConfig(channels=8, blocks=2, hidden=16, layers=2, policy_channels=4, value_channels=4, value_hidden=8)
+CASES = [
+    pytest.param({}, (5, 6, 7), 7, 1, "resnet", id="board"),
+    pytest.param({"blocks": 0}, (5, 3, 3), 9, 1, "resnet", id="stem-only"),
+    pytest.param({"batch_norm": False}, (5, 6, 7), 7, 3, "resnet", id="three-players-no-norm"),
+    pytest.param({}, (4, 9), 5, 2, "mlp", id="planes-of-a-line"),
+    pytest.param({}, (13,), 4, 1, "mlp", id="flat"),
+    pytest.param({"layers": 1, "batch_norm": False}, (2, 1, 8), 4, 1, "mlp", id="too-thin-for-a-board"),
+    pytest.param({"kind": "mlp", "value_transform": "signed_sqrt"}, (5, 6, 7), 7, 1, "mlp", id="mlp-on-a-board"),
+]
+
+
+@pytest.mark.parametrize(("settings", "shape", "num_actions", "num_values", "kind"), CASES)
+def test_output_shapes(settings, shape, num_actions, num_values, kind):
+    config = dataclasses.replace(SMALL, **settings)
+    assert resolve_kind(config, shape) == kind
+    net = build(config, shape, num_actions, num_values)
+    for batch in (2, 5):
+        policy_logits, value = net(torch.randn(batch, *shape))
+        assert policy_logits.shape == (batch, num_actions)
+        assert value.shape == (batch, num_values)
+
+
+@pytest.mark.parametrize("kind", ["resnet", "mlp"])
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_untrained_network_is_nearly_uniform_and_undecided(kind, batch_norm):
+    net = build(NetConfig(kind=kind, batch_norm=batch_norm), (5, 6, 7), 7, 1).eval()
+    with torch.no_grad():
+        policy_logits, value = net(torch.randint(0, 2, (64, 5, 6, 7)).float())
+    policy = policy_logits.softmax(-1)
+    assert policy.max() < 0.25 and policy.min() > 0.08
+    assert value.abs().max() < 0.5
+    assert policy_logits.std() > 0, "exactly constant outputs would make every tree of a batch the same"
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_every_parameter_can_learn(batch_norm):
+    """Zero-initialised layers open on the first step; nothing is dead or disconnected after it."""
+    net = build(dataclasses.replace(SMALL, batch_norm=batch_norm), (5, 6, 7), 7, 1)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    observation = torch.randn(16, 5, 6, 7)
+    for _ in range(3):
+        optimiser.zero_grad()
+        policy_logits, value = net(observation)
+        (policy_logits.square().mean() + (value - 1.0).square().mean() + policy_logits[:, 0].mean()).backward()
+        optimiser.step()
+    dead = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert dead == []
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first, same, other = (build(SMALL, (5, 6, 7), 7, 1, seed=seed).state_dict() for seed in (4, 4, 5))
+    assert torch.equal(torch.get_rng_state(), state), "building a network must not disturb the learner's randomness"
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["trunk.0.layer.weight"], other["trunk.0.layer.weight"])
+
+
+def test_values_are_bounded_unless_transformed():
+    def largest(value_transform):
+        net = build(dataclasses.replace(SMALL, value_transform=value_transform), (13,), 4, 1).eval()
+        with torch.no_grad():
+            net.value_head[-1].bias.fill_(50.0)
+            return net(torch.randn(8, 13))[1].max().item()
+
+    assert largest("none") <= 1.0
+    assert largest("signed_sqrt") > 40.0
+
+
+def test_symlog_is_applied_to_the_input():
+    with_symlog = build(dataclasses.replace(SMALL, input_transform="symlog"), (3, 4, 4), 4, 1).eval()
+    without = build(SMALL, (3, 4, 4), 4, 1).eval()
+    tiles = torch.randint(0, 12, (6, 3, 4, 4)).float().exp2()
+    with torch.no_grad():
+        for found, expected in zip(with_symlog(tiles), without(symlog(tiles)), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+def test_symlog_worked_numbers():
+    x = torch.tensor([0.0, np.e - 1.0, 1.0 - np.e, 2047.0], dtype=torch.float64)
+    expected = torch.tensor([0.0, 1.0, -1.0, 11.0 * np.log(2.0)], dtype=torch.float64)
+    torch.testing.assert_close(symlog(x), expected)
+
+
+def test_signed_sqrt_worked_numbers():
+    x = torch.tensor([0.0, 3.0, -3.0, 99.0], dtype=torch.float64)
+    expected = torch.tensor([0.0, 1.003, -1.003, 9.099], dtype=torch.float64)
+    torch.testing.assert_close(signed_sqrt(x), expected)
+    assert torch.equal(transform_value(x, "signed_sqrt"), signed_sqrt(x))
+    assert torch.equal(transform_value(x, "none"), x)
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20))
+def test_signed_sqrt_has_its_inverse_in_float32(values):
+    x = torch.tensor(values, dtype=torch.float32)
+    torch.testing.assert_close(inverse_signed_sqrt(signed_sqrt(x)), x, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(signed_sqrt(inverse_signed_sqrt(x / 1e3)), x / 1e3, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("resnet", (13,)), ("resnet", (2, 2, 9)), ("transformer", (5, 6, 7))])
+def test_unfitting_kind_is_refused(kind, shape):
+    with pytest.raises(ValueError, match=r"^net\.kind: .*(mlp)"):
+        build(dataclasses.replace(SMALL, kind=kind), shape, 4, 1)
+
+
+def test_settings_are_described_and_within_their_own_ranges():
+    for field in dataclasses.fields(NetConfig):
+        assert len(field.metadata["help"]) > 20, field.name
+        value, metadata = field.default, field.metadata
+        if "choices" in metadata:
+            assert value in metadata["choices"]
+        elif not isinstance(value, bool):
+            assert metadata["min"] <= value <= metadata["max"]
+
+
+def test_settings_load_without_torch():
+    code = "import sys; from nets.config import NetConfig; NetConfig(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

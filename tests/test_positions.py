@@ -1,0 +1,150 @@
+"""The accuracy measure: an exact player has 1.0, bad lines are named, and the shipped command prints it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from exact_player import ExactPlayer, move_values
+
+import games
+from selfplay import cli
+from selfplay.errors import UserError
+from selfplay.players import parse_player
+from selfplay.positions import measure_accuracy, read_positions
+from selfplay.statistics import wilson_interval
+
+
+def labelled(count: int, seed: int = 0) -> list[dict]:
+    """Positions of random tic-tac-toe games in which at least one move throws the value away."""
+    rng, positions = np.random.default_rng(seed), []
+    while len(positions) < count:
+        state, history = games.load("tic_tac_toe").new_state(), []
+        for _ in range(rng.integers(1, 7)):
+            if state.to_play() != games.TERMINAL:
+                history.append(int(rng.choice(state.legal_actions())))
+                state.apply(history[-1])
+        values = move_values(history)
+        if state.to_play() != games.TERMINAL and len(set(values.values())) > 1:
+            labels = {str(action): value for action, value in values.items()}
+            positions.append({"game": "tic_tac_toe", "moves": history, "values": labels})
+    return positions
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(*lines):
+        path = tmp_path / "positions.jsonl"
+        path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+        return path
+
+    return to_file
+
+
+def test_exact_player_is_always_right_and_the_worst_never(write):
+    positions = read_positions(write(*labelled(200)))
+    best = measure_accuracy(ExactPlayer(), positions)
+    assert best.accuracy == 1.0 and best.kept == best.positions == 200
+    assert (best.low, best.high) == wilson_interval(200, 200)
+    assert measure_accuracy(ExactPlayer(worst=True), positions).accuracy == 0.0
+
+
+def test_random_player_is_as_good_as_the_share_of_good_moves(write):
+    lines = labelled(500)
+    expected = np.mean([np.mean(np.array(list(p["values"].values())) == max(p["values"].values())) for p in lines])
+    found = measure_accuracy(parse_player("random", games.load("tic_tac_toe"), 1), read_positions(write(*lines)))
+    assert found.low < expected < found.high
+    searched = parse_player("mcts:simulations=500", games.load("tic_tac_toe"), 1)
+    assert measure_accuracy(searched, read_positions(write(*lines))).accuracy > 0.95
+
+
+def test_values_may_be_any_numbers_and_ties_all_count(write):
+    line = {"game": "tic_tac_toe", "moves": [0, 1, 3, 4, 2, 6], "values": {"5": 0.25, "7": -2, "8": 0.25}}
+    positions = read_positions(write(line, "", line))
+    assert positions.best_actions == (frozenset({5, 8}),) * 2
+    assert positions.moves == ((0, 1, 3, 4, 2, 6),) * 2
+
+
+def test_batches_cover_every_position_once(write, monkeypatch):
+    monkeypatch.setattr("selfplay.positions.BATCH", 7)
+    seen = []
+    positions = read_positions(write(*labelled(20)))
+    result = measure_accuracy(ExactPlayer(), positions, lambda done, total: seen.append((done, total)))
+    assert result.accuracy == 1.0 and seen == [(7, 20), (14, 20), (20, 20)]
+
+
+GOOD = {"game": "tic_tac_toe", "moves": [0, 1, 3, 4, 2, 6], "values": {"5": 1, "7": -1, "8": 0}}
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("{]", "not a JSON object: Expecting property name"),
+        ("[1]", "expected an object with game, moves, values"),
+        ('{"game": "tic_tac_toe"}', "expected an object with game, moves, values"),
+        (GOOD | {"more": 1}, "expected an object with game, moves, values"),
+        (GOOD | {"game": 3}, "game: expected text"),
+        (GOOD | {"game": "tic_tac_to"}, "tic_tac_toe"),
+        (GOOD | {"game": "connect_four"}, "the game is connect_four, that of the lines before is tic_tac_toe"),
+        (GOOD | {"moves": "03"}, "moves: expected a list"),
+        (GOOD | {"moves": [0, True]}, "moves: expected a list"),
+        (GOOD | {"moves": [0, 0]}, "moves: number 2: tic_tac_toe: illegal move 0"),
+        (GOOD | {"moves": [0, -1]}, "moves: number 2: tic_tac_toe: illegal move -1"),
+        (GOOD | {"moves": [0, 3, 1, 4, 2, 5]}, "moves: number 6: tic_tac_toe: the game is over"),
+        (GOOD | {"moves": [0, 3, 1, 4, 2]}, "no player is to move"),
+        (GOOD | {"values": [1]}, "values: expected an object"),
+        (GOOD | {"values": {"5": "1", "7": 0, "8": 0}}, "values: 5: expected a number, got '1'"),
+        (GOOD | {"values": {"5": True, "7": 0, "8": 0}}, "values: 5: expected a number"),
+        ('{"game": "tic_tac_toe", "moves": [], "values": {"0": NaN}}', "values: 0: expected a number"),
+        (GOOD | {"values": {"5": 1, "7": 0}}, "'8' has no value; legal here: 5 7 8"),
+        (GOOD | {"values": {"5": 1, "7": 0, "8": 0, "0": 0}}, "'0' is not a legal move; legal here: 5 7 8"),
+    ],
+)
+def test_bad_line_is_named(write, line, part):
+    path = write(GOOD, "", line)
+    with pytest.raises(UserError) as caught:
+        read_positions(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}, line 3: ") and part in message and "\n" not in message
+
+
+def test_unreadable_and_empty_files(tmp_path):
+    for name, content, part in [
+        ("none", None, "No such file"),
+        ("empty", b"\n\n", "no positions"),
+        ("x", b"\xff", "UTF-8"),
+    ]:
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UserError, match=part):
+            read_positions(path)
+
+
+def test_moves_through_chance_are_played(write):
+    game = games.load("pig")
+    state = game.new_state()
+    moves = []
+    for _ in range(4):
+        if state.to_play() == games.CHANCE:
+            moves.append(state.chance_outcomes()[-1][0])
+        else:
+            moves.append(state.legal_actions()[0])
+        state.apply(moves[-1])
+    assert state.to_play() >= 0
+    values = {str(action): float(action) for action in state.legal_actions()}
+    positions = read_positions(write({"game": "pig", "moves": moves, "values": values}))
+    assert positions.best_actions == (frozenset({max(state.legal_actions())}),)
+
+
+def test_command_prints_one_json_object(capsys, write):
+    path = write(*labelled(50))
+    assert cli.main(["evaluate", "mcts:simulations=300", "--positions", str(path), "--json"]) == 0
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert captured.err == ""
+    assert result["positions"] == 50 and result["low"] < result["accuracy"] <= result["high"]
+    assert result["player"] == "mcts:simulations=300"
+    assert cli.main(["evaluate", "mcts:simulations=300", "--positions", str(path)]) == 0
+    assert f"accuracy    {result['accuracy']:.1%}" in capsys.readouterr().out  # the seed repeats

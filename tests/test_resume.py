@@ -1,0 +1,175 @@
+"""A run that was killed goes on: exactly where nothing is left to chance, and with its games where actors play."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from run_helpers import Watcher, processes_with, start, tiny_config, tiny_file, wait_until
+
+import games
+import selfplay
+from selfplay import alphazero, checkpoint, shards
+from selfplay.learner import Learner
+from selfplay.metrics import read_metrics
+from selfplay.replay import Replay
+from selfplay.run_folder import RunFolder
+from selfplay.saving import Counters, restore
+from selfplay.settings import Config
+
+# The shape checks that only pytest installs look at sizes while a network is traced.
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+
+STEPS = 23
+EVERY = 5
+
+# The third checkpoint is that of step 10: the first is written at the start.
+PLACES = [
+    "checkpoint.after_rename:kill:3",
+    "shard.before_manifest:kill:3",
+    "weights.mid_write:kill:10",
+]
+
+
+def exact_options() -> list[str]:
+    """A run in one process that depends on nothing but its seed."""
+    return ["--budget.steps", str(STEPS), "--checkpoint.every_steps", str(EVERY), "--replay.sample_reuse", "1"]
+
+
+def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict, dict[str, np.ndarray]]:
+    """Averaged weights, the learner's tensors, counters and random state, and the replay as a resume would fill it."""
+    folder = RunFolder.open(run)
+    config = selfplay.load_config(Config, folder.config)
+    game = games.load(config.game)
+    learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+    replay = Replay(config.replay, game.num_actions, [])
+    assert restore(folder, learner, replay, True, pytest.fail) is not None
+    saved = checkpoint.load(folder.checkpoints)
+    state = {key: value for key, value in saved.state.items() if key not in ("seconds", "last_shard")}
+    columns = {name: column[: len(replay)] for name, column in replay._columns.items()}
+    return saved.weights, saved.learner, state, columns | {"total": np.array(replay.total)}
+
+
+def assert_equal_runs(first: Path, second: Path) -> None:
+    for one, other in zip(state_of(first), state_of(second), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, other[name]), name
+            elif isinstance(value, np.ndarray):
+                np.testing.assert_array_equal(value, other[name], err_msg=name)
+            else:
+                assert value == other[name], name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    selfplay.train(tiny_config(folder, *exact_options()), folder / "run", Watcher())
+    return folder / "run"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_that_was_killed_and_resumed_equals_an_uninterrupted_one(tmp_path, uninterrupted, place) -> None:
+    run = tmp_path / "run"
+    child = start("train", tiny_file(tmp_path), "--run-dir", run, *exact_options(), SELFPLAY_FAILPOINT=place)
+    output, _ = child.communicate(timeout=600)
+    assert child.returncode == -signal.SIGKILL, output
+    left = checkpoint.versions(run / "checkpoints")
+    assert left and left[-1] < STEPS, "killed in the middle"
+    watcher = Watcher()
+    result = selfplay.resume(run, display=watcher)
+    assert (result.version, result.stopped_by) == (STEPS, "budget")
+    assert any(line.startswith(f"resumed at step {left[-1]} with ") for line in watcher.lines)
+    assert_equal_runs(run, uninterrupted)
+
+
+def test_a_run_in_parts_equals_an_uninterrupted_one(tmp_path: Path, uninterrupted: Path) -> None:
+    """Stopped twice, at steps where nothing would have been saved or published."""
+    run = tmp_path / "run"
+    config = tiny_config(tmp_path, *exact_options())
+
+    def stop_at(step: int) -> Watcher:
+        return Watcher(lambda status: os.kill(os.getpid(), signal.SIGTERM) if status.step == step else None)
+
+    result = selfplay.train(config, run, stop_at(7))
+    assert (result.version, result.stopped_by) == (7, "SIGTERM")
+    first = checkpoint.load(run / "checkpoints").state
+    assert selfplay.resume(run, display=stop_at(13)).version == 13
+    second = checkpoint.load(run / "checkpoints").state
+    for name in ("samples", "games", "positions", "rounds", "seconds"):
+        assert second[name] > first[name] > 0, "counters go on"
+    assert selfplay.resume(run, display=Watcher()).version == STEPS
+    assert_equal_runs(run, uninterrupted)
+    steps = [row["step"] for row in read_metrics(run / "metrics.jsonl")]
+    assert steps == [7, 13, STEPS]
+
+
+def test_another_seed_is_another_run(tmp_path: Path, uninterrupted: Path) -> None:
+    run = tmp_path / "run"
+    selfplay.train(tiny_config(tmp_path, *exact_options(), "--seed", "2"), run, Watcher())
+    with pytest.raises(AssertionError):
+        assert_equal_runs(run, uninterrupted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_killed_driver_leaves_no_process_and_its_run_goes_on(tmp_path: Path) -> None:
+    marker = f"SELFPLAY_TEST_MARKER={tmp_path}"
+    run = tmp_path / "run"
+    options = ["--actors.num_actors", "2", "--checkpoint.every_steps", "5", "--checkpoint.keep_last", "100"]
+    driver = start("train", tiny_file(tmp_path), "--run-dir", run, *options, SELFPLAY_TEST_MARKER=str(tmp_path))
+    try:
+        wait_until(lambda: len(checkpoint.versions(run / "checkpoints")) > 3, "checkpoints of a run with actors")
+        # The driver, its actors, and the process with which multiprocessing tracks resources.
+        assert len(processes_with(marker)) >= 3
+        driver.kill()
+        driver.communicate()
+        wait_until(lambda: not processes_with(marker), "the end of every process of the killed run")
+    finally:
+        driver.kill()
+
+    left = checkpoint.load(run / "checkpoints")
+    shards.recover(run / "games", pytest.fail)
+    games_on_disk, positions_on_disk, _ = shards.totals(run / "games")
+    assert games_on_disk >= left.state["games"] > 0
+    watcher = Watcher()
+    result = selfplay.resume(run, lambda config: config_with_steps(run, left.version + 10), watcher)
+    assert result.version >= left.version + 10
+    assert f"resumed at step {left.version} with {positions_on_disk:,} positions in the replay" in watcher.lines
+    assert watcher.statuses[0].games >= games_on_disk
+    final = checkpoint.load(run / "checkpoints").state
+    assert final["games"] >= games_on_disk and final["samples"] > left.state["samples"]
+    assert shards.totals(run / "games")[:2] == (final["games"], final["positions"])
+
+
+def config_with_steps(run: Path, steps: int) -> Config:
+    return selfplay.load_config(Config, run / "config.yaml", ["--budget.steps", str(steps)])
+
+
+def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_where_not(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = tiny_config(tmp_path, "--budget.steps", "3")
+    selfplay.train(config, run, Watcher())
+    folder = RunFolder.open(run)
+    played, positions, next_shard = shards.totals(folder.games)
+    newest = [rows for _, rows in shards.read_shards(folder.games, None, pytest.fail)][-1]
+    shards.write_shard(folder.games, next_shard, newest, sum(len(row["action"]) for row in newest))
+
+    def restored(exactly: bool) -> tuple[Replay, Counters]:
+        game = games.load(config.game)
+        learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+        replay = Replay(config.replay, game.num_actions, [])
+        _, counters = restore(folder, learner, replay, exactly, pytest.fail)
+        return replay, counters
+
+    replay, counters = restored(exactly=False)
+    assert (counters.games, counters.positions) == shards.totals(folder.games)[:2]
+    assert counters.games == played + len(newest) and replay.total == counters.positions > positions
+    replay, counters = restored(exactly=True)
+    assert (counters.games, counters.positions) == (played, positions) == shards.totals(folder.games)[:2]
+    assert replay.total == positions

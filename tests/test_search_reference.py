@@ -1,0 +1,79 @@
+"""The fast search equals the slow one in visit counts, whatever the rule, the game, the seed and the batch."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from reference_search import ReferenceSearch
+from search_helpers import TextEvaluator, fast_search, new_search, random_positions, reference_evaluate
+
+import games
+from search import SearchConfig
+
+
+@pytest.mark.parametrize("rule", ["puct", "uct", "gumbel"])
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("proven_values", [False, True])
+@pytest.mark.parametrize(
+    "name", ["tic_tac_toe", "connect_four(rows=4,columns=4,x_in_row=3)", "connect_four", "pig(winscore=15)", "2048"]
+)
+def test_visit_counts_equal_the_reference(name: str, rule: str, noise: bool, proven_values: bool) -> None:
+    if rule == "uct" and noise:
+        pytest.skip("plain MCTS has no root noise")
+    game = games.load(name)
+    config = SearchConfig(
+        rule=rule, num_simulations=40, proven_values=proven_values, discount=0.97 if name == "2048" else 1.0
+    )
+    pool, states = random_positions(game, 4, seed=zlib.crc32(name.encode()))
+    seeds = np.arange(100, 104, dtype=np.uint64)
+    found = fast_search(game, config, pool, seeds, noise)
+    for i, state in enumerate(states):
+        expected = ReferenceSearch(game, config, reference_evaluate(game), int(seeds[i]), noise)
+        root = expected.run(state)
+        count = len(root.actions)
+        assert found.actions[i, :count].tolist() == root.actions
+        assert found.visit_counts[i, :count].tolist() == root.counts
+        assert found.to_play[i] == root.to_play
+        value = root.value if root.exact else root.total / root.visits
+        np.testing.assert_allclose(found.root_value[i], value, rtol=1e-5, atol=1e-6)
+        assert bool(found.exact[i]) == root.exact
+
+
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_three_players_equal_the_reference(rule: str) -> None:
+    game = games.load("chinese_checkers(players=3)")
+    config = SearchConfig(rule=rule, num_simulations=40)
+    pool, states = random_positions(game, 2, seed=3)
+    found = fast_search(game, config, pool, np.arange(2, dtype=np.uint64), noise=False)
+    for i, state in enumerate(states):
+        root = ReferenceSearch(game, config, reference_evaluate(game), i).run(state)
+        assert found.visit_counts[i, : len(root.counts)].tolist() == root.counts
+        np.testing.assert_allclose(found.root_value[i], root.total / root.visits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["puct", "uct", "gumbel"])
+def test_a_tree_does_not_depend_on_its_neighbours(rule: str) -> None:
+    game = games.load("connect_four")
+    config = SearchConfig(rule=rule, num_simulations=80)
+    pool, _ = random_positions(game, 12, seed=5)
+    seeds = np.arange(12, dtype=np.uint64) + 7
+    together = fast_search(game, config, pool, seeds, noise=True)
+    alone = game.new_pool(1)
+    for i in range(12):
+        alone.load(np.zeros(1, np.int64), pool, np.array([i]))
+        single = fast_search(game, config, alone, seeds[i : i + 1], noise=True)
+        width = single.visit_counts.shape[1]
+        assert single.visit_counts[0].tolist() == together.visit_counts[i, :width].tolist()
+
+
+def test_trees_with_different_budgets_share_a_batch() -> None:
+    game = games.load("tic_tac_toe")
+    config = SearchConfig(num_simulations=50)
+    pool, _ = random_positions(game, 5, seed=1)
+    search = new_search(game, config, 5, TextEvaluator())
+    trees, budgets = np.arange(5), np.array([1, 10, 50, 20, 5])
+    search.begin(trees, pool, trees, trees.astype(np.uint64), budgets)
+    search.run(trees)
+    assert search.statistics(trees).visit_counts.sum(axis=1).tolist() == budgets.tolist()

@@ -1,0 +1,279 @@
+"""The laws of the games that self-play records."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from search_helpers import noisy_predict
+
+import games
+from games import CHANCE, TERMINAL, Game
+from search import NetworkEvaluator, RootStatistics, SearchConfig
+from search.perspective import num_values
+from selfplay.records import NO_ACTION, GameRecord
+from selfplay.search_player import SearchPlayer
+from selfplay.self_play import SelfPlay, sharpened
+from selfplay.settings import ActorsConfig, LearnerConfig
+
+GAMES = {
+    "tic_tac_toe": {},
+    "connect_four": {},
+    "connect_four(rows=4,columns=5)": {"temperature_plies": 3},
+    "pig(winscore=15)": {"max_plies": 40},
+    "2048": {"max_plies": 12},
+    "chinese_checkers(players=3)": {"max_plies": 9},
+    "mancala": {"max_plies": 30},
+}
+PUCT = SearchConfig(num_simulations=8, cache_megabytes=1)
+
+
+def self_play(
+    game: Game, search: SearchConfig = PUCT, learner: LearnerConfig | None = None, endless: bool = False, **actors
+) -> SelfPlay:
+    settings = ActorsConfig(**({"games_per_actor": 6} | actors))
+    evaluator = NetworkEvaluator(game, noisy_predict(game), search.cache_megabytes)
+    generator = SelfPlay(
+        game, evaluator, search, settings, learner or LearnerConfig(), np.random.default_rng(0), endless
+    )
+    generator.version = 17
+    return generator
+
+
+def play_all(generator: SelfPlay) -> list[GameRecord]:
+    records = []
+    while not generator.done:
+        records += generator.advance()
+    return records
+
+
+def replayed(game: Game, record: GameRecord):
+    """Play the moves of a record in a game without chance: yields the pool before each move."""
+    pool, at = game.new_pool(1), np.zeros(1, np.int64)
+    pool.reset(at)
+    for action in record.action:
+        yield pool, at
+        pool.step(at, np.array([action], np.int64), at)
+
+
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+@pytest.mark.parametrize("name", GAMES)
+def test_records_keep_their_laws(name: str, rule: str) -> None:
+    game = games.load(name)
+    search = SearchConfig(rule=rule, num_simulations=8, cache_megabytes=1)
+    records = play_all(self_play(game, search, **GAMES[name]))
+    assert len(records) == 6
+    for record in records:
+        length = len(record)
+        assert 1 <= length <= (GAMES[name].get("max_plies") or game.max_game_length)
+        assert record.observation.shape == (length, *game.observation_shape)
+        legal = record.legal_actions != NO_ACTION
+        assert legal.any(axis=1).all()
+        assert all((np.diff(row[used]) > 0).all() for row, used in zip(record.legal_actions, legal))
+        np.testing.assert_allclose(record.policy_target.sum(axis=1), 1.0, rtol=1e-5)
+        assert (record.policy_target >= 0).all() and (record.policy_target[~legal] == 0).all()
+        assert (record.legal_actions == record.action[:, None]).any(axis=1).all()
+        assert (record.version == 17).all()
+        for values in (record.value_target, record.outcome, record.root_value):
+            assert values.shape == (length, num_values(game)) and values.dtype == np.float32
+            assert np.isfinite(values).all()
+            if not game.has_rewards:
+                assert (np.abs(values) <= 1 + 1e-6).all()
+        # The seats of the observation say who was to move.
+        seats = record.observation.reshape(length, -1)[:, -game.num_players * seat_size(game) :]
+        seen = seats.reshape(length, game.num_players, -1)[:, :, 0].argmax(axis=1)
+        np.testing.assert_array_equal(seen, record.to_play)
+
+
+def seat_size(game: Game) -> int:
+    return int(np.prod(game.observation_shape[1:]))
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "connect_four(rows=4,columns=5)", "mancala"])
+def test_the_moves_reproduce_positions_movers_and_result(name: str) -> None:
+    game = games.load(name)
+    for record in play_all(self_play(game)):
+        observation = np.zeros((1, *game.observation_shape), np.float32)
+        for t, (pool, at) in enumerate(replayed(game, record)):
+            pool.observe(at, observation)
+            np.testing.assert_array_equal(observation[0], record.observation[t])
+            assert pool.to_play(at)[0] == record.to_play[t]
+            legal = record.legal_actions[t]
+            assert pool.legal(at)[1].tolist() == legal[legal != NO_ACTION].tolist()
+        assert pool.to_play(at)[0] == TERMINAL
+        pool.reset(at)
+        for action in record.action:
+            _, rewards = pool.step(at, np.array([action], np.int64), at)
+        np.testing.assert_allclose(record.outcome[:, 0], rewards[0, record.to_play])
+        np.testing.assert_array_equal(record.value_target, record.outcome)
+
+
+def test_outcome_with_chance_is_the_same_for_a_player_throughout() -> None:
+    for record in play_all(self_play(games.load("pig(winscore=15)"))):
+        winner = record.to_play[record.outcome[:, 0] > 0]
+        loser = record.to_play[record.outcome[:, 0] < 0]
+        assert len(record) == len(winner) + len(loser)
+        assert not set(winner) & set(loser)
+
+
+def test_outcome_with_rewards_is_discounted_by_the_move() -> None:
+    game = games.load("2048")
+    records = play_all(self_play(game, SearchConfig(num_simulations=4, discount=0.9), max_plies=15))
+    paid = 0
+    for record in records:
+        rewards = record.outcome[:-1, 0] - 0.9 * record.outcome[1:, 0]
+        np.testing.assert_allclose(rewards / 4, np.round(rewards / 4), atol=1e-4)  # 2048 pays multiples of 4
+        assert (rewards > -1e-3).all()
+        paid += rewards.sum() > 0
+        assert record.outcome[-1] == record.root_value[-1], "cut off: the last position is worth what was expected"
+    assert paid == len(records)
+
+
+def test_cut_off_games_are_worth_what_the_last_search_expected() -> None:
+    game = games.load("chinese_checkers(players=3)")
+    for record in play_all(self_play(game, max_plies=7)):
+        assert len(record) == 7
+        last = np.empty(3)
+        last[(record.to_play[-1] + np.arange(3)) % 3] = record.root_value[-1]
+        for t in range(7):
+            np.testing.assert_allclose(record.outcome[t], last[(record.to_play[t] + np.arange(3)) % 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_value_target_is_a_mixture(share: float) -> None:
+    for record in play_all(self_play(games.load("tic_tac_toe"), learner=LearnerConfig(root_value_share=share))):
+        expected = (1 - share) * record.outcome + share * record.root_value
+        np.testing.assert_allclose(record.value_target, expected, atol=1e-6)
+
+
+def test_n_step_targets_end_in_the_root_value() -> None:
+    learner = LearnerConfig(td_steps=1)
+    for record in play_all(self_play(games.load("tic_tac_toe"), learner=learner)):
+        # Nothing is paid before the end: a position is worth what the search expected at the next, seen by the other.
+        np.testing.assert_allclose(record.value_target[:-1], -record.root_value[1:], atol=1e-6)
+        np.testing.assert_array_equal(record.value_target[-1], record.outcome[-1])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 0.0])
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_policy_target_is_the_one_before_temperature(rule: str, temperature: float) -> None:
+    game = games.load("connect_four(rows=4,columns=5)")
+    search = SearchConfig(rule=rule, num_simulations=20, c_visit=5.0)
+    generator = self_play(game, search, temperature=temperature, games_per_actor=4)
+    seen: Counter[tuple[float, ...]] = Counter()
+    statistics = generator.search.statistics
+
+    def recording(trees: np.ndarray) -> RootStatistics:
+        found = statistics(trees)
+        for i in range(len(trees)):
+            if rule == "puct":
+                expected = found.visit_counts[i] / found.visit_counts[i].sum()
+                np.testing.assert_allclose(found.policy_target[i], expected)
+            legal = found.actions[i] >= 0
+            seen[tuple(found.policy_target[i, legal].astype(np.float32))] += 1
+        return found
+
+    generator.search.statistics = recording
+    kept: Counter[tuple[float, ...]] = Counter()
+    for record in play_all(generator):
+        for target, legal in zip(record.policy_target, record.legal_actions != NO_ACTION):
+            kept[tuple(target[legal])] += 1
+    assert kept == seen
+    assert any(0 < max(target) < 1 for target in seen), "a target without doubt is the same at every temperature"
+
+
+def test_temperature_falls_after_its_plies() -> None:
+    game = games.load("connect_four")
+    search = SearchConfig(num_simulations=20)
+    greedy = np.zeros((2, 2), int)  # before or after the change; most visited or not
+    for record in play_all(self_play(game, search, temperature_plies=6, games_per_actor=16)):
+        played = record.policy_target[record.legal_actions == record.action[:, None]]
+        best = played == record.policy_target.max(axis=1)
+        for late in (0, 1):
+            part = best[6:] if late else best[:6]
+            greedy[late] += part.sum(), (~part).sum()
+    assert greedy[0, 1] > 10, "the first moves are drawn"
+    assert greedy[1, 0] > 50 and greedy[1, 1] == 0, "the others are the best"
+
+
+def test_a_low_temperature_does_not_round_every_move_to_nothing() -> None:
+    """Shares of a half to the power of 10 000 are zero, and the move drawn was no legal one."""
+    policy = np.array([0.5, 0.4, 0.1, 0.0])
+    np.testing.assert_allclose(sharpened(policy, 1.0), policy / 0.5)
+    np.testing.assert_allclose(sharpened(policy, 0.5), (policy / 0.5) ** 2)
+    assert sharpened(policy, 1e-4).tolist() == [1.0, 0.0, 0.0, 0.0]
+    game = games.load("connect_four")
+    for record in play_all(self_play(game, SearchConfig(num_simulations=30), temperature=1e-4)):
+        assert (record.legal_actions == record.action[:, None]).any(axis=1).all()
+    evaluator = NetworkEvaluator(game, noisy_predict(game))
+    player = SearchPlayer("cold", game, evaluator, SearchConfig(num_simulations=30), 0, temperature=1e-4)
+    pool = game.new_pool(1)
+    pool.reset(np.zeros(1, np.int64))
+    assert 0 <= player.choose(pool, np.zeros(1, np.int64), [[]])[0] < 7
+
+
+def test_weights_that_change_in_a_game_show_in_its_versions() -> None:
+    generator = self_play(games.load("connect_four"), games_per_actor=2)
+    records = []
+    while not generator.done:
+        records += generator.advance()
+        generator.version += 1
+    for record in records:
+        assert (np.diff(record.version) == 9).all(), "a move takes the root's evaluation and eight simulations"
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "pig(winscore=15)"])
+def test_counts_agree_with_the_records(name: str) -> None:
+    game = games.load(name)
+    generator = self_play(game, games_per_actor=10)
+    records = play_all(generator)
+    counts = generator.take_counts()
+    plies = sum(map(len, records))
+    assert (counts.games, counts.game_plies, counts.positions) == (10, plies, plies)
+    first = [record.outcome[0, 0] * (1 if record.to_play[0] == 0 else -1) for record in records]
+    assert counts.first_player_wins == sum(value > 0 for value in first)
+    assert counts.draws == sum(value == 0 for value in first)
+    assert counts.return_first == pytest.approx(sum(first))
+    # Each move costs its simulations and the evaluation of its root; ends of games need no evaluation.
+    assert counts.simulations == plies * PUCT.num_simulations
+    assert 0 < counts.predictions <= counts.evaluations <= counts.simulations + plies
+    assert counts.batch_capacity == counts.network_calls * 10
+    entropies = [-(p[p > 0] * np.log(p[p > 0])).sum() for record in records for p in record.policy_target]
+    assert counts.target_entropy == pytest.approx(sum(entropies), rel=1e-4)
+    assert counts.policy_kl > 0
+    again = generator.take_counts()
+    assert (again.games, again.simulations, again.evaluations, again.network_calls) == (0, 0, 0, 0)
+
+
+def test_endless_self_play_starts_a_game_for_each_that_ends() -> None:
+    generator = self_play(games.load("tic_tac_toe"), endless=True, games_per_actor=5)
+    records: list[GameRecord] = []
+    while len(records) < 40:
+        records += generator.advance()
+        assert len(generator.running) == 5
+    assert not generator.done
+    assert len({tuple(record.action) for record in records}) > 20
+
+
+def test_the_seed_decides_everything() -> None:
+    game = games.load("connect_four")
+    first, second = (play_all(self_play(game)) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        for name, array in one.arrays().items():
+            np.testing.assert_array_equal(array, other.arrays()[name])
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "pig(winscore=15)"])
+def test_a_kept_subtree_follows_the_game(name: str) -> None:
+    """With subtree reuse the root is always the position of the game, chance in between included."""
+    game = games.load(name)
+    search = SearchConfig(num_simulations=30, subtree_reuse=True)
+    generator = self_play(game, search, games_per_actor=3)
+    while not generator.done:
+        generator.advance()
+        for b in generator.running:
+            root = generator.search.model.pool.text(int(b * generator.search.nodes))
+            assert generator.search.tree.node_count[b] > 0
+            assert root == generator.pool.text(int(b))
+            assert generator.pool.to_play(np.array([b]))[0] not in (CHANCE, TERMINAL)

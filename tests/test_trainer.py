@@ -1,0 +1,197 @@
+"""A run from end to end: what it writes, when it stops, and that it survives the death of an actor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
+
+import selfplay
+from selfplay import checkpoint, shards
+from selfplay.commands.train import exit_status
+from selfplay.errors import UserError
+from selfplay.metrics import AXES, read_metrics, unknown_names
+from selfplay.run_folder import RunFolder
+
+# The shape checks that only pytest installs look at sizes while a network is traced.
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+
+
+def test_a_run_writes_settings_metrics_checkpoints_and_games(tmp_path: Path) -> None:
+    config = tiny_config(
+        tmp_path, "--budget.steps", "12", "--checkpoint.every_steps", "4",
+        "--checkpoint.keep_last=2", "--checkpoint.keep_every=0",
+    )  # fmt: skip
+    watcher = Watcher()
+    result = selfplay.train(config, tmp_path / "run", watcher)
+    assert (result.version, result.stopped_by, result.evaluation) == (12, "budget", None)
+    folder = RunFolder.open(tmp_path / "run")
+    assert selfplay.load_config(selfplay.Config, folder.config) == config
+
+    rows = list(read_metrics(folder.metrics))
+    assert rows and all(unknown_names(row) == [] and set(AXES) <= set(row) for row in rows)
+    last = rows[-1]
+    assert last["step"] == 12
+    assert {"train/policy_loss", "selfplay/game_length", "selfplay/simulations_per_second"} <= set(last)
+    shares = [last[f"selfplay/{name}"] for name in ("first_player_win", "draw", "second_player_win")]
+    assert sum(shares) == pytest.approx(1.0)
+
+    assert checkpoint.versions(folder.checkpoints) == [8, 12]
+    saved = checkpoint.load(folder.checkpoints)
+    games_played, positions, _ = shards.totals(folder.games)
+    assert games_played == saved.state["games"] == last["train/games"] > 0
+    assert positions == saved.state["positions"] == last["positions"]
+    records = [record for _, rows in shards.read_shards(folder.games, None, pytest.fail) for record in rows]
+    assert len(records) == games_played and sum(len(record["action"]) for record in records) == positions
+    assert f"steps: {12}" in watcher.lines
+
+
+@pytest.mark.parametrize(("limit", "number"), [("steps", 7), ("games", 30)])
+def test_the_budget_stops_a_run(tmp_path: Path, limit: str, number: int) -> None:
+    watcher = Watcher()
+    selfplay.train(tiny_config(tmp_path, f"--budget.{limit}", str(number)), tmp_path / "run", watcher)
+    state = checkpoint.load(tmp_path / "run" / "checkpoints").state
+    if limit == "steps":
+        assert state["steps"] == number
+    else:
+        assert number <= state["games"] < number + 8, "a round of eight games may pass the limit"
+    assert watcher.statuses[-1].budget_fraction == 1.0
+    fractions = [status.budget_fraction for status in watcher.statuses]
+    assert fractions == sorted(fractions)
+
+
+@pytest.mark.parametrize("sample_reuse", [0.5, 6.0])
+def test_sample_reuse_is_kept_in_both_directions(tmp_path: Path, sample_reuse: float) -> None:
+    config = tiny_config(tmp_path, "--budget.steps", "30", "--replay.sample_reuse", str(sample_reuse))
+    watcher = Watcher()
+    selfplay.train(config, tmp_path / "run", watcher)
+    batch, longest_round = config.learner.batch_size, 8 * 9
+    for status in watcher.statuses:
+        drawn = status.step * batch
+        assert drawn <= sample_reuse * status.positions, "the learner waits for the games"
+        # Games wait for the learner: a round starts only when less than a batch is owed (or too little was played).
+        enough = max(config.replay.min_positions, (drawn + batch) / sample_reuse)
+        assert status.positions <= enough + longest_round
+    row = list(read_metrics(tmp_path / "run" / "metrics.jsonl"))[-1]
+    assert row["train/sample_reuse"] == pytest.approx(30 * batch / row["positions"])
+
+
+def test_training_goes_on_after_an_actor_is_killed(tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_once(status) -> None:
+        actors = [child for child in multiprocessing.active_children() if child.name == "actor"]
+        if status.step >= 2 and not killed and actors:
+            killed.append(actors[0].pid)
+            os.kill(actors[0].pid, signal.SIGKILL)
+
+    # There is one actor and no sample is drawn twice, so most steps need games of its replacement.
+    config = tiny_config(
+        tmp_path, "--actors.num_actors", "1", "--replay.sample_reuse", "1", "--budget.steps", "60",
+        "--search.num_simulations", "64", "--learner.batch_size", "32",
+    )  # fmt: skip
+    watcher = Watcher(kill_once)
+    result = selfplay.train(config, tmp_path / "run", watcher)
+    assert result.version == 60 and len(killed) == 1
+    assert "warning: actor 0 ended (exit status -9); starting another" in watcher.lines
+    row = list(read_metrics(tmp_path / "run" / "metrics.jsonl"))[-1]
+    assert row["selfplay/actor_restarts"] >= 1
+    assert row["train/sample_reuse"] <= 1.0
+    assert [child for child in multiprocessing.active_children() if child.name == "actor"] == []
+
+
+def test_sigterm_saves_and_exits_143(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    driver = start("train", tiny_file(tmp_path), "--run-dir", run, "--checkpoint.every_steps", "5")
+    try:
+        wait_until(lambda: bool(checkpoint.versions(run / "checkpoints")[1:]), "a checkpoint in the middle")
+        driver.terminate()
+        output, _ = driver.communicate(timeout=120)
+    finally:
+        driver.kill()
+    assert driver.returncode == 143 == exit_status("SIGTERM"), output
+    assert "stopping: saving first" in output and "SIGTERM" in output and "Traceback" not in output
+    state = checkpoint.load(run / "checkpoints").state
+    row = list(read_metrics(run / "metrics.jsonl"))[-1]
+    assert row["step"] == state["steps"] >= 5 and row["train/games"] == state["games"]
+
+
+# Refusals: one clear line, before anything is made.
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluation.opponents": "randon"}, "did you mean 'random'"),
+        ({"evaluation.opponents": "mcts:simulations=0"}, "simulations: 0 is out of range"),
+        ({"game": "tic_tac_to"}, "did you mean tic_tac_toe"),
+        ({"search.rule": "uct"}, r"search\.rule: uct"),
+        ({"search.subtree_reuse": "true"}, r"search\.subtree_reuse: not with search\.rule gumbel"),
+        ({"replay.min_positions": "100", "replay.capacity": "99"}, r"replay\.min_positions: 100 is more than"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_the_folder_is_made(tmp_path, change, message) -> None:
+    overrides = [f"--{key}={value}" for key, value in change.items()]
+    with pytest.raises((UserError, ValueError), match=message) as caught:
+        selfplay.train(tiny_config(tmp_path, "--budget.steps=1", *overrides), tmp_path / "run", Watcher())
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_out_of_range_from_python_are_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "--budget.steps", "1")
+    config = replace(config, search=replace(config.search, num_simulations=0))
+    with pytest.raises(UserError, match=r"search\.num_simulations: 0 is out of range"):
+        selfplay.train(config, tmp_path / "run", Watcher())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_is_not_used_twice(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "--budget.steps", "2")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match="already holds a run"):
+        selfplay.train(config, tmp_path / "run", Watcher())
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "name"),
+    [("--net.hidden", "32", "net"), ("--game", "connect_four", "game"), ("--seed", "2", "seed")],
+)
+def test_resume_refuses_what_cannot_change(tmp_path: Path, flag: str, value: str, name: str) -> None:
+    run = tmp_path / "run"
+    selfplay.train(tiny_config(tmp_path, "--budget.steps", "2"), run, Watcher())
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "run.lock"}
+    changed = tiny_config(tmp_path, flag, value)
+    with pytest.raises(UserError, match=f"{name} cannot change in a run that has started"):
+        selfplay.resume(run, lambda _: changed, Watcher())
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_resume_without_a_run_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such run"):
+        selfplay.resume(tmp_path / "nothing", display=Watcher())
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_signals_are_given_back_after_a_run(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    selfplay.train(tiny_config(tmp_path, "--budget.steps", "1"), tmp_path / "run", Watcher())
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_request_to_stop_saves_what_was_played(tmp_path: Path) -> None:
+    def ask(status) -> None:
+        if status.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = selfplay.train(tiny_config(tmp_path, "--budget.steps", "50"), tmp_path / "run", Watcher(ask))
+    assert (result.stopped_by, result.evaluation) == ("SIGINT", None)
+    assert 4 <= result.version < 50
+    assert checkpoint.versions(tmp_path / "run" / "checkpoints")[-1] == result.version
