@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crashing import killed_at
+from crashing import killed_at, largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,15 +25,6 @@ GAPS = ["after_open", "mid_write", "before_fsync", "before_rename"]
 def disarmed() -> Iterator[None]:
     yield
     failpoints.arm("")
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Writing beyond 4 KiB of any file fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_publish_replaces_the_file_and_returns_its_sha256(tmp_path: Path) -> None:
@@ -74,11 +64,10 @@ def test_the_order_is_write_fsync_rename_fsync_of_the_folder(tmp_path: Path, mon
     assert calls == ["fsync .file.", "rename", "fsync folder"]
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_temporary(tmp_path: Path) -> None:
     path = tmp_path / "file"
     publish(path, b"old")
-    with pytest.raises(StorageError, match=r"file: File too large$"):
+    with largest_file(4096), pytest.raises(StorageError, match=r"file: File too large$"):
         publish(path, bytes(10_000))
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
@@ -94,11 +83,10 @@ def test_disk_full_says_what_is_needed_and_what_is_free(tmp_path: Path, monkeypa
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     append_line(path, b"a" * 4000)
-    with pytest.raises(StorageError):
+    with largest_file(4096), pytest.raises(StorageError):
         append_line(path, b"b" * 4000)
     append_line(path, b"c")
     assert path.read_bytes() == b"a" * 4000 + b"\nc\n"

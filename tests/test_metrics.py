@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from crashing import largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,17 +86,6 @@ def test_a_damaged_line_is_named_with_its_number(tmp_path, line):
 def test_a_missing_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="metrics.jsonl: No such file"):
         list(read_metrics(tmp_path / "metrics.jsonl"))
-
-
-@contextmanager
-def largest_file(size: int):
-    """Writes beyond `size` fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_row_that_does_not_fit_on_the_disk_leaves_no_part_of_itself(tmp_path):
