@@ -16,6 +16,7 @@ import torch
 from bench_report import Row, machine_header, print_table, write_json
 
 from nets import Inference, NetConfig, build, default_device
+from nets.inference import DTYPES
 
 OBSERVATION_SHAPE = (5, 6, 7)
 NUM_ACTIONS = 7
@@ -36,8 +37,9 @@ def positions_per_second(inference: Inference, batch: int, seconds: float) -> fl
 def make_inference(channels: int, blocks: int, dtype: str, max_batch: int) -> Inference:
     config = NetConfig(channels=channels, blocks=blocks)
     inference = Inference(
-        config, OBSERVATION_SHAPE, NUM_ACTIONS, 1, dtype=dtype, max_batch=max_batch, measure_seconds=0.0
-    )
+        config, OBSERVATION_SHAPE, NUM_ACTIONS, 1, dtype=dtype, max_batch=max_batch, measure_seconds=0.0,
+        calibration=np.random.default_rng(1).random((256, *OBSERVATION_SHAPE), dtype=np.float32),
+    )  # fmt: skip
     inference.load(build(config, OBSERVATION_SHAPE, NUM_ACTIONS, 1).state_dict(), version=0)
     return inference
 
@@ -48,7 +50,11 @@ def run(arguments: argparse.Namespace) -> list[Row]:
     for net in arguments.nets:
         channels, blocks = map(int, net.split("x"))
         for dtype in arguments.dtypes:
-            inference = make_inference(channels, blocks, dtype, max(arguments.batches))
+            try:
+                inference = make_inference(channels, blocks, dtype, max(arguments.batches))
+            except ValueError as error:
+                print(f"{net} {dtype}: left out: {error}")
+                continue
             for threads in arguments.threads:
                 torch.set_num_threads(threads)
                 for batch in arguments.batches:
@@ -64,7 +70,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each cell")
     parser.add_argument("--nets", nargs="+", default=["64x5", "32x4"], metavar="CHANNELSxBLOCKS")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32, 64, 128, 256])
-    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
+    parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--json", metavar="FILE", help="write the rows as a JSON list of {name, value, unit}")
     arguments = parser.parse_args()

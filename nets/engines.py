@@ -65,11 +65,22 @@ def build_twin(
     return twin.eval().requires_grad_(False)
 
 
-def _channels_last(twin: PolicyValueNet) -> PolicyValueNet:
+def padded(observations: np.ndarray, bucket: int, buffers: dict[int, np.ndarray]) -> np.ndarray:
+    """The observations, with rows to spare up to `bucket`; `buffers` keeps an array for each size."""
+    count = len(observations)
+    if count == bucket:
+        return observations
+    if bucket not in buffers:
+        buffers[bucket] = np.zeros((bucket, *observations.shape[1:]), dtype=np.float32)
+    buffers[bucket][:count] = observations
+    return buffers[bucket]
+
+
+def channels_last(twin: PolicyValueNet) -> PolicyValueNet:
     return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
 
-def _copy_in_place(twin: PolicyValueNet, folded: Mapping[str, Tensor]) -> None:
+def copy_in_place(twin: PolicyValueNet, folded: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in twin.state_dict().items():
             tensor.copy_(folded[name])  # keeps address, precision and memory format
@@ -83,25 +94,19 @@ class CpuEngine(Engine):
     def __init__(self, twin: PolicyValueNet, dtype: torch.dtype) -> None:
         """Takes `twin` over (its precision and memory format change)."""
         self.dtype = dtype
-        self._twin = _channels_last(twin.to(dtype=dtype))
-        self._shape = twin.observation_shape
+        self._twin = channels_last(twin.to(dtype=dtype))
         self._padded: dict[int, np.ndarray] = {}
-        self._traced = _trace(_Evaluator(self._twin, dtype).eval(), self._shape)
+        self._traced = _trace(_Evaluator(self._twin, dtype).eval(), twin.observation_shape)
 
     def run(self, observations: Float[np.ndarray, "B ..."], bucket: int) -> Outputs:
         count = len(observations)
-        if count < bucket:
-            if bucket not in self._padded:
-                self._padded[bucket] = np.zeros((bucket, *self._shape), dtype=np.float32)
-            padded = self._padded[bucket]
-            padded[:count] = observations
-            observations = padded
+        observations = padded(observations, bucket, self._padded)
         with torch.inference_mode():
             policy_logits, value = self._traced(torch.from_numpy(observations))
         return policy_logits.numpy()[:count], value.numpy()[:count]
 
     def copy_weights(self, folded: Mapping[str, Tensor]) -> None:
-        _copy_in_place(self._twin, folded)
+        copy_in_place(self._twin, folded)
 
 
 def _trace(evaluator: nn.Module, observation_shape: tuple[int, ...]) -> nn.Module:
@@ -125,7 +130,7 @@ class CudaEngine(Engine):
         """Takes `twin` over and captures the graphs, largest first, in one memory pool."""
         self.dtype = dtype
         self._device = device
-        self._twin = _channels_last(twin.to(device=device, dtype=dtype))
+        self._twin = channels_last(twin.to(device=device, dtype=dtype))
         self._evaluator = _Evaluator(self._twin, dtype).eval()
         with torch.cuda.device(device), torch.inference_mode():
             self._pool = torch.cuda.graph_pool_handle()
@@ -153,7 +158,7 @@ class CudaEngine(Engine):
 
     def copy_weights(self, folded: Mapping[str, Tensor]) -> None:
         with torch.cuda.device(self._device):
-            _copy_in_place(self._twin, folded)
+            copy_in_place(self._twin, folded)
             torch.cuda.current_stream().synchronize()
 
 

@@ -1,6 +1,6 @@
 """What an actor evaluates positions with: numpy in, numpy out, as fast as the machine allows.
 
-At the start both precisions are measured and the faster is kept; batch normalisation is folded away; batches are
+At the start the precisions are measured and the fastest is kept; batch normalisation is folded away; batches are
 padded to one of a few sizes, for which kernels are prepared once; new weights are checked in full and then copied in
 place. The object belongs to one thread.
 """
@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nets import int8
 from nets.config import NetConfig
 from nets.engines import CpuEngine, CudaEngine, Engine, build_twin
 from nets.folding import fold_batch_norm
@@ -25,13 +26,14 @@ from nets.models import build
 NO_WEIGHTS = -1
 """`Inference.version` before the first `load`."""
 
-BFLOAT16_MIN_GAIN = 1.2
-"""bfloat16 keeps three digits: it has to be this many times faster than float32 to be chosen."""
+MIN_GAIN = 1.2
+"""bfloat16 keeps three digits, bytes two: a coarser type must be this many times as fast as a finer one."""
 
 PROBE_BATCH = 8
 """Positions in the first, cheap measurement of a candidate."""
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
+"""The finest first."""
 
 
 def default_device() -> torch.device:
@@ -71,10 +73,12 @@ class Inference:
         max_batch: int = 256,
         dtype: str = "auto",
         measure_seconds: float = 0.3,
+        calibration: Float[np.ndarray, "B ..."] | None = None,
     ) -> None:
         """Build and measure; takes about `measure_seconds` for each candidate.
 
-        `device` None means `default_device()`. `dtype` is `auto`, `float32` or `bfloat16`. Larger batches than
+        `device` None means `default_device()`. `dtype` is `auto`, `float32`, `bfloat16` or `int8`; the last needs
+        `calibration`, some hundred observations of the game, and `auto` leaves it out without. Larger batches than
         `max_batch` are split. Raises ValueError for bad settings.
         """
         if max_batch < 1:
@@ -86,6 +90,7 @@ class Inference:
         self._sizes = (config, tuple(observation_shape), num_actions, num_values)
         self._shape = tuple(observation_shape)
         self._buckets = batch_buckets(max_batch)
+        self._calibration = calibration
         self._expected = {name: tensor.shape for name, tensor in build(*self._sizes).state_dict().items()}
         self._engine, self._rate = self._choose(dtype, measure_seconds)
 
@@ -147,10 +152,15 @@ class Inference:
         return self._engine.run(observations, _bucket_for(len(observations), self._buckets))
 
     def _candidates(self, dtype: str) -> Iterator[Engine]:
-        """Engines to choose from, float32 first, each built when it is asked for."""
+        """Engines to choose from, the finest first, each built when it is asked for."""
         for name in DTYPES if dtype == "auto" else (dtype,):
             twin = build_twin(*self._sizes)
-            if self.device.type == "cuda":
+            if name == "int8":
+                if self.device.type == "cpu" and self._calibration is not None and int8.is_supported(twin):
+                    yield int8.Int8Engine(twin, self._calibration)
+                elif dtype == "int8":
+                    raise ValueError("inference dtype: int8 needs a resnet, and a CPU with VNNI instructions; use auto")
+            elif self.device.type == "cuda":
                 yield CudaEngine(twin, DTYPES[name], self.device, self._buckets)
             else:
                 yield CpuEngine(twin, DTYPES[name])
@@ -162,7 +172,7 @@ class Inference:
         best_rate = self._measure(best, seconds)
         for engine in candidates:
             rate = self._measure(engine, seconds)
-            if rate > best_rate * BFLOAT16_MIN_GAIN:
+            if rate > best_rate * MIN_GAIN:
                 best, best_rate = engine, rate
         return best, best_rate
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import Game, StatePool
-from search import expansion, root, selection
+from search import expansion, root
 from search.config import GUMBEL, Rules, SearchConfig
 from search.model import Model
-from search.selection import Walk
+from search.selection import SELECT, Walk
 from search.tree import UNVISITED, allocate, clear, compact, find_root_child, grow_edges, start
 
 LONGEST_CHAIN = 8
@@ -84,6 +84,7 @@ class Search:
         game = model.game
         self.model, self.config, self.num_trees, self.noise = model, config, num_trees, noise
         self.rules = Rules.of(config, game)
+        self._select = SELECT[config.rule]
         self.nodes = nodes_per_tree(game, config)
         is_gumbel = self.rules.rule == GUMBEL
         self.tree = allocate(
@@ -148,7 +149,7 @@ class Search:
     def simulate(self, trees: np.ndarray) -> None:
         """One simulation in each of `trees` [n] (distinct): its root's evaluation where that is still to come."""
         walk = self._walk
-        steps = selection.select(self.tree, trees, self.rules, self._scratch, walk)
+        steps = self._select(self.tree, trees, self.rules, self._scratch, walk)
         while steps:
             to_play, rewards = self.model.step(walk.src[:steps], walk.action[:steps], walk.dst[:steps])
             steps = expansion.arrive(self.tree, trees, to_play, rewards, walk)

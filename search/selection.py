@@ -8,15 +8,20 @@ planning with Gumbel" (2022), sections 3 to 5; values are mapped to [0, 1] befor
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from games import CHANCE
 from search import random
-from search.config import GUMBEL, UCT, Rules
-from search.kernels import inlined, kernel
-from search.tree import UNVISITED, Tree, new_node
+from search.config import Rules
+from search.kernels import inlined, kernel, prefetch
+from search.tree import EDGE, UNVISITED, Tree, new_node
+
+EDGES_PER_LINE = 64 // EDGE.itemsize
+PREFETCHED_EDGES = 8
+"""Of longer rows the processor finds the rest by itself."""
 
 
 class Walk(NamedTuple):
@@ -70,14 +75,13 @@ def puct_edge(tree: Tree, b: int, node: int, rules: Rules) -> int:
     best, best_score = here.first_edge, -np.inf
     for e in range(here.first_edge, here.first_edge + here.num_edges):
         edge = tree.edges[b, e]
-        if edge.visits > 0:
-            score = rescaled(tree, b, edge.q, rules) + pb_c * edge.prior / (1 + edge.visits)
-            if lost(tree, b, e, rules):
-                score -= 1e9
-        else:
-            score = urgency + pb_c * edge.prior
-        if score > best_score:
-            best, best_score = e, score
+        score = rescaled(tree, b, edge.q, rules) if edge.visits > 0 else urgency
+        score += pb_c * edge.prior / (1 + edge.visits)
+        if lost(tree, b, e, rules):
+            score -= 1e9
+        is_better = score > best_score
+        best_score = score if is_better else best_score
+        best = e if is_better else best
     return best
 
 
@@ -117,7 +121,7 @@ def unit_q(tree: Tree, b: int, q: float, rules: Rules) -> float:
     return 0.5 * (q + 1.0)
 
 
-@kernel
+@inlined
 def mixed_value(tree: Tree, b: int, node: int) -> float:
     """v_mix (appendix D, equation 33): what an unvisited action is assumed to be worth to the player to move."""
     first = tree.nodes[b, node].first_edge
@@ -134,7 +138,7 @@ def mixed_value(tree: Tree, b: int, node: int) -> float:
     return (raw + total * weighted_q / visited_prior) / (1 + total)
 
 
-@kernel
+@inlined
 def improved_logits(tree: Tree, b: int, node: int, rules: Rules, out: np.ndarray) -> None:
     """logit + sigma(completed q) of each edge into `out[:num_edges]` (equations 8 and 10)."""
     first = tree.nodes[b, node].first_edge
@@ -150,7 +154,7 @@ def improved_logits(tree: Tree, b: int, node: int, rules: Rules, out: np.ndarray
         out[i] = tree.edges[b, e].logit + scale * unit_q(tree, b, q, rules)
 
 
-@kernel
+@inlined
 def softmax_in_place(x: np.ndarray, num: int) -> None:
     """Softmax of `x[:num]`."""
     top = -np.inf
@@ -164,7 +168,7 @@ def softmax_in_place(x: np.ndarray, num: int) -> None:
         x[i] /= total
 
 
-@kernel
+@inlined
 def gumbel_edge(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
     """Below the root: argmax of pi'(a) - n(a) / (1 + N) (section 5, equation 14)."""
     first = tree.nodes[b, node].first_edge
@@ -219,22 +223,40 @@ def chance_edge(tree: Tree, b: int, node: int) -> int:
 
 
 @inlined
-def choose_edge(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
-    """The edge the next simulation takes at an expanded node."""
+def puct_or_nature(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
+    """The edge the next simulation takes under PUCT."""
+    return chance_edge(tree, b, node) if tree.nodes[b, node].to_play == CHANCE else puct_edge(tree, b, node, rules)
+
+
+@inlined
+def uct_or_nature(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
+    """The edge the next simulation takes under UCT."""
+    return chance_edge(tree, b, node) if tree.nodes[b, node].to_play == CHANCE else uct_edge(tree, b, node, rules)
+
+
+@inlined
+def gumbel_or_nature(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
+    """The edge the next simulation takes under Gumbel: a plan of visits at the root, the improved policy below."""
     if tree.nodes[b, node].to_play == CHANCE:
         return chance_edge(tree, b, node)
-    if rules.rule == GUMBEL:
-        if node == 0:
-            step = min(tree.nodes[b, 0].visits - 1, tree.considered_visits.shape[1] - 1)
-            return gumbel_root_edge(tree, b, tree.considered_visits[b, step], rules, scratch)
+    if node > 0:
         return gumbel_edge(tree, b, node, rules, scratch)
-    if rules.rule == UCT:
-        return uct_edge(tree, b, node, rules)
-    return puct_edge(tree, b, node, rules)
+    step = min(tree.nodes[b, 0].visits - 1, tree.considered_visits.shape[1] - 1)
+    return gumbel_root_edge(tree, b, tree.considered_visits[b, step], rules, scratch)
 
 
-@kernel
-def select(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, walk: Walk) -> int:
+@inlined
+def prefetch_edges(tree: Tree, b: int) -> None:
+    """Ask for the memory of the next node's edges: by the time that it is expanded, it is there."""
+    begin = tree.edge_count[b]
+    for e in range(begin, min(begin + PREFETCHED_EDGES, tree.edges.shape[1]), EDGES_PER_LINE):
+        prefetch(tree.edges[b, e])  # type: ignore[call-arg]  # Numba passes the first argument
+
+
+@inlined
+def select_by(
+    choose: Callable[..., int], tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, walk: Walk
+) -> int:
     """Walk down each of `trees` [n] to a leaf; a leaf that does not exist yet is created.
 
     Writes `walk.leaf` [n], the steps that the model has to make, and the leaves that wait for the evaluator without a
@@ -247,7 +269,7 @@ def select(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, wal
         node = 0
         is_new = False
         while tree.nodes[b, node].num_edges > 0 and not tree.nodes[b, node].exact:
-            edge = choose_edge(tree, b, node, rules, scratch)
+            edge = choose(tree, b, node, rules, scratch)
             child = tree.edges[b, edge].child
             if child == UNVISITED:
                 child = new_node(tree, b, node, edge)
@@ -257,6 +279,7 @@ def select(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, wal
                 walk.dst[steps] = b * num_nodes + child
                 steps += 1
                 is_new = True
+                prefetch_edges(tree, b)
             node = child
             if is_new:
                 break
@@ -268,3 +291,28 @@ def select(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, wal
     walk.counts[0] = steps
     walk.counts[1] = waiting
     return steps
+
+
+# A kernel for each rule: one that held all three ran at half the speed.
+
+
+@kernel
+def select_puct(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, walk: Walk) -> int:
+    """`select_by` PUCT."""
+    return select_by(puct_or_nature, tree, trees, rules, scratch, walk)
+
+
+@kernel
+def select_uct(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, walk: Walk) -> int:
+    """`select_by` UCT."""
+    return select_by(uct_or_nature, tree, trees, rules, scratch, walk)
+
+
+@kernel
+def select_gumbel(tree: Tree, trees: np.ndarray, rules: Rules, scratch: np.ndarray, walk: Walk) -> int:
+    """`select_by` Gumbel."""
+    return select_by(gumbel_or_nature, tree, trees, rules, scratch, walk)
+
+
+SELECT = {"puct": select_puct, "uct": select_uct, "gumbel": select_gumbel}
+"""The kernel of each `SearchConfig.rule`."""

@@ -20,9 +20,13 @@ from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
 from selfplay.learner import LossFunction, choose_device
+from selfplay.openings import random_observations
 from selfplay.replay import Batch
 from selfplay.self_play import SelfPlay
 from selfplay.settings import ActorsConfig, Config
+
+CALIBRATION_POSITIONS = 256
+"""Positions of random games, from which int8 inference learns how large activations get."""
 
 
 def net_config(config: Config, game: Game) -> NetConfig:
@@ -40,7 +44,10 @@ def make_net(config: Config, game: Game) -> PolicyValueNet:
 
 
 def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: int) -> Inference:
-    """The same network for evaluation only, without weights yet."""
+    """The same network for evaluation only, without weights yet.
+
+    The positions that int8 takes its scales from are the same in every process.
+    """
     return Inference(
         net_config(config, game),
         game.observation_shape,
@@ -49,6 +56,7 @@ def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: 
         device=choose_device(actors.device),
         max_batch=max_batch,
         dtype=actors.dtype,
+        calibration=random_observations(game, CALIBRATION_POSITIONS, np.random.default_rng(0)),
     )
 
 

@@ -17,6 +17,9 @@ Opening = tuple[int, ...]
 USUAL_PLIES = (2, 3, 4)
 """Lengths tried by default, shortest first, until there are as many different openings as asked for."""
 
+SAMPLED_GAMES, SAMPLED_PLIES = 16, 200
+"""What `random_observations` plays: so many games, to their end or for so many moves."""
+
 ROUNDS = 20
 """How often openings are drawn before fewer than asked for are taken."""
 
@@ -95,3 +98,25 @@ def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Gener
     rows = [slice(offsets[i], offsets[i + 1]) for i in range(len(slots))]
     drawn = [outcomes[row][draw(probabilities[row], rng)] for row, rng in zip(rows, rngs)]
     return np.array(drawn, dtype=np.int64)
+
+
+def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Observations from random games, of all their phases: float32 [n, *observation_shape], n at most `count`."""
+    pool, slots = game.new_pool(SAMPLED_GAMES), np.arange(SAMPLED_GAMES)
+    pool.reset(slots)
+    seen = []
+    for _ in range(SAMPLED_PLIES):
+        to_play = pool.to_play(slots)
+        while (nature := slots[to_play == CHANCE]).size:
+            pool.step(nature, draw_outcomes(pool, nature, [rng] * len(nature)), nature)
+            to_play = pool.to_play(slots)
+        slots = slots[to_play >= 0]
+        if not slots.size:
+            break
+        observations = np.empty((len(slots), *game.observation_shape), np.float32)
+        pool.observe(slots, observations)
+        seen.append(observations)
+        pool.step(slots, random_actions(pool, slots, rng), slots)
+    pool.close()
+    everything = np.concatenate(seen)
+    return everything[np.linspace(0, len(everything) - 1, min(count, len(everything))).astype(int)]

@@ -51,8 +51,8 @@ class ActorsConfig:
     dtype: str = field(
         default="auto",
         metadata={
-            "help": "number type of inference; auto measures both at the start",
-            "choices": ("auto", "float32", "bfloat16"),
+            "help": "number type of inference in self-play; auto measures them at the start",
+            "choices": ("auto", "float32", "bfloat16", "int8"),
         },
     )
 

@@ -96,6 +96,65 @@ def test_bfloat16_is_near_the_plain_network():
     assert not np.allclose(policy_logits, expected[0], rtol=1e-6), "this was float32"
 
 
+BYTES = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this processor has no instructions for bytes")
+BOARDS = [KINDS[0], KINDS[1], KINDS[4]]
+
+
+def byte_inference(config: NetConfig, shape=BOARD, num_values=1) -> Inference:
+    return inference(config, shape, num_values, dtype="int8", calibration=observations(256, shape, seed=7))
+
+
+@BYTES
+@pytest.mark.parametrize(("settings", "shape", "num_values"), BOARDS)
+def test_int8_is_near_the_plain_network(settings, shape, num_values):
+    config = dataclasses.replace(SMALL, **settings)
+    net = build(config, shape, ACTIONS, num_values).eval()
+    fast = byte_inference(config, shape, num_values)
+    fast.load(net.state_dict(), version=1)
+    assert fast.describe()["dtype"] == "int8" and fast._engine._tower is not None
+    for count in BATCHES:
+        batch = observations(count, shape)
+        found, expected = fast.predict(batch), plain(net, batch)
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == np.float32 and one.shape == other.shape
+            assert np.sqrt(np.square(one - other).mean()) < 0.06 * np.sqrt(np.square(other).mean())
+        assert not np.allclose(found[0], expected[0], rtol=1e-6), "this was float32"
+
+
+@BYTES
+def test_int8_evaluates_each_element_by_itself_and_each_version_as_if_it_were_the_first():
+    fast, batch = byte_inference(SMALL), observations(50)
+    for version in range(5):
+        weights = build(SMALL, BOARD, ACTIONS, 1, seed=version).state_dict()
+        fast.load(weights, version)
+        fresh = byte_inference(SMALL)
+        fresh.load(weights, version)
+        together = fast.predict(batch)
+        for i in (0, 17, 49):
+            alone = fresh.predict(batch[i : i + 1])
+            assert_equal(alone, [array[i : i + 1] for array in together], 1e-6)
+
+
+@BYTES
+def test_int8_steps_back_to_float32_for_a_version_that_loses_too_much(monkeypatch):
+    net = trained_like(SMALL)
+    fast = byte_inference(SMALL)
+    monkeypatch.setattr("nets.int8.MAX_VALUE_ERROR", 0.0)
+    fast.load(net.state_dict(), version=1)
+    assert fast._engine.value_error > 0
+    assert_equal(fast.predict(observations(9)), plain(net, observations(9)))
+    monkeypatch.undo()
+    gentle = build(SMALL, BOARD, ACTIONS, 1)
+    fast.load(gentle.state_dict(), version=2)
+    assert fast._engine._tower is not None
+
+
+def test_int8_is_refused_where_it_cannot_be_had():
+    for settings in ({"kind": "mlp"}, {}):
+        with pytest.raises(ValueError, match="int8 needs a resnet"):
+            inference(dataclasses.replace(SMALL, **settings), dtype="int8")  # the second has no calibration
+
+
 def test_element_does_not_depend_on_its_batch_mates():
     net = trained_like(SMALL)
     fast = inference()
@@ -195,7 +254,7 @@ def test_bad_input_is_refused():
 
 
 def test_dtype_is_chosen_by_measuring():
-    """bfloat16 wins only where it is clearly faster, and the rate reported is that of the winner."""
+    """A coarser type wins only where it is clearly faster, and the rate reported is that of the winner."""
 
     class Scripted(Inference):
         rates = {torch.float32: 100.0, torch.bfloat16: 119.0}
@@ -209,7 +268,7 @@ def test_dtype_is_chosen_by_measuring():
 
     assert chosen() == ("float32", 100.0)
     Scripted.rates = {torch.float32: 100.0, torch.bfloat16: 121.0}
-    assert chosen() == ("bfloat16", 121.0)
+    assert chosen() == ("bfloat16", 121.0), "without calibration int8 is no candidate"
     described = inference(max_batch=16).describe()
     assert described["device"] == "cpu" and described["mode"] == "trace" and described["max_batch"] == 16
     assert described["positions_per_second"] > 0
