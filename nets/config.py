@@ -72,3 +72,12 @@ class NetConfig:
             "choices": ("none", "signed_sqrt"),
         },
     )
+    value_scale: float = field(
+        default=1.0,
+        metadata={
+            "help": "with signed_sqrt: the last layer's output times this is the value, so that the layer works with "
+            "numbers near 1; about the square root of a good return (no paper: MuZero has a categorical value)",
+            "min": 1e-3,
+            "max": 1e6,
+        },
+    )

@@ -8,7 +8,6 @@ place. The object belongs to one thread.
 from __future__ import annotations
 
 import bisect
-import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -31,6 +30,9 @@ MIN_GAIN = 1.2
 
 PROBE_BATCH = 8
 """Positions in the first, cheap measurement of a candidate."""
+
+MIN_BATCHES = 3
+"""Batches that a measurement times at the least."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 """The finest first."""
@@ -177,8 +179,9 @@ class Inference:
         return best, best_rate
 
     def _measure(self, engine: Engine, seconds: float) -> float:
-        """Positions per second at the largest bucket of which at least two batches fit into `seconds`.
+        """Positions per second at the largest bucket of which at least two batches fit into `seconds`, at best.
 
+        The best, not the mean: other processes that start at the same time slow down one candidate, and not the next.
         A small batch is timed first: bfloat16 without the instructions for it is ten times slower, and nobody should
         wait for a large batch of that.
         """
@@ -189,9 +192,9 @@ class Inference:
         batch = observations[: max(affordable, default=probe)]
         _seconds_of(engine, batch)  # kernels for this size are prepared on first use
         times = [_seconds_of(engine, batch)]
-        while sum(times) < seconds:
+        while sum(times) < seconds or len(times) < MIN_BATCHES:
             times.append(_seconds_of(engine, batch))
-        return len(batch) / statistics.median(times)
+        return len(batch) / min(times)
 
 
 def _bucket_for(count: int, buckets: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ from nets.models import PolicyValueNet, ResidualBlock
 from nets.transforms import inverse_transform_value
 
 MAX_VALUE_ERROR = 0.05
-"""Versions whose values move by more than this on average (root of the mean square, on the network's scale) ..."""
+"""Versions whose values move by more than this on average (root of the mean square, over `value_scale`) ..."""
 
 MAX_POLICY_ERROR = 0.02
 """... or whose policies diverge by more nats than this on average, are evaluated in float32."""
@@ -115,7 +115,7 @@ class _Tower:
     """The whole network, made from float weights and a batch that shows how large activations get."""
 
     def __init__(self, twin: PolicyValueNet, calibration: Tensor) -> None:
-        self.config = twin.config
+        self.output_value = twin.output_value
         assert isinstance(twin.trunk, nn.Sequential)
         stem, _, *blocks = twin.trunk
         x = twin.transform_input(calibration)
@@ -148,8 +148,7 @@ class _Tower:
         x = self.stem.relu(x)
         for first, second, source in self.blocks:
             x = second.add_relu(first.relu(x), x, source)
-        value = self.value_head(x)
-        return self.policy_head(x), value if self.config.value_transform == "signed_sqrt" else torch.tanh(value)
+        return self.policy_head(x), self.output_value(self.value_head(x))
 
 
 class Int8Engine(Engine):
@@ -183,7 +182,7 @@ class Int8Engine(Engine):
             tower = _Tower(self._twin, self._calibration)
             x = self._twin.transform_input(self._calibration)
             (policy, value), (exact_policy, exact_value) = tower(x), self._twin.evaluate(x)
-            self.value_error = float((value - exact_value).square().mean().sqrt())
+            self.value_error = float((value - exact_value).square().mean().sqrt()) / self._twin.config.value_scale
             log_policy, log_exact = torch.log_softmax(policy, -1), torch.log_softmax(exact_policy, -1)
             self.policy_error = float((log_exact.exp() * (log_exact - log_policy)).sum(-1).mean())
         is_close = self.value_error <= MAX_VALUE_ERROR and self.policy_error <= MAX_POLICY_ERROR

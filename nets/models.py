@@ -121,8 +121,11 @@ class PolicyValueNet(nn.Module):
     def evaluate(self, x: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
         """Second half of `forward`, in the precision of the weights."""
         x = self.trunk(x)
-        value = self.value_head(x)
-        return self.policy_head(x), value if self.config.value_transform == "signed_sqrt" else torch.tanh(value)
+        return self.policy_head(x), self.output_value(self.value_head(x))
+
+    def output_value(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """What the value head's last layer stands for: a value within [-1, 1], or an unbounded one."""
+        return x * self.config.value_scale if self.config.value_transform == "signed_sqrt" else torch.tanh(x)
 
 
 def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:

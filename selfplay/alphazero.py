@@ -93,7 +93,8 @@ def warm_up(config: Config, game: Game) -> None:
 
 def make_loss(config: Config, game: Game) -> LossFunction:
     """Cross-entropy against the search's policy, squared error against the value target (equation 1)."""
-    transform = net_config(config, game).value_transform
+    net_settings = net_config(config, game)
+    transform, scale = net_settings.value_transform, net_settings.value_scale
     weight = config.learner.value_weight
 
     def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
@@ -102,7 +103,7 @@ def make_loss(config: Config, game: Game) -> LossFunction:
         value_target = torch.from_numpy(batch.value_target).to(device)
         logits, value = net(torch.from_numpy(batch.observation).to(device))
         policy_loss = policy_cross_entropy(logits, legal_mask, policy_target).mean()
-        value_loss = value_mse(value, transform_value(value_target, transform)).mean()
+        value_loss = value_mse(value / scale, transform_value(value_target, transform) / scale).mean()
         total = policy_loss + weight * value_loss
         with torch.no_grad():
             terms = {

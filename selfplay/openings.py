@@ -9,7 +9,7 @@ import numpy as np
 
 from games import CHANCE, Game, StatePool
 from selfplay.errors import UserError
-from selfplay.self_play import draw
+from selfplay.self_play import draw, random_actions
 
 Opening = tuple[int, ...]
 """Actions, and chance outcomes where nature moves, from the start of the game."""
@@ -84,12 +84,6 @@ def _play_random(
         for slot, action in zip(running, actions):
             moves[slot].append(int(action))
         pool.step(running, actions, running)
-
-
-def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random legal action for each of `slots` [n] (a player is to move), int64 [n]."""
-    offsets, actions = pool.legal(slots)
-    return actions[offsets[:-1] + rng.integers(np.diff(offsets))]
 
 
 def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:

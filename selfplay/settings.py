@@ -40,6 +40,15 @@ class ActorsConfig:
         default=0.0,
         metadata={"help": "temperature after temperature_plies; 0 plays the best move", "min": 0, "max": 100},
     )
+    opening_plies: int = field(
+        default=0,
+        metadata={
+            "help": "a game begins with up to so many random moves, which are not learned from; variety for players "
+            "that meet any position (KataGo, Wu 2019, appendix D draws openings from the policy)",
+            "min": 0,
+            "max": 10_000,
+        },
+    )
     max_plies: int = field(
         default=0,
         metadata={"help": "a game is cut off after so many moves, valued by the search; 0 means never", "min": 0},
@@ -51,7 +60,7 @@ class ActorsConfig:
     dtype: str = field(
         default="auto",
         metadata={
-            "help": "number type of inference in self-play; auto measures them at the start",
+            "help": "number type of inference; auto measures them at the start (no paper: the fastest that is close enough)",
             "choices": ("auto", "float32", "bfloat16", "int8"),
         },
     )

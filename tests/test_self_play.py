@@ -109,6 +109,26 @@ def test_the_moves_reproduce_positions_movers_and_result(name: str) -> None:
         np.testing.assert_array_equal(record.value_target, record.outcome)
 
 
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig(winscore=15)"])
+def test_games_begin_with_as_many_random_moves_as_the_opening_says(name: str) -> None:
+    """Connect Four's discs and tic-tac-toe's marks tell how many moves were made before the first one kept."""
+    game = games.load(name)
+    records = play_all(self_play(game, games_per_actor=60, opening_plies=4, max_plies=30))
+    assert len(records) == 60
+    if name != "pig(winscore=15)":
+        board = int(np.prod(game.observation_shape[1:]))
+        empty = 2 if name == "connect_four" else 0  # the plane of empty cells
+        made = [board - int(record.observation[0, empty].sum()) for record in records]
+        assert set(made) == {0, 1, 2, 3, 4}
+        assert all(ply % 2 == record.to_play[0] for ply, record in zip(made, records))
+    assert len({record.observation[0].tobytes() for record in records}) > 10
+
+
+def test_an_opening_that_ends_the_game_is_taken_back() -> None:
+    records = play_all(self_play(games.load("tic_tac_toe"), games_per_actor=200, opening_plies=9))
+    assert len(records) == 200 and all(len(record) >= 1 for record in records)
+
+
 def test_outcome_with_chance_is_the_same_for_a_player_throughout() -> None:
     for record in play_all(self_play(games.load("pig(winscore=15)"))):
         winner = record.to_play[record.outcome[:, 0] > 0]
