@@ -129,6 +129,11 @@ class Game(ABC):
         """Symmetries other than the identity; empty when none is declared."""
         return []
 
+    def judge(self, pool: StatePool, slots: np.ndarray) -> np.ndarray | None:
+        """Returns float64 [n, P] of games that are cut off in `slots` [n], a player to move in each; None where nobody
+        can say who is ahead."""
+        return None
+
 
 class StatePool(ABC):
     """Positions of one game, addressed by slot.

@@ -27,6 +27,7 @@ from games.base import (
     compressed_chance,
     require_same_rules,
 )
+from games.judging import declared_judge
 from games.python_pool import PoolState
 from games.seats import with_seats, write_seats
 from games.symmetry import declared_symmetries
@@ -72,6 +73,11 @@ class OpenSpielGame(Game):
 
     def symmetries(self) -> list[Symmetry]:
         return declared_symmetries(self.spiel_name, self, self.spiel_game.get_parameters())
+
+    def judge(self, pool: StatePool, slots: np.ndarray) -> np.ndarray | None:
+        if not hasattr(self, "_judge"):
+            self._judge = declared_judge(self.spiel_name, self)
+        return self._judge(pool, slots) if self._judge else None
 
 
 class OpenSpielPool(StatePool):

@@ -62,7 +62,8 @@ class MatchResult:
     distinct_games: int
     """Games that differ in their moves, no matter who played them."""
     unfinished: int
-    """Games cut off after the most moves allowed; draws where there is more than one player."""
+    """Games cut off after the most moves allowed: judged where the game has a judge, else draws; one player has the
+    return so far."""
     elo: float | None
     """Elo difference that the score stands for; None at a score of 0 or 1, where it is infinite."""
     elo_low: float | None
@@ -95,8 +96,8 @@ def play_match(
         num_games: in a game for one player, comparisons; each of the two then plays so many games.
         seed: of openings and chance; players have their own seeds.
         opening_plies: random moves at the start, see `draw_openings`.
-        max_plies: moves of players after which a game is cut off and counts as a draw (one player: with the return so
-            far); None means the longest game of the rules.
+        max_plies: moves of players after which a game is cut off (see `MatchResult.unfinished`); None means the longest
+            game of the rules.
         games_at_once: fewer save memory; None plays all together.
         on_progress: called with the number of finished games and of all games.
 
@@ -216,9 +217,11 @@ class _Hall:
         records = []
         for i, table in enumerate(self.tables):
             finished = bool(self.to_play[i] == TERMINAL)
-            returns = tuple(float(value) for value in self.returns[i])
+            judged = None if finished else self.game.judge(self.pool, np.array([i]))
+            paid = self.returns[i] if judged is None else self.returns[i] + judged[0]
+            returns = tuple(float(value) for value in paid)
             draw = 1.0 / self.game.num_players
-            alone = self.game.num_players == 1  # `_compare` will score it
+            decided = (finished or judged is not None) and self.game.num_players > 1  # `_compare` scores one player
             records.append(
                 MatchGame(
                     moves=tuple(self.moves[i]),
@@ -226,7 +229,7 @@ class _Hall:
                     returns=returns,
                     plies=int(self.plies[i]),
                     finished=finished,
-                    score=_share(returns, table.seats.index(FIRST)) if finished and not alone else draw,
+                    score=_share(returns, table.seats.index(FIRST)) if decided else draw,
                 )
             )
         return records

@@ -218,8 +218,16 @@ class SelfPlay:
             trajectory.version.append(self.version)
 
     def _finish(self, slot: int, is_terminal: bool) -> GameRecord:
-        """The trajectory of a slot with its value targets. A game cut off is worth what the last search expected."""
+        """The trajectory of a slot with its value targets.
+
+        A game cut off is worth what the game's judge says, and where it has none, what the last search expected.
+        """
         trajectory = self.trajectories[slot]
+        if not is_terminal:
+            judged = self.game.judge(self.pool, np.array([slot]))
+            if judged is not None:
+                trajectory.reward[-1] = trajectory.reward[-1] + judged[0]
+                is_terminal = True
         rewards, root_values = np.array(trajectory.reward), np.array(trajectory.root_value)
         to_play = np.array(trajectory.to_play, np.int32)
         outcome = returns_of_game(rewards, root_values, self.discount, 0, is_terminal)

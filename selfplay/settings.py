@@ -51,7 +51,10 @@ class ActorsConfig:
     )
     max_plies: int = field(
         default=0,
-        metadata={"help": "a game is cut off after so many moves, valued by the search; 0 means never", "min": 0},
+        metadata={
+            "help": "a game is cut off after so many moves, valued by its judge or the search; 0 means never",
+            "min": 0,
+        },
     )
     device: str = field(
         default="auto",
@@ -60,7 +63,7 @@ class ActorsConfig:
     dtype: str = field(
         default="auto",
         metadata={
-            "help": "number type of inference; auto measures them at the start (no paper: the fastest that is close enough)",
+            "help": "number type of inference; auto measures them at the start and takes the fastest",
             "choices": ("auto", "float32", "bfloat16", "int8"),
         },
     )
@@ -168,7 +171,7 @@ class EvaluationConfig:
     )
     max_plies: int = field(
         default=0,
-        metadata={"help": "games are cut off after so many moves, as draws; 0 is the game's longest", "min": 0},
+        metadata={"help": "games are cut off after so many moves, judged or drawn; 0 is the game's longest", "min": 0},
     )
 
 

@@ -171,14 +171,29 @@ def test_chance_is_the_same_for_both_games_of_a_pair():
     assert result.distinct_games == 10
 
 
-def test_three_players_rotate_and_share_ties():
+def test_three_players_rotate_and_share_ties(monkeypatch):
     game = games.load("chinese_checkers(players=3)")
     with pytest.raises(UserError, match="games: 4 is not a multiple of 3"):
         random_match(game, 4)
     assert whole_groups(game, 4) == 6
+    monkeypatch.setattr(game, "judge", lambda pool, slots: None)
     result = random_match(game, 3, max_plies=30)
     assert [record.seats for record in result.records] == [(0, 1, 1), (1, 0, 1), (1, 1, 0)]
     assert result.score == pytest.approx(1 / 3) and result.elo == pytest.approx(0)
+
+
+def test_games_that_are_cut_off_go_to_whom_the_judge_sees_ahead():
+    game = games.load("chinese_checkers(players=3)")
+    result = random_match(game, 6, max_plies=30)
+    assert result.unfinished == 6
+    for record in result.records:
+        pool, at = game.new_pool(1), np.zeros(1, np.int64)
+        pool.reset(at)
+        for action in record.moves:
+            pool.step(at, np.array([action]), at)
+        judged = game.judge(pool, at)[0]
+        np.testing.assert_allclose(record.returns, judged)
+        assert record.score == (judged.argmax() == record.seats.index(FIRST))
 
 
 def test_scores_of_three_players():

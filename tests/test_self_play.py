@@ -150,14 +150,26 @@ def test_outcome_with_rewards_is_discounted_by_the_move() -> None:
     assert paid == len(records)
 
 
-def test_cut_off_games_are_worth_what_the_last_search_expected() -> None:
+def test_cut_off_games_are_worth_what_the_last_search_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     game = games.load("chinese_checkers(players=3)")
+    monkeypatch.setattr(game, "judge", lambda pool, slots: None)
     for record in play_all(self_play(game, max_plies=7)):
         assert len(record) == 7
         last = np.empty(3)
         last[(record.to_play[-1] + np.arange(3)) % 3] = record.root_value[-1]
         for t in range(7):
             np.testing.assert_allclose(record.outcome[t], last[(record.to_play[t] + np.arange(3)) % 3], rtol=1e-6)
+
+
+def test_cut_off_games_are_worth_what_the_judge_says() -> None:
+    game = games.load("chinese_checkers(players=3)")
+    for record in play_all(self_play(game, max_plies=20)):
+        pool, at = list(replayed(game, record))[-1]
+        judged = game.judge(pool, at)[0]
+        assert np.ptp(judged) > 0
+        for t in range(20):
+            np.testing.assert_allclose(record.outcome[t], np.roll(judged, -record.to_play[t]), rtol=1e-6)
+            np.testing.assert_array_equal(record.value_target[t], record.outcome[t])
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
