@@ -10,6 +10,7 @@ OpenSpiel: Lanctot et al. 2019, "OpenSpiel: A Framework for Reinforcement Learni
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 
@@ -27,7 +28,7 @@ from games.base import (
     compressed_chance,
     require_same_rules,
 )
-from games.judging import declared_judge
+from games.judging import Judge, declared_judge
 from games.python_pool import PoolState
 from games.seats import with_seats, write_seats
 from games.symmetry import declared_symmetries
@@ -75,9 +76,11 @@ class OpenSpielGame(Game):
         return declared_symmetries(self.spiel_name, self, self.spiel_game.get_parameters())
 
     def judge(self, pool: StatePool, slots: np.ndarray) -> np.ndarray | None:
-        if not hasattr(self, "_judge"):
-            self._judge = declared_judge(self.spiel_name, self)
         return self._judge(pool, slots) if self._judge else None
+
+    @functools.cached_property
+    def _judge(self) -> Judge | None:
+        return declared_judge(self.spiel_name, self)
 
 
 class OpenSpielPool(StatePool):
