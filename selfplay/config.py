@@ -24,7 +24,7 @@ ConfigT = TypeVar("ConfigT")
 
 def load(
     config_class: type[ConfigT],
-    path: Path | None = None,
+    path: Path | str | None = None,
     overrides: Sequence[str] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> ConfigT:
@@ -46,7 +46,7 @@ def load(
     problems: list[str] = []
     given: list[tuple[str, str, Raw]] = []  # where it stands, key, text
     if path is not None:
-        given += [(f"{path}: {key}", key, raw) for key, raw in read_settings(path, settings, problems)]
+        given += [(f"{path}: {key}", key, raw) for key, raw in read_settings(Path(path), settings, problems)]
     given += _read_flags(settings, overrides, problems)
     values = dict(fixed)
     for origin, key, raw in given:

@@ -39,23 +39,25 @@ class Result:
     """Matches of the last checkpoint; None when it was stopped early or has no opponents."""
 
 
-def train(config: Config, run_dir: Path | None = None, display: Display | None = None) -> Result:
+def train(config: Config, run_dir: Path | str | None = None, display: Display | None = None) -> Result:
     """Start a new run in `run_dir` (default `runs/NAME-TIME`) and train it to its budget.
 
     Raises UserError for settings that cannot work, before anything is created.
     """
     check(config)
-    with RunFolder.create(run_dir, config.name) as folder:
+    with RunFolder.create(None if run_dir is None else Path(run_dir), config.name) as folder:
         publish(folder.config, config_files.dump(config).encode())
         return _run(config, folder, display)
 
 
-def resume(run_dir: Path, change: Callable[[Config], Config] | None = None, display: Display | None = None) -> Result:
+def resume(
+    run_dir: Path | str, change: Callable[[Config], Config] | None = None, display: Display | None = None
+) -> Result:
     """Go on with a run from its last checkpoint. `change` may alter its settings (the budget, say).
 
     Raises UserError when there is no such run, or a change does not fit what the run has learned.
     """
-    with RunFolder.resume(run_dir) as folder:
+    with RunFolder.resume(Path(run_dir)) as folder:
         old = config_files.load(Config, folder.config, [])
         new = change(old) if change else old
         for name in FIXED:
