@@ -94,7 +94,9 @@ class Game(ABC):
     """
 
     name: str
-    """Canonical game string with the parameters that are not defaults: `hex(board_size=5)`. `games.load` sets it."""
+    """Canonical game string with the parameters that are not defaults: `hex(board_size=5)`. `games.load` sets it.
+
+    A game sets it itself where a default follows another parameter; `games.load` adds the prefix."""
     rules: str
     """Two games with equal `rules` have the same positions and actions (they may differ in the observation only).
 

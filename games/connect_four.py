@@ -1,29 +1,22 @@
 """Connect Four with any rows, columns and length of line: arrays of positions and jitted rules.
 
 The same game as OpenSpiel's `connect_four` (actions, returns, observation, text), tens of times faster: one kernel call
-serves a whole batch. A position is one row of small integers, one a cell: 0 while empty, else the ply that filled it,
-negative for player 1, so that it holds colours and history at once. The board is stored from the bottom row up with a
-border of empty cells around it (one column serves as the left and the right border), so lines end without a check of
-the bounds.
+serves a whole batch. A position is a board of `games.bordered`, so lines end without a check of the bounds.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
-from games.base import TERMINAL, Game, GameError, State, StatePool, Symmetry, require_same_rules
+from games.base import TERMINAL, Game, GameError, State, Symmetry
+from games.bordered import check_size, empty_board, filled, inner
+from games.native_pool import NUM_PLAYERS, NativePool, random_bits
 from games.parameters import Value, canonical
 from games.python_pool import PoolState
-from games.seats import with_seats
+from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries
 
-MAX_CELLS = 32_767
-"""Plies are numbered in 8 bits where they fit, else in 16."""
-
-NUM_PLAYERS = 2
 OWN_PLANES = 3
 
 _DEFAULTS: dict[str, Value] = {"rows": 6, "columns": 7, "x_in_row": 4, "egocentric_obs_tensor": False}
@@ -41,8 +34,7 @@ class ConnectFour(Game):
     def __init__(self, rows: int = 6, columns: int = 7, x_in_row: int = 4, egocentric_obs_tensor: bool = False) -> None:
         if rows < 1 or columns < 1 or x_in_row < 1:
             raise GameError("connect_four: rows, columns and x_in_row must be at least 1")
-        if rows * columns > MAX_CELLS:
-            raise GameError(f"connect_four: {rows} rows of {columns} columns are more than {MAX_CELLS} cells")
+        check_size("connect_four", rows, columns)
         self.rows, self.columns, self.x_in_row = rows, columns, x_in_row
         self.egocentric = egocentric_obs_tensor
         self.num_actions = columns
@@ -65,90 +57,36 @@ class ConnectFour(Game):
         return declared_symmetries("connect_four", self, {"rows": self.rows, "columns": self.columns})
 
 
-class ConnectFourPool(StatePool):
-    """Positions as arrays; results are views of buffers that the next call of the same method reuses."""
+class ConnectFourPool(NativePool):
+    """A cell holds the ply that filled it, negative for player 1. The board is stored from the bottom row up."""
 
     def __init__(self, game: ConnectFour, capacity: int) -> None:
+        super().__init__(game, capacity, empty_board(game.rows, game.columns, largest=game.max_game_length))
         self.game: ConnectFour = game
-        self.capacity = capacity
-        # Cell (row, column) is at (row + 1) * (columns + 1) + column + 1.
-        cells = (game.rows + 2) * (game.columns + 1) + 1
-        dtype = np.int8 if game.max_game_length <= np.iinfo(np.int8).max else np.int16
-        self._boards = np.zeros((capacity, cells), dtype=dtype)
-        self._played = np.zeros(capacity, dtype=np.int64)  # plies so far
-        self._to_play = np.zeros(capacity, dtype=np.int64)
         self._size = (game.rows, game.columns, game.x_in_row)
-        self._make_buffers(min(capacity, 256))
 
-    def _make_buffers(self, batch: int) -> None:
-        self._batch = batch
-        self._step_to_play = np.empty(batch, dtype=np.int64)
-        self._step_rewards = np.empty((batch, NUM_PLAYERS))
-        self._legal_offsets = np.zeros(batch + 1, dtype=np.int64)
-        self._legal_actions = np.empty(batch * self.game.columns, dtype=np.int64)
-
-    def reset(self, slots: np.ndarray) -> None:
-        self._boards[slots] = 0
-        self._played[slots] = 0
-        self._to_play[slots] = 0
-
-    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        batch = len(src)
-        if batch > self._batch:
-            self._make_buffers(batch)
-        to_play, rewards = self._step_to_play[:batch], self._step_rewards[:batch]
+    def _step_into(
+        self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray, to_play: np.ndarray, rewards: np.ndarray
+    ) -> None:
         rows, columns, x_in_row = self._size
         _step(
             self._boards, self._played, self._to_play, rows, columns, x_in_row, src, actions, dst, to_play, rewards
         )  # fmt: skip
-        return to_play, rewards
 
-    def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
-        _copy(self._boards, self._played, self._to_play, src, self._boards, self._played, self._to_play, dst)
+    def _legal_into(self, slots: np.ndarray, offsets: np.ndarray, actions: np.ndarray) -> int:
+        return _legal(self._boards, self._to_play, self.game.rows, self.game.columns, slots, offsets, actions)
 
-    def load(self, slots: np.ndarray, source: StatePool, source_slots: np.ndarray) -> None:
-        require_same_rules(self, source)
-        if isinstance(source, ConnectFourPool):
-            _copy(
-                source._boards, source._played, source._to_play, source_slots,
-                self._boards, self._played, self._to_play, slots,
-            )  # fmt: skip
-            return
-        self.reset(slots)
-        for slot, source_slot in zip(slots, source_slots.tolist()):
-            place = np.array([slot], dtype=np.int64)
-            for action in source.history(source_slot):
-                self.step(place, np.array([action], dtype=np.int64), place)
-
-    def to_play(self, slots: np.ndarray) -> np.ndarray:
-        return self._to_play[slots]
-
-    def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        batch = len(slots)
-        if batch > self._batch:
-            self._make_buffers(batch)
-        offsets, actions = self._legal_offsets[: batch + 1], self._legal_actions
-        count = _legal(self._boards, self._to_play, self.game.rows, self.game.columns, slots, offsets, actions)
-        return offsets, actions[:count]
-
-    def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return np.zeros(len(slots) + 1, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
-
-    def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
+    def _observe_into(self, slots: np.ndarray, out: np.ndarray) -> None:
         rows, columns, _ = self._size
-        flat = out.reshape(len(slots), math.prod(out.shape[1:]), copy=False)
-        _observe(self._boards, self._to_play, rows, columns, self.game.egocentric, slots, flat)
+        _observe(self._boards, self._to_play, rows, columns, self.game.egocentric, slots, out)
 
-    def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        seeds = rng.integers(2**64, size=len(slots), dtype=np.uint64)
-        rewards = np.empty((len(slots), NUM_PLAYERS))
+    def _rollout_into(self, slots: np.ndarray, seeds: np.ndarray, rewards: np.ndarray) -> None:
         rows, columns, x_in_row = self._size
         _rollout(self._boards, self._played, self._to_play, rows, columns, x_in_row, slots, seeds, rewards)
-        return rewards
 
     def _cells(self, slot: int) -> np.ndarray:
         """The board of a slot without its border, `[rows, columns]`, the bottom row first."""
-        return self._boards[slot, :-1].reshape(self.game.rows + 2, self.game.columns + 1)[1:-1, 1:]
+        return inner(self._boards[slot], self.game.rows, self.game.columns)
 
     def text(self, slot: int) -> str:
         discs = np.array(["o", ".", "x"])[np.sign(self._cells(slot)) + 1]
@@ -158,9 +96,7 @@ class ConnectFourPool(StatePool):
         return f"{'xo'[self._played[slot] % NUM_PLAYERS]}{action}"
 
     def history(self, slot: int) -> list[int]:
-        plies = np.abs(self._cells(slot)).ravel()
-        cells = np.argsort(plies, kind="stable")[plies.size - self._played[slot] :]
-        return (cells % self.game.columns).tolist()
+        return (filled(self._cells(slot), self._played[slot]) % self.game.columns).tolist()
 
 
 @njit(cache=True)
@@ -253,19 +189,7 @@ def _observe(boards, to_play, rows, columns, egocentric, slots, out):  # type: i
                 planes[cells + cell] = np.float32(disc < 0)
                 planes[2 * cells + cell] = np.float32(disc == 0)
                 cell += 1
-        for seat in range(NUM_PLAYERS):
-            mark, first = np.float32(mover == seat), (OWN_PLANES + seat) * cells
-            for cell in range(first, first + cells):
-                planes[cell] = mark
-
-
-@njit(cache=True)
-def _random(state):  # type: ignore[no-untyped-def]
-    """SplitMix64 (Steele et al. 2014): the next state, and 31 random bits as a signed number."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state, np.int64((z ^ (z >> np.uint64(31))) >> np.uint64(33))
+        mark_seat(planes, cells, NUM_PLAYERS, mover)
 
 
 @njit(cache=True)
@@ -284,7 +208,7 @@ def _rollout(boards, played, to_play, rows, columns, x_in_row, slots, seeds, out
                     open_columns[count] = column
                     count += 1
         while count > 0:
-            state, bits = _random(state)
+            state, bits = random_bits(state)
             choice = bits % count
             column = open_columns[choice]
             ply += 1

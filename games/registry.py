@@ -1,6 +1,6 @@
 """From a game string to a `Game`: `load`, and `register` for games of one's own.
 
-A name is looked up among the registered games first (our Connect Four is one of them), then in OpenSpiel. The prefix
+A name is looked up among the registered games first (the native ones are among them), then in OpenSpiel. The prefix
 `openspiel:` skips the registered games; any other prefix is a Python module that is imported first and registers the
 game, so that `my_games:countdown` works in every process of a run.
 """
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from games.base import Game, GameError
 from games.connect_four import ConnectFour
+from games.hex import Hex
 from games.openspiel_load import known_names, load_openspiel, unsupported_reason
+from games.othello import Othello
 from games.parameters import GameString, Value, canonical, parse, typed
 
 OPENSPIEL = "openspiel"
@@ -77,7 +79,10 @@ def _load_registered(wanted: GameString) -> Game:
     game = factory(**parameters)
     prefix = f"{wanted.prefix}:" if wanted.prefix else ""
     changed = {key: value for key, value in parameters.items() if value != defaults[key]}
-    game.name = prefix + canonical(wanted.name, changed)
+    own_name = getattr(game, "name", "")
+    if own_name.partition("(")[0] != wanted.name:  # else the game knows better: a default may follow another parameter
+        own_name = canonical(wanted.name, changed)
+    game.name = prefix + own_name
     if not hasattr(game, "rules"):
         game.rules = canonical(wanted.name, changed)
     return game
@@ -90,3 +95,5 @@ def _near(name: str) -> str:
 
 
 register("connect_four", ConnectFour)
+register("hex", Hex)
+register("othello", Othello)

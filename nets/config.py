@@ -37,6 +37,15 @@ class NetConfig:
         default=3,
         metadata={"help": "Hidden layers of an mlp (AlphaZero: none)", "min": 1, "max": 100},
     )
+    pooling_every: int = field(
+        default=0,
+        metadata={
+            "help": "Every so many-th block sees the whole board through global pooling; 0 for none (Wu 2019, "
+            "section 3.3: 2 of 6 blocks). Such networks have no int8 form",
+            "min": 0,
+            "max": 200,
+        },
+    )
     policy_channels: int = field(
         default=32,
         metadata={
@@ -52,6 +61,16 @@ class NetConfig:
     value_hidden: int = field(
         default=64,
         metadata={"help": "Width of the hidden layer of the value head (AlphaZero: 256)", "min": 1, "max": 65536},
+    )
+    reply_head: bool = field(
+        default=False,
+        metadata={
+            "help": "Predict the move that follows the next one too, in training only (Wu 2019, section 3.4: true)"
+        },
+    )
+    moves_left_head: bool = field(
+        default=False,
+        metadata={"help": "Predict how many moves are left, in training only (Leela Chess Zero: true)"},
     )
     batch_norm: bool = field(
         default=True,

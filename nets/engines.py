@@ -60,8 +60,9 @@ class _Evaluator(nn.Module):
 def build_twin(
     config: NetConfig, observation_shape: Sequence[int], num_actions: int, num_values: int
 ) -> PolicyValueNet:
-    """The network that folded weights fit, in evaluation mode, without gradients."""
-    twin = build(replace(config, batch_norm=False), observation_shape, num_actions, num_values)
+    """The network that folded weights fit, in evaluation mode, without gradients and auxiliary heads."""
+    bare = replace(config, batch_norm=False, reply_head=False, moves_left_head=False)
+    twin = build(bare, observation_shape, num_actions, num_values)
     return twin.eval().requires_grad_(False)
 
 

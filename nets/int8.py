@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nets.blocks import PoolingBlock, ResidualBlock
 from nets.engines import Engine, Outputs, channels_last, copy_in_place, padded
-from nets.models import PolicyValueNet, ResidualBlock
+from nets.models import PolicyValueNet
 from nets.transforms import inverse_transform_value
 
 MAX_VALUE_ERROR = 0.05
@@ -33,9 +34,13 @@ LEVELS = 255
 
 
 def is_supported(twin: PolicyValueNet) -> bool:
-    """True for a residual tower on a CPU with instructions for bytes; elsewhere float32 is as fast."""
+    """True for a residual tower without pooling on a CPU with instructions for bytes; elsewhere float32 is as fast."""
     has_instructions = torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
-    return has_instructions and any(isinstance(module, nn.Conv2d) for module in twin.trunk.modules())
+    parts = list(twin.trunk.modules())
+    is_plain_tower = any(isinstance(p, nn.Conv2d) for p in parts) and not any(
+        isinstance(p, PoolingBlock) for p in parts
+    )
+    return has_instructions and is_plain_tower
 
 
 @dataclass(frozen=True)

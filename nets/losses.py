@@ -41,6 +41,22 @@ def value_mse(value: Float[Tensor, "B V"], target: Float[Tensor, "B V"]) -> Floa
     return torch.square(target.detach() - value).mean(dim=-1)
 
 
+def reply_cross_entropy(logits: Float[Tensor, "B A"], reply: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """`- log p(reply)` of the move that followed the next one; 0 where there was none (`reply` below 0).
+
+    "Accelerating Self-Play Learning in Go" (Wu 2019), section 3.4, which learns the opponent's search policy; the move
+    played is a draw from that. What will be legal then is not known, so no action is left out.
+    """
+    log_probabilities = torch.log_softmax(logits, dim=-1)
+    chosen = log_probabilities.gather(-1, reply.long().clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return torch.where(reply >= 0, -chosen, 0.0)
+
+
+def moves_left_error(predicted: Float[Tensor, "B 1"], moves_left: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """`(log(1 + m) - y)^2`: an error of a tenth weighs the same in long and short games."""
+    return torch.square(torch.log1p(moves_left.detach()) - predicted.squeeze(-1))
+
+
 def policy_gradient(
     logits: Float[Tensor, "B A"],
     legal_mask: Bool[Tensor, "B A"],

@@ -1,86 +1,25 @@
 """The policy/value network: a residual tower for boards, a multilayer perceptron for everything else.
 
 The learner trains a `PolicyValueNet`; actors run a copy of it without batch normalisation (`nets.inference`). Tower and
-heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017), with the residual blocks of "Deep
-Residual Learning" (He et al. 2015); the sizes come from `NetConfig` and the game.
+heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017); the sizes come from `NetConfig` and
+the game. Auxiliary heads (Wu 2019, section 3.4) are there for the learner alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nets.blocks import PoolingBlock, ResidualBlock, convolution, dense, output_layer
 from nets.config import NetConfig
 from nets.transforms import symlog
 
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
-
 MIN_BOARD = 3
 """Boards with a side below this (the width of a kernel) are treated as flat."""
-
-
-class NormedLayer(nn.Module):
-    """A convolution or linear layer, then batch normalisation where the config has it.
-
-    Both forms keep the names `layer.*`, and `norm.*` comes on top: `nets.folding` relies on this.
-    """
-
-    def __init__(self, layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.layer(x))
-
-    def zero(self) -> None:
-        """Make the output 0 until the first training step."""
-        last = self.norm if isinstance(self.norm, nn.BatchNorm1d | nn.BatchNorm2d) else self.layer
-        nn.init.zeros_(last.weight)
-
-
-def _convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> NormedLayer:
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not batch_norm)
-    return NormedLayer(_he(layer), nn.BatchNorm2d(outputs) if batch_norm else nn.Identity())
-
-
-def _dense(inputs: int, outputs: int, batch_norm: bool) -> NormedLayer:
-    layer = nn.Linear(inputs, outputs, bias=not batch_norm)
-    return NormedLayer(_he(layer), nn.BatchNorm1d(outputs) if batch_norm else nn.Identity())
-
-
-def _he(layer: Layer) -> Layer:
-    """Initialise for a ReLU behind the layer: variance 2 / fan_in (He et al. 2015b), bias 0."""
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-def _output(inputs: int, outputs: int) -> nn.Linear:
-    """Last layer of a head, small: an untrained network has a nearly uniform policy and values near 0."""
-    layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=0.1 / math.sqrt(inputs))
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class ResidualBlock(nn.Module):
-    """`relu(x + f(x))` with two 3x3 convolutions in f; f is 0 at first, so that a deep tower starts as the identity."""
-
-    def __init__(self, channels: int, batch_norm: bool) -> None:
-        super().__init__()
-        self.first = _convolution(channels, channels, 3, batch_norm)
-        self.second = _convolution(channels, channels, 3, batch_norm)
-        self.second.zero()
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        return torch.relu(x + self.second(torch.relu(self.first(x))))
 
 
 class PolicyValueNet(nn.Module):
@@ -101,6 +40,7 @@ class PolicyValueNet(nn.Module):
         trunk: nn.Module,
         policy_head: nn.Module,
         value_head: nn.Module,
+        auxiliary: dict[str, nn.Module],
     ) -> None:
         super().__init__()
         self.config = config
@@ -110,9 +50,19 @@ class PolicyValueNet(nn.Module):
         self.trunk = trunk
         self.policy_head = policy_head
         self.value_head = value_head
+        self.auxiliary = nn.ModuleDict(auxiliary)
 
     def forward(self, observation: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
         return self.evaluate(self.transform_input(observation))
+
+    def forward_training(
+        self, observation: Float[Tensor, "B ..."]
+    ) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"], dict[str, Tensor]]:
+        """`forward`, and what the auxiliary heads say: `reply` logits [B, A] of the move that follows the next one,
+        `moves_left` [B, 1], the logarithm of 1 + the number of moves until the end."""
+        x = self.trunk(self.transform_input(observation))
+        said = {name: head(x) for name, head in self.auxiliary.items()}
+        return self.policy_head(x), self.output_value(self.value_head(x)), said
 
     def transform_input(self, observation: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """First half of `forward`, in float32."""
@@ -156,48 +106,71 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         make_parts = _resnet_parts if kind == "resnet" else _mlp_parts
-        return PolicyValueNet(
-            config, shape, num_actions, num_values, *make_parts(config, shape, num_actions, num_values)
-        )
+        trunk, new_policy_head, new_value_head = make_parts(config, shape)
+        policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
+        auxiliary = {}
+        if config.reply_head:
+            auxiliary["reply"] = new_policy_head(num_actions)
+        if config.moves_left_head:
+            auxiliary["moves_left"] = new_value_head(1)
+        return PolicyValueNet(config, shape, num_actions, num_values, trunk, policy_head, value_head, auxiliary)
 
 
-def _resnet_parts(
-    config: NetConfig, shape: tuple[int, ...], num_actions: int, num_values: int
-) -> tuple[nn.Module, nn.Module, nn.Module]:
+NewHead = Callable[[int], nn.Module]
+"""Makes a head with so many outputs."""
+
+
+def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+    """The trunk, and how policy and value heads are made."""
     planes, height, width = shape
     trunk = nn.Sequential(
-        _convolution(planes, config.channels, 3, config.batch_norm),
+        convolution(planes, config.channels, 3, config.batch_norm),
         nn.ReLU(),
-        *(ResidualBlock(config.channels, config.batch_norm) for _ in range(config.blocks)),
+        *(_block(config, number) for number in range(1, config.blocks + 1)),
     )
-    policy_head = nn.Sequential(
-        _convolution(config.channels, config.policy_channels, 1, config.batch_norm),
-        nn.ReLU(),
-        nn.Flatten(),
-        _output(config.policy_channels * height * width, num_actions),
-    )
-    value_head = nn.Sequential(
-        _convolution(config.channels, config.value_channels, 1, config.batch_norm),
-        nn.ReLU(),
-        nn.Flatten(),
-        _dense(config.value_channels * height * width, config.value_hidden, config.batch_norm),
-        nn.ReLU(),
-        _output(config.value_hidden, num_values),
-    )
+
+    def policy_head(outputs: int) -> nn.Module:
+        return nn.Sequential(
+            convolution(config.channels, config.policy_channels, 1, config.batch_norm),
+            nn.ReLU(),
+            nn.Flatten(),
+            output_layer(config.policy_channels * height * width, outputs),
+        )
+
+    def value_head(outputs: int) -> nn.Module:
+        return nn.Sequential(
+            convolution(config.channels, config.value_channels, 1, config.batch_norm),
+            nn.ReLU(),
+            nn.Flatten(),
+            dense(config.value_channels * height * width, config.value_hidden, config.batch_norm),
+            nn.ReLU(),
+            output_layer(config.value_hidden, outputs),
+        )
+
     return trunk, policy_head, value_head
 
 
-def _mlp_parts(
-    config: NetConfig, shape: tuple[int, ...], num_actions: int, num_values: int
-) -> tuple[nn.Module, nn.Module, nn.Module]:
+def _block(config: NetConfig, number: int) -> nn.Module:
+    """Block `number` of the tower, counted from 1."""
+    pools = config.pooling_every > 0 and number % config.pooling_every == 0
+    return (PoolingBlock if pools else ResidualBlock)(config.channels, config.batch_norm)
+
+
+def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+    """The same for an mlp."""
     widths = [math.prod(shape)] + [config.hidden] * config.layers
     trunk = nn.Sequential(nn.Flatten())
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
-        trunk.append(_dense(inputs, outputs, config.batch_norm)).append(nn.ReLU())
-    policy_head = _output(config.hidden, num_actions)
-    value_head = nn.Sequential(
-        _dense(config.hidden, config.value_hidden, config.batch_norm),
-        nn.ReLU(),
-        _output(config.value_hidden, num_values),
-    )
+        trunk.append(dense(inputs, outputs, config.batch_norm)).append(nn.ReLU())
+
+    def policy_head(outputs: int) -> nn.Module:
+        return output_layer(config.hidden, outputs)
+
+    def value_head(outputs: int) -> nn.Module:
+        return nn.Sequential(
+            dense(config.hidden, config.value_hidden, config.batch_norm),
+            nn.ReLU(),
+            output_layer(config.value_hidden, outputs),
+        )
+
     return trunk, policy_head, value_head

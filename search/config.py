@@ -68,6 +68,16 @@ class SearchConfig:
     discount: float = field(
         default=1.0, metadata={"help": "discount of later rewards, per move (board games: 1)", "min": 0, "max": 1}
     )
+    forced_playouts: float = field(
+        default=0.0,
+        metadata={
+            "help": "with noise, a move at the root that has been visited is visited again until it has had "
+            "sqrt(k * prior * visits of the root) visits, which the policy target then leaves out unless they paid "
+            "(puct only; KataGo, Wu 2019, section 3.2: k = 2)",
+            "min": 0,
+            "max": 100,
+        },
+    )
     subtree_reuse: bool = field(
         default=False, metadata={"help": "keep the subtree of the move played; its visits count (puct and uct only)"}
     )

@@ -70,14 +70,19 @@ class NetworkEvaluator:
     """A function of the observation, asked in one batch for all positions that the cache does not know."""
 
     def __init__(
-        self, game: Game, predict: Predict, cache_megabytes: int = 0, symmetries: Sequence[Symmetry] = ()
+        self,
+        game: Game,
+        predict: Predict,
+        cache_megabytes: int = 0,
+        symmetries: Sequence[Symmetry] = (),
+        symmetry_rng: np.random.Generator | None = None,
     ) -> None:
         """`predict` may be a network's inference object or a user's own function.
 
-        With `symmetries`, a position is worth the mean over itself and its mirror images (AlphaGo Zero drew one at
-        random), which costs a prediction for each of them.
+        With `symmetries`, a position is worth the mean over itself and its mirror images, which costs a prediction for
+        each of them; with `symmetry_rng` too, it is seen as one of these, drawn at random (AlphaGo Zero).
         """
-        self.game, self.predict, self.symmetries = game, predict, symmetries
+        self.game, self.predict, self.symmetries, self.symmetry_rng = game, predict, symmetries, symmetry_rng
         self.num_values = num_values(game)
         self.cache: EvaluationCache | None = None
         if cache_megabytes > 0:
@@ -124,13 +129,30 @@ class NetworkEvaluator:
 
     def _timed_predict(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         start = time.perf_counter()
-        policy_logits, value = self.predict(observations)
-        if self.symmetries:
-            policy_logits, value = self._average(observations, policy_logits, value)
+        if self.symmetries and self.symmetry_rng:
+            policy_logits, value = self._predict_one_of(observations, self.symmetry_rng)
+        else:
+            policy_logits, value = self.predict(observations)
+            if self.symmetries:
+                policy_logits, value = self._average(observations, policy_logits, value)
         self.seconds += time.perf_counter() - start
         self.calls += 1
         self.predictions += len(observations)
         return policy_logits, value.reshape(len(observations), self.num_values)
+
+    def _predict_one_of(self, observations: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """The prediction for one image of each position, drawn at random, mirrored back."""
+        drawn = rng.integers(0, 1 + len(self.symmetries), size=len(observations))  # 0 is the position itself
+        seen = observations.reshape(len(observations), -1).copy()
+        for k, symmetry in enumerate(self.symmetries, start=1):
+            rows = np.nonzero(drawn == k)[0]
+            seen[rows] = seen[rows][:, symmetry.observation]
+        policy_logits, value = self.predict(seen.reshape(observations.shape))
+        for k, symmetry in enumerate(self.symmetries, start=1):
+            rows = np.nonzero(drawn == k)[0]
+            mirrored = policy_logits[rows]
+            policy_logits[rows[:, None], symmetry.action] = mirrored
+        return policy_logits, value
 
     def _average(
         self, observations: np.ndarray, policy_logits: np.ndarray, value: np.ndarray

@@ -13,7 +13,7 @@ import numpy as np
 from search import random
 from search.config import GUMBEL, Rules
 from search.kernels import kernel
-from search.selection import improved_logits, softmax_in_place
+from search.selection import exploration, forced_visits, improved_logits, rescaled, softmax_in_place
 from search.tree import UNVISITED, Tree
 
 
@@ -58,11 +58,13 @@ def add_dirichlet_noise(tree: Tree, trees: np.ndarray, alpha: float, fraction: f
 
 
 @kernel
-def draw_gumbel(tree: Tree, trees: np.ndarray, scale: float) -> None:
-    """Gumbel noise for each edge of the roots of `trees` [n]; `scale` 0 makes the search deterministic."""
+def draw_gumbel(tree: Tree, trees: np.ndarray, noise: np.ndarray) -> None:
+    """Gumbel noise for each edge of the roots of `trees` [n]; without `noise` bool [B] a search is deterministic."""
     for t in range(trees.shape[0]):
-        for i in range(tree.nodes[trees[t], 0].num_edges):
-            tree.gumbel[trees[t], i] = scale * random.gumbel(tree.random, trees[t])
+        b = trees[t]
+        for i in range(tree.nodes[b, 0].num_edges):
+            drawn = random.gumbel(tree.random, b)
+            tree.gumbel[b, i] = drawn if noise[b] else 0.0
 
 
 @kernel
@@ -136,11 +138,44 @@ def policy_target(tree: Tree, b: int, rules: Rules, out: np.ndarray, scratch: np
         softmax_in_place(scratch, num)
         out[:num] = scratch[:num]
     else:
-        total = 0
+        total = 0.0
         for i in range(num):
-            total += tree.edges[b, first + i].visits
+            out[i] = tree.edges[b, first + i].visits
+        if tree.forced_playouts[b] > 0.0:
+            prune_forced(tree, b, rules, out)
         for i in range(num):
-            out[i] = tree.edges[b, first + i].visits / total if total > 0 else tree.edges[b, first + i].prior
+            total += out[i]
+        for i in range(num):
+            out[i] = out[i] / total if total > 0 else tree.edges[b, first + i].prior
+
+
+@kernel
+def prune_forced(tree: Tree, b: int, rules: Rules, visits: np.ndarray) -> None:
+    """Take the forced playouts back out of the root's `visits[:num_edges]` (Wu 2019, section 3.2).
+
+    From each edge but the most visited, as many as were forced, as long as PUCT with what is known in the end would
+    not have chosen the edge over the most visited one. An edge that keeps no more than one visit loses that too.
+    """
+    root = tree.nodes[b, 0]
+    first, num = root.first_edge, root.num_edges
+    best = first
+    for e in range(first, first + num):
+        if tree.edges[b, e].visits > tree.edges[b, best].visits:
+            best = e
+    pb_c = exploration(root.visits, rules)
+    top = tree.edges[b, best]
+    best_score = rescaled(tree, b, top.q, rules) + pb_c * top.prior / (1 + top.visits)
+    for i in range(num):
+        edge = tree.edges[b, first + i]
+        if first + i == best or edge.visits == 0:
+            continue
+        least = max(0.0, edge.visits - forced_visits(tree, b, first + i))
+        q = rescaled(tree, b, edge.q, rules)
+        # 1 + n visits less one must still leave the edge's score below the best one's.
+        while visits[i] - 1 >= least and q + pb_c * edge.prior / visits[i] < best_score:
+            visits[i] -= 1
+        if visits[i] <= 1:
+            visits[i] = 0
 
 
 @kernel

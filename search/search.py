@@ -81,6 +81,8 @@ class Search:
             raise ValueError(
                 "search.subtree_reuse: cannot be combined with search.rule gumbel (its visits follow a fixed plan)"
             )
+        if config.rule != "puct" and config.forced_playouts > 0:
+            raise ValueError("search.forced_playouts: only with search.rule puct")
         game = model.game
         self.model, self.config, self.num_trees, self.noise = model, config, num_trees, noise
         self.rules = Rules.of(config, game)
@@ -96,6 +98,7 @@ class Search:
             config.num_simulations if is_gumbel else 1,
         )
         self.budget = np.zeros(num_trees, np.int64)
+        self._noisy = np.zeros(num_trees, np.bool_)
         self.fresh_roots = 0
         """Roots that still wait for their own evaluation, which the next simulation of their tree will be."""
         self._scratch = np.zeros(max(game.num_actions, 1))
@@ -112,14 +115,18 @@ class Search:
         slots: np.ndarray,
         seeds: np.ndarray,
         num_simulations: np.ndarray | int | None = None,
+        noise: np.ndarray | bool = True,
     ) -> None:
         """Start a search in each of `trees` [n] from the positions in `slots` [n] of `pool` (a player must be to move).
 
         A tree that `advance` kept goes on from its subtree. `seeds` uint64 [n] fix the random numbers of the trees;
-        `num_simulations` (at most the setting) may differ from tree to tree.
+        `num_simulations` (at most the setting) may differ from tree to tree, and so may `noise`, where the search has
+        any.
         """
         budget = self.config.num_simulations if num_simulations is None else num_simulations
         self.budget[trees] = np.minimum(budget, self.config.num_simulations)
+        self._noisy[trees] = self.noise & np.asarray(noise)
+        self.tree.forced_playouts[trees] = self.config.forced_playouts * self._noisy[trees]
         self.tree.random[trees] = seeds
         empty = self.tree.node_count[trees] == 0
         if empty.any():
@@ -188,13 +195,14 @@ class Search:
     def _prepare_roots(self, trees: np.ndarray) -> None:
         """Noise and, for Gumbel, the plan of visits, once per search, for roots that have their edges."""
         if self.rules.rule == GUMBEL:
-            root.draw_gumbel(self.tree, trees, 1.0 if self.noise else 0.0)
+            root.draw_gumbel(self.tree, trees, self._noisy)
             num_edges = self.tree.nodes["num_edges"][trees, 0]
             for b, edges in zip(trees.tolist(), num_edges.tolist(), strict=True):
                 plan = root.considered_visits(min(self.config.max_considered_actions, edges), int(self.budget[b]))
                 self.tree.considered_visits[b, : len(plan)] = plan
         elif self.noise:
-            root.add_dirichlet_noise(self.tree, trees, self.config.dirichlet_alpha, self.config.dirichlet_fraction)
+            noisy = trees[self._noisy[trees]]
+            root.add_dirichlet_noise(self.tree, noisy, self.config.dirichlet_alpha, self.config.dirichlet_fraction)
 
     # After the search.
 

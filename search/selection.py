@@ -19,6 +19,9 @@ from search.config import Rules
 from search.kernels import inlined, kernel, prefetch
 from search.tree import EDGE, UNVISITED, Tree, new_node
 
+NO_EDGE = -1
+"""No edge of the root is owed a visit."""
+
 EDGES_PER_LINE = 64 // EDGE.itemsize
 PREFETCHED_EDGES = 8
 """Of longer rows the processor finds the rest by itself."""
@@ -65,13 +68,19 @@ def lost(tree: Tree, b: int, edge: int, rules: Rules) -> bool:
 
 
 @inlined
+def exploration(visits: int, rules: Rules) -> float:
+    """pb_c * sqrt(N) of a node with N visits: what PUCT multiplies the prior with."""
+    pb_c = math.log((visits + rules.pb_c_base + 1.0) / rules.pb_c_base) + rules.pb_c_init
+    return pb_c * math.sqrt(visits)
+
+
+@inlined
 def puct_edge(tree: Tree, b: int, node: int, rules: Rules) -> int:
     """argmax of q + prior * pb_c * sqrt(N) / (1 + n), the first of equals."""
     here = tree.nodes[b, node]
     node_q = here.value_total[here.to_play] / here.visits
     urgency = rescaled(tree, b, node_q, rules) - rules.fpu_reduction * math.sqrt(here.visited_prior)
-    pb_c = math.log((here.visits + rules.pb_c_base + 1.0) / rules.pb_c_base) + rules.pb_c_init
-    pb_c *= math.sqrt(here.visits)
+    pb_c = exploration(here.visits, rules)
     best, best_score = here.first_edge, -np.inf
     for e in range(here.first_edge, here.first_edge + here.num_edges):
         edge = tree.edges[b, e]
@@ -83,6 +92,23 @@ def puct_edge(tree: Tree, b: int, node: int, rules: Rules) -> int:
         best_score = score if is_better else best_score
         best = e if is_better else best
     return best
+
+
+@inlined
+def forced_visits(tree: Tree, b: int, edge: int) -> float:
+    """How many visits an edge of the root must have had before the others have their turn."""
+    return math.sqrt(tree.forced_playouts[b] * tree.edges[b, edge].prior * (tree.nodes[b, 0].visits - 1))
+
+
+@kernel
+def forced_edge(tree: Tree, b: int, rules: Rules) -> int:
+    """The first edge of the root that has been visited, but less than it must be (Wu 2019, section 3.2)."""
+    first = tree.nodes[b, 0].first_edge
+    for e in range(first, first + tree.nodes[b, 0].num_edges):
+        visits = tree.edges[b, e].visits
+        if 0 < visits < forced_visits(tree, b, e) and not lost(tree, b, e, rules):
+            return e
+    return NO_EDGE
 
 
 @kernel
@@ -225,7 +251,13 @@ def chance_edge(tree: Tree, b: int, node: int) -> int:
 @inlined
 def puct_or_nature(tree: Tree, b: int, node: int, rules: Rules, scratch: np.ndarray) -> int:
     """The edge the next simulation takes under PUCT."""
-    return chance_edge(tree, b, node) if tree.nodes[b, node].to_play == CHANCE else puct_edge(tree, b, node, rules)
+    if tree.nodes[b, node].to_play == CHANCE:
+        return chance_edge(tree, b, node)
+    if node == 0 and tree.forced_playouts[b] > 0.0:
+        edge = forced_edge(tree, b, rules)
+        if edge != NO_EDGE:
+            return edge
+    return puct_edge(tree, b, node, rules)
 
 
 @inlined

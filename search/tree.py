@@ -71,6 +71,7 @@ class Tree(NamedTuple):
     min_q: np.ndarray  # [B] float64, least edge value seen (for `normalize_q`)
     max_q: np.ndarray  # [B] float64
     random: np.ndarray  # [B] uint64, state of the tree's own random numbers
+    forced_playouts: np.ndarray  # [B] float64: k of the forced playouts of this search, 0 for none
     gumbel: np.ndarray  # [B, A] float64: Gumbel noise of the root's edges (A = 1 when unused)
     considered_visits: np.ndarray  # [B, S] int32: sequential halving, one entry per simulation (S = 1 when unused)
 
@@ -87,6 +88,7 @@ def allocate(
         min_q=np.full(num_trees, np.inf),
         max_q=np.full(num_trees, -np.inf),
         random=np.zeros(num_trees, np.uint64),
+        forced_playouts=np.zeros(num_trees),
         gumbel=np.zeros((num_trees, gumbel_width), np.float64),
         considered_visits=np.zeros((num_trees, num_simulations), np.int32),
     )

@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference
-from nets.losses import policy_cross_entropy, policy_entropy, policy_kl, value_mse
+from nets.losses import (
+    moves_left_error,
+    policy_cross_entropy,
+    policy_entropy,
+    policy_kl,
+    reply_cross_entropy,
+    value_mse,
+)
 from nets.models import PolicyValueNet, build
 from nets.transforms import transform_value
 from search import NetworkEvaluator
@@ -64,7 +71,9 @@ def make_generator(
     config: Config, game: Game, inference: Inference, rng: np.random.Generator, endless: bool = True
 ) -> SelfPlay:
     """Games of self-play with the network in `inference`."""
-    evaluator = NetworkEvaluator(game, inference.predict, config.search.cache_megabytes)
+    symmetries = game.symmetries() if config.actors.symmetries != "none" else []
+    symmetry_rng = rng.spawn(1)[0] if config.actors.symmetries == "random" else None
+    evaluator = NetworkEvaluator(game, inference.predict, config.search.cache_megabytes, symmetries, symmetry_rng)
     return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless)
 
 
@@ -92,21 +101,35 @@ def warm_up(config: Config, game: Game) -> None:
 
 
 def make_loss(config: Config, game: Game) -> LossFunction:
-    """Cross-entropy against the search's policy, squared error against the value target (equation 1)."""
-    net_settings = net_config(config, game)
+    """Cross-entropy against the search's policy, squared error against the value target (equation 1), and the losses
+    of the auxiliary heads that the network has."""
+    net_settings, learner = net_config(config, game), config.learner
     transform, scale = net_settings.value_transform, net_settings.value_scale
-    weight = config.learner.value_weight
+    is_bfloat16 = learner.dtype == "bfloat16"
 
     def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        assert isinstance(net, PolicyValueNet)
         legal_mask = torch.from_numpy(batch.legal_mask).to(device)
         policy_target = torch.from_numpy(batch.policy_target).to(device)
         value_target = torch.from_numpy(batch.value_target).to(device)
-        logits, value = net(torch.from_numpy(batch.observation).to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16):
+            logits, value, auxiliary = net.forward_training(torch.from_numpy(batch.observation).to(device))
+        logits, value = logits.float(), value.float()
         policy_loss = policy_cross_entropy(logits, legal_mask, policy_target).mean()
         value_loss = value_mse(value / scale, transform_value(value_target, transform) / scale).mean()
-        total = policy_loss + weight * value_loss
+        total = policy_loss + learner.value_weight * value_loss
+        more = {}
+        if "reply" in auxiliary:
+            reply = torch.from_numpy(batch.reply).to(device)
+            more["reply_loss"] = reply_cross_entropy(auxiliary["reply"].float(), reply).mean()
+            total = total + learner.reply_weight * more["reply_loss"]
+        if "moves_left" in auxiliary:
+            moves_left = torch.from_numpy(batch.moves_left).to(device)
+            more["moves_left_loss"] = moves_left_error(auxiliary["moves_left"].float(), moves_left).mean()
+            total = total + learner.moves_left_weight * more["moves_left_loss"]
         with torch.no_grad():
             terms = {
+                **more,
                 "loss": total,
                 "policy_loss": policy_loss,
                 "value_loss": value_loss,

@@ -47,6 +47,8 @@ METRICS: dict[str, Metric] = {
     "train/loss": Metric("", "weighted sum of the losses that the learner minimises"),
     "train/policy_loss": Metric("nats", "cross-entropy of the network's policy against the search's"),
     "train/value_loss": Metric("", "squared error of the network's value against its target"),
+    "train/reply_loss": Metric("nats", "cross-entropy of `net.reply_head` against the move after the next one"),
+    "train/moves_left_loss": Metric("", "squared error of `net.moves_left_head` on a logarithmic scale"),
     "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
     "train/policy_kl": Metric(
         "nats", "KL divergence of the search from its prior: how far the search moved from the network's policy"
@@ -60,7 +62,7 @@ METRICS: dict[str, Metric] = {
     "train/skipped_steps": Metric("steps", "steps left out since the start because the loss was not finite"),
     "train/games": Metric("games", "finished games of self-play since the start"),
     "train/replay_positions": Metric("positions", "positions in the replay window"),
-    "train/sample_reuse": Metric("", "samples drawn by the learner for each new position"),
+    "train/sample_reuse": Metric("", "samples drawn by the learner for each position that it may learn from"),
     "selfplay/simulations_per_second": Metric("simulations/s", "of all actors together"),
     "selfplay/positions_per_second": Metric("positions/s", "moves played by all actors together"),
     "selfplay/games_per_minute": Metric("games/min", "games finished by all actors together"),
@@ -68,6 +70,10 @@ METRICS: dict[str, Metric] = {
     "selfplay/first_player_win": Metric("share", "games won by the first player"),
     "selfplay/draw": Metric("share", "games drawn"),
     "selfplay/second_player_win": Metric("share", "games won by the second player"),
+    "selfplay/decided": Metric(
+        "share", "games that a player had as good as won before their end (`actors.resign_value`)"
+    ),
+    "selfplay/decided_wrongly": Metric("share", "decided games that this player did not win after all"),
     "selfplay/return": Metric("", "mean return of the first player, as the game counts it"),
     "selfplay/root_value": Metric("", "mean value of the search at the root, for the player to move"),
     "selfplay/batch_fill": Metric("share", "positions in a network call against its batch size"),

@@ -27,6 +27,7 @@ class GameRecord:
     action: np.ndarray  # [T] int32: the move played
     to_play: np.ndarray  # [T] int32
     version: np.ndarray  # [T] int32: the network that searched
+    weight: np.ndarray  # [T] float32: how often the position is learned from, on average; 0 leaves it out
 
     def __len__(self) -> int:
         return len(self.action)
@@ -34,6 +35,32 @@ class GameRecord:
     def arrays(self) -> dict[str, np.ndarray]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def sampling_weights(is_full: np.ndarray, surprise: np.ndarray, share: float) -> np.ndarray:
+    """Weights [T] of the positions of a game: 0 where `is_full` is false, 1 on average elsewhere.
+
+    `share` of a weight goes by `surprise` [T] >= 0 (the divergence of the search's policy from the network's) against
+    its mean, the rest is the same for all. Source: "policy surprise weighting" in KataGo's KataGoMethods.md.
+    """
+    weights = is_full.astype(np.float64)
+    mean = surprise[is_full].mean() if is_full.any() else 0.0
+    if share > 0 and mean > 0:
+        weights *= (1.0 - share) + share * surprise / mean
+    return weights
+
+
+def rows_of(record: GameRecord) -> np.ndarray:
+    """The positions of a game as the replay keeps them, int64 [K]: position t about `weight[t]` times, in order.
+
+    Fractions are rounded at random (systematic resampling: K is the sum of the weights, rounded up or down). The random
+    numbers come from the moves of the game, so that a resumed run has the same rows.
+    """
+    if (record.weight == 1).all():
+        return np.arange(len(record))
+    start = np.random.default_rng(record.action.astype(np.uint32)).random()
+    steps = np.floor(np.cumsum(record.weight, dtype=np.float64) + start)
+    return np.repeat(np.arange(len(record)), np.diff(steps, prepend=0.0).astype(np.int64))
 
 
 def compact_observations(observations: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import Symmetry
-from selfplay.records import NO_ACTION, GameRecord, widen
+from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.settings import ReplayConfig
 
 
@@ -30,6 +30,8 @@ class Batch:
     outcome: np.ndarray  # [B, V] float32
     action: np.ndarray  # [B] int64: the move played
     version: np.ndarray  # [B] int64: the network that searched
+    reply: np.ndarray  # [B] int64: the move played after `action`, NO_ACTION at the end
+    moves_left: np.ndarray  # [B] float32: moves until the game ended or was cut off, at least 1
 
 
 def window_size(total: int, config: ReplayConfig) -> int:
@@ -51,7 +53,7 @@ class Replay:
         """`symmetries` are applied at random when sampling; empty for none."""
         self.config, self.num_actions = config, num_actions
         self.total = 0
-        """Positions ever added; position number n is kept in row n % capacity."""
+        """Positions ever added, by their weight; number n is kept in row n % capacity."""
         self._columns: dict[str, np.ndarray] = {}
         self._symmetries = symmetries
 
@@ -64,16 +66,17 @@ class Replay:
         return window_size(self.total, self.config)
 
     def add(self, record: GameRecord) -> None:
-        """Append the positions of a game; the oldest make room."""
-        arrays = record.arrays()
+        """Append the positions of a game, each as often as its weight says; the oldest make room."""
+        kept = rows_of(record)
+        arrays = {name: array[kept] for name, array in kept_columns(record).items()}
         self._fit(arrays)
         for name, array in arrays.items():
             column = self._columns[name]
             if name in ("legal_actions", "policy_target"):
                 array = widen(array, column.shape[1], NO_ACTION if name == "legal_actions" else 0.0)
-            rows = np.arange(self.total, self.total + len(record)) % self.config.capacity
+            rows = np.arange(self.total, self.total + len(kept)) % self.config.capacity
             column[rows] = array
-        self.total += len(record)
+        self.total += len(kept)
 
     def sample(self, size: int, rng: np.random.Generator) -> Batch:
         """`size` positions drawn uniformly (with replacement) from the window, each under a random symmetry.
@@ -98,6 +101,8 @@ class Replay:
             outcome=self._columns["outcome"][rows],
             action=self._columns["action"][rows].astype(np.int64),
             version=self._columns["version"][rows].astype(np.int64),
+            reply=self._columns["reply"][rows].astype(np.int64),
+            moves_left=self._columns["moves_left"][rows].astype(np.float32),
         )
         if self._symmetries:
             self._mirror(batch, rng.integers(0, 1 + len(self._symmetries), size=size))
@@ -113,6 +118,7 @@ class Replay:
             batch.policy_target[rows] = batch.policy_target[rows][:, symmetry.action]
             moved_to = np.argsort(symmetry.action)  # the mirrored policy has the old entry a at moved_to[a]
             batch.action[rows] = moved_to[batch.action[rows]]
+            batch.reply[rows] = np.where(batch.reply[rows] >= 0, moved_to[batch.reply[rows]], NO_ACTION)
 
     def _fit(self, arrays: dict[str, np.ndarray]) -> None:
         """Make columns that can hold `arrays`: more rows, more legal actions, or floats instead of bytes."""
@@ -131,3 +137,12 @@ class Replay:
                 grown[: len(column)] = column
                 column = grown
             self._columns[name] = column
+
+
+def kept_columns(record: GameRecord) -> dict[str, np.ndarray]:
+    """What is kept of each position of a game, [T, ...] each: the record, and what follows from its moves."""
+    columns = record.arrays()
+    del columns["weight"], columns["root_value"], columns["to_play"]
+    columns["reply"] = np.append(record.action[1:], np.int32(NO_ACTION))
+    columns["moves_left"] = np.arange(len(record), 0, -1, dtype=np.int32)
+    return columns

@@ -44,6 +44,9 @@ def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dic
         values["selfplay/batch_fill"] = counts.predictions / max(1, counts.batch_capacity)
     if counts.games:
         values["selfplay/game_length"] = counts.game_plies / counts.games
+        if counts.decided:
+            values["selfplay/decided"] = counts.decided / counts.games
+            values["selfplay/decided_wrongly"] = counts.decided_wrongly / counts.decided
         values["selfplay/return"] = game.utility_scale * counts.return_first / counts.games
         if game.num_players == 2:
             values["selfplay/first_player_win"] = counts.first_player_wins / counts.games

@@ -13,7 +13,7 @@ import numpy as np
 
 from selfplay import checkpoint, shards
 from selfplay.learner import Learner
-from selfplay.records import NO_ACTION, GameRecord, widen
+from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
 from selfplay.settings import CheckpointConfig
@@ -36,6 +36,7 @@ class Counters:
     samples: int = 0  # positions drawn by the learner
     games: int = 0
     positions: int = 0
+    kept: int = 0  # positions that the replay has ever kept, by their weight
     rounds: int = 0  # of `InlineSource`
     seconds: float = 0.0  # of training, before this start of the process
     wandb_id: str | None = None
@@ -99,12 +100,19 @@ def restore(
     learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, state), state["steps"])
     if exactly:
         shards.drop_after(folder.games, state["last_shard"])
+    state.setdefault("kept", state["positions"])  # runs from before positions had weights
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     counters.games, counters.positions, _ = shards.totals(folder.games)
-    records = [
-        GameRecord(**row) for _, rows in shards.read_shards(folder.games, replay.config.capacity, warn) for row in rows
-    ]
-    replay.total = counters.positions - sum(map(len, records))  # so that every position gets the row that it had
-    for record in records:
+    found = list(shards.read_shards(folder.games, replay.config.capacity, warn))
+    records = [(shard_id, _game_record(row)) for shard_id, rows in found for row in rows]
+    # So that every position gets the row that it had: what was kept before the oldest of these games.
+    known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= state["last_shard"])
+    replay.total = max(0, counters.kept - known)
+    for _, record in records:
         replay.add(record)
     return generator_from_state(state["sampling_rng"]), counters
+
+
+def _game_record(row: dict[str, np.ndarray]) -> GameRecord:
+    """A record of a shard; in runs from before positions had weights, all of them count once."""
+    return GameRecord(**{"weight": np.ones(len(row["action"]), np.float32), **row})

@@ -3,7 +3,8 @@
 In the flow: an actor (`selfplay.actor`) calls `advance` again and again and sends on the games that it returns. Games
 are independent of each other: each moves as soon as its own search is finished, so the network's batch stays full.
 
-Sources: Silver et al. 2018 (temperature, noise), Danihelka et al. 2022 (Gumbel).
+Sources: Silver et al. 2018 (temperature, noise), Danihelka et al. 2022 (Gumbel), Wu 2019 (fast searches between full
+ones; positions weighted by surprise and soft resignation are in KataGo's KataGoMethods.md).
 """
 
 from __future__ import annotations
@@ -16,8 +17,18 @@ from games import CHANCE, TERMINAL, Game, StatePool
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
 from search.search import slots_needed
-from selfplay.records import NO_ACTION, GameRecord, compact_observations, pad_columns, returns_of_game
+from selfplay.records import (
+    NO_ACTION,
+    GameRecord,
+    compact_observations,
+    pad_columns,
+    returns_of_game,
+    sampling_weights,
+)
 from selfplay.settings import ActorsConfig, LearnerConfig
+
+UNDECIDED = -1
+"""No player has as good as won."""
 
 
 @dataclass
@@ -32,6 +43,13 @@ class Trajectory:
     to_play: list[int] = field(default_factory=list)
     version: list[int] = field(default_factory=list)
     reward: list[np.ndarray] = field(default_factory=list)  # [P] each
+    is_full: list[bool] = field(default_factory=list)  # searched in full
+    surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
+    won: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # [P] moves in a row that a player is winning
+    decided: int = UNDECIDED  # the player who has as good as won
+    decided_at: int = 0  # ply of the verdict
 
     def __len__(self) -> int:
         return len(self.action)
@@ -47,6 +65,8 @@ class SelfPlayCounts:
     game_plies: int = 0
     first_player_wins: int = 0
     draws: int = 0
+    decided: int = 0
+    decided_wrongly: int = 0
     return_first: float = 0.0
     policy_kl: float = 0.0
     target_entropy: float = 0.0
@@ -74,7 +94,7 @@ class SelfPlay:
     ) -> None:
         """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true."""
         self.game, self.evaluator, self.actors, self.learner, self.rng = game, evaluator, actors, learner, rng
-        self.discount = search.discount
+        self.discount, self.num_simulations = search.discount, search.num_simulations
         self.endless = endless
         self.version = 0
         size = actors.games_per_actor
@@ -117,7 +137,7 @@ class SelfPlay:
         if self.actors.opening_plies > 0:
             self._play_opening(slots)
         for slot in slots:
-            self.trajectories[slot] = Trajectory()
+            self.trajectories[slot] = Trajectory(won=np.zeros(self.game.num_players, np.int64))
         self._begin_search(slots)
 
     def _play_opening(self, slots: np.ndarray) -> None:
@@ -135,8 +155,18 @@ class SelfPlay:
                 left[np.isin(slots, ended)] = 0
 
     def _begin_search(self, slots: np.ndarray) -> None:
+        """Full searches with noise; fast ones without it, for some of the moves and the rest of decided games."""
         seeds = self.rng.integers(0, 2**64, size=len(slots), dtype=np.uint64)
-        self.search.begin(slots, self.pool, slots, seeds)
+        is_full = np.ones(len(slots), np.bool_)
+        if self.actors.full_search_share < 1.0:
+            is_full = self.rng.random(len(slots)) < self.actors.full_search_share
+        budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
+        if self.actors.resign_value > 0.0:
+            decided = np.array([self.trajectories[slot].decided != UNDECIDED for slot in slots])
+            budget[decided] = np.minimum(budget[decided], self.actors.fast_simulations)
+        for slot, full in zip(slots, is_full.tolist(), strict=True):
+            self.trajectories[slot].is_full.append(full)
+        self.search.begin(slots, self.pool, slots, seeds, budget, noise=is_full)
 
     def _move(self, slots: np.ndarray) -> list[GameRecord]:
         """Play a move in each of `slots`, keep the position, and go on with the next search or the next game."""
@@ -203,7 +233,8 @@ class SelfPlay:
         with np.errstate(divide="ignore", invalid="ignore"):
             log_target = np.where(target > 0, np.log(target), 0.0)
             log_prior = np.where(target > 0, np.log(np.maximum(prior, 1e-30)), 0.0)
-        self.counts.policy_kl += float((target * (log_target - log_prior)).sum())
+        surprise = (target * (log_target - log_prior)).sum(axis=1)
+        self.counts.policy_kl += float(surprise.sum())
         self.counts.target_entropy -= float((target * log_target).sum())
         self.counts.positions += len(slots)
         for i, slot in enumerate(slots):
@@ -216,6 +247,16 @@ class SelfPlay:
             trajectory.action.append(int(actions[i]))
             trajectory.to_play.append(int(statistics.to_play[i]))
             trajectory.version.append(self.version)
+            trajectory.surprise.append(float(surprise[i]))
+            if self.actors.resign_value > 0.0:
+                self._judge(trajectory)
+
+    def _judge(self, trajectory: Trajectory) -> None:
+        """Call the game decided once a player has been winning for `resign_plies` moves, whoever made them."""
+        is_winning = trajectory.root_value[-1] >= self.actors.resign_value
+        trajectory.won = np.where(is_winning, trajectory.won + 1, 0)
+        if trajectory.decided == UNDECIDED and trajectory.won.max() >= self.actors.resign_plies:
+            trajectory.decided, trajectory.decided_at = int(trajectory.won.argmax()), len(trajectory)
 
     def _finish(self, slot: int, is_terminal: bool) -> GameRecord:
         """The trajectory of a slot with its value targets.
@@ -245,6 +286,14 @@ class SelfPlay:
         counts.return_first += float(total[0])
         counts.first_player_wins += int(total[0] > 0)
         counts.draws += int(total[0] == 0)
+        if trajectory.decided != UNDECIDED:
+            counts.decided += 1
+            counts.decided_wrongly += int(outcome[0, trajectory.decided] < self.actors.resign_value)
+        weight = sampling_weights(
+            np.array(trajectory.is_full), np.maximum(trajectory.surprise, 0.0), self.learner.policy_surprise
+        )
+        if trajectory.decided != UNDECIDED:
+            weight[trajectory.decided_at :] *= self.actors.resign_weight
         width = max(len(row) for row in trajectory.legal_actions)
         return GameRecord(
             observation=compact_observations(np.array(trajectory.observation)),
@@ -256,6 +305,7 @@ class SelfPlay:
             action=np.array(trajectory.action, np.int32),
             to_play=to_play,
             version=np.array(trajectory.version, np.int32),
+            weight=weight.astype(np.float32),
         )
 
 

@@ -49,6 +49,50 @@ class ActorsConfig:
             "max": 10_000,
         },
     )
+    full_search_share: float = field(
+        default=1.0,
+        metadata={
+            "help": "share of the moves that are searched in full; the others are searched fast, without noise, and "
+            "not learned from (playout cap randomisation, Wu 2019, section 3.1: 0.25)",
+            "min": 0.01,
+            "max": 1,
+        },
+    )
+    fast_simulations: int = field(
+        default=16,
+        metadata={
+            "help": "simulations of a fast search (Wu 2019: a sixth of a full one)",
+            "min": 1,
+            "max": 10_000_000,
+        },
+    )
+    resign_value: float = field(
+        default=0.0,
+        metadata={
+            "help": "a game is decided once a player's value was at least this for resign_plies moves; it is played to "
+            "its end with fast searches, which shows how often the verdict was wrong (soft resignation, KataGo: 0.9); "
+            "0 never decides",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    resign_plies: int = field(default=3, metadata={"help": "moves in a row that decide a game (KataGo: 3)", "min": 1})
+    resign_weight: float = field(
+        default=0.1,
+        metadata={
+            "help": "how much a position of a decided game counts in learning (KataGo: 0.1)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    symmetries: str = field(
+        default="none",
+        metadata={
+            "help": "how actors use the game's symmetries: none; random sees every position under one drawn at random "
+            "(AlphaGo Zero); mean averages over all of them, at the price of a prediction each",
+            "choices": ("none", "random", "mean"),
+        },
+    )
     max_plies: int = field(
         default=0,
         metadata={
@@ -134,6 +178,23 @@ class LearnerConfig:
             "max": 1,
         },
     )
+    policy_surprise: float = field(
+        default=0.0,
+        metadata={
+            "help": "share of a position's weight in learning that goes by how much the search changed the network's "
+            "policy, against the mean of its game (policy surprise weighting, KataGo: 0.5)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    reply_weight: float = field(
+        default=0.15,
+        metadata={"help": "weight of the loss of net.reply_head, the next move (Wu 2019, section 3.4: 0.15)", "min": 0},
+    )
+    moves_left_weight: float = field(
+        default=0.1,
+        metadata={"help": "weight of the loss of net.moves_left_head (Leela Chess Zero has such a head)", "min": 0},
+    )
     td_steps: int = field(
         default=0,
         metadata={
@@ -148,6 +209,14 @@ class LearnerConfig:
     symmetries: bool = field(default=True, metadata={"help": "train on random symmetries of the game (AlphaGo Zero)"})
     publish_steps: int = field(default=50, metadata={"help": "steps between new weights for the actors", "min": 1})
     device: str = field(default="auto", metadata={"help": "where the learner runs", "choices": ("auto", "cpu", "cuda")})
+    dtype: str = field(
+        default="float32",
+        metadata={
+            "help": "number type of forward and backward pass; weights and optimiser stay float32 (bfloat16 pays where "
+            "the processor computes in it)",
+            "choices": ("float32", "bfloat16"),
+        },
+    )
     threads: int = field(default=1, metadata={"help": "threads of the learner on a CPU", "min": 1, "max": 1024})
 
 

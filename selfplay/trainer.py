@@ -174,13 +174,13 @@ class Trainer:
     @property
     def may_learn(self) -> bool:
         """Enough positions, no more samples drawn than `sample_reuse` allows, and budget left."""
-        if self.counters.positions < self.config.replay.min_positions or self.progress >= 1.0:
+        if self.replay.total < self.config.replay.min_positions or self.progress >= 1.0:
             return False
         return self._samples_owed() >= self.config.learner.batch_size
 
     def _samples_owed(self) -> float:
-        """Samples that the learner may still draw for the positions played so far."""
-        return self.config.replay.sample_reuse * self.counters.positions - self.counters.samples
+        """Samples that the learner may still draw for the positions kept so far."""
+        return self.config.replay.sample_reuse * self.replay.total - self.counters.samples
 
     def _is_behind(self) -> bool:
         """True when the learner owes so much that the actors should wait for it."""
@@ -203,7 +203,7 @@ class Trainer:
         started = time.monotonic()
         self._save_games()
         self._publish()
-        counters = dataclasses.replace(self.counters, seconds=self.elapsed)
+        counters = dataclasses.replace(self.counters, seconds=self.elapsed, kept=self.replay.total)
         save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint)
         self.averages.add_sum("time/checkpoint", time.monotonic() - started)
 
@@ -225,7 +225,7 @@ class Trainer:
             "train/games": self.counters.games,
             "train/replay_positions": self.replay.window,
             "train/skipped_steps": self.learner.bad_steps,
-            "train/sample_reuse": self.counters.samples / max(1, self.counters.positions),
+            "train/sample_reuse": self.counters.samples / max(1, self.replay.total),
             "selfplay/actor_restarts": source.restarts,
         }
         self._counts = SelfPlayCounts()

@@ -74,11 +74,17 @@ def resume(
 def check(config: Config) -> None:
     """Every setting by itself, and what only shows with several and the game together. Raises UserError, GameError."""
     config_files.check(config)  # a config may have been built in Python
-    games.load(config.game)
+    game = games.load(config.game)
     if config.search.rule == "uct":
         raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
     if config.search.rule == "gumbel" and config.search.subtree_reuse:
         raise UserError("search.subtree_reuse: not with search.rule gumbel, whose visits follow a fixed plan")
+    if config.search.rule != "puct" and config.search.forced_playouts > 0:
+        raise UserError(
+            f"search.forced_playouts: only with search.rule puct; {config.search.rule} plans its visits itself"
+        )
+    if config.actors.resign_value > 0 and game.has_rewards:
+        raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.replay.min_positions > config.replay.capacity:
         raise UserError(
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "

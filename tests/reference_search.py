@@ -143,6 +143,10 @@ class ReferenceSearch:
                 if u < 0:
                     return i
             return len(node.priors) - 1
+        if node is self.root and self.noise and self.config.forced_playouts > 0:
+            for i, n in enumerate(node.counts):
+                if 0 < n < self.forced_visits(node, i) and not self.is_lost(node, i):
+                    return i
         rule = {"puct": self.puct_scores, "uct": self.uct_scores, "gumbel": self.gumbel_scores}[self.config.rule]
         scores = [s - 1e9 * self.is_lost(node, i) for i, s in enumerate(rule(node))]
         return scores.index(max(scores))
@@ -158,6 +162,30 @@ class ReferenceSearch:
             (self.scaled(q) if n else unvisited_q) + pb_c * p / (1 + n)
             for q, n, p in zip(node.qs, node.counts, node.priors, strict=True)
         ]
+
+    def forced_visits(self, node: Node, i: int) -> float:
+        return math.sqrt(self.config.forced_playouts * node.priors[i] * sum(node.counts))
+
+    def pruned_counts(self) -> list[int]:
+        """Visits of the root's edges without those that were forced and did not pay."""
+        node, c = self.root, self.config
+        best = node.counts.index(max(node.counts))
+        pb_c = math.log((node.visits + c.pb_c_base + 1) / c.pb_c_base) + c.pb_c_init
+
+        def score(i: int, visits: int) -> float:
+            return self.scaled(node.qs[i]) + pb_c * math.sqrt(node.visits) * node.priors[i] / (1 + visits)
+
+        pruned = []
+        for i, n in enumerate(node.counts):
+            allowed = [
+                m
+                for m in range(n + 1)
+                if m >= n - self.forced_visits(node, i)
+                and all(score(i, k) < score(best, node.counts[best]) for k in range(m, n))
+            ]
+            fewest = n if i == best else min(allowed)
+            pruned.append(0 if fewest <= 1 and i != best else fewest)
+        return pruned
 
     def uct_scores(self, node: Node) -> list[float]:
         unvisited = [i for i, n in enumerate(node.counts) if n == 0]

@@ -10,11 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from exact_player import move_values
+from run_helpers import Watcher, tiny_config
 
 import games
+import selfplay
 from search import SearchConfig
-from selfplay import benchmark, cli
+from selfplay import benchmark, benchmark_loop, cli
 from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
+from selfplay.checkpoint import versions
 from selfplay.self_play import SelfPlayCounts
 from selfplay.together import TogetherError, run_together
 
@@ -111,14 +115,16 @@ def test_bench_command_uses_the_settings_given(tmp_path, monkeypatch, capsys):
         return SPEED, 500.0
 
     monkeypatch.setattr(benchmark, "measure_selfplay_and_network", measure)
+    monkeypatch.setattr(benchmark_loop, "measure_loop", lambda config, seconds: measured.append(config))
+    monkeypatch.setattr(benchmark_loop, "loop_rows", lambda *rest: [benchmark.Row("learner", 16.0, "samples/s")])
     report = tmp_path / "report.json"
     (tmp_path / "a.yaml").write_text("game: tic_tac_toe\nactors: {num_actors: 0, games_per_actor: 2}\n")
     options = ["--search.num_simulations", "3", "--seconds", "0", "--json", str(report)]
     assert cli.main(["bench", str(tmp_path / "a.yaml"), *options]) == 0
-    assert measured[0].search.num_simulations == 3
+    assert measured[0].search.num_simulations == measured[1].search.num_simulations == 3
     assert measured[0].actors.num_actors == 1, "a run without actor processes is measured with one"
     values = read_rows(report)
-    assert values["self-play simulations"] == 400.0
+    assert values["self-play simulations"] == 400.0 and values["learner"] == 16.0
     assert values["search with a constant evaluator, one core"] > 0
     assert "tic_tac_toe, puct with 3 simulations" in capsys.readouterr().out
 
@@ -138,3 +144,95 @@ def test_bench_command_complains_before_it_measures(arguments, complaint, tmp_pa
     assert cli.main(["bench", *arguments]) == 2
     assert complaint in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def learning_curve(monkeypatch):
+    """The names of the script, which has not run yet."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return runpy.run_path(str(SCRIPTS / "learning_curve.py"))
+
+
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory):
+    """A run with four checkpoints, and a file of positions of its game."""
+    folder = tmp_path_factory.mktemp("curve")
+    overrides = ["--budget.steps", "6", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
+    selfplay.train(tiny_config(folder, *overrides), folder / "run", Watcher())
+    histories = [[], [4], [0, 4], [0, 8, 4], [4, 1, 0, 8]]
+    lines = [
+        {"game": "tic_tac_toe", "moves": history, "values": {str(k): v for k, v in move_values(history).items()}}
+        for history in histories
+    ]
+    (folder / "positions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "other.jsonl").write_text('{"game": "pig", "moves": [], "values": {"0": 0, "1": 0}}\n')
+    return folder
+
+
+def test_learning_curve_is_what_the_commands_print(tiny_run, learning_curve, tmp_path, capsys):
+    run, positions = tiny_run / "run", str(tiny_run / "positions.jsonl")
+    report, plot = tmp_path / "curve.json", tmp_path / "curve.png"
+    options = "--simulations 0 4 --match-simulations 4 --games 7 --checkpoints 2 --seed 3 --anchors random".split()
+    options += ["mcts:simulations=3", "--positions", positions, "--json", str(report), "--plot", str(plot)]
+    assert learning_curve["main"]([str(run), *options]) == 0
+    printed = capsys.readouterr().out
+    curve = json.loads(report.read_text())
+    first, last = curve["checkpoints"]
+    assert [first["version"], last["version"]] == [versions(run / "checkpoints")[i] for i in (0, -1)] == [0, 6]
+    assert first["minutes"] < last["minutes"] and first["games"] < last["games"] and last["steps"] == 6
+    assert len(curve["matches"]) == 1 + 2 * 2 and all(match["games"] == 8 for match in curve["matches"])
+    assert curve["anchors"][0] == {"player": "random", "elo": 0.0, "low": 0.0, "high": 0.0, "games": 24.0}
+    assert all(point["rating"]["low"] < point["rating"]["elo"] < point["rating"]["high"] for point in (first, last))
+    assert "net alone" in printed and f"{last['positions']:,}" in printed and "mcts:simulations=3" in printed
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+    for accuracy in last["accuracies"]:
+        assert cli.main(["evaluate", accuracy["player"], "--positions", positions, "--seed", "3", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {k: v for k, v in accuracy.items() if k != "simulations"}
+    match = curve["matches"][-1]
+    command = ["match", match["first"], match["second"], "--games", "8", "--seed", "3", "--json"]
+    assert cli.main(command) == 0
+    assert json.loads(capsys.readouterr().out) == match
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["missing"], "missing: no such run"),
+        (["run", "--json", "nowhere/curve.json"], "there is no folder nowhere"),
+        (["run", "--plot", "curve.txt"], "does not end in .png"),
+        (["run", "--anchors", "mtcs"], "did you mean 'mcts'?"),
+        (["run", "--anchors", "net:missing"], "missing: no such run"),
+        (["run", "--positions", "other.jsonl"], "positions of pig, the run plays tic_tac_toe"),
+        (["run", "--checkpoints", "0"], "--checkpoints"),
+    ],
+)
+def test_learning_curve_complains_in_one_line_before_it_measures(
+    arguments, complaint, tiny_run, learning_curve, monkeypatch, capsys
+):
+    monkeypatch.chdir(tiny_run)
+    assert learning_curve["main"](arguments) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
+
+
+def test_learning_curve_leaves_out_what_the_run_removes_meanwhile(tiny_run, learning_curve, tmp_path, capsys):
+    script = learning_curve["main"].__globals__
+    kept = script["read_snapshots"]
+
+    def and_one_more(folder):
+        return [*kept(folder), script["Snapshot"](99, 99, 60.0, 1, 1)]
+
+    script.update(read_snapshots=and_one_more)
+    report = tmp_path / "curve.json"
+    options = "--match-simulations 4 --games 2 --checkpoints 2 --anchors random --json".split()
+    assert learning_curve["main"]([str(tiny_run / "run"), *options, str(report)]) == 0
+    assert [point["version"] for point in json.loads(report.read_text())["checkpoints"]] == [0]
+    assert "version 99 is left out, the run has removed it" in capsys.readouterr().err
+
+
+def test_checkpoints_are_spread_over_time_and_the_last_is_among_them(learning_curve):
+    snapshots = [learning_curve["Snapshot"](i, i, float(t), 0, 0) for i, t in enumerate([0, 1, 2, 3, 4, 30, 58, 60])]
+    assert [one.version for one in learning_curve["spread"](snapshots, 3)] == [0, 5, 7]
+    assert [one.version for one in learning_curve["spread"](snapshots, 1)] == [7]
+    assert learning_curve["spread"](snapshots, 20) == snapshots

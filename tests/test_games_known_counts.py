@@ -9,6 +9,7 @@ from games_helpers import count_paths, observations, slots
 import games
 
 CONNECT_FOUR_PATHS = [7, 49, 343, 2401, 16807, 117649, 823536]
+OTHELLO_PATHS = [4, 12, 56, 244, 1396, 8200, 55092, 390216]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,9 @@ CONNECT_FOUR_PATHS = [7, 49, 343, 2401, 16807, 117649, 823536]
         ("tic_tac_toe", [9, 72, 504, 3024, 15120, 54720, 148176, 200448, 127872]),
         ("connect_four", CONNECT_FOUR_PATHS),
         ("openspiel:connect_four", CONNECT_FOUR_PATHS),
-        ("othello", [4, 12, 56, 244, 1396, 8200, 55092]),
+        ("othello", OTHELLO_PATHS),
+        ("openspiel:othello", OTHELLO_PATHS[:6]),
+        ("hex(board_size=3)", [9, 72, 504, 3024]),
         ("checkers", [7, 49, 302, 1469, 7361, 36768]),
         ("chess", [20, 400, 8902]),
     ],

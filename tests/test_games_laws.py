@@ -13,10 +13,13 @@ from games.openspiel_load import quiet
 
 VARIANTS = [
     "openspiel:connect_four",
+    "openspiel:othello",
+    "openspiel:hex(board_size=4)",
     "connect_four(rows=5,columns=4,x_in_row=3)",
     "chinese_checkers(players=3)",
     "pig(players=3)",
     "hex(num_cols=4,num_rows=3)",
+    "openspiel:hex(num_cols=4,num_rows=3)",
     "go(board_size=5)",
     "breakthrough(columns=4,rows=5)",
     "dots_and_boxes(utility_margin=True)",
@@ -154,7 +157,16 @@ def test_step_copy_load_and_rollout_leave_other_positions_alone(game: games.Game
 
 @pytest.mark.parametrize(
     "name",
-    ["tic_tac_toe", "connect_four", "openspiel:connect_four", "pig(winscore=20)", "2048(max_tile=16)", "cliff_walking"],
+    [
+        "tic_tac_toe",
+        "connect_four",
+        "openspiel:connect_four",
+        "othello",
+        "hex(board_size=4)",
+        "pig(winscore=20)",
+        "2048(max_tile=16)",
+        "cliff_walking",
+    ],
 )
 def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
     game = games.load(name)
@@ -181,15 +193,15 @@ def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
 
 
 def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
-    for name in ("connect_four", "openspiel:connect_four"):
-        pool = games.load(name).new_pool(1)
+    for name in ("connect_four", "openspiel:connect_four", "othello", "hex(board_size=4)"):
+        pool, rng = games.load(name).new_pool(1), np.random.default_rng(0)
         pool.reset(slots(0))
-        for action in (0, 1, 0, 1, 0, 1, 0):
-            pool.step(slots(0), slots(action), slots(0))
+        while len(live(pool, slots(0))):
+            pool.step(slots(0), random_actions(pool, slots(0), rng), slots(0))
         assert pool.rollout(slots(0), np.random.default_rng(0)).tolist() == [[0.0, 0.0]]
 
 
-@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "2048", "pig", "hex(board_size=3)"])
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "othello", "2048", "pig", "hex(board_size=3)"])
 def test_a_single_state_plays_like_its_pool(name: str) -> None:
     game = games.load(name)
     rng = np.random.default_rng(4)
@@ -214,7 +226,7 @@ def test_a_single_state_plays_like_its_pool(name: str) -> None:
         assert str(untouched) == text
 
 
-@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig", "2048"])
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "hex(board_size=3)", "othello", "pig", "2048"])
 def test_check_action_refuses_illegal_moves(name: str) -> None:
     game = games.load(name)
     pool = game.new_pool(1)

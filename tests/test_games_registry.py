@@ -35,9 +35,13 @@ UNKNOWN = [
     ("efg_game", "cannot be built from its defaults"),
 ]
 ABSURD = [
-    ("hex(board_size=100000)", "hex(board_size=100000) cannot be used"),
+    ("hex(board_size=100000)", "hex(board_size=100000): 100000 rows of 100000 columns are more than 32767 cells"),
+    ("openspiel:hex(board_size=100000)", "hex(board_size=100000) cannot be used"),
     ("hex(board_size=99999999999)", "out of range"),
-    ("hex(board_size=-1)", "cannot be used"),
+    ("hex(board_size=-1)", "must be at least 2"),
+    ("hex(num_cols=1)", "must be at least 2"),
+    ("openspiel:hex(board_size=-1)", "cannot be used"),
+    ("openspiel:hex(num_cols=1)", "has a position without a legal move"),
     ("go(board_size=1000)", "cannot be used"),
     ("openspiel:connect_four(rows=1000000)", "empty or too large"),
     ("yacht(num_dice=10)", "takes too much time or memory"),
@@ -45,7 +49,12 @@ ABSURD = [
     ("connect_four(rows=1000000)", "more than 32767 cells"),
     ("connect_four(rows=0)", "must be at least 1"),
     ("amazons(board_size=3)", "cannot be used"),
-    ("hex(num_cols=3,num_rows=5,plain_obs_tensor=True)", "not square"),
+    ("openspiel:hex(num_cols=3,num_rows=5,plain_obs_tensor=True)", "not square"),
+    (
+        "hex(board_size=4,plain_obs_tensor=True,swap=True)",
+        "plain_obs_tensor and swap; write openspiel:hex(board_size=4,plain_obs_tensor=True,swap=True)",
+    ),
+    ("othello(board_size=6)", "unknown parameter 'board_size'; it has: none"),
 ]
 
 
@@ -65,14 +74,21 @@ def test_bad_game_strings_are_one_clear_line(text: str, complaint: str, capfd: p
         ("hex(board_size=11)", "hex", "hex"),
         ("hex(num_rows=5,num_cols=5,board_size=5)", "hex(board_size=5)", "hex(board_size=5)"),
         ("hex(board_size=5,num_cols=11)", "hex(board_size=5,num_cols=11)", "hex(board_size=5,num_cols=11)"),
-        ("hex(board_size=4,plain_obs_tensor=true)", "hex(board_size=4,plain_obs_tensor=True)", "hex(board_size=4)"),
+        ("hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)"),
+        (
+            "openspiel:hex(board_size=4,plain_obs_tensor=true)",
+            "openspiel:hex(board_size=4,plain_obs_tensor=True)",
+            "hex(board_size=4)",
+        ),
         ("go(komi=6,board_size=9)", "go(board_size=9,komi=6.0)", "go(board_size=9,komi=6.0)"),
         ("go(komi=7.5,max_game_length=722)", "go", "go"),
         ("nim(pile_sizes=3;4)", "nim(pile_sizes=3;4)", "nim(pile_sizes=3;4)"),
         ("connect_four(rows=6,columns=5)", "connect_four(columns=5)", "connect_four(columns=5)"),
         ("connect_four(egocentric_obs_tensor=True)", "connect_four(egocentric_obs_tensor=True)", "connect_four"),
         ("openspiel:connect_four(rows=6)", "openspiel:connect_four", "connect_four"),
-        ("openspiel:hex", "hex", "hex"),
+        ("openspiel:hex(num_cols=5,num_rows=5)", "openspiel:hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)"),
+        ("openspiel:hex", "openspiel:hex", "hex"),
+        ("openspiel:chess", "chess", "chess"),
     ],
 )
 def test_names_are_canonical(text: str, name: str, rules: str) -> None:

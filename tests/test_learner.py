@@ -36,6 +36,8 @@ def made_up_batch(game: games.Game, size: int) -> Batch:
         outcome=np.zeros((size, 1), np.float32),
         action=np.zeros(size, np.int64),
         version=np.zeros(size, np.int64),
+        reply=rng.integers(-1, game.num_actions, size=size),
+        moves_left=rng.integers(1, 9, size=size).astype(np.float32),
     )
 
 
@@ -81,6 +83,25 @@ def test_a_small_batch_is_learned_by_heart(kind: str, optimizer: str, rate: floa
     assert last["policy_kl"] < 0.05 * first["policy_kl"]
     assert last["value_loss"] < 0.05 * first["value_loss"]
     assert last["loss"] == pytest.approx(last["policy_loss"] + last["value_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "resnet"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_auxiliary_heads_are_learned_with_their_weights(kind: str, dtype: str) -> None:
+    game = games.load("tic_tac_toe")
+    heads = {"reply_head": True, "moves_left_head": True, "pooling_every": 1}
+    net = NetConfig(kind=kind, channels=16, blocks=1, hidden=64, layers=2, policy_channels=8, value_channels=8, **heads)
+    learner_config = replace(PLAIN, learning_rate=1e-2, dtype=dtype, reply_weight=0.3, moves_left_weight=0.7)
+    config = replace(Config(), game=game.name, net=net, learner=learner_config)
+    learner = Learner(alphazero.make_net(config, game), learner_config, alphazero.make_loss(config, game))
+    batch = made_up_batch(game, 16)
+    first = learner.step(batch, 0.0)
+    for _ in range(300):
+        last = learner.step(batch, 0.0)
+    assert last["reply_loss"] < 0.1 * first["reply_loss"] and last["moves_left_loss"] < 0.1 * first["moves_left_loss"]
+    total = last["policy_loss"] + last["value_loss"] + 0.3 * last["reply_loss"] + 0.7 * last["moves_left_loss"]
+    assert last["loss"] == pytest.approx(total, rel=1e-5)
+    assert all(weight.dtype != torch.bfloat16 for weight in learner.weights().values())
 
 
 def test_average_follows_its_formula() -> None:

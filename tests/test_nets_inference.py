@@ -28,6 +28,7 @@ BATCHES = (1, 7, 8, 200, 300)
 KINDS = [
     pytest.param({}, BOARD, 1, id="resnet"),
     pytest.param({"batch_norm": False}, BOARD, 3, id="resnet-no-norm-three-players"),
+    pytest.param({"pooling_every": 1, "reply_head": True, "moves_left_head": True}, BOARD, 1, id="pooling"),
     pytest.param({"kind": "mlp"}, BOARD, 1, id="mlp-on-a-board"),
     pytest.param({}, (4, 9), 2, id="mlp"),
     pytest.param({"input_transform": "symlog", "value_transform": "signed_sqrt"}, (3, 4, 4), 1, id="transforms"),
@@ -97,7 +98,7 @@ def test_bfloat16_is_near_the_plain_network():
 
 
 BYTES = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this processor has no instructions for bytes")
-BOARDS = [KINDS[0], KINDS[1], KINDS[4]]
+BOARDS = [case for case in KINDS if case.id in ("resnet", "resnet-no-norm-three-players", "transforms")]
 
 
 def byte_inference(config: NetConfig, shape=BOARD, num_values=1) -> Inference:
@@ -150,9 +151,10 @@ def test_int8_steps_back_to_float32_for_a_version_that_loses_too_much(monkeypatc
 
 
 def test_int8_is_refused_where_it_cannot_be_had():
-    for settings in ({"kind": "mlp"}, {}):
+    some = observations(256, seed=7)
+    for settings, calibration in (({"kind": "mlp"}, some), ({"pooling_every": 1}, some), ({}, None)):
         with pytest.raises(ValueError, match="int8 needs a resnet"):
-            inference(dataclasses.replace(SMALL, **settings), dtype="int8")  # the second has no calibration
+            inference(dataclasses.replace(SMALL, **settings), dtype="int8", calibration=calibration)
 
 
 def test_element_does_not_depend_on_its_batch_mates():

@@ -51,6 +51,19 @@ def test_value_mse_worked_numbers():
     expect(losses.value_mse(value, target), [(0.25 + 4.0) / 2, 0.0])
 
 
+def test_reply_cross_entropy_worked_numbers():
+    """All actions count, legal now or not; no reply, no loss."""
+    logits = LOGITS.clone()
+    logits[0, 3] = math.log(2.0)
+    found = losses.reply_cross_entropy(logits[[0, 0, 1]], torch.tensor([2, -1, 1]))
+    expect(found, [-math.log(5 / 10), 0.0, math.log(4.0)])
+
+
+def test_moves_left_error_worked_numbers():
+    predicted = torch.tensor([[math.log(4.0)], [1.0]])
+    expect(losses.moves_left_error(predicted, torch.tensor([3.0, 7.0])), [0.0, (math.log(8.0) - 1.0) ** 2])
+
+
 def test_bellman_error_worked_numbers():
     """Half the square within delta, delta (|error| - delta / 2) beyond; other actions do not count."""
     q = torch.tensor([[1.0, 9.0], [7.0, -2.0], [0.0, 9.0]])

@@ -26,6 +26,7 @@ SMALL = NetConfig(channels=8, blocks=2, hidden=16, layers=2, policy_channels=4, 
 CASES = [
     pytest.param({}, (5, 6, 7), 7, 1, "resnet", id="board"),
     pytest.param({"blocks": 0}, (5, 3, 3), 9, 1, "resnet", id="stem-only"),
+    pytest.param({"pooling_every": 2, "reply_head": True}, (5, 6, 7), 7, 1, "resnet", id="pooling"),
     pytest.param({"batch_norm": False}, (5, 6, 7), 7, 3, "resnet", id="three-players-no-norm"),
     pytest.param({}, (4, 9), 5, 2, "mlp", id="planes-of-a-line"),
     pytest.param({}, (13,), 4, 1, "mlp", id="flat"),
@@ -60,13 +61,15 @@ def test_untrained_network_is_nearly_uniform_and_undecided(kind, batch_norm):
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_every_parameter_can_learn(batch_norm):
     """Zero-initialised layers open on the first step; nothing is dead or disconnected after it."""
-    net = build(dataclasses.replace(SMALL, batch_norm=batch_norm), (5, 6, 7), 7, 1)
+    everything = {"pooling_every": 2, "reply_head": True, "moves_left_head": True}
+    net = build(dataclasses.replace(SMALL, batch_norm=batch_norm, **everything), (5, 6, 7), 7, 1)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
     observation = torch.randn(16, 5, 6, 7)
     for _ in range(3):
         optimiser.zero_grad()
-        policy_logits, value = net(observation)
-        (policy_logits.square().mean() + (value - 1.0).square().mean() + policy_logits[:, 0].mean()).backward()
+        policy_logits, value, said = net.forward_training(observation)
+        loss = policy_logits.square().mean() + (value - 1.0).square().mean() + policy_logits[:, 0].mean()
+        (loss + sum((output - 1.0).square().mean() for output in said.values())).backward()
         optimiser.step()
     dead = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert dead == []
@@ -79,6 +82,31 @@ def test_initial_weights_depend_on_the_seed_alone():
     assert torch.equal(torch.get_rng_state(), state), "building a network must not disturb the learner's randomness"
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["trunk.0.layer.weight"], other["trunk.0.layer.weight"])
+
+
+def test_auxiliary_heads_change_nothing_else():
+    bare = build(SMALL, (5, 6, 7), 7, 1, seed=3).eval()
+    more = build(dataclasses.replace(SMALL, reply_head=True, moves_left_head=True), (5, 6, 7), 7, 1, seed=3).eval()
+    observation = torch.randn(4, 5, 6, 7)
+    policy_logits, value, said = more.forward_training(observation)
+    for one, other in zip(bare(observation), (policy_logits, value), strict=True):
+        torch.testing.assert_close(one, other)
+    assert {name: tuple(output.shape) for name, output in said.items()} == {"reply": (4, 7), "moves_left": (4, 1)}
+    assert bare.forward_training(observation)[2] == {}
+
+
+def test_pooling_lets_every_cell_see_the_whole_board():
+    """A block of two 3x3 convolutions sees two cells far; with pooling, a change in one corner reaches the other."""
+    for pooling_every, reaches in ((0, False), (1, True)):
+        net = build(dataclasses.replace(SMALL, blocks=1, pooling_every=pooling_every), (5, 12, 12), 7, 1).eval()
+        with torch.no_grad():
+            for parameter in net.trunk.parameters():  # blocks begin closed
+                parameter.add_(0.1 * torch.rand(parameter.shape))
+            one = torch.rand(1, 5, 12, 12)
+            other = one.clone()
+            other[:, :, 0, 0] += 5.0
+            difference = (net.trunk(one) - net.trunk(other)).abs().sum(dim=1)[0]
+        assert bool(difference[11, 11] > 0) == reaches
 
 
 def test_values_are_bounded_unless_transformed():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import games
 from games import Symmetry
-from selfplay.records import NO_ACTION, GameRecord
+from selfplay.records import NO_ACTION, GameRecord, rows_of
 from selfplay.replay import Replay, window_size
 from selfplay.settings import ReplayConfig
 
@@ -38,6 +38,7 @@ def make_record(rng: np.random.Generator, length: int, width: int, first: int, e
         action=legal_actions[:, 0],
         to_play=np.arange(length, dtype=np.int32) % 2,
         version=np.arange(first, first + length, dtype=np.int32),
+        weight=np.ones(length, np.float32),
     )
 
 
@@ -54,6 +55,8 @@ class NaiveReplay:
             mask[record.legal_actions[t, legal]] = True
             target[record.legal_actions[t, legal]] = record.policy_target[t, legal]
             kept = {name: getattr(record, name)[t] for name in ("observation", "value_target", "outcome", "action")}
+            kept["reply"] = record.action[t + 1] if t + 1 < len(record) else NO_ACTION
+            kept["moves_left"] = len(record) - t
             self.positions.append(kept | {"legal_mask": mask, "policy_target": target})
 
 
@@ -114,6 +117,33 @@ def test_an_empty_replay_has_nothing_to_sample() -> None:
         Replay(ReplayConfig(), NUM_ACTIONS, []).sample(1, np.random.default_rng(0))
 
 
+# Weights.
+
+
+def test_positions_are_kept_by_their_weight() -> None:
+    rng, config = np.random.default_rng(6), ReplayConfig(capacity=200_000, window_start=200_000, window_exponent=0.0)
+    replay, weights = Replay(config, NUM_ACTIONS, []), []
+    for _ in range(2000):
+        record = make_record(rng, 10, 4, len(weights))
+        weight = rng.choice([0.0, 0.1, 0.5, 1.0, 1.7], size=10).astype(np.float32)
+        before = replay.total
+        replay.add(replace(record, weight=weight))
+        assert abs(replay.total - before - weight.sum()) < 1 + 1e-4, "a game has the sum of its weights, rounded"
+        weights += weight.tolist()
+    copies = np.bincount(replay._columns["version"][: replay.total], minlength=len(weights))
+    for weight in (0.0, 0.1, 0.5, 1.0, 1.7):
+        found = copies[np.isclose(weights, weight)]
+        assert found.mean() == pytest.approx(weight, abs=0.04), "4000 positions, deviation below half a copy"
+        assert set(found) <= {int(np.floor(weight)), int(np.ceil(weight))}
+
+
+def test_a_game_gets_the_same_rows_whenever_it_is_added() -> None:
+    rng = np.random.default_rng(7)
+    record = replace(make_record(rng, 40, 4, 0), weight=rng.random(40).astype(np.float32))
+    assert rows_of(record).tolist() == rows_of(record).tolist()
+    assert 0 < len(rows_of(record)) < 40
+
+
 # Symmetries.
 
 
@@ -139,6 +169,10 @@ def test_mirrored_samples_equal_mirrored_originals() -> None:
         # Entry i of a mirrored policy is the old entry gather[i], so the move played is where it went.
         assert gather[batch.action[i]] == original["action"]
         assert batch.legal_mask[i, batch.action[i]]
+        if original["reply"] == NO_ACTION:
+            assert batch.reply[i] == NO_ACTION
+        else:
+            assert gather[batch.reply[i]] == original["reply"]
         np.testing.assert_array_equal(batch.value_target[i], original["value_target"])
     assert used == {0, 1, 2, 3}
 

@@ -37,8 +37,12 @@ PLACES = [
 
 
 def exact_options() -> list[str]:
-    """A run in one process that depends on nothing but its seed."""
-    return ["--budget.steps", str(STEPS), "--checkpoint.every_steps", str(EVERY), "--replay.sample_reuse", "1"]
+    """A run in one process that depends on nothing but its seed, with all that makes positions count differently."""
+    fast = ["--actors.full_search_share", "0.7", "--actors.fast_simulations", "2"]
+    weighted = [*fast, "--learner.policy_surprise", "0.5"]
+    heads = ["--net.reply_head", "--net.moves_left_head", "--actors.symmetries", "random"]
+    ends = ["--budget.steps", str(STEPS), "--checkpoint.every_steps", str(EVERY), "--replay.sample_reuse", "1"]
+    return [*weighted, *heads, *ends]
 
 
 def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict, dict[str, np.ndarray]]:

@@ -68,6 +68,44 @@ def test_a_tree_does_not_depend_on_its_neighbours(rule: str) -> None:
         assert single.visit_counts[0].tolist() == together.visit_counts[i, :width].tolist()
 
 
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig(winscore=15)", "2048"])
+def test_forced_playouts_and_pruned_targets_equal_the_reference(name: str) -> None:
+    game = games.load(name)
+    config = SearchConfig(rule="puct", num_simulations=60, forced_playouts=2.0, proven_values=True)
+    pool, states = random_positions(game, 8, seed=zlib.crc32(name.encode()) + 1)
+    seeds = np.arange(8, dtype=np.uint64)
+    found = fast_search(game, config, pool, seeds, noise=True)
+    num_pruned = 0
+    for i, state in enumerate(states):
+        expected = ReferenceSearch(game, config, reference_evaluate(game), int(seeds[i]), noise=True)
+        root = expected.run(state)
+        assert found.visit_counts[i, : len(root.counts)].tolist() == root.counts
+        if not root.exact:
+            pruned = expected.pruned_counts()
+            num_pruned += sum(root.counts) - sum(pruned)
+            shares = np.array(pruned) / sum(pruned)
+            np.testing.assert_allclose(found.policy_target[i, : len(pruned)], shares, atol=1e-12)
+    assert num_pruned > 0
+
+
+def test_noise_and_forced_playouts_are_a_choice_of_each_tree() -> None:
+    game = games.load("connect_four")
+    settings = {"puct": {"forced_playouts": 2.0}, "gumbel": {"c_scale": 0.01}}
+    pool, _ = random_positions(game, 4, seed=9)
+    trees, seeds = np.arange(4), np.arange(4, dtype=np.uint64)
+    for rule, options in settings.items():
+        config = SearchConfig(rule=rule, num_simulations=60, **options)
+        mixed = new_search(game, config, 4, TextEvaluator(), noise=True)
+        mixed.begin(trees, pool, trees, seeds, noise=np.array([True, False, True, False]))
+        mixed.run(trees)
+        counts = mixed.statistics(trees).visit_counts
+        with_noise = fast_search(game, config, pool, seeds, noise=True).visit_counts
+        without = fast_search(game, config, pool, seeds, noise=False).visit_counts
+        assert (counts[[0, 2]] == with_noise[[0, 2]]).all()
+        assert (counts[[1, 3]] == without[[1, 3]]).all()
+        assert (with_noise != without).any()
+
+
 def test_trees_with_different_budgets_share_a_batch() -> None:
     game = games.load("tic_tac_toe")
     config = SearchConfig(num_simulations=50)

@@ -12,7 +12,7 @@ import games
 from games import CHANCE, TERMINAL, Game
 from search import NetworkEvaluator, RootStatistics, SearchConfig
 from search.perspective import num_values
-from selfplay.records import NO_ACTION, GameRecord
+from selfplay.records import NO_ACTION, GameRecord, sampling_weights
 from selfplay.search_player import SearchPlayer
 from selfplay.self_play import SelfPlay, sharpened
 from selfplay.settings import ActorsConfig, LearnerConfig
@@ -276,6 +276,79 @@ def test_counts_agree_with_the_records(name: str) -> None:
     assert counts.policy_kl > 0
     again = generator.take_counts()
     assert (again.games, again.simulations, again.evaluations, again.network_calls) == (0, 0, 0, 0)
+
+
+# Fast searches, surprise and decided games.
+
+
+def test_moves_are_searched_in_full_or_fast_by_their_share() -> None:
+    generator = self_play(games.load("tic_tac_toe"), games_per_actor=60, full_search_share=0.3, fast_simulations=3)
+    records = play_all(generator)
+    weights = np.concatenate([record.weight for record in records])
+    assert set(weights) == {0.0, 1.0}
+    full = int(weights.sum())
+    # 0.3 of some 450 moves, six standard deviations
+    assert abs(full - 0.3 * len(weights)) < 6 * np.sqrt(0.21 * len(weights))
+    assert generator.take_counts().simulations == 8 * full + 3 * (len(weights) - full)
+
+
+def test_fast_searches_have_no_noise() -> None:
+    """Without noise and temperature all games are the same; with noise in full searches they are not."""
+    game = games.load("connect_four")
+    greedy = {"games_per_actor": 12, "temperature": 0.0, "fast_simulations": 8}
+    search = SearchConfig(num_simulations=8, dirichlet_fraction=0.9)
+    fast = play_all(self_play(game, search, full_search_share=1e-9, **greedy))
+    assert len({tuple(record.action) for record in fast}) == 1
+    full = play_all(self_play(game, search, **greedy))
+    assert len({tuple(record.action) for record in full}) > 1
+
+
+def test_weights_by_surprise_worked() -> None:
+    is_full, surprise = np.array([True, False, True, True]), np.array([0.3, 9.0, 0.0, 0.6])
+    np.testing.assert_allclose(sampling_weights(is_full, surprise, 0.0), [1, 0, 1, 1])
+    # The mean of the full searches is 0.3.
+    np.testing.assert_allclose(sampling_weights(is_full, surprise, 0.5), [1.0, 0, 0.5, 1.5])
+    np.testing.assert_allclose(sampling_weights(is_full, 0.0 * surprise, 0.5), [1, 0, 1, 1])
+    assert sampling_weights(np.zeros(2, bool), surprise[:2], 0.5).tolist() == [0, 0]
+
+
+def test_surprise_is_the_divergence_of_the_search_from_the_network() -> None:
+    game = games.load("tic_tac_toe")
+    predict = noisy_predict(game)
+    for record in play_all(self_play(game, learner=LearnerConfig(policy_surprise=1.0))):
+        logits, _ = predict(record.observation.astype(np.float32))
+        divergence = []
+        for t in range(len(record)):
+            legal = record.legal_actions[t][record.legal_actions[t] != NO_ACTION]
+            prior = np.exp(logits[t, legal]) / np.exp(logits[t, legal]).sum()
+            target = record.policy_target[t, : len(legal)]
+            divergence.append(float((target[target > 0] * np.log(target[target > 0] / prior[target > 0])).sum()))
+        expected = np.maximum(divergence, 0) / np.mean(np.maximum(divergence, 0))
+        np.testing.assert_allclose(record.weight, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
+    """With values that say that the first player wins, every game is decided by its third move."""
+    game = games.load("tic_tac_toe")
+
+    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first_to_move = observations.reshape(len(observations), -1, 9)[:, -2, 0]
+        values = np.where(first_to_move == 1, 0.95, -0.95).astype(np.float32)
+        return np.zeros((len(observations), game.num_actions), np.float32), values[:, None]
+
+    settings = ActorsConfig(
+        games_per_actor=40, resign_value=0.6, resign_plies=3, resign_weight=0.25, fast_simulations=1
+    )
+    evaluator = NetworkEvaluator(game, predict)
+    search = SearchConfig(num_simulations=2)
+    generator = SelfPlay(game, evaluator, search, settings, LearnerConfig(), np.random.default_rng(0), endless=False)
+    records = play_all(generator)
+    counts = generator.take_counts()
+    for record in records:
+        assert record.weight[:3].tolist() == [1, 1, 1] and (record.weight[3:] == 0.25).all()
+    assert counts.simulations == sum(2 * 3 + len(record) - 3 for record in records)
+    not_won = sum(record.outcome[0, 0] < 1 for record in records)
+    assert (counts.decided, counts.decided_wrongly) == (40, not_won) and 0 < not_won < 40
 
 
 def test_endless_self_play_starts_a_game_for_each_that_ends() -> None:

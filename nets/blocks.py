@@ -1,0 +1,100 @@
+"""The parts of a network: normalised layers and the residual blocks of the tower.
+
+Blocks: "Deep Residual Learning" (He et al. 2015); with global pooling: "Accelerating Self-Play Learning in Go" (Wu
+2019), section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+POOLED_SHARE = 4
+"""Global pooling sees one channel for every so many of the block (Wu 2019: 32 of 96)."""
+
+
+class NormedLayer(nn.Module):
+    """A convolution or linear layer, then batch normalisation where the config has it.
+
+    Both forms keep the names `layer.*`, and `norm.*` comes on top: `nets.folding` relies on this.
+    """
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.layer(x))
+
+    def zero(self) -> None:
+        """Make the output 0 until the first training step."""
+        last = self.norm if isinstance(self.norm, nn.BatchNorm1d | nn.BatchNorm2d) else self.layer
+        nn.init.zeros_(last.weight)
+
+
+def convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> NormedLayer:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not batch_norm)
+    return NormedLayer(_he(layer), nn.BatchNorm2d(outputs) if batch_norm else nn.Identity())
+
+
+def dense(inputs: int, outputs: int, batch_norm: bool) -> NormedLayer:
+    layer = nn.Linear(inputs, outputs, bias=not batch_norm)
+    return NormedLayer(_he(layer), nn.BatchNorm1d(outputs) if batch_norm else nn.Identity())
+
+
+def _he(layer: Layer) -> Layer:
+    """Initialise for a ReLU behind the layer: variance 2 / fan_in (He et al. 2015b), bias 0."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def output_layer(inputs: int, outputs: int) -> nn.Linear:
+    """Last layer of a head, small: an untrained network has a nearly uniform policy and values near 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.1 / math.sqrt(inputs))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """`relu(x + f(x))` with two 3x3 convolutions in f; f is 0 at first, so that a deep tower starts as the identity."""
+
+    def __init__(self, channels: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels, 3, batch_norm)
+        self.second = convolution(channels, channels, 3, batch_norm)
+        self.second.zero()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
+class PoolingBlock(nn.Module):
+    """A residual block whose second convolution also knows the mean and the greatest value of some channels.
+
+    What is true of the whole board (a race, a ko elsewhere) reaches every cell at once, and not a cell a layer.
+    """
+
+    def __init__(self, channels: int, batch_norm: bool) -> None:
+        super().__init__()
+        pooled = max(1, channels // POOLED_SHARE)
+        self.first = convolution(channels, channels, 3, batch_norm)
+        self.pooled = convolution(channels, pooled, 3, batch_norm)
+        self.bias = output_layer(2 * pooled, channels)
+        self.second = convolution(channels, channels, 3, batch_norm)
+        self.second.zero()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        pooled = torch.relu(self.pooled(x))
+        seen = torch.cat([pooled.mean(dim=(2, 3)), pooled.amax(dim=(2, 3))], dim=1)
+        y = torch.relu(self.first(x) + self.bias(seen)[:, :, None, None])
+        return torch.relu(x + self.second(y))
