@@ -6,6 +6,7 @@ processes, at the batch that the actors had.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,11 +24,15 @@ from search.search import slots_needed
 from selfplay import alphazero
 from selfplay.benchmark_report import Row
 from selfplay.fleet import Fleet
+from selfplay.machine import resident_bytes
 from selfplay.reporting import add_counts, selfplay_metrics
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 from selfplay.together import run_together
+
+ACTOR_NAME = "actor"
+"""Of the processes that `Fleet` starts."""
 
 POLL_SECONDS = 0.2
 """How long to wait for a message of the actors at a time."""
@@ -65,6 +70,8 @@ class SelfPlaySpeed:
     """What an actor runs the network with (`Inference.describe`)."""
     start_seconds: float
     """Until every actor was ready to play."""
+    actor_bytes: int = 0
+    """Memory of the largest actor, after the measurement."""
 
     @property
     def evaluations_per_second(self) -> float:
@@ -138,9 +145,11 @@ def measure_selfplay(config: Config, seconds: float, warm_up: float, warn: Calla
             start_seconds = time.monotonic() - start
             _listen(fleet, warm_up, 0)
             counts = _listen(fleet, seconds, num_actors)
+            actors = [child for child in multiprocessing.active_children() if child.name == ACTOR_NAME]
+            actor_bytes = max((resident_bytes(actor.pid) for actor in actors), default=0)
         finally:
             fleet.stop()
-    return SelfPlaySpeed(counts, num_actors, descriptions[0], start_seconds)
+    return SelfPlaySpeed(counts, num_actors, descriptions[0], start_seconds, actor_bytes)
 
 
 def with_actors(config: Config) -> Config:

@@ -40,7 +40,9 @@ class Command:
 
 
 COMMANDS = {
-    "train": Command("train a player for a game", True, "CONFIG.yaml [--run-dir DIR] [--section.option value ...]"),
+    "train": Command(
+        "train a player for a game", True, "CONFIG.yaml [--run-dir DIR] [--plan] [--section.option value ...]"
+    ),
     "resume": Command("go on with a run", True, "RUN_DIR [--section.option value ...]"),
     "evaluate": Command("share of labelled positions in which a player keeps the best value"),
     "match": Command("play two players against each other"),
@@ -48,6 +50,11 @@ COMMANDS = {
     "games": Command("list the games"),
     "audit": Command("look for games whose observations hide something"),
     "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]"),
+    "plan": Command(
+        "propose settings for this machine, a game and a budget",
+        True,
+        "CONFIG.yaml [--seconds N] [--section.option value ...]",
+    ),
     "bench": Command(
         "measure the speed of this machine",
         True,

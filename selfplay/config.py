@@ -17,7 +17,7 @@ from selfplay.errors import UserError, did_you_mean
 from selfplay.schema import FALSE_WORDS, TRUE_WORDS, Raw, Setting, flatten, settings_of, shown
 from selfplay.yaml_text import dump, read_settings
 
-__all__ = ["check", "dump", "flatten", "help_text", "load", "option_names", "split_overrides"]
+__all__ = ["check", "dump", "flatten", "given_keys", "help_text", "load", "option_names", "split_overrides"]
 
 ConfigT = TypeVar("ConfigT")
 
@@ -91,6 +91,11 @@ def split_overrides(config_class: type, arguments: Sequence[str]) -> tuple[list[
         is_override = option.startswith("--") and ("." in option or _key(option) in settings)
         (overrides if is_override else own).extend(group)
     return own, overrides
+
+
+def given_keys(config_class: type, overrides: Sequence[str]) -> list[str]:
+    """The settings that flags name, by dotted key; those that do not exist are left out (`load` reports them)."""
+    return [key for _, key, _ in _read_flags(settings_of(config_class), overrides, [])]
 
 
 def option_names(config_class: type) -> list[str]:

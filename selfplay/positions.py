@@ -62,15 +62,25 @@ def measure_accuracy(
     player: Player, positions: LabelledPositions, on_progress: Callable[[int, int], None] | None = None
 ) -> Accuracy:
     """Ask the player for a move in every position."""
-    kept, total = 0, len(positions.moves)
+    is_kept = values_kept(player, positions, on_progress)
+    kept, total = int(is_kept.sum()), len(is_kept)
+    low, high = wilson_interval(kept, total)
+    return Accuracy(player.name, positions.game.name, kept / total, low, high, total, kept)
+
+
+def values_kept(
+    player: Player, positions: LabelledPositions, on_progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """In which of the n positions the player's move keeps the value, bool [n]."""
+    total = len(positions.moves)
+    is_kept = np.zeros(total, np.bool_)
     for start in range(0, total, BATCH):
         slots = np.arange(start, min(start + BATCH, total))
         actions = player.choose(positions.pool, slots, [positions.moves[i] for i in slots])
-        kept += sum(int(action) in positions.best_actions[i] for i, action in zip(slots, actions, strict=True))
+        is_kept[slots] = [int(action) in positions.best_actions[i] for i, action in zip(slots, actions, strict=True)]
         if on_progress:
             on_progress(int(slots[-1]) + 1, total)
-    low, high = wilson_interval(kept, total)
-    return Accuracy(player.name, positions.game.name, kept / total, low, high, total, kept)
+    return is_kept
 
 
 def read_positions(path: Path) -> LabelledPositions:

@@ -21,8 +21,9 @@ class TogetherError(RuntimeError):
 def run_together(work: Callable[..., ResultT], processes: int, *arguments: Any) -> list[ResultT]:
     """Results of `work(ready, *arguments)` in each of `processes` new processes.
 
-    `work` is importable and calls `ready()` once, which returns when every process has called it: what follows runs at
-    the same time in all of them. Raises TogetherError when one fails or dies; the others are ended.
+    `work` is importable and calls `ready()`, as often in every process and once at least. A call returns when all
+    have made it, with a different number from 0 on in each; what follows runs at the same time in all of them. Raises
+    TogetherError when one fails or dies; the others are ended.
     """
     context = mp.get_context("spawn")
     barrier = context.Barrier(processes)

@@ -9,9 +9,10 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from exact_player import move_values
-from run_helpers import Watcher, tiny_config
+from run_helpers import Watcher, tiny_config, tiny_file
 
 import games
 import selfplay
@@ -21,6 +22,7 @@ from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfpla
 from selfplay.checkpoint import versions
 from selfplay.self_play import SelfPlayCounts
 from selfplay.together import TogetherError, run_together
+from selfplay.training import check
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {
@@ -236,3 +238,54 @@ def test_checkpoints_are_spread_over_time_and_the_last_is_among_them(learning_cu
     assert [one.version for one in learning_curve["spread"](snapshots, 3)] == [0, 5, 7]
     assert [one.version for one in learning_curve["spread"](snapshots, 1)] == [7]
     assert learning_curve["spread"](snapshots, 20) == snapshots
+
+
+# Ablation.
+
+
+@pytest.fixture
+def ablation(monkeypatch):
+    """The names of the script, which has not run yet."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return runpy.run_path(str(SCRIPTS / "ablation.py"))
+
+
+def test_ablation_trains_what_is_missing_and_compares_it_with_the_base(tiny_run, ablation, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    known = {"name": "base", "seed": 3, "steps": 10, "positions": 100, "kept": {"0": [0, 0, 1, 0, 1]}}
+    (out / "base-3.json").write_text(json.dumps(known))
+    (out / "no_heads-3").mkdir()  # a run that was stopped in the middle
+    words = [str(tiny_file(tmp_path)), "--out", str(out), "--positions", str(tiny_run / "positions.jsonl")]
+    words += ["--minutes", "1", "--seeds", "3", "--simulations", "0", "--only", "base"]
+    words += ["--variant", "no heads", "--net.hidden 8 --budget.steps 6"]
+    assert ablation["main"](words) == 0
+    made = json.loads((out / "no_heads-3.json").read_text())
+    assert made["steps"] > 0 and made["positions"] > 0 and len(made["kept"]["0"]) == 5
+    text = capsys.readouterr().out
+    assert "| base | 10 | 100 | 40.0 % (40.0) |  |" in text
+    assert f"| no heads | {made['steps']:,} | {made['positions']:,} | {20 * sum(made['kept']['0'])}.0 %" in text
+    assert "hidden: 8" in (out / "no_heads-3" / "config.yaml").read_text()
+
+
+def test_ablation_difference_is_paired_by_position(ablation):
+    base, other = np.array([[1, 0, 1, 0], [1, 0, 0, 0]]), np.array([[1, 1, 1, 0], [1, 1, 1, 0]])
+    # By position 0, 1, 0.5 and 0 more: mean 0.375, deviation 0.4787 over four positions.
+    gap, margin = ablation["difference"](base, other)
+    assert gap == pytest.approx(0.375)
+    assert margin == pytest.approx(1.96 * 0.478714 / 2, rel=1e-4)
+
+
+def test_every_variant_of_the_ablation_is_a_config_that_training_accepts(ablation):
+    config = SCRIPTS.parent / "configs" / "connect_four.yaml"
+    for flags in ablation["VARIANTS"].values():
+        check(selfplay.load_config(selfplay.Config, config, flags.split()))
+
+
+@pytest.mark.parametrize("words", [["--only", "no such row"], ["--positions", "nowhere.jsonl"]])
+def test_ablation_complains_in_one_line_before_it_trains(words, ablation, tiny_run, tmp_path, capsys):
+    arguments = [str(tiny_file(tmp_path)), "--out", str(tmp_path / "out")]
+    arguments += ["--positions", str(tiny_run / "positions.jsonl"), *words]
+    assert ablation["main"](arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -87,6 +87,12 @@ def error_lines(capsys, *arguments: str) -> list[str]:
         (["show-config", "--learner.batch_size"], "--learner.batch_size: expected an integer, got nothing"),
         (["show-config", "good.yaml", "more.yaml"], "unexpected argument 'more.yaml'"),
         (["bench", "--nothing"], "--nothing"),
+        (["plan"], "CONFIG"),
+        (["plan", "good.yaml"], "--budget.minutes"),
+        (["plan", "good.yaml", "--seconds", "0"], "--seconds"),
+        (["plan", "good.yaml", "--budget.minutes", "5", "--game", "tic_tac_to"], "tic_tac_toe"),
+        (["train", "good.yaml", "--plan"], "--budget.minutes"),
+        (["train", "good.yaml", "--plan", "--plan-seconds", "-1"], "--plan-seconds"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
 )

@@ -1,6 +1,7 @@
-"""Measure this machine: network, search and self-play, with the settings of a run (Connect Four if none are given).
+"""Measure this machine: where the time and the memory of training go, with the settings of a run (Connect Four if none
+are given): search, self-play, an actor taken apart, the learner.
 
-Takes less than a minute, plus about another the first time, for compiling the search.
+Takes about a minute, plus about another the first time, for compiling the search.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=integer(0, 3600),
         default=12,
-        help="of self-play; half of it before, to warm up, and a third for network and search each (12)",
+        help="of self-play; half of it before, to warm up, and a third each for network, search, learner and an actor "
+        "alone (12)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows as a list of {name, value, unit}")
 
@@ -40,11 +42,13 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     games.load(config.game)  # complain before the first sign of life
     print("selfplay: loading", flush=True)  # torch takes seconds to import
-    from selfplay import benchmark
+    from selfplay import benchmark, benchmark_loop
     from selfplay.benchmark_report import Row, machine_header, print_table, write_json
+    from selfplay.learner import choose_device
     from selfplay.training import check
 
     check(config)
+    choose_device(config.learner.device)  # complains where there is none
     config = benchmark.with_actors(config)
     game = games.load(config.game)
     print(f"{machine_header()}\nsettings: {_settings_line(config)}", flush=True)
@@ -55,6 +59,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         config, args.seconds, args.seconds / 2, args.seconds / 3, warn=lambda text: print(text, file=sys.stderr)
     )
     rows += benchmark.selfplay_rows("self-play", speed, network_rate, game)
+    rows += benchmark_loop.loop_rows(config, game, benchmark_loop.measure_loop(config, args.seconds / 3), speed)
     print(f"network: {speed.inference['device']}, {speed.inference['dtype']}\n")
     print_table(rows)
     if args.json is not None:

@@ -1,15 +1,29 @@
-"""Train a player for a game from nothing; ends with a table of its results."""
+"""Train a player for a game from nothing; ends with a table of its results.
+
+With --plan, this machine is measured first, and the run has the settings that `selfplay plan` proposes.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from selfplay.commands.arguments import integer
+from selfplay.commands.plan import SECONDS, make_plan
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the folder."""
     parser.add_argument("config", metavar="CONFIG.yaml", type=Path, help="settings of the run")
     parser.add_argument("--run-dir", type=Path, help="folder of the run; runs/NAME-TIME if left out")
+    parser.add_argument("--plan", action="store_true", help="measure first and train as `selfplay plan` proposes")
+    parser.add_argument(
+        "--plan-seconds",
+        metavar="N",
+        type=integer(1, 3600),
+        default=SECONDS,
+        help=f"how long to measure for that, beside the budget ({SECONDS})",
+    )
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -20,7 +34,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     settings = config.load(Config, args.config, overrides)
     games.load(settings.game)  # complain before the first sign of life
-    print("selfplay: loading", flush=True)  # torch takes seconds to import
+    if args.plan:
+        settings = make_plan(args.config, overrides, args.plan_seconds).config
+    else:
+        print("selfplay: loading", flush=True)  # torch takes seconds to import
     from selfplay.training import train
 
     return exit_status(train(settings, args.run_dir).stopped_by)

@@ -1,0 +1,80 @@
+"""The training loop part by part, as rows: what an actor's time goes into, the learner, who waits for whom, memory.
+
+In the flow: `selfplay bench` prints these after the rows of self-play (`selfplay.benchmark`). Each part is measured in
+a process of its own while nothing else runs (`selfplay.breakdown`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import games
+from games import Game
+from selfplay.benchmark import SelfPlaySpeed, with_actors
+from selfplay.benchmark_report import Row
+from selfplay.breakdown import ActorProfile, LearnerSpeed, actor_profile, learner_speed, position_bytes, random_records
+from selfplay.reporting import selfplay_metrics
+from selfplay.settings import Config
+from selfplay.together import run_together
+
+
+@dataclass(frozen=True)
+class LoopParts:
+    """What was measured of the loop, self-play itself left out."""
+
+    profile: ActorProfile
+    learner: LearnerSpeed
+    position_bytes: int
+
+
+def measure_loop(config: Config, seconds: float) -> LoopParts:
+    """Take an actor and the learner apart, each for `seconds` (the actor for half as long before, to warm up)."""
+    config = with_actors(config)
+    (profile,) = run_together(actor_profile, 1, config, seconds, seconds / 2)
+    (learner,) = run_together(learner_speed, 1, config, seconds)
+    return LoopParts(profile, learner, position_bytes(random_records(config, games.load(config.game))))
+
+
+def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+    """The rows; shares of one actor add up to 100 %."""
+    return [
+        *_actor_rows(parts.profile),
+        *_learner_rows(config, game, parts, speed),
+        *_memory_rows(config, parts, speed),
+    ]
+
+
+def _actor_rows(profile: ActorProfile) -> list[Row]:
+    def share(seconds: float) -> float:
+        return 100 * seconds / profile.seconds
+
+    return [
+        Row("one actor: network", share(profile.network), "%"),
+        Row("one actor: games (rules and observation)", share(profile.games), "%"),
+        Row("one actor: cache of evaluations", share(profile.cache), "%"),
+        Row("one actor: tree and records", share(profile.tree), "%"),
+    ]
+
+
+def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+    """The learner alone, and what `sample_reuse` makes of both: the faster of the two waits."""
+    rate = parts.learner.per_second
+    positions = selfplay_metrics(speed.counts, speed.num_actors, game).get("selfplay/positions_per_second", 0.0)
+    needed = config.replay.sample_reuse * positions
+    return [
+        Row("learner alone samples", rate, "samples/s"),
+        Row("learner alone steps", rate / config.learner.batch_size, "steps/s"),
+        Row("learner time in the replay", 100 * parts.learner.sampling_seconds / parts.learner.seconds, "%"),
+        Row("learner samples needed by sample_reuse", needed, "samples/s"),
+        Row("learner would wait for positions", 100 * max(0.0, 1 - needed / rate), "%"),
+        Row("actors would wait for the learner", 100 * max(0.0, 1 - rate / needed) if needed else 0.0, "%"),
+    ]
+
+
+def _memory_rows(config: Config, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+    return [
+        Row("memory of an actor", speed.actor_bytes / 1e6, "MB"),
+        Row("memory of the learner, replay empty", parts.learner.resident_bytes / 1e6, "MB"),
+        Row("memory of a position in the replay", parts.position_bytes, "bytes"),
+        Row("memory of a full replay", config.replay.capacity * parts.position_bytes / 1e6, "MB"),
+    ]

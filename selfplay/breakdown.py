@@ -1,0 +1,249 @@
+"""Where the time and the memory of the training loop go, each part measured by itself.
+
+In the flow: `selfplay bench` and `selfplay plan` call these in processes of their own. An actor is taken apart by
+clocks around the methods of its game pools and its cache; they are put on the objects of this one measurement, so the
+actors of a run have none.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+import games
+from games import Game
+from nets.inference import Inference, one_thread
+from search import NetworkEvaluator
+from search.perspective import num_values
+from selfplay import alphazero
+from selfplay.learner import Learner
+from selfplay.machine import resident_bytes
+from selfplay.records import GameRecord
+from selfplay.replay import Replay, kept_columns
+from selfplay.self_play import SelfPlay, SelfPlayCounts
+from selfplay.settings import Config
+
+RANDOM_GAMES, RANDOM_PLIES = 16, 200
+"""What `random_records` plays: so many games, to their end or for so many moves."""
+
+PROBE_SAMPLES = 16
+"""Samples of the learner's first steps, which show what a larger batch will cost."""
+
+POOL_CALLS = ("reset", "step", "copy", "load", "to_play", "legal", "chance", "observe")
+"""Rules and observation."""
+
+CACHE_CALLS = ("lookup", "store", "clear")
+
+
+@dataclass(frozen=True)
+class LearnerSpeed:
+    """Steps on positions of random games: sampling from the replay and gradient descent, as in the loop of a run."""
+
+    samples: int
+    seconds: float
+    sampling_seconds: float
+    """Part of `seconds` in the replay."""
+    resident_bytes: int
+    """Of the whole process that learned."""
+
+    @property
+    def per_second(self) -> float:
+        """Samples/s."""
+        return self.samples / self.seconds
+
+
+@dataclass(frozen=True)
+class ActorProfile:
+    """One actor's time by what it was spent on; seconds."""
+
+    seconds: float
+    network: float
+    games: float
+    """Rules and observations."""
+    cache: float
+    counts: SelfPlayCounts
+    unfinished: int
+    """Simulations of searches that were under way at the end, less those at the beginning."""
+
+    @property
+    def tree(self) -> float:
+        """The rest: kernels of the search, and the records of the games."""
+        return self.seconds - self.network - self.games - self.cache
+
+    @property
+    def simulations_per_move(self) -> float | None:
+        """Of the moves played; None where there were none. (Games that start together move together: in a short
+        measurement, all simulations over all moves would be wrong.)"""
+        return (self.counts.simulations - self.unfinished) / self.counts.positions if self.counts.positions else None
+
+
+def random_records(config: Config, game: Game, count: int = RANDOM_GAMES) -> list[GameRecord]:
+    """`count` games of players that know nothing, as an actor would record them; long ones are cut off."""
+    plies = min(config.actors.max_plies or RANDOM_PLIES, RANDOM_PLIES)
+    actors = replace(
+        config.actors, games_per_actor=count, opening_plies=0, max_plies=plies, temperature_plies=plies, temperature=1.0
+    )
+    generator = _blind_selfplay(replace(config, search=replace(config.search, num_simulations=2), actors=actors), game)
+    records: list[GameRecord] = []
+    while not generator.done:
+        records += generator.advance()
+    return records
+
+
+def position_bytes(records: Sequence[GameRecord]) -> int:
+    """What the replay keeps for a position, with room for the most legal actions of any position in `records`."""
+    width = max(record.legal_actions.shape[1] for record in records)
+    padded = {"legal_actions", "policy_target"}
+    return sum(
+        array.dtype.itemsize * (width if name in padded else math.prod(array.shape[1:]))
+        for name, array in kept_columns(records[0]).items()
+    )
+
+
+def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], seconds: float) -> LearnerSpeed:
+    """Learn from `records` for `seconds`, and one step at least, with the network, batch, device and threads of the
+    settings; the first two steps, with fewer samples, are not counted.
+
+    A batch that takes more than half of `seconds` is measured with fewer samples.
+    """
+    rng = np.random.default_rng(0)
+    with torch_threads(config.learner.threads):
+        net, loss = alphazero.make_net(config, game), alphazero.make_loss(config, game)
+        learner = Learner(net, config.learner, loss)
+        replay = Replay(config.replay, game.num_actions, game.symmetries() if config.learner.symmetries else [])
+        for record in records:
+            replay.add(record)
+        for _ in range(2):
+            start = time.perf_counter()
+            learner.step(replay.sample(PROBE_SAMPLES, rng), 0.5)
+            probe = time.perf_counter() - start
+        size = min(config.learner.batch_size, max(PROBE_SAMPLES, int(PROBE_SAMPLES * seconds / 2 / probe)))
+        samples, sampling_seconds, start = 0, 0.0, time.perf_counter()
+        while samples == 0 or time.perf_counter() - start < seconds:
+            sampling = time.perf_counter()
+            batch = replay.sample(size, rng)
+            sampling_seconds += time.perf_counter() - sampling
+            learner.step(batch, 0.5)
+            samples += size
+        return LearnerSpeed(samples, time.perf_counter() - start, sampling_seconds, resident_bytes())
+
+
+def learner_speed(ready: Callable[[], object], config: Config, seconds: float) -> LearnerSpeed:
+    """`measure_learner` for `run_together`: in a process of its own, so that its memory is the learner's alone."""
+    game = games.load(config.game)
+    records = random_records(config, game)
+    ready()
+    return measure_learner(config, game, records, seconds)
+
+
+def profile_actor(config: Config, game: Game, inference: Inference, seconds: float, warm_up: float) -> ActorProfile:
+    """Play with `inference` for `seconds`, after `warm_up` seconds that are not counted; a call of the search each at
+    least."""
+    generator = alphazero.make_generator(config, game, inference, np.random.default_rng(config.seed))
+    in_games, in_cache = _Clock(), _Clock()
+    in_games.wrap(generator.pool, POOL_CALLS)
+    in_games.wrap(generator.search.model.pool, POOL_CALLS)  # type: ignore[attr-defined]  # a SimulatorModel
+    if generator.evaluator.cache is not None:
+        in_cache.wrap(generator.evaluator.cache, CACHE_CALLS)
+    _play(generator, warm_up)
+    generator.take_counts()
+    in_games.seconds = in_cache.seconds = 0.0
+    under_way = _under_way(generator)
+    counted = _play(generator, seconds)
+    counts, under_way = generator.take_counts(), _under_way(generator) - under_way
+    return ActorProfile(counted, counts.network_seconds, in_games.seconds, in_cache.seconds, counts, under_way)
+
+
+def actor_profile(ready: Callable[[], object], config: Config, seconds: float, warm_up: float) -> ActorProfile:
+    """`profile_actor` for `run_together`, with a fresh network."""
+    one_thread()
+    game = games.load(config.game)
+    inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
+    inference.load(alphazero.make_net(config, game).state_dict(), version=0)
+    ready()
+    return profile_actor(config, game, inference, seconds, warm_up)
+
+
+def tree_bytes(config: Config, game: Game) -> float:
+    """Memory of a simulation: node, edges and position, by how much the process grows over one move of all games.
+
+    The kernels must be loaded already, or their memory is counted too. Never less than the arrays of the tree.
+    """
+    before = resident_bytes()
+    generator = _blind_selfplay(replace(config, search=replace(config.search, cache_megabytes=0)), game)
+    for _ in range(config.search.num_simulations):
+        generator.advance()
+    arrays = sum(array.nbytes for array in generator.search.tree)
+    grown = max(arrays, resident_bytes() - before)
+    return grown / (config.search.num_simulations * config.actors.games_per_actor)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads, then as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _blind_selfplay(config: Config, game: Game) -> SelfPlay:
+    """One round of games of a network that says nothing."""
+    values = num_values(game)
+
+    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n = len(observations)
+        return np.zeros((n, game.num_actions), np.float32), np.zeros((n, values), np.float32)
+
+    evaluator = NetworkEvaluator(game, predict)
+    rng = np.random.default_rng(0)
+    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless=False)
+
+
+def _under_way(generator: SelfPlay) -> int:
+    """Simulations of the searches that go on; a root's first visit is its own evaluation."""
+    return int(np.maximum(generator.search.tree.nodes["visits"][:, 0] - 1, 0).sum())
+
+
+def _play(generator: SelfPlay, seconds: float) -> float:
+    """Play for `seconds`; returns how long it really was."""
+    start = time.perf_counter()
+    generator.advance()
+    while time.perf_counter() - start < seconds:
+        generator.advance()
+    return time.perf_counter() - start
+
+
+class _Clock:
+    """Sums the time inside the methods that it wraps; a call within a call counts once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth = 0
+
+    def wrap(self, owner: object, names: Sequence[str]) -> None:
+        """Replace methods of this one object."""
+        for name in names:
+            setattr(owner, name, self._timed(getattr(owner, name)))
+
+    def _timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            self._depth += 1
+            try:
+                return method(*arguments, **named)
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.seconds += time.perf_counter() - start
+
+        return call

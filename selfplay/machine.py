@@ -1,0 +1,41 @@
+"""What this machine has for us: cores, memory, and what processes hold of it. Containers are heeded (Linux)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+"""The control group of a container, as seen from inside (version 2)."""
+
+
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """Cores that this process may use: by its affinity, and whole cores of its control group's quota; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() and period.isdigit() else cores
+
+
+def free_memory(cgroup: Path = CGROUP) -> int:
+    """Bytes that processes can still get: of the machine, and of the control group's limit."""
+    lines = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line)
+    if "MemAvailable" in lines:
+        free = 1024 * int(lines["MemAvailable"].split()[0])
+    else:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit, used = _read(cgroup / "memory.max"), _read(cgroup / "memory.current")
+    return min(free, max(0, int(limit) - int(used))) if limit.isdigit() and used.isdigit() else free
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Memory that a process (this one by default) holds, libraries that it shares with others included; 0 where the
+    system does not say or the process has ended."""
+    pages = _read(Path(f"/proc/{pid or os.getpid()}/statm")).split()
+    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else 0
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
