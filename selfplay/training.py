@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 import games
+from nets.config import NetConfig
+from nets.models import resolve_kind
 from selfplay import config as config_files
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
@@ -85,6 +87,8 @@ def check(config: Config) -> None:
         )
     if config.actors.resign_value > 0 and game.has_rewards:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
+    if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
+        raise UserError("actors.dtype: int8 needs a resnet without pooling; use auto")
     if config.replay.min_positions > config.replay.capacity:
         raise UserError(
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
@@ -92,6 +96,13 @@ def check(config: Config) -> None:
         )
     for opponent in config.evaluation.opponents:
         read_player(opponent)
+
+
+def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
+    try:
+        return resolve_kind(net, game.observation_shape) == "resnet" and net.pooling_every == 0
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:

@@ -132,6 +132,10 @@ def test_sigterm_saves_and_exits_143(tmp_path: Path) -> None:
         ({"game": "tic_tac_to"}, "did you mean tic_tac_toe"),
         ({"search.rule": "uct"}, r"search\.rule: uct"),
         ({"search.subtree_reuse": "true"}, r"search\.subtree_reuse: not with search\.rule gumbel"),
+        ({"search.forced_playouts": "2"}, r"search\.forced_playouts: only with search\.rule puct"),
+        ({"game": "2048", "actors.resign_value": "0.9"}, r"actors\.resign_value: 2048 is not won or lost"),
+        ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without pooling"),
+        ({"net.kind": "resnet", "game": "pig", "actors.dtype": "int8"}, r"net\.kind: resnet needs a board"),
         ({"replay.min_positions": "100", "replay.capacity": "99"}, r"replay\.min_positions: 100 is more than"),
     ],
 )
