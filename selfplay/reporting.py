@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 
 from games import Game
 from selfplay.evaluator import Evaluation
@@ -17,15 +20,25 @@ def add_counts(total: SelfPlayCounts, counts: SelfPlayCounts) -> None:
         setattr(total, field.name, getattr(total, field.name) + getattr(counts, field.name))
 
 
-def describe_game(averages: Averages, record: GameRecord, version: int, game: Game) -> None:
-    """Staleness, root value and calibration of the positions of a finished game."""
+def describe_game(averages: Averages, record: GameRecord, version: int) -> None:
+    """Staleness and root value of the positions of a finished game."""
     values = {
         "selfplay/weight_staleness": float((version - record.version).mean()),
         "selfplay/root_value": float(record.root_value[:, 0].mean()),
     }
-    if not game.has_rewards:  # bins span [-1, 1]
-        values["train/value_calibration_error"] = calibration(record.root_value[:, 0], record.outcome[:, 0]).error
     averages.add_mean(values, len(record))
+
+
+def calibration_error(records: Sequence[GameRecord], game: Game) -> dict[str, float]:
+    """Calibration of all positions of some games together; nothing without games, or where values leave [-1, 1].
+
+    Together, because a single game has one result: no prediction but a certain one would seem calibrated in it.
+    """
+    if not records or game.has_rewards:
+        return {}
+    predicted = np.concatenate([record.root_value[:, 0] for record in records])
+    outcome = np.concatenate([record.outcome[:, 0] for record in records])
+    return {"train/value_calibration_error": calibration(predicted, outcome).error}
 
 
 def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dict[str, float]:

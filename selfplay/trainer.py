@@ -22,7 +22,7 @@ from selfplay.learner import Learner
 from selfplay.metrics import Averages, MetricsWriter, Row
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
-from selfplay.reporting import add_counts, describe_game, evaluation_line, selfplay_metrics
+from selfplay.reporting import add_counts, calibration_error, describe_game, evaluation_line, selfplay_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.self_play import SelfPlayCounts
@@ -64,6 +64,7 @@ class Trainer:
         self.evaluator = Evaluator(config, folder.path)
         self.averages, self._counts = Averages(), SelfPlayCounts()
         self._unsaved: list[GameRecord] = []
+        self._unreported: list[GameRecord] = []
         self._last_row: Row = {}
         self.metrics = MetricsWriter(folder.metrics)
         self.tracker = open_tracker(
@@ -137,8 +138,9 @@ class Trainer:
                 self.replay.add(record)
                 self.counters.games += 1
                 self.counters.positions += len(record)
-                describe_game(self.averages, record, self.version, self.game)
+                describe_game(self.averages, record, self.version)
             self._unsaved += records
+            self._unreported += records
             add_counts(self._counts, counts)
             if isinstance(source, InlineSource):
                 self.counters.rounds = source.rounds
@@ -222,13 +224,14 @@ class Trainer:
         values = {
             **selfplay_metrics(self._counts, self.config.actors.num_actors, self.game),
             **self.averages.report(),
+            **calibration_error(self._unreported, self.game),
             "train/games": self.counters.games,
             "train/replay_positions": self.replay.window,
             "train/skipped_steps": self.learner.bad_steps,
             "train/sample_reuse": self.counters.samples / max(1, self.replay.total),
             "selfplay/actor_restarts": source.restarts,
         }
-        self._counts = SelfPlayCounts()
+        self._counts, self._unreported = SelfPlayCounts(), []
         self.write_metrics(values)
 
     def write_metrics(self, values: Row) -> None:
