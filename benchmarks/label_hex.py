@@ -3,8 +3,9 @@
     python benchmarks/label_hex.py --positions 500 --seed 1 > benchmarks/data/hex_5x5_positions.jsonl
 
 Random games, in which a player takes a move that wins at once; a position is kept where at most half of the legal moves
-keep its value. Solved by depth-first search over bitboards with a table of positions; one side has won as soon as the
-other could not join its edges with all empty cells.
+keep its value. Solved by depth-first search over bitboards with a table of positions and must-play regions ("Solving
+7x7 Hex: Virtual Connections and Game-State Reduction", Hayward et al. 2003): a win comes with the empty cells that it
+needs, and a reply outside of them changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from selfplay.commands.arguments import integer
 SIZE = 5
 CELLS = SIZE * SIZE
 TABLE_BITS = 22
-LEAST_STONES, MOST_STONES = 2, 16
+LEAST_STONES, MOST_STONES = 4, 16
 
 _ALL = (1 << CELLS) - 1
 _ROW = (1 << SIZE) - 1
@@ -32,7 +33,7 @@ _ORDER = np.array(sorted(range(CELLS), key=lambda cell: abs(cell // SIZE - 2) + 
 """Cells from the middle outwards: the order in which moves are tried."""
 
 
-@njit(cache=True)
+@njit
 def _joined(stones, start, goal):  # type: ignore[no-untyped-def]
     """Whether `stones` join the cells of `start` to those of `goal`: grow from the one until nothing is new."""
     reached = stones & start
@@ -46,29 +47,45 @@ def _joined(stones, start, goal):  # type: ignore[no-untyped-def]
         reached = grown
 
 
-@njit(cache=True)
-def _mover_wins(x, o, x_moves, keys, values):  # type: ignore[no-untyped-def]
-    """Whether the player to move wins; x joins top and bottom, o left and right. No side has won yet."""
+@njit
+def _solve(own, other, x_moves, keys, wins, carriers):  # type: ignore[no-untyped-def]
+    """Whether the player to move, with stones `own`, wins, and the empty cells that the winner needs for it.
+
+    x joins top and bottom, o left and right. No side has won yet.
+    """
+    x, o = (own, other) if x_moves else (other, own)
     key = x | (o << CELLS)
-    row = (key * 0x9E3779B97F4A7C1) >> 17 & ((1 << TABLE_BITS) - 1)
+    row = ((key * 0x9E3779B97F4A7C1) >> 17) & ((1 << TABLE_BITS) - 1)
     if keys[row] == key:
-        return values[row]
+        return wins[row], carriers[row]
+    start, goal = (_TOP, _BOTTOM) if x_moves else (_LEFT, _RIGHT)
     empty = _ALL & ~(x | o)
-    wins = False
+    won, carrier = False, 0
     for cell in _ORDER:
         move = 1 << cell
-        if not empty & move:
-            continue
-        after_x, after_o = (x | move, o) if x_moves else (x, o | move)
-        if x_moves:
-            over = not _joined(_ALL & ~after_x, _LEFT, _RIGHT)
-        else:
-            over = not _joined(_ALL & ~after_o, _TOP, _BOTTOM)
-        if over or not _mover_wins(after_x, after_o, not x_moves, keys, values):
-            wins = True
+        if empty & move and _joined(own | move, start, goal):
+            won, carrier = True, move
             break
-    keys[row], values[row] = key, wins
-    return wins
+    must_play = 0 if won else empty
+    while must_play:
+        move = _first_in_order(must_play)
+        lost, needed = _solve(other, own | move, not x_moves, keys, wins, carriers)
+        if not lost:
+            won, carrier = True, move | needed
+            break
+        must_play &= needed & ~move
+        carrier |= needed
+    keys[row], wins[row], carriers[row] = key, won, carrier
+    return won, carrier
+
+
+@njit
+def _first_in_order(cells):  # type: ignore[no-untyped-def]
+    """The cell of `cells` nearest to the middle, as a bit."""
+    for cell in _ORDER:
+        if cells & (1 << cell):
+            return 1 << cell
+    return 0
 
 
 class Solver:
@@ -76,11 +93,12 @@ class Solver:
 
     def __init__(self) -> None:
         self._keys = np.full(1 << TABLE_BITS, -1, np.int64)
-        self._values = np.zeros(1 << TABLE_BITS, np.bool_)
+        self._wins = np.zeros(1 << TABLE_BITS, np.bool_)
+        self._carriers = np.zeros(1 << TABLE_BITS, np.int64)
 
     def is_over(self, x: int, o: int) -> bool:
         """Whether a side has joined its edges."""
-        return not _joined(_ALL & ~x, _LEFT, _RIGHT) or not _joined(_ALL & ~o, _TOP, _BOTTOM)
+        return _joined(x, _TOP, _BOTTOM) or _joined(o, _LEFT, _RIGHT)
 
     def move_values(self, moves: list[int]) -> dict[int, int]:
         """1 or -1 for the player to move, for every legal move after `moves`. Nobody may have won."""
@@ -91,8 +109,10 @@ class Solver:
             move = 1 << cell
             if (x | o) & move:
                 continue
-            after = (x | move, o) if x_moves else (x, o | move)
-            wins = self.is_over(*after) or not _mover_wins(*after, not x_moves, self._keys, self._values)
+            own, other = (x | move, o) if x_moves else (o | move, x)
+            wins = self.is_over(*((own, other) if x_moves else (other, own)))
+            if not wins:
+                wins = not _solve(other, own, not x_moves, self._keys, self._wins, self._carriers)[0]
             found[cell] = 1 if wins else -1
         return found
 
