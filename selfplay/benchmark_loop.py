@@ -57,17 +57,18 @@ def _actor_rows(profile: ActorProfile) -> list[Row]:
 
 
 def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
-    """The learner alone, and what `sample_reuse` makes of both: the faster of the two waits."""
+    """The learner alone, and who would wait: it at `sample_reuse`, the actors at `least_reuse` (or the same)."""
     rate = parts.learner.per_second
     positions = selfplay_metrics(speed.counts, speed.num_actors, game).get("selfplay/positions_per_second", 0.0)
     needed = config.replay.sample_reuse * positions
+    least = (config.replay.least_reuse or config.replay.sample_reuse) * positions
     return [
         Row("learner alone samples", rate, "samples/s"),
         Row("learner alone steps", rate / config.learner.batch_size, "steps/s"),
         Row("learner time in the replay", 100 * parts.learner.sampling_seconds / parts.learner.seconds, "%"),
         Row("learner samples needed by sample_reuse", needed, "samples/s"),
         Row("learner would wait for positions", 100 * max(0.0, 1 - needed / rate), "%"),
-        Row("actors would wait for the learner", 100 * max(0.0, 1 - rate / needed) if needed else 0.0, "%"),
+        Row("actors would wait for the learner", 100 * max(0.0, 1 - rate / least) if least else 0.0, "%"),
     ]
 
 

@@ -230,7 +230,7 @@ def _affordable_reuse(config: Config, measured: Measurements, speed: NetSpeed) -
 
 def _unbound(config: Config) -> Config:
     """The settings with actors that never wait for the learner."""
-    return with_values(config, {"replay.sample_reuse": UNBOUND})
+    return with_values(config, {"replay.sample_reuse": UNBOUND, "replay.least_reuse": 0.0})
 
 
 def _round_up(number: float) -> int:

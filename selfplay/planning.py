@@ -13,7 +13,7 @@ The model, with S simulations a move as set, G games an actor, N actors, T threa
   position that is learned from: `steps * batch_size = sample_reuse * positions`;
 * N + T busy cores do their work at `cores / (N + T)` of the speed when there are fewer; on a GPU, and on a single core,
   they take turns: `positions/s * (q * S * e / r + sample_reuse / l) <= 1` (on a single core with `overhead` too);
-* whoever is faster waits (`sample_reuse` binds both);
+* whoever is faster waits: the learner at `sample_reuse`, the actors at `least_reuse` (where that is 0, at the same);
 * a game lasts `N * G * length / (positions/s)` seconds, as all are played at once. Half of the positions of games that
   are under way when the budget ends are lost; actors need some seconds to start.
 
@@ -100,7 +100,9 @@ def predict(config: Config, measured: Measurements, speed: NetSpeed) -> Predicti
     """What settings with `budget.minutes` will do with the network of `speed` (`config.net` is not looked at)."""
     actors, learner, replay = config.actors, config.learner, config.replay
     num_actors = max(1, actors.num_actors)
-    reuse = replay.sample_reuse * measured.learned_share  # samples for each position played
+    # Samples for each position played: the most, and the least with which actors do not wait.
+    reuse = replay.sample_reuse * measured.learned_share
+    least = (replay.least_reuse or replay.sample_reuse) * measured.learned_share
     playing, learning = _seconds_a_position(config, measured, speed)
     if takes_turns(config, measured):
         turn = _turn_seconds(config, measured, speed)
@@ -110,7 +112,8 @@ def predict(config: Config, measured: Measurements, speed: NetSpeed) -> Predicti
     else:
         crowded = min(1.0, measured.cores / (num_actors + learner.threads))
         alone = crowded * num_actors / playing
-        rate = min(alone, crowded / (reuse * learning))
+        rate = min(alone, crowded / (least * learning))
+        reuse = min(reuse, crowded / (rate * learning))
         learning, turns_taken = learning / crowded, 0.0
     play_seconds = max(0.0, 60 * config.budget.minutes - measured.start_seconds)
     in_flight = num_actors * actors.games_per_actor * measured.game_length

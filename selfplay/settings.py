@@ -135,8 +135,17 @@ class ReplayConfig:
     sample_reuse: float = field(
         default=4.0,
         metadata={
-            "help": "samples the learner draws for each new position; whoever is ahead waits (KataGo: about 4)",
+            "help": "samples the learner draws for each new position at most; then it waits (KataGo: about 4)",
             "min": 0.01,
+            "max": 1000,
+        },
+    )
+    least_reuse: float = field(
+        default=0.0,
+        metadata={
+            "help": "samples for each new position below which the actors wait; 0 is sample_reuse. Less than that lets "
+            "both work all the time on a machine whose speed changes",
+            "min": 0,
             "max": 1000,
         },
     )

@@ -178,16 +178,17 @@ class Trainer:
         """Enough positions, no more samples drawn than `sample_reuse` allows, and budget left."""
         if self.replay.total < self.config.replay.min_positions or self.progress >= 1.0:
             return False
-        return self._samples_owed() >= self.config.learner.batch_size
+        return self._samples_owed(self.config.replay.sample_reuse) >= self.config.learner.batch_size
 
-    def _samples_owed(self) -> float:
-        """Samples that the learner may still draw for the positions kept so far."""
-        return self.config.replay.sample_reuse * self.replay.total - self.counters.samples
+    def _samples_owed(self, reuse: float) -> float:
+        """Samples that the learner has still to draw for `reuse` of every position kept so far."""
+        return reuse * self.replay.total - self.counters.samples
 
     def _is_behind(self) -> bool:
         """True when the learner owes so much that the actors should wait for it."""
+        least = self.config.replay.least_reuse or self.config.replay.sample_reuse
         slack = self.config.replay.min_positions + 0.1 * self.replay.window
-        return self._samples_owed() > self.config.replay.sample_reuse * slack + 4 * self.config.learner.batch_size
+        return self._samples_owed(least) > least * slack + 4 * self.config.learner.batch_size
 
     # Files.
 

@@ -89,6 +89,11 @@ def check(config: Config) -> None:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
         raise UserError("actors.dtype: int8 needs a resnet without pooling; use auto")
+    if config.replay.least_reuse > config.replay.sample_reuse:
+        raise UserError(
+            f"replay.least_reuse: {config.replay.least_reuse:g} is more than replay.sample_reuse, "
+            f"{config.replay.sample_reuse:g}; actors and learner would wait for each other"
+        )
     if config.replay.min_positions > config.replay.capacity:
         raise UserError(
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "

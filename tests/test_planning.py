@@ -120,6 +120,15 @@ def test_positions_follow_from_the_time_of_a_simulation():
     assert crowded.positions_per_second == pytest.approx(3 * expected * 2 / 4), "four busy processes on two cores"
 
 
+def test_between_least_and_most_reuse_nobody_waits():
+    config = with_values(CONFIG, {"actors.num_actors": 1, "actors.games_per_actor": 512, "replay.sample_reuse": 0.01})
+    alone = predict(config, XEON, TOWERS[1]).positions_per_second
+    between = predict(with_values(config, {"replay.sample_reuse": 50.0, "replay.least_reuse": 0.01}), XEON, TOWERS[1])
+    assert between.positions_per_second == pytest.approx(alone)
+    assert between.actors_busy == pytest.approx(1) and between.learner_busy == pytest.approx(1)
+    assert between.samples == pytest.approx(between.positions * 1800 / alone), "as many as the learner can draw"
+
+
 def test_on_one_core_and_on_one_gpu_they_take_turns():
     config = with_values(CONFIG, {"actors.num_actors": 1, "actors.games_per_actor": 512, "replay.sample_reuse": 2.0})
     simulations, network, sample = 0.92 * 32, 0.6 / 22_000, 1 / 1800

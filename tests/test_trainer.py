@@ -17,6 +17,7 @@ from selfplay.commands.train import exit_status
 from selfplay.errors import UserError
 from selfplay.metrics import AXES, read_metrics, unknown_names
 from selfplay.run_folder import RunFolder
+from selfplay.trainer import Trainer
 
 # The shape checks that only pytest installs look at sizes while a network is traced.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -81,6 +82,19 @@ def test_sample_reuse_is_kept_in_both_directions(tmp_path: Path, sample_reuse: f
     assert row["train/sample_reuse"] == pytest.approx(30 * batch / row["positions"])
 
 
+@pytest.mark.parametrize(("least_reuse", "expected"), [("0", True), ("2", True), ("1", False)])
+def test_actors_wait_for_the_learner_below_the_least_reuse(tmp_path: Path, least_reuse: str, expected: bool) -> None:
+    config = tiny_config(tmp_path, "--replay.sample_reuse", "4", "--replay.least_reuse", least_reuse)
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        trainer = Trainer(config, folder, Watcher())
+        trainer.replay.total, trainer.counters.samples = 100_000, 150_000
+        assert trainer._is_behind() == expected
+        assert trainer.may_learn, "the learner goes on until 4 samples a position"
+        trainer.counters.samples = 400_000
+        assert not trainer.may_learn and not trainer._is_behind()
+        trainer.close()
+
+
 def test_training_goes_on_after_an_actor_is_killed(tmp_path: Path) -> None:
     killed: list[int] = []
 
@@ -132,6 +146,7 @@ def test_sigterm_saves_and_exits_143(tmp_path: Path) -> None:
         ({"game": "tic_tac_to"}, "did you mean tic_tac_toe"),
         ({"search.rule": "uct"}, r"search\.rule: uct"),
         ({"search.subtree_reuse": "true"}, r"search\.subtree_reuse: not with search\.rule gumbel"),
+        ({"replay.least_reuse": "5"}, r"replay\.least_reuse: 5 is more than replay\.sample_reuse, 4;"),
         ({"search.forced_playouts": "2"}, r"search\.forced_playouts: only with search\.rule puct"),
         ({"game": "2048", "actors.resign_value": "0.9"}, r"actors\.resign_value: 2048 is not won or lost"),
         ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without pooling"),
