@@ -10,7 +10,7 @@ Inference".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nets.blocks import PoolingBlock, ResidualBlock
+from nets.blocks import ResidualBlock
+from nets.config import NetConfig
 from nets.engines import Engine, Outputs, channels_last, copy_in_place, padded
-from nets.models import PolicyValueNet
+from nets.models import PolicyValueNet, resolve_kind
 from nets.transforms import inverse_transform_value
 
 MAX_VALUE_ERROR = 0.05
@@ -34,13 +35,14 @@ LEVELS = 255
 
 
 def is_supported(twin: PolicyValueNet) -> bool:
-    """True for a residual tower without pooling on a CPU with instructions for bytes; elsewhere float32 is as fast."""
+    """True for a network that has the form, on a CPU with instructions for bytes; elsewhere float32 is as fast."""
     has_instructions = torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
-    parts = list(twin.trunk.modules())
-    is_plain_tower = any(isinstance(p, nn.Conv2d) for p in parts) and not any(
-        isinstance(p, PoolingBlock) for p in parts
-    )
-    return has_instructions and is_plain_tower
+    return has_instructions and has_form(twin.config, twin.observation_shape)
+
+
+def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
+    """True for residual towers without pooling. Raises ValueError where `config.kind` does not fit the observation."""
+    return resolve_kind(config, observation_shape) == "resnet" and not 0 < config.pooling_every <= config.blocks
 
 
 @dataclass(frozen=True)

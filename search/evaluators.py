@@ -147,11 +147,11 @@ class NetworkEvaluator:
         for k, symmetry in enumerate(self.symmetries, start=1):
             rows = np.nonzero(drawn == k)[0]
             seen[rows] = seen[rows][:, symmetry.observation]
-        policy_logits, value = self.predict(seen.reshape(observations.shape))
+        said, value = self.predict(seen.reshape(observations.shape))
+        policy_logits = said.copy()  # a user's own function may want to keep its array
         for k, symmetry in enumerate(self.symmetries, start=1):
             rows = np.nonzero(drawn == k)[0]
-            mirrored = policy_logits[rows]
-            policy_logits[rows[:, None], symmetry.action] = mirrored
+            policy_logits[rows[:, None], symmetry.action] = said[rows]
         return policy_logits, value
 
     def _average(

@@ -23,16 +23,13 @@ from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
 from selfplay import alphazero
 from selfplay.benchmark_report import Row
-from selfplay.fleet import Fleet
+from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.machine import resident_bytes
 from selfplay.reporting import add_counts, selfplay_metrics
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 from selfplay.together import run_together
-
-ACTOR_NAME = "actor"
-"""Of the processes that `Fleet` starts."""
 
 POLL_SECONDS = 0.2
 """How long to wait for a message of the actors at a time."""

@@ -24,6 +24,9 @@ from selfplay.actor import actor_main
 from selfplay.errors import UserError
 from selfplay.settings import Config
 
+ACTOR_NAME = "actor"
+"""Of the processes."""
+
 WAITING_MESSAGES = 16
 """Messages received but not yet read by the driver."""
 
@@ -125,7 +128,7 @@ class Fleet:
         ours, theirs = self._context.Pipe()
         (seed,) = self._seed.spawn(1)
         process = self._context.Process(
-            target=actor_main, args=(theirs, self._config, self._weights, seed), name="actor", daemon=True
+            target=actor_main, args=(theirs, self._config, self._weights, seed), name=ACTOR_NAME, daemon=True
         )
         process.start()
         theirs.close()

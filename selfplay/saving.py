@@ -103,14 +103,32 @@ def restore(
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     counters.games, counters.positions, _ = shards.totals(folder.games)
-    found = list(shards.read_shards(folder.games, replay.config.capacity, warn))
-    records = [(shard_id, _game_record(row)) for shard_id, rows in found for row in rows]
-    # So that every position gets the row that it had: what was kept before the oldest of these games.
+    records, is_full = _newest_games(folder, replay.config.capacity, warn)
+    # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
+    # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without a position.
     known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= state["last_shard"])
-    replay.total = max(0, counters.kept - known)
+    replay.total = max(0, counters.kept - known) if is_full else 0
     for _, record in records:
         replay.add(record)
     return generator_from_state(state["sampling_rng"]), counters
+
+
+def _newest_games(
+    folder: RunFolder, capacity: int, warn: Callable[[str], None]
+) -> tuple[list[tuple[int, GameRecord]], bool]:
+    """The newest games with their shards, oldest first, and whether they fill a replay of `capacity` positions.
+
+    A shard knows how many positions were played, which may be several for one that is kept: more are read until enough
+    are kept, or all have been read.
+    """
+    wanted = capacity
+    while True:
+        found = list(shards.read_shards(folder.games, wanted, warn))
+        records = [(shard_id, _game_record(row)) for shard_id, rows in found for row in rows]
+        is_full = sum(len(rows_of(record)) for _, record in records) >= capacity
+        if is_full or sum(len(record) for _, record in records) < wanted:
+            return records, is_full
+        wanted *= 2
 
 
 def _game_record(row: dict[str, np.ndarray]) -> GameRecord:

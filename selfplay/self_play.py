@@ -45,9 +45,7 @@ class Trajectory:
     reward: list[np.ndarray] = field(default_factory=list)  # [P] each
     is_full: list[bool] = field(default_factory=list)  # searched in full
     surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
-    won: np.ndarray = field(
-        default_factory=lambda: np.zeros(0, np.int64)
-    )  # [P] moves in a row that a player is winning
+    winning: np.ndarray | int = 0  # [P] moves in a row that a player has been winning
     decided: int = UNDECIDED  # the player who has as good as won
     decided_at: int = 0  # ply of the verdict
 
@@ -137,7 +135,7 @@ class SelfPlay:
         if self.actors.opening_plies > 0:
             self._play_opening(slots)
         for slot in slots:
-            self.trajectories[slot] = Trajectory(won=np.zeros(self.game.num_players, np.int64))
+            self.trajectories[slot] = Trajectory()
         self._begin_search(slots)
 
     def _play_opening(self, slots: np.ndarray) -> None:
@@ -160,12 +158,11 @@ class SelfPlay:
         is_full = np.ones(len(slots), np.bool_)
         if self.actors.full_search_share < 1.0:
             is_full = self.rng.random(len(slots)) < self.actors.full_search_share
-        budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
-        if self.actors.resign_value > 0.0:
-            decided = np.array([self.trajectories[slot].decided != UNDECIDED for slot in slots])
-            budget[decided] = np.minimum(budget[decided], self.actors.fast_simulations)
         for slot, full in zip(slots, is_full.tolist(), strict=True):
             self.trajectories[slot].is_full.append(full)
+        if self.actors.resign_value > 0.0:  # what is left of a decided game counts little, but it counts
+            is_full &= np.array([self.trajectories[slot].decided == UNDECIDED for slot in slots])
+        budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
         self.search.begin(slots, self.pool, slots, seeds, budget, noise=is_full)
 
     def _move(self, slots: np.ndarray) -> list[GameRecord]:
@@ -254,9 +251,9 @@ class SelfPlay:
     def _judge(self, trajectory: Trajectory) -> None:
         """Call the game decided once a player has been winning for `resign_plies` moves, whoever made them."""
         is_winning = trajectory.root_value[-1] >= self.actors.resign_value
-        trajectory.won = np.where(is_winning, trajectory.won + 1, 0)
-        if trajectory.decided == UNDECIDED and trajectory.won.max() >= self.actors.resign_plies:
-            trajectory.decided, trajectory.decided_at = int(trajectory.won.argmax()), len(trajectory)
+        trajectory.winning = winning = np.where(is_winning, trajectory.winning + 1, 0)
+        if trajectory.decided == UNDECIDED and winning.max() >= self.actors.resign_plies:
+            trajectory.decided, trajectory.decided_at = int(winning.argmax()), len(trajectory)
 
     def _finish(self, slot: int, is_terminal: bool) -> GameRecord:
         """The trajectory of a slot with its value targets.

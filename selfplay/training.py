@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 import games
+from nets import int8
 from nets.config import NetConfig
-from nets.models import resolve_kind
 from selfplay import config as config_files
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
@@ -105,7 +105,7 @@ def check(config: Config) -> None:
 
 def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
     try:
-        return resolve_kind(net, game.observation_shape) == "resnet" and net.pooling_every == 0
+        return int8.has_form(net, game.observation_shape)
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -19,7 +19,7 @@ from selfplay.learner import Learner
 from selfplay.metrics import read_metrics
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
-from selfplay.saving import Counters, restore
+from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.settings import Config
 
 # The shape checks that only pytest installs look at sizes while a network is traced.
@@ -177,3 +177,48 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
     replay, counters = restored(exactly=True)
     assert (counters.games, counters.positions) == (played, positions) == shards.totals(folder.games)[:2]
     assert replay.total == positions
+
+
+def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Learner]:
+    """Forty games with fast searches on disk, in ten shards before a checkpoint; the replay that took them in."""
+    options = ["--actors.full_search_share", "0.25", "--replay.capacity", str(capacity), "--replay.min_positions", "9"]
+    config = tiny_config(folder.path, *options, "--actors.games_per_actor", "4")
+    game = games.load(config.game)
+    learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+    inference = alphazero.make_inference(config, game, config.actors, 4)
+    inference.load(learner.weights(), 0)
+    replay, counters, rng = Replay(config.replay, game.num_actions, []), Counters(), np.random.default_rng(1)
+    for _ in range(10):
+        generator = alphazero.make_generator(config, game, inference, rng, endless=False)
+        records = []
+        while not generator.done:
+            records += generator.advance()
+        save_games(folder, records)
+        for record in records:
+            replay.add(record)
+    counters.kept = replay.total
+    save_checkpoint(folder, learner, rng, counters, config.checkpoint)
+    return replay, learner
+
+
+@pytest.mark.parametrize("capacity", [20, 10_000])
+def test_a_replay_of_few_kept_positions_is_filled_again(tmp_path: Path, capacity: int) -> None:
+    """Only one position of four is kept, so the newest shards with `capacity` positions would not fill the replay."""
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        replay, learner = saved_run(folder, capacity)
+        again = Replay(replay.config, replay.num_actions, [])
+        assert restore(folder, learner, again, True, pytest.fail) is not None
+    assert again.total == replay.total and len(again) == min(capacity, again.total)
+    for name, column in replay._columns.items():
+        np.testing.assert_array_equal(again._columns[name][: len(again)], column[: len(again)], err_msg=name)
+
+
+def test_games_that_are_lost_leave_no_empty_rows_in_the_replay(tmp_path: Path) -> None:
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        replay, learner = saved_run(folder, 10_000)
+        (folder.games / "00000003.npz").write_bytes(b"damaged")
+        again, warnings = Replay(replay.config, replay.num_actions, []), []
+        assert restore(folder, learner, again, False, warnings.append) is not None
+    assert len(warnings) == 1
+    assert 0 < again.total < replay.total
+    assert (again._columns["moves_left"][: len(again)] > 0).all(), "every row holds a position"

@@ -351,6 +351,20 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     assert (counts.decided, counts.decided_wrongly) == (40, not_won) and 0 < not_won < 40
 
 
+def test_what_is_left_of_decided_games_is_searched_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = self_play(games.load("tic_tac_toe"), resign_value=0.2, resign_plies=1, fast_simulations=3)
+    begin, seen = generator.search.begin, []
+
+    def watched(trees, pool, slots, seeds, budget, noise) -> None:
+        decided = [generator.trajectories[slot].decided >= 0 for slot in slots]
+        seen.extend(zip(decided, budget.tolist(), noise.tolist(), strict=True))
+        begin(trees, pool, slots, seeds, budget, noise=noise)
+
+    monkeypatch.setattr(generator.search, "begin", watched)
+    play_all(generator)
+    assert set(seen) == {(True, 3, False), (False, 8, True)}
+
+
 def test_endless_self_play_starts_a_game_for_each_that_ends() -> None:
     generator = self_play(games.load("tic_tac_toe"), endless=True, games_per_actor=5)
     records: list[GameRecord] = []
