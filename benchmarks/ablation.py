@@ -26,12 +26,13 @@ from typing import Any
 import numpy as np
 from bench_report import machine_header
 
+from selfplay.accuracy import values_kept
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.metrics import read_metrics
 from selfplay.players import MAX_SIMULATIONS, read_player
-from selfplay.positions import LabelledPositions, read_positions, values_kept
+from selfplay.positions import LabelledPositions, read_positions
 
 BASE = "base"
 

@@ -20,7 +20,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,56 +30,20 @@ from bench_report import machine_header
 import games
 from games import Game, GameError
 from selfplay import checkpoint
+from selfplay.accuracy import Accuracy, measure_accuracy
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.match import MatchResult, play_match, whole_groups
 from selfplay.players import MAX_SIMULATIONS, read_player
-from selfplay.positions import Accuracy, LabelledPositions, measure_accuracy, read_positions
+from selfplay.positions import LabelledPositions, read_positions
 from selfplay.ratings import PairResult, rate
 from selfplay.run_folder import RunFolder
 from selfplay.run_player import run_config
+from selfplay.snapshots import Snapshot, read_snapshots, spread
 
 ANCHORS = ["random", "mcts:simulations=100", "mcts:simulations=1000", "mcts:simulations=10000"]
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A checkpoint and what the run had done by then, as the checkpoint itself says."""
-
-    version: int
-    steps: int
-    minutes: float
-    games: int
-    positions: int
-
-
-def read_snapshots(folder: Path) -> list[Snapshot]:
-    """All sound checkpoints, oldest first; a line on standard error for one that cannot be read."""
-    found = []
-    for version in checkpoint.versions(folder):
-        try:
-            _, state = checkpoint.load_weights(folder, version)
-        except UserError as error:  # damaged, or removed by the run since the folder was listed
-            _warn(f"version {version} is left out: {error}")
-            continue
-        minutes = state["seconds"] / 60
-        found.append(Snapshot(version, state["steps"], minutes, state["games"], state["positions"]))
-    if not found:
-        raise UserError(f"{folder}: no checkpoints that can be read")
-    return found
-
-
-def spread(snapshots: list[Snapshot], count: int) -> list[Snapshot]:
-    """The `count` snapshots nearest to as many equally spaced times, the last one among them."""
-    times = np.array([snapshot.minutes for snapshot in snapshots])
-    chosen: set[int] = set()
-    for target in np.linspace(times[-1], times[0], count):
-        free = [i for i in range(len(times)) if i not in chosen]
-        if free:
-            chosen.add(min(free, key=lambda i: abs(times[i] - target)))
-    return [snapshots[i] for i in sorted(chosen)]
 
 
 class Meter:
@@ -134,7 +98,7 @@ def measure(
     accuracies = []
     for simulations in arguments.simulations if meter.positions is not None else ():
         player = f"run:{target}:simulations={simulations}" if simulations else f"net:{target}"
-        accuracies.append({"simulations": simulations} | vars(meter.accuracy(player)))
+        accuracies.append({"simulations": simulations} | asdict(meter.accuracy(player)))
     player = f"run:{target}:simulations={arguments.match_simulations}"
     matches = [meter.match(player, anchor) for anchor in anchors if anchor != player]
     return vars(snapshot) | {"player": player, "accuracies": accuracies}, matches
@@ -267,7 +231,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.positions} has positions of {positions.game.name}, the run plays {game.name}")
     arguments.games = whole_groups(game, arguments.games)
     folder = RunFolder.open(arguments.run_dir).checkpoints
-    chosen = spread(read_snapshots(folder), arguments.checkpoints)
+    chosen = spread(read_snapshots(folder, _warn), arguments.checkpoints)
     print(f"{machine_header()}\n{game.name}, versions {', '.join(str(one.version) for one in chosen)}\n", flush=True)
     meter = Meter(game, positions, arguments.games, arguments.seed)
     anchors = list(dict.fromkeys(meter.full_name(text) for text in arguments.anchors))

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,16 +149,16 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     return None
 
 
-def prune(folder: Path, keep_last: int, keep_every: int = 0) -> list[int]:
+def prune(folder: Path, keep_last: int, keep_every: int = 0, needed: Collection[int] = ()) -> list[int]:
     """Remove old checkpoints; returns their versions.
 
-    Kept are the newest `keep_last` and, where `keep_every` is not 0, the first version at or after each of its
-    multiples. A kill in between leaves a temporary, never half a checkpoint.
+    Kept are the newest `keep_last`, those `needed` and, where `keep_every` is not 0, the first version at or after each
+    of its multiples. A kill in between leaves a temporary, never half a checkpoint.
     """
     if keep_last < 1:
         raise ValueError(f"keep_last is {keep_last}; at least one checkpoint must stay")
     present = versions(folder)
-    keep = set(present[-keep_last:])
+    keep = {*present[-keep_last:], *needed}
     if keep_every:
         first_in_span = {version // keep_every: version for version in reversed(present)}
         keep.update(first_in_span.values())

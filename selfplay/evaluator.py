@@ -1,7 +1,9 @@
 """Matches of a checkpoint against fixed opponents, in a process of their own while training goes on.
 
-In the flow: the driver saves a checkpoint and asks for its evaluation; the answer comes over the pipe. The player is
-made from the run folder exactly as `selfplay match run:RUN_DIR@VERSION` makes it.
+In the flow: the driver saves a checkpoint and asks for its evaluation; the answer comes over the pipe. All games are
+kept in the run's folder `ratings` and rate all checkpoints together (`selfplay rate` adds to them). With
+`evaluation.gate` the checkpoint also meets the champion, whose weights the actors play with, until the sequential test
+is decided (AlphaGo Zero, Silver et al. 2017, played 400 games and asked for 55 %).
 """
 
 from __future__ import annotations
@@ -14,12 +16,21 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfplay.actor import die_with_parent
 from selfplay.settings import Config
 
+if TYPE_CHECKING:
+    from games import Game
+    from selfplay.tournament.store import Conditions, TournamentFolder
+
 NICENESS = 5
 """Training comes first where there are fewer cores than processes."""
+
+
+RATINGS = "ratings"
+"""Folder in the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +41,71 @@ class Evaluation:
     scores: dict[str, float]  # opponent to score, draws half
     results: dict[str, str]  # opponent to a line for a person
     seconds: float
+    elo: tuple[float, float, float] | None = None
+    """Its rating, the first opponent at 0, and the ends of the 95 % interval; None without opponents."""
+    beats_champion: bool | None = None
+    """The verdict of the gate; None where nobody asked."""
 
 
-def evaluate_checkpoint(config: Config, run_dir: Path, version: int, games_each: int) -> Evaluation:
-    """Play the matches. Opponents that cannot play the game raise UserError."""
+def rating_conditions(config: Config, game: Game) -> Conditions:
+    """The conditions of all games that rate the checkpoints of a run."""
+    from selfplay.tournament.store import Conditions
+
+    return Conditions(game.name, config.seed, max_plies=config.evaluation.max_plies or None)
+
+
+def evaluate_checkpoint(
+    config: Config, run_dir: Path, version: int, games_each: int, champion: int | None = None
+) -> Evaluation:
+    """Play the matches, and those for the gate where there is a `champion`, a version too.
+
+    Opponents that cannot play the game raise UserError.
+    """
     import games
-    from selfplay.match import play_match, whole_groups
-    from selfplay.players import parse_player
+    from selfplay.tournament.players import check_players
+    from selfplay.tournament.store import TournamentFolder
 
     started = time.monotonic()
     game = games.load(config.game)
-    num_games = whole_groups(game, games_each)
-    player = parse_player(f"run:{run_dir}@{version}:simulations={config.evaluation.num_simulations}", game)
+    folder = TournamentFolder(run_dir / RATINGS, rating_conditions(config, game))
+    try:
+        versions = [version] if champion is None else [version, champion]
+        texts = [f"run:{run_dir}@{one}:simulations={config.evaluation.num_simulations}" for one in versions]
+        player, *others = check_players([*texts, *config.evaluation.opponents], game)
+        beats = None if champion is None else _beats(folder, config, player, others.pop(0))
+        scores, results, elo = _meet_opponents(folder, game, player, others, games_each) if others else ({}, {}, None)
+    finally:
+        folder.close()
+    return Evaluation(version, scores, results, time.monotonic() - started, elo, beats)
+
+
+def _meet_opponents(
+    folder: TournamentFolder, game: Game, player: str, opponents: list[str], games_each: int
+) -> tuple[dict[str, float], dict[str, str], tuple[float, float, float]]:
+    """Scores and lines by opponent, and the rating by all games of the folder."""
+    from selfplay.tournament.standings import make_standings, rate_pairs
+    from selfplay.tournament.tournament import Plan, play_tournament
+
+    plan = Plan((player, *opponents), "gauntlet", games_each * len(opponents))
+    outcome = play_tournament(folder, plan, processes=0)
     scores, results = {}, {}
-    for opponent_text in config.evaluation.opponents:
-        opponent = parse_player(opponent_text, game, seed=version + 1)
-        result = play_match(
-            game, player, opponent, num_games, config.seed, max_plies=config.evaluation.max_plies or None
-        )
-        opponent.close()
-        scores[opponent_text] = result.score
-        results[opponent_text] = f"{result.score:.1%} ({result.wins} won, {result.draws} drawn, {result.losses} lost)"
-    player.close()
-    return Evaluation(version, scores, results, time.monotonic() - started)
+    for meeting in make_standings(outcome, player).meetings:
+        count = meeting.wins + meeting.draws + meeting.losses
+        scores[meeting.second] = score = (meeting.wins + meeting.draws / 2) / count
+        results[meeting.second] = f"{score:.1%} ({meeting.wins} won, {meeting.draws} drawn, {meeting.losses} lost)"
+    rating = rate_pairs(game, folder.by_pair(game), anchor=opponents[0]).rating(player)
+    return scores, results, (rating.elo, rating.low, rating.high)
+
+
+def _beats(folder: TournamentFolder, config: Config, player: str, champion: str) -> bool:
+    """Whether the test finds the player stronger than the champion within the games allowed."""
+    from selfplay.tournament.sprt import Sprt
+    from selfplay.tournament.tournament import Plan, play_tournament
+
+    plan = Plan((player, champion), "round-robin", config.evaluation.gate_games)
+    outcome = play_tournament(folder, plan, processes=0, sprt=Sprt(elo0=0.0, elo1=config.evaluation.gate_elo))
+    assert outcome.sprt is not None
+    return outcome.sprt.verdict == "H1"
 
 
 class Evaluator:
@@ -65,8 +118,8 @@ class Evaluator:
         self._process: mp.process.BaseProcess | None = None
         self.busy = False
 
-    def request(self, version: int, games_each: int) -> None:
-        """Ask for the evaluation of a saved checkpoint. Must not be busy."""
+    def request(self, version: int, games_each: int, champion: int | None = None) -> None:
+        """Ask for `evaluate_checkpoint` of a saved version. Must not be busy."""
         if self._process is None or not self._process.is_alive():
             context = mp.get_context("spawn")
             self._connection, theirs = context.Pipe()
@@ -76,7 +129,7 @@ class Evaluator:
             self._process.start()
             theirs.close()
         assert self._connection is not None
-        self._connection.send((version, games_each))
+        self._connection.send((version, games_each, champion))
         self.busy = True
 
     def result(self, timeout: float = 0.0) -> Evaluation | str | None:
@@ -109,11 +162,11 @@ def _evaluator_main(connection: Connection, config: Config, run_dir: Path) -> No
     one_thread()
     while True:
         try:
-            version, games_each = connection.recv()
+            version, games_each, champion = connection.recv()
         except (EOFError, OSError):
             return
         try:
-            answer: Evaluation | str = evaluate_checkpoint(config, run_dir, version, games_each)
+            answer: Evaluation | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
         except Exception as error:  # the run goes on without this evaluation
             answer = f"evaluation of version {version} failed: {type(error).__name__}: {error}"
         try:

@@ -7,7 +7,7 @@ both play alone with the same luck, and the higher return wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from selfplay.player import Player
 from selfplay.statistics import elo_difference, score_interval
 
 FIRST, SECOND = 0, 1
+
+Thinking = Callable[[int, list[list[int]]], None]
 
 SAME_RETURN = 1e-9
 """Returns that differ by less are equal."""
@@ -41,6 +43,19 @@ class MatchGame:
     """False when it was cut off."""
     score: float
     """Of the first player, in [0, 1]."""
+    forfeit: str = ""
+    """Why a player lost the game without its end; empty for all other games."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is fixed before a game begins."""
+
+    opening: Opening
+    seats: tuple[int, ...]
+    """FIRST or SECOND for each seat."""
+    luck: np.random.SeedSequence
+    """Of nature's moves; the same for all seatings of an opening."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,6 @@ def play_match(
 
     Raises UserError for a bad number of games, and where a player chooses an illegal move.
     """
-    seatings = _seatings(game.num_players)
     if num_games < 1 or (game.num_players > 1 and num_games % game.num_players):
         raise UserError(
             f"games: {num_games} is not a multiple of {game.num_players}; every opening is played with each seating"
@@ -112,22 +126,63 @@ def play_match(
     openings_seed, chance_seed = np.random.SeedSequence(seed).spawn(2)
     openings = draw_openings(game, groups, np.random.default_rng(openings_seed), opening_plies)
     tables = [
-        _Table(opening, seats, np.random.default_rng(luck))  # the same luck for every seating
-        for opening, luck in zip(openings, chance_seed.spawn(groups))
-        for seats in seatings
+        table for opening, luck in zip(openings, chance_seed.spawn(groups)) for table in seat(game, opening, luck)
     ]
     finished: list[MatchGame] = []
     size = games_at_once or len(tables)
     for start in range(0, len(tables), size):
         part = tables[start : start + size]
-        hall = _Hall(game, part, (first, second), game.max_game_length if max_plies is None else max_plies)
-        while hall.advance():
+
+        def show(done: int, start: int = start) -> None:
             if on_progress:
-                on_progress(start + hall.num_finished, len(tables))
-        finished += hall.results()
-    if game.num_players == 1:
-        finished = [scored for i in range(0, len(finished), 2) for scored in _compare(finished[i], finished[i + 1])]
-    return summarise(game, first.name, second.name, finished)
+                on_progress(start + done, len(tables))
+
+        finished += play_tables(game, (first, second), part, max_plies, on_progress=show)
+    return summarise(game, first.name, second.name, score_comparisons(game, finished))
+
+
+def seat(game: Game, opening: Opening, luck: np.random.SeedSequence) -> list[Table]:
+    """The tables of one opening, one for each seating."""
+    return [Table(opening, seats, luck) for seats in seatings(game.num_players)]
+
+
+def play_tables(
+    game: Game,
+    players: tuple[Player, Player],
+    tables: Sequence[Table],
+    max_plies: int | None = None,
+    forfeits: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+    on_thinking: Thinking | None = None,
+) -> list[MatchGame]:
+    """Play one game at each table, all at once.
+
+    Args:
+        max_plies: see `play_match`.
+        forfeits: a player that raises an error or chooses an illegal move loses the game. False raises UserError.
+        on_progress: called with the number of finished games.
+        on_thinking: called before a player is asked, with FIRST or SECOND and the moves of all games.
+    """
+    hall = _Hall(game, tables, players, game.max_game_length if max_plies is None else max_plies, forfeits, on_thinking)
+    while hall.advance():
+        if on_progress:
+            on_progress(hall.num_finished)
+    return hall.results()
+
+
+def forfeit(table: Table, moves: Sequence[int], loser: int, reason: str) -> MatchGame:
+    """The record of a game that FIRST or SECOND has lost without its end."""
+    others = max(1, sum(who != loser for who in table.seats))
+    returns = tuple(-1.0 if who == loser else table.seats.count(loser) / others for who in table.seats)
+    score = 0.0 if loser == FIRST else 1.0
+    return MatchGame(tuple(moves), table.seats, returns, len(moves), finished=False, score=score, forfeit=reason)
+
+
+def score_comparisons(game: Game, records: list[MatchGame]) -> list[MatchGame]:
+    """Games with their scores; those for one player get theirs here, from the two games of each opening."""
+    if game.num_players > 1:
+        return records
+    return [scored for i in range(0, len(records), 2) for scored in _compare(records[i], records[i + 1])]
 
 
 def whole_groups(game: Game, num_games: int) -> int:
@@ -137,7 +192,7 @@ def whole_groups(game: Game, num_games: int) -> int:
 
 def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> MatchResult:
     """The result of games that are grouped by opening, each group with every seating in turn."""
-    size = len(_seatings(game.num_players))
+    size = len(seatings(game.num_players))
     groups = [records[i : i + size] for i in range(0, len(records), size)]
     games = groups if game.num_players == 1 else [[record] for record in records]
     scores = [played[0].score for played in games]
@@ -156,7 +211,7 @@ def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> 
         losses=losses,
         games=len(scores),
         distinct_games=len({tuple(record.moves for record in played) for played in games}),
-        unfinished=sum(not record.finished for record in records),
+        unfinished=sum(not record.finished and not record.forfeit for record in records),
         elo=elo_difference(score, game.num_players),
         elo_low=elo_difference(low, game.num_players),
         elo_high=elo_difference(high, game.num_players),
@@ -165,27 +220,29 @@ def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> 
     )
 
 
-def _seatings(num_players: int) -> list[tuple[int, ...]]:
+def seatings(num_players: int) -> list[tuple[int, ...]]:
     """Who sits where in the games of one opening."""
     if num_players == 1:
         return [(FIRST,), (SECOND,)]
     return [tuple(FIRST if seat == own else SECOND for seat in range(num_players)) for own in range(num_players)]
 
 
-@dataclass
-class _Table:
-    """What is fixed before a game of a match begins."""
-
-    opening: Opening
-    seats: tuple[int, ...]
-    rng: np.random.Generator
-
-
 class _Hall:
-    """Games of a match, played in lockstep; game i is in slot i of the pool."""
+    """Games played in lockstep; game i is in slot i of the pool."""
 
-    def __init__(self, game: Game, tables: list[_Table], players: tuple[Player, Player], max_plies: int) -> None:
+    def __init__(
+        self,
+        game: Game,
+        tables: Sequence[Table],
+        players: tuple[Player, Player],
+        max_plies: int,
+        forfeits: bool,
+        on_thinking: Thinking | None,
+    ) -> None:
         self.game, self.tables, self.players, self.max_plies = game, tables, players, max_plies
+        self.forfeits, self.on_thinking = forfeits, on_thinking
+        self.forfeited: dict[int, tuple[int, str]] = {}  # game: who lost it, and why
+        self.luck = [np.random.default_rng(table.luck) for table in tables]
         n = len(tables)
         self.pool = game.new_pool(n)
         self.seats = np.array([table.seats for table in tables])  # [n, P]
@@ -202,14 +259,16 @@ class _Hall:
     def advance(self) -> bool:
         """One move (with the chance events before it) in every game; False when all games have ended."""
         while (nature := np.nonzero(self.to_play == CHANCE)[0]).size:
-            self._step(nature, draw_outcomes(self.pool, nature, [self.tables[i].rng for i in nature]))
+            self._step(nature, draw_outcomes(self.pool, nature, [self.luck[i] for i in nature]))
         running = np.nonzero((self.to_play >= 0) & (self.plies < self.max_plies))[0]
         self.num_finished = len(self.tables) - len(running)
         sitting = self.seats[running, self.to_play[running]]
         for which, player in enumerate(self.players):
             mine = running[sitting == which]
             if mine.size:
-                self._step(mine, self._ask(player, mine))
+                if self.on_thinking:
+                    self.on_thinking(which, self.moves)
+                self._play(which, player, mine)
         return running.size > 0
 
     def results(self) -> list[MatchGame]:
@@ -217,6 +276,9 @@ class _Hall:
         records = []
         for i, table in enumerate(self.tables):
             finished = bool(self.to_play[i] == TERMINAL)
+            if i in self.forfeited:
+                records.append(forfeit(table, self.moves[i], *self.forfeited[i]))
+                continue
             judged = None if finished else self.game.judge(self.pool, np.array([i]))
             paid = self.returns[i] if judged is None else self.returns[i] + judged[0]
             returns = tuple(float(value) for value in paid)
@@ -233,6 +295,21 @@ class _Hall:
                 )
             )
         return records
+
+    def _play(self, which: int, player: Player, rows: np.ndarray) -> None:
+        """A player's moves in games `rows` [n]."""
+        try:
+            self._step(rows, self._ask(player, rows))
+        except Exception as error:
+            if not self.forfeits:
+                raise
+            if len(rows) > 1:  # which game is it?
+                for row in rows:
+                    self._play(which, player, np.array([row]))
+                return
+            row = int(rows[0])
+            self.forfeited[row] = which, f"{player.name}: {str(error).splitlines()[0] if str(error) else repr(error)}"
+            self.to_play[row] = TERMINAL
 
     def _ask(self, player: Player, rows: np.ndarray) -> np.ndarray:
         """A player's moves for games `rows` [n], checked: they may come from another program."""
@@ -262,6 +339,9 @@ def _share(returns: tuple[float, ...], seat: int) -> float:
 
 
 def _compare(first: MatchGame, second: MatchGame) -> tuple[MatchGame, MatchGame]:
-    """Score two games of one player each by their returns."""
+    """Score two games of one player each by their returns; a forfeit is less than any of them."""
+    if first.forfeit or second.forfeit:
+        score = (1.0 + bool(second.forfeit) - bool(first.forfeit)) / 2
+        return replace(first, score=score), replace(second, score=score)
     score = _share((first.returns[0], second.returns[0]), 0)
     return replace(first, score=score), replace(second, score=score)

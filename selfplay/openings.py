@@ -5,9 +5,12 @@ A match plays every opening once with each seating; an opening that favours one 
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 
-from games import CHANCE, Game, StatePool
+from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
 from selfplay.errors import UserError
 from selfplay.self_play import draw, random_actions
 
@@ -47,13 +50,48 @@ def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int |
     return [found[i % len(found)] for i in range(count)]
 
 
+def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
+    """The openings of a file with one JSON object a line, `{"moves": [3, 3, 2], ...}`; other fields are passed over, so
+    games of a tournament and labelled positions are openings too.
+
+    Raises UserError that names file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"{path}: cannot be read: {reason}") from None
+    pool, place = game.new_pool(1), np.zeros(1, np.int64)
+    openings = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            moves = json.loads(line)["moves"]
+            pool.reset(place)
+            for move in moves:
+                if type(move) is not int:
+                    raise TypeError
+                check_action(pool, 0, move)
+                pool.step(place, np.array([move]), place)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:  # GameError is a ValueError
+            reason = str(error) if isinstance(error, GameError) else 'expected {"moves": [actions]}'
+            raise UserError(f"{path}, line {number}: {reason}") from None
+        if pool.to_play(place)[0] == TERMINAL:
+            raise UserError(f"{path}, line {number}: the game is over after these moves")
+        openings.append(tuple(moves))
+    if not openings:
+        raise UserError(f"{path}: no openings; one JSON object with moves a line is expected")
+    return tuple(openings)
+
+
 def _different_openings(game: Game, count: int, rng: np.random.Generator, plies: int) -> list[Opening]:
     """Up to `count` openings that lead to positions with different observations."""
     pool = game.new_pool(count)
     observations = np.empty((count, *game.observation_shape), np.float32)
     found: dict[bytes, Opening] = {}
     for _ in range(ROUNDS):
-        slots, moves = _play_random(pool, count, plies, rng)
+        slots, moves = play_random(pool, np.full(count, plies), rng)
         pool.observe(slots, observations[: len(slots)])
         for i, slot in enumerate(slots):
             found.setdefault(observations[i].tobytes(), tuple(moves[slot]))
@@ -63,10 +101,10 @@ def _different_openings(game: Game, count: int, rng: np.random.Generator, plies:
     return list(found.values())[:count]
 
 
-def _play_random(
-    pool: StatePool, count: int, plies: int, rng: np.random.Generator
-) -> tuple[np.ndarray, list[list[int]]]:
-    """Play `count` games for `plies` random moves: the slots where a player is to move then, and all moves."""
+def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[list[int]]]:
+    """Play a game in each slot 0 .. n-1 for `plies` [n] random moves: the slots where a player is to move then, and the
+    moves and outcomes of all n."""
+    count = len(plies)
     slots = np.arange(count)
     moves: list[list[int]] = [[] for _ in range(count)]
     pool.reset(slots)

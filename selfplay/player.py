@@ -67,3 +67,14 @@ class Analyst(Protocol):
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """Think about the position in `slot`, where a player is to move."""
         ...
+
+
+@runtime_checkable
+class Evaluates(Protocol):
+    """A player that says what positions are worth, many in one call."""
+
+    def decide(
+        self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The moves of `Player.choose`, and expected returns of the players to move, float64 `[B]`."""
+        ...

@@ -2,11 +2,15 @@
 
 The kinds are in `selfplay.players`; `register_player` adds one's own. The options of a kind are the fields of a frozen
 dataclass, so they get the checks and the messages of all other settings.
+
+A target ends at the next colon. Where it is a command line (`gtp:gnugo --mode gtp:level=1`), a colon between quotes or
+after a backslash belongs to it, as a shell would have it: `gtp:connect "localhost:4000":timeout=5`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +66,8 @@ class PlayerKind:
     options: type
     target: str = ""
     find_game: Callable[[str], str] | None = None
+    is_command: bool = False
+    """The target is a command line, in which quotes count."""
 
     def form(self, name: str) -> str:
         """How a player of the kind is written."""
@@ -78,16 +84,17 @@ def register_player(
     options: type | None = None,
     target: str = "",
     find_game: Callable[[str], str] | None = None,
+    is_command: bool = False,
 ) -> None:
     """Make `KIND` a player everywhere a PLAYER is taken.
 
     `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.schema` describes it, with a
     default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
-    that it fixes. Registering a kind again replaces the earlier one.
+    that it fixes; `is_command` says that it is a command line. Registering a kind again replaces the earlier one.
     """
     if not kind.isidentifier():
         raise ValueError(f"cannot register a player as {kind!r}: use letters, digits and underscores")
-    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game)
+    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game, is_command)
 
 
 def parse_player(text: str, game: Game, seed: int = 0) -> Player:
@@ -104,26 +111,40 @@ def read_player(text: str) -> PlayerSpec:
         raise UserError(f"player {text!r}: unknown kind {kind_name!r}{forms}")
     target = ""
     if kind.target:
-        target, colon, rest = rest.partition(":")
+        target, colon, rest = _split_command(rest) if kind.is_command else rest.partition(":")
         if not target:
             raise UserError(f"player {text!r}: {kind.target} is missing; write it as {kind.form(kind_name)}")
     parts = rest.split(",") if colon else []
-    return PlayerSpec(kind_name, target, _read_options(text, kind, kind.form(kind_name), parts))
+    options = read_options(f"player {text!r}", kind.options, parts, f"; write it as {kind.form(kind_name)}")
+    return PlayerSpec(kind_name, target, options)
 
 
-def _read_options(text: str, kind: PlayerKind, form: str, parts: Sequence[str]) -> Any:
-    settings = settings_of(kind.options)
+def _split_command(text: str) -> tuple[str, str, str]:
+    """A command line up to its first colon that is not quoted, that colon, and the rest; like `str.partition`.
+
+    Raises UserError where a quote is not closed.
+    """
+    match = re.match(r"""(?:[^:'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", text, re.DOTALL)
+    end = match.end() if match else 0
+    if text[end : end + 1] not in ("", ":"):
+        raise UserError(f"player {text!r}: a quote is not closed")
+    return text[:end], text[end : end + 1], text[end + 1 :]
+
+
+def read_options(what: str, options: type, parts: Sequence[str], hint: str = "") -> Any:
+    """An object of the frozen dataclass `options` from `name=value` parts. Raises UserError that begins with `what`."""
+    settings = settings_of(options)
     values: dict[str, Any] = {}
     for part in parts:
         key, equals, value = map(str.strip, part.partition("="))
         if not (key and equals):
-            raise UserError(f"player {text!r}: option {part!r} is not name=value; write it as {form}")
+            raise UserError(f"{what}: option {part!r} is not name=value{hint}")
         if key not in settings:
-            raise UserError(f"player {text!r}: unknown option {key!r}{did_you_mean(key, settings)}; write it as {form}")
+            raise UserError(f"{what}: unknown option {key!r}{did_you_mean(key, settings)}{hint}")
         if key in values:
-            raise UserError(f"player {text!r}: option {key!r} is given twice")
+            raise UserError(f"{what}: option {key!r} is given twice")
         try:
             values[key] = settings[key].parse(value)
         except ValueError as error:
-            raise UserError(f"player {text!r}: {key}: {error}") from None
-    return kind.options(**values)
+            raise UserError(f"{what}: {key}: {error}") from None
+    return options(**values)

@@ -7,9 +7,10 @@ Experiments", JASA 1970). With strengths p = exp(t) and one draw parameter nu fo
     drawn                        nu sqrt(p_i p_j) / Z
     lost by i                    p_j / Z
 
-so 400 points, t_i - t_j = ln 10, are odds of ten wins to one loss whatever the share of draws. The expected score lies
-nearer to 1/2 than in the plain Elo formula when there are draws. Only differences of t are determined: one player,
-the anchor, is given its rating, and all intervals are of the difference to the anchor.
+and p_j is multiplied by the number of copies where j sits in more than one seat (Luce, "Individual Choice Behavior",
+1959). So 400 points, t_i - t_j = ln 10, are odds of ten wins to one loss whatever the share of draws. The expected
+score lies nearer to 1/2 than in the plain Elo formula when there are draws. Only differences of t are determined: one
+player, the anchor, is given its rating, and all intervals are of the difference to the anchor.
 
 Used after matches that have been played; nothing here knows a game. Games count as independent: two that are the same
 game move for move say less than is claimed here. The model is one of two seats that get equal shares of each side
@@ -59,6 +60,8 @@ class PairResult:
     """Of `player_a`."""
     draws: float
     losses: float
+    opponents: int = 1
+    """Copies of `player_b` at the table; above 1 the same pair either way round is two pairs."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def rate(
     anchor; ValueError for negative or infinite counts and for a player that met itself.
     """
     counts = _merge(results)
-    players = sorted({player for pair in counts for player in pair})
+    players = sorted({player for *pair, _ in counts for player in pair})
     _check_connected(counts, players, anchor)
     games = _Games(counts, players, players.index(anchor), prior_games)
     parameters = _maximise(games)
@@ -164,11 +167,11 @@ class _Games:
     """
 
     def __init__(
-        self, counts: dict[tuple[str, str], np.ndarray], players: list[str], anchor: int, prior_games: float
+        self, counts: dict[tuple[str, str, int], np.ndarray], players: list[str], anchor: int, prior_games: float
     ) -> None:
         self.anchor = anchor
         rows = np.arange(len(counts))
-        first, second = np.array([[players.index(player) for player in pair] for pair in counts]).T
+        first, second = np.array([[players.index(player) for player in pair] for *pair, _ in counts]).T
         wins, draws, losses = np.array(list(counts.values())).T
         played = wins + draws + losses
         self.of_player = np.bincount(first, played, len(players)) + np.bincount(second, played, len(players))
@@ -180,6 +183,7 @@ class _Games:
         design = np.zeros((len(counts), len(players)))
         design[rows, first], design[rows, second] = 1.0, -1.0
         self.design = np.delete(design, anchor, axis=1)  # [K, P - 1]: t_first - t_second = design @ t
+        self.handicap = np.log([opponents for *_, opponents in counts])
 
     def likelihood(self, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Logarithm of the likelihood, its gradient, and minus its second derivative (the observed information).
@@ -189,7 +193,7 @@ class _Games:
         information is n times their covariance, a matrix that does not depend on the results.
         """
         free = self.design.shape[1]
-        x = self.design @ parameters[:free]
+        x = self.design @ parameters[:free] - self.handicap
         log_nu = parameters[free] if self.has_draws else -np.inf
         log_z = np.logaddexp(np.logaddexp(x / 2, -x / 2), log_nu)
         win, draw = np.exp(x / 2 - log_z), np.exp(log_nu - log_z)
@@ -225,9 +229,10 @@ def _maximise(games: _Games) -> np.ndarray:
     raise RuntimeError(f"ratings: Newton's method did not end after {NEWTON_STEPS} steps")
 
 
-def _merge(results: Iterable[PairResult]) -> dict[tuple[str, str], np.ndarray]:
-    """Wins, draws and losses of each pair that met, by its names in alphabetical order."""
-    counts: dict[tuple[str, str], np.ndarray] = defaultdict(lambda: np.zeros(3))
+def _merge(results: Iterable[PairResult]) -> dict[tuple[str, str, int], np.ndarray]:
+    """Wins, draws and losses of each pair that met: names in alphabetical order where both sit once, and copies of the
+    second."""
+    counts: dict[tuple[str, str, int], np.ndarray] = defaultdict(lambda: np.zeros(3))
     for result in results:
         record = np.array([result.wins, result.draws, result.losses], np.float64)
         if result.player_a == result.player_b:
@@ -236,18 +241,18 @@ def _merge(results: Iterable[PairResult]) -> dict[tuple[str, str], np.ndarray]:
             raise ValueError(f"wins, draws and losses {record.tolist()}: expected counts of at least 0")
         if not record.any():
             continue
-        in_order = result.player_a < result.player_b
+        in_order = result.player_a < result.player_b or result.opponents > 1
         pair = (result.player_a, result.player_b) if in_order else (result.player_b, result.player_a)
-        counts[pair] += record if in_order else record[::-1]
+        counts[*pair, result.opponents] += record if in_order else record[::-1]
     return dict(sorted(counts.items()))
 
 
-def _check_connected(counts: Iterable[tuple[str, str]], players: list[str], anchor: str) -> None:
+def _check_connected(counts: Iterable[tuple[str, str, int]], players: list[str], anchor: str) -> None:
     """Raise UserError unless a chain of games leads from the anchor to everybody."""
     if anchor not in players:
         raise UserError(f"ratings: {anchor}, whose rating is given, has played no games")
     met = defaultdict(set)
-    for first, second in counts:
+    for first, second, _ in counts:
         met[first].add(second)
         met[second].add(first)
     reached, todo = {anchor}, [anchor]

@@ -70,5 +70,20 @@ def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dic
 
 def evaluation_line(evaluation: Evaluation) -> str:
     """Scores of a checkpoint as one line."""
-    scores = ", ".join(f"{name} {score:.0%}" for name, score in evaluation.scores.items())
-    return f"step {evaluation.version}: {scores}"
+    parts = [f"{name} {score:.0%}" for name, score in evaluation.scores.items()]
+    if evaluation.elo is not None:
+        rating, low, high = evaluation.elo
+        parts.append(f"Elo {rating:+.0f} ({low:+.0f} to {high:+.0f})")
+    if evaluation.beats_champion is not None:
+        parts.append("beats the champion" if evaluation.beats_champion else "does not beat the champion")
+    return f"step {evaluation.version}: {', '.join(parts)}"
+
+
+def evaluation_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """A checkpoint's matches as metrics."""
+    values = {f"eval/score/{name}": score for name, score in evaluation.scores.items()}
+    if evaluation.elo is not None:
+        values |= dict(zip(("eval/elo", "eval/elo_low", "eval/elo_high"), evaluation.elo))
+    if evaluation.beats_champion is not None:
+        values["eval/beats_champion"] = float(evaluation.beats_champion)
+    return {**values, "time/evaluation": evaluation.seconds}

@@ -1,33 +1,25 @@
 """The folder of one run: where its files are, and the lock that keeps a second run out.
 
-    RUN_DIR/
-        config.yaml           what was asked for; a folder with this file is a run
-        metrics.jsonl         the record, one line a report
-        checkpoints/          selfplay.checkpoint
-        games/                selfplay.shards
-        weights.safetensors   the network that the actors play now
-        run.lock              held by the driver; says who holds it
-
-The lock is an `flock`, which the kernel frees when its holder dies, `kill -9` included, so no stale lock is ever left
-to remove by hand. Children do not inherit it when they are spawned (the file is closed on exec); a *forked* child would
-keep it held after its parent's death, which is one reason why this project only spawns.
+RUN_DIR/
+    config.yaml           what was asked for; a folder with this file is a run
+    metrics.jsonl         the record, one line a report
+    checkpoints/          selfplay.checkpoint
+    games/                selfplay.shards
+    weights.safetensors   the network that the actors play now
+    run.lock              held by the driver; says who holds it
 """
 
 from __future__ import annotations
 
 import difflib
-import fcntl
-import json
-import os
 import re
-import socket
 import time
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
 from selfplay.errors import UserError
 from selfplay.files import storage_errors, sweep_temporaries
+from selfplay.locks import FolderLock
 
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
@@ -39,7 +31,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """A handle without a lock and without checks; use `create`, `resume` or `open`."""
         self.path = path
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
 
     @property
     def config(self) -> Path:
@@ -78,12 +70,12 @@ class RunFolder:
         Raises `UserError` when `path` already holds a run or another process holds its lock; nothing is changed then.
         """
         if path is None:
-            path = _make_fresh(parent, name)
+            path = make_fresh(parent, name)
         run = cls(path)
         run._refuse_existing()
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-        run._acquire()
+        run._lock = FolderLock(run.lock_file)
         try:
             run._refuse_existing()  # another process may have created it between the check and the lock
         except UserError:
@@ -98,7 +90,7 @@ class RunFolder:
         Raises `UserError` when there is no such run (with near names) or another process holds its lock.
         """
         run = cls.open(path)
-        run._acquire()
+        run._lock = FolderLock(run.lock_file)
         for folder in (run.path, run.checkpoints, run.games):
             sweep_temporaries(folder)
         return run
@@ -118,7 +110,7 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back (the end of the process does the same)."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     def __enter__(self) -> RunFolder:
@@ -139,34 +131,8 @@ class RunFolder:
                     f"continue it with `selfplay resume {self.path}` or name another folder"
                 )
 
-    def _acquire(self) -> None:
-        with storage_errors(self.lock_file):
-            lock = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _holder(os.pread(lock, 4096, 0))
-                os.close(lock)
-                raise UserError(f"{self.path} is in use by {holder}; stop it first or name another folder") from None
-            except OSError:
-                os.close(lock)
-                raise
-            started = datetime.now().astimezone().isoformat(timespec="seconds")
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, json.dumps(owner).encode(), 0)
-        self._lock = lock
 
-
-def _holder(data: bytes) -> str:
-    try:
-        owner = json.loads(data)
-        return f"process {owner['pid']} on {owner['host']}, started {owner['started']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
-
-
-def _make_fresh(parent: Path, name: str) -> Path:
+def make_fresh(parent: Path, name: str) -> Path:
     """Make `parent/NAME-TIME`, numbered when two runs start within one second."""
     safe = re.sub(r"[^\w.]+", "_", name).strip("_.") or "run"
     stem = f"{safe}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -100,9 +100,16 @@ class NetworkPlayer:
 
     def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """See `Player.choose`."""
+        return self.decide(pool, slots, histories)[0]
+
+    def decide(
+        self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Evaluates.decide`."""
+        to_play = pool.to_play(slots)
         found = self._evaluate(pool, slots)
         best = [int(np.argmax(found.logits[a:b])) + a for a, b in zip(found.offsets[:-1], found.offsets[1:])]
-        return found.actions[best]
+        return found.actions[best], found.values[np.arange(len(slots)), to_play].astype(np.float64)
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`. Nothing is searched: every move has its prior alone."""

@@ -6,7 +6,7 @@ A checkpoint is written after the games that it counts, so what it says has been
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,7 @@ class Counters:
     rounds: int = 0  # of `InlineSource`
     seconds: float = 0.0  # of training, before this start of the process
     wandb_id: str | None = None
+    champion: int | None = None  # version that the actors play with, where a gate decides that
 
 
 def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
@@ -60,9 +61,17 @@ def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
 
 
 def save_checkpoint(
-    folder: RunFolder, learner: Learner, rng: np.random.Generator, counters: Counters, keep: CheckpointConfig
+    folder: RunFolder,
+    learner: Learner,
+    rng: np.random.Generator,
+    counters: Counters,
+    keep: CheckpointConfig,
+    needed: Collection[int] = (),
 ) -> None:
-    """The learner's state at its present step, unless it is saved already; then remove what need not be kept."""
+    """The learner's state at its present step, unless it is saved already; then remove what need not be kept.
+
+    `needed` are versions that stay whatever `keep` says.
+    """
     if learner.steps in checkpoint.versions(folder.checkpoints):
         return
     _, _, next_shard = shards.totals(folder.games)
@@ -76,7 +85,7 @@ def save_checkpoint(
         "sampling_rng": generator_state(rng),
     }
     checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(learner.steps, learner.weights(), tensors, state))
-    checkpoint.prune(folder.checkpoints, keep.keep_last, keep.keep_every)
+    checkpoint.prune(folder.checkpoints, keep.keep_last, keep.keep_every, needed)
 
 
 def restore(
@@ -101,6 +110,7 @@ def restore(
     if exactly:
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
+    state.setdefault("champion", None)  # and from before there was a gate
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     counters.games, counters.positions, _ = shards.totals(folder.games)
     records, is_full = _newest_games(folder, replay.config.capacity, warn)

@@ -63,15 +63,33 @@ class SearchPlayer:
 
     def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """See `Player.choose`."""
-        actions = np.empty(len(slots), np.int64)
+        return self.decide(pool, slots, histories)[0]
+
+    def decide(
+        self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Evaluates.decide`."""
+        actions, values = np.empty(len(slots), np.int64), np.empty(len(slots))
         for start in range(0, len(slots), self.max_trees):
             part = slice(start, start + self.max_trees)
-            actions[part] = self._decide(self._run(pool, slots[part]))
-        return actions
+            found = self._run(pool, slots[part])
+            actions[part] = self._move(found)
+            values[part] = found.root_value[np.arange(len(found.to_play)), found.to_play]
+        return actions, values
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`."""
-        found = self._run(pool, np.array([slot], np.int64))
+        return self._analysis(pool, slot, self._run(pool, np.array([slot], np.int64)))
+
+    def begin(self, pool: StatePool, slot: int) -> Search:
+        """A search of one position, in tree 0, that the caller goes on with; `read` says what it has found so far."""
+        return self._begin(pool, np.array([slot], np.int64))
+
+    def read(self, search: Search, pool: StatePool, slot: int) -> Analysis:
+        """What a search of `begin` has found after one simulation or more."""
+        return self._analysis(pool, slot, search.statistics(np.zeros(1, np.int64)))
+
+    def _analysis(self, pool: StatePool, slot: int, found: RootStatistics) -> Analysis:
         order = np.lexsort((-found.prior[0], -found.visit_counts[0]))
         moves = tuple(
             MoveAnalysis(
@@ -83,7 +101,7 @@ class SearchPlayer:
             )
             for k in order
         )
-        return Analysis(int(self._decide(found)[0]), float(found.root_value[0, found.to_play[0]]), moves)
+        return Analysis(int(self._move(found)[0]), float(found.root_value[0, found.to_play[0]]), moves)
 
     def close(self) -> None:
         """Free the trees and what the evaluator holds."""
@@ -93,6 +111,11 @@ class SearchPlayer:
 
     def _run(self, pool: StatePool, slots: np.ndarray) -> RootStatistics:
         """Search the positions in `slots` [n], n at most `max_trees`."""
+        search, trees = self._begin(pool, slots), np.arange(len(slots))
+        search.run(trees)
+        return search.statistics(trees)
+
+    def _begin(self, pool: StatePool, slots: np.ndarray) -> Search:
         search = self._search
         if search is None or search.num_trees < len(slots):
             self._search = None  # freed before the greater one is built
@@ -101,10 +124,9 @@ class SearchPlayer:
         trees = np.arange(len(slots))
         search.clear(trees)
         search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64))
-        search.run(trees)
-        return search.statistics(trees)
+        return search
 
-    def _decide(self, found: RootStatistics) -> np.ndarray:
+    def _move(self, found: RootStatistics) -> np.ndarray:
         """The moves to play, int64 [n]."""
         if self.temperature == 0.0:
             return found.best_action

@@ -251,6 +251,17 @@ class EvaluationConfig:
         default=0,
         metadata={"help": "games are cut off after so many moves, judged or drawn; 0 is the game's longest", "min": 0},
     )
+    gate: bool = field(
+        default=False,
+        metadata={"help": "actors get new weights only when they beat those of the champion (AlphaGo Zero: true)"},
+    )
+    gate_elo: float = field(
+        default=35.0,
+        metadata={"help": "what the gate's test tells from 0 (AlphaGo Zero: 55 %, 35 points)", "min": 1, "max": 1000},
+    )
+    gate_games: int = field(
+        default=400, metadata={"help": "most games of the gate (AlphaGo Zero: 400)", "min": 2, "max": 100_000}
+    )
 
 
 @dataclass(frozen=True)

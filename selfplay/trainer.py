@@ -14,15 +14,23 @@ import numpy as np
 import torch
 
 import games
-from selfplay import alphazero
+from selfplay import alphazero, checkpoint
 from selfplay.budget import budget_fraction
 from selfplay.display import Display, Status
+from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator
 from selfplay.learner import Learner
 from selfplay.metrics import Averages, MetricsWriter, Row
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
-from selfplay.reporting import add_counts, calibration_error, describe_game, evaluation_line, selfplay_metrics
+from selfplay.reporting import (
+    add_counts,
+    calibration_error,
+    describe_game,
+    evaluation_line,
+    evaluation_metrics,
+    selfplay_metrics,
+)
 from selfplay.run_folder import RunFolder
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.self_play import SelfPlayCounts
@@ -58,10 +66,11 @@ class Trainer:
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
         if restored:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
-        self.version = self.learner.steps
+        self.version = self.learner.steps  # of the weights that the actors play with
         self.stop_requested: str | None = None
         self.evaluation: Evaluation | None = None
         self.evaluator = Evaluator(config, folder.path)
+        self._evaluated: int | None = None  # version that was last given to it
         self.averages, self._counts = Averages(), SelfPlayCounts()
         self._unsaved: list[GameRecord] = []
         self._unreported: list[GameRecord] = []
@@ -77,7 +86,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the budget is spent or somebody asks to stop; ends with a checkpoint."""
-        self._publish()
+        self._publish_first()
         self.save()
         self.display.phase(WARM_UP_NOTE)
         alphazero.warm_up(self.config, self.game)
@@ -119,8 +128,8 @@ class Trainer:
                 saved_step = self.learner.steps
             if not self.evaluator.busy and evaluate.due():
                 self.save()
-                self.evaluator.request(self.version, self.config.evaluation.games)
-            self._take_evaluation(self.evaluator.result())
+                self._request_evaluation()
+            self._take_evaluation(self.evaluator.result(), source)
             if report.due():
                 self._report(source)
             self._show()
@@ -193,32 +202,63 @@ class Trainer:
     # Files.
 
     def _publish(self) -> None:
-        """Weights for the actors; their version is the learner's step."""
-        self.version = self.learner.steps
-        publish_weights(self.folder.weights, self.learner.weights(), self.version)
+        """The newest weights for the actors, unless the gate has chosen theirs; their version is the learner's step."""
+        if self.counters.champion is None:
+            self.version = self.learner.steps
+            publish_weights(self.folder.weights, self.learner.weights(), self.version)
+
+    def _publish_first(self) -> None:
+        """What the actors begin with; with a gate, the champion of a resumed run or else the network as it is."""
+        if not self.config.evaluation.gate:
+            self.counters.champion = None
+        elif self.counters.champion is not None:
+            try:
+                return self._crown(self.counters.champion)
+            except UserError as error:
+                self.display.warning(f"the champion is lost, the newest weights take its place: {error}")
+                self.counters.champion = None
+        self._publish()
+        if self.config.evaluation.gate:
+            self.counters.champion = self.version
+
+    def _crown(self, version: int) -> None:
+        """Let the actors play with a saved version. Raises UserError when it cannot be read."""
+        weights, _ = checkpoint.load_weights(self.folder.checkpoints, version)
+        publish_weights(self.folder.weights, weights, version)
+        self.version = self.counters.champion = version
 
     def _save_games(self) -> None:
         save_games(self.folder, self._unsaved)
         self._unsaved = []
 
     def save(self) -> None:
-        """All finished games and a checkpoint, whose weights are published too."""
+        """All finished games and a checkpoint, whose weights are published too where no gate forbids it."""
         started = time.monotonic()
         self._save_games()
         self._publish()
         counters = dataclasses.replace(self.counters, seconds=self.elapsed, kept=self.replay.total)
-        save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint)
+        needed = {version for version in (self.counters.champion, self._evaluated) if version is not None}
+        save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint, needed)
         self.averages.add_sum("time/checkpoint", time.monotonic() - started)
+
+    def _request_evaluation(self) -> None:
+        """Matches of the checkpoint that was just saved."""
+        self._evaluated, champion = self.learner.steps, self.counters.champion
+        if champion == self._evaluated:
+            champion = None
+        self.evaluator.request(self._evaluated, self.config.evaluation.games, champion)
 
     # What a person sees.
 
-    def _take_evaluation(self, evaluation: Evaluation | str | None) -> None:
+    def _take_evaluation(self, evaluation: Evaluation | str | None, source: Source) -> None:
         if isinstance(evaluation, str):
             self.display.warning(evaluation)
         elif evaluation is not None:
             self.evaluation = evaluation
-            self.averages.add_mean({f"eval/score/{name}": score for name, score in evaluation.scores.items()})
-            self.averages.add_mean({"time/evaluation": evaluation.seconds})
+            self.averages.add_mean(evaluation_metrics(evaluation))
+            if evaluation.beats_champion:
+                self._crown(evaluation.version)
+                source.weights_changed()
 
     def _report(self, source: Source) -> None:
         """One row of metrics, from what was gathered since the last."""

@@ -20,6 +20,7 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
 from selfplay.files import publish
 from selfplay.players import read_player
+from selfplay.reporting import evaluation_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
@@ -150,9 +151,9 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
         return None
     trainer.display.phase(f"evaluating: {settings.final_games} games against each opponent")
     evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
-    scores = {f"eval/score/{name}": score for name, score in evaluation.scores.items()}
-    trainer.write_metrics({**scores, "time/evaluation": evaluation.seconds})
-    trainer.tracker.summary(scores)
+    values = evaluation_metrics(evaluation)
+    trainer.write_metrics(values)
+    trainer.tracker.summary(values)
     return evaluation
 
 
@@ -167,6 +168,10 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
     ]
     if result.evaluation is not None:
         rows += [(f"against {name}", line) for name, line in result.evaluation.results.items()]
+        if result.evaluation.elo is not None:
+            rating, low, high = result.evaluation.elo
+            anchor = next(iter(result.evaluation.results))
+            rows.append(("Elo", f"{rating:+.0f} (95 %: {low:+.0f} to {high:+.0f}), {anchor} = 0"))
     return rows
 
 

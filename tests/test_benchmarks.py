@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import operator
@@ -226,8 +225,8 @@ def test_learning_curve_leaves_out_what_the_run_removes_meanwhile(tiny_run, lear
     script = learning_curve["main"].__globals__
     kept = script["read_snapshots"]
 
-    def and_one_more(folder):
-        return [*kept(folder), script["Snapshot"](99, 99, 60.0, 1, 1)]
+    def and_one_more(folder, warn):
+        return [*kept(folder, warn), script["Snapshot"](99, 99, 60.0, 1, 1)]
 
     script.update(read_snapshots=and_one_more)
     report = tmp_path / "curve.json"
@@ -293,37 +292,3 @@ def test_ablation_complains_in_one_line_before_it_trains(words, ablation, tiny_r
     assert ablation["main"](arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-# Labels of Hex.
-
-
-def test_labels_of_hex_equal_plain_minimax(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    label_hex = importlib.import_module("label_hex")
-    game, rng, solver = games.load("hex(board_size=5)"), np.random.default_rng(0), label_hex.Solver()
-
-    def value_after(state: games.State, action: int) -> int:
-        """What the player to move gets with `action` and best play: 1 or -1."""
-        child = state.clone()
-        child.apply(action)
-        if child.to_play() == games.TERMINAL:
-            return int(child.rewards()[state.to_play()])
-        return -max_value(child)
-
-    def max_value(state: games.State) -> int:
-        return 1 if any(value_after(state, action) == 1 for action in state.legal_actions()) else -1
-
-    checked = 0
-    while checked < 30:
-        moves = rng.permutation(25)[: rng.integers(16, 20)].tolist()
-        state, is_over = game.new_state(), False
-        for move in moves:
-            state.apply(move)
-            if is_over := state.to_play() == games.TERMINAL:
-                break
-        assert solver.is_over(*label_hex.sides(moves)) == is_over
-        if not is_over:
-            expected = {action: value_after(state, action) for action in state.legal_actions()}
-            assert solver.move_values(moves) == expected
-            checked += 1

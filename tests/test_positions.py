@@ -10,9 +10,10 @@ from exact_player import ExactPlayer, move_values
 
 import games
 from selfplay import cli
+from selfplay.accuracy import measure_accuracy
 from selfplay.errors import UserError
 from selfplay.players import parse_player
-from selfplay.positions import measure_accuracy, read_positions
+from selfplay.positions import read_positions
 from selfplay.statistics import wilson_interval
 
 
@@ -67,7 +68,7 @@ def test_values_may_be_any_numbers_and_ties_all_count(write):
 
 
 def test_batches_cover_every_position_once(write, monkeypatch):
-    monkeypatch.setattr("selfplay.positions.BATCH", 7)
+    monkeypatch.setattr("selfplay.accuracy.BATCH", 7)
     seen = []
     positions = read_positions(write(*labelled(20)))
     result = measure_accuracy(ExactPlayer(), positions, lambda done, total: seen.append((done, total)))
@@ -97,7 +98,7 @@ GOOD = {"game": "tic_tac_toe", "moves": [0, 1, 3, 4, 2, 6], "values": {"5": 1, "
         (GOOD | {"values": {"5": "1", "7": 0, "8": 0}}, "values: 5: expected a number, got '1'"),
         (GOOD | {"values": {"5": True, "7": 0, "8": 0}}, "values: 5: expected a number"),
         ('{"game": "tic_tac_toe", "moves": [], "values": {"0": NaN}}', "values: 0: expected a number"),
-        (GOOD | {"values": {"5": 1, "7": 0}}, "'8' has no value; legal here: 5 7 8"),
+        (GOOD | {"values": {"5": 1, "7": 0}}, "'8' is missing; legal here: 5 7 8"),
         (GOOD | {"values": {"5": 1, "7": 0, "8": 0, "0": 0}}, "'0' is not a legal move; legal here: 5 7 8"),
     ],
 )

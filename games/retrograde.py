@@ -1,0 +1,211 @@
+"""The exact value of every move in any small game: all positions from the start on, and their values backwards.
+
+Forwards, level by level, every position that can be reached is found once; positions with the same text, observation
+and player to move are one. Backwards, values are computed from those of the positions that follow until none changes:
+at once where no position comes back, by retrograde analysis where some do, by value iteration where chance decides
+whether they do (Shapley, "Stochastic Games", 1953). A game that goes on for ever is worth 0, a draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from games.base import CHANCE, TERMINAL, Game, GameError, StatePool
+
+MAX_POSITIONS = 300_000
+"""More take minutes and gigabytes."""
+
+BATCH = 1024
+"""Positions that are looked at together."""
+
+TOLERANCE = 1e-12
+"""Sweeps over all positions end when no value changes by more."""
+
+MAX_SWEEPS = 100_000
+
+_OVER = b""
+"""Key of all positions where the game is over: what they pay belongs to the move before."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """N positions in the order in which they were found, and the E moves and outcomes that lead from one to another."""
+
+    index: dict[bytes, int]
+    """Position by key."""
+    to_play: Int[np.ndarray, " N"]
+    offsets: Int[np.ndarray, " N+1"]
+    """Position i has the edges `offsets[i]` to `offsets[i + 1]`."""
+    moves: Int[np.ndarray, " E"]
+    """The action or outcome of an edge."""
+    probabilities: Float[np.ndarray, " E"]
+    """1 for actions."""
+    rewards: Float[np.ndarray, " E"]
+    """What player 0 gets."""
+    children: Int[np.ndarray, " E"]
+    levels: tuple[int, ...]
+    """Positions `levels[l]` to `levels[l + 1]` are l moves and outcomes from the start."""
+
+
+class RetrogradeSolver:
+    """All positions of a game of one player, or of two with zero sum, with their values."""
+
+    def __init__(self, game: Game) -> None:
+        """Solves the game. Raises GameError where it has more than `MAX_POSITIONS`, more players, or returns of two
+        players that do not sum to zero."""
+        if game.num_players > 2 or (game.num_players == 2 and not game.zero_sum):
+            raise GameError(f"{game.name}: exact play is defined for one player, and for two with zero sum")
+        self._graph = _explore(game)
+        self._values, self._settled = _solve(self._graph, game.name)
+
+    @property
+    def num_positions(self) -> int:
+        """Different positions, all those where the game is over counted as one."""
+        return len(self._graph.to_play)
+
+    def move_values(self, pool: StatePool, slot: int) -> dict[int, float]:
+        """The return of the player to move, from here on, after each legal move of the position and perfect play."""
+        moves, values, _ = self._look_up(pool, slot)
+        return dict(zip(moves.tolist(), values.tolist()))
+
+    def best_moves(self, pool: StatePool, slot: int) -> list[int]:
+        """The moves with the greatest value; of those that win, the ones that get nearer to the end."""
+        moves, values, settled = self._look_up(pool, slot)
+        best = values >= values.max() - TOLERANCE
+        if values.max() > 0:
+            best &= settled == settled[best].min()
+        return moves[best].tolist()
+
+    def _look_up(self, pool: StatePool, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each legal move: the action, its value for the mover, and when that of the next position was known."""
+        graph = self._graph
+        position = graph.index[_keys(pool, np.array([slot]))[0]]
+        edges = slice(graph.offsets[position], graph.offsets[position + 1])
+        children = graph.children[edges]
+        sign = 1.0 if graph.to_play[position] == 0 else -1.0
+        return graph.moves[edges], sign * (graph.rewards[edges] + self._values[children]), self._settled[children]
+
+
+def _keys(pool: StatePool, slots: np.ndarray) -> list[bytes]:
+    """What tells positions apart."""
+    to_play = pool.to_play(slots)
+    playing = np.nonzero(to_play >= 0)[0]
+    observations = np.empty((len(playing), *pool.game.observation_shape), np.float32)
+    pool.observe(slots[playing], observations)
+    seen = dict(zip(playing.tolist(), observations))
+    keys = []
+    for i, (slot, player) in enumerate(zip(slots.tolist(), to_play.tolist())):
+        if player == TERMINAL:
+            keys.append(_OVER)
+            continue
+        key = blake2b(f"{player} {pool.text(slot)}".encode(), digest_size=16)
+        if i in seen:
+            key.update(seen[i].tobytes())
+        keys.append(key.digest())
+    return keys
+
+
+def _explore(game: Game) -> _Graph:
+    """Find all positions, level by level."""
+    start = game.new_pool(1)
+    start.reset(np.zeros(1, np.int64))
+    index = {_keys(start, np.zeros(1, np.int64))[0]: 0}
+    to_play, edges = [np.asarray(start.to_play(np.zeros(1, np.int64))).copy()], []
+    level, levels = [start], [0, 1]
+    while levels[-1] > levels[-2]:
+        following = []
+        for pool in level:
+            for first in range(0, pool.capacity, BATCH):
+                slots = np.arange(first, min(first + BATCH, pool.capacity))
+                found, chunk = _expand(game, pool, slots, index)
+                edges.append(chunk)
+                following.append(found)
+                to_play.append(found.to_play(np.arange(found.capacity)).copy())
+                if len(index) > MAX_POSITIONS:
+                    raise GameError(f"{game.name}: more than {MAX_POSITIONS:,} positions; too large to be solved")
+            pool.close()
+        level = following
+        levels.append(len(index))
+    counts, moves, probabilities, rewards, children = (np.concatenate(parts) for parts in zip(*edges))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return _Graph(index, np.concatenate(to_play), offsets, moves, probabilities, rewards, children, tuple(levels[:-1]))
+
+
+def _expand(
+    game: Game, pool: StatePool, slots: np.ndarray, index: dict[bytes, int]
+) -> tuple[StatePool, tuple[np.ndarray, ...]]:
+    """What follows the positions in `slots`: a pool of those not in `index` yet, which are added to it in order; and
+    of these edges the number by position, moves, probabilities, rewards and children."""
+    counts, moves, probabilities = _edges(pool, slots)
+    work = game.new_pool(len(slots) + max(1, len(moves)))
+    sources, targets = np.arange(len(slots)), np.arange(len(slots), len(slots) + len(moves))
+    work.load(sources, pool, slots)
+    rewards = np.zeros(len(moves))
+    if moves.size:
+        rewards = work.step(np.repeat(sources, counts), moves, targets)[1][:, 0].copy()
+    children, new = np.empty(len(moves), np.int64), []
+    for i, key in enumerate(_keys(work, targets)):
+        if key not in index:
+            index[key] = len(index)
+            new.append(targets[i])
+        children[i] = index[key]
+    found = game.new_pool(len(new))
+    found.load(np.arange(len(new)), work, np.array(new, np.int64))
+    work.close()
+    return found, (counts, moves, probabilities, rewards, children)
+
+
+def _edges(pool: StatePool, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many moves or outcomes each position has, which, and how likely they are (1 for moves)."""
+    counts = np.zeros(len(slots), np.int64)
+    nature = np.nonzero(pool.to_play(slots) == CHANCE)[0]
+    offsets, moves = (part.copy() for part in pool.legal(slots))
+    counts = np.diff(offsets)
+    probabilities = np.ones(len(moves))
+    if nature.size:
+        rows, outcomes, likely = pool.chance(slots[nature])
+        at = np.repeat(offsets[nature], np.diff(rows))
+        moves, probabilities = np.insert(moves, at, outcomes), np.insert(probabilities, at, likely)
+        counts[nature] = np.diff(rows)
+    return counts, moves, probabilities
+
+
+def _solve(graph: _Graph, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values for player 0, and a number that grows with the sweep and level in which each became what it is."""
+    values, settled = np.zeros(len(graph.to_play)), np.zeros(len(graph.to_play), np.int64)
+    levels = [
+        (np.arange(first, last), slice(graph.offsets[first], graph.offsets[last]))
+        for first, last in zip(graph.levels, graph.levels[1:])
+    ][::-1]
+    for sweep in range(MAX_SWEEPS):
+        changed = 0.0
+        for number, (positions, edges) in enumerate(levels):
+            paid = graph.rewards[edges] + values[graph.children[edges]]
+            after = _combine(graph, positions, paid, graph.probabilities[edges])
+            change = np.abs(after - values[positions])
+            values[positions] = after
+            settled[positions[change > TOLERANCE]] = 1 + sweep * len(levels) + number
+            changed = max(changed, float(change.max(initial=0.0)))
+        if changed <= TOLERANCE:
+            return values, settled
+    raise GameError(f"{name}: values still change after {MAX_SWEEPS:,} sweeps; too large to be solved")
+
+
+def _combine(graph: _Graph, positions: np.ndarray, paid: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Values of a level's positions from what its edges pay: the greatest for player 0, the least for player 1, the
+    mean for nature, 0 where the game is over."""
+    starts = graph.offsets[positions] - graph.offsets[positions[0]]
+    to_play = graph.to_play[positions]
+    after = np.zeros(len(positions))
+    going_on = to_play != TERMINAL  # they have edges
+    if going_on.any():
+        rows = starts[going_on]
+        player = to_play[going_on]
+        means = np.add.reduceat(paid * probabilities, rows)
+        best = np.where(player == 0, np.maximum.reduceat(paid, rows), np.minimum.reduceat(paid, rows))
+        after[going_on] = np.where(player == CHANCE, means, best)
+    return after

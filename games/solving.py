@@ -1,0 +1,33 @@
+"""Exact values of moves, by the solver that fits the game."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from games.base import Game, StatePool
+from games.connect_four_solver import ConnectFourSolver
+from games.hex_solver import HexSolver
+from games.retrograde import RetrogradeSolver
+
+
+class Solver(Protocol):
+    """Knows the value of every move. Keeps nothing but what it has computed, so positions may come in any order."""
+
+    def move_values(self, pool: StatePool, slot: int) -> dict[int, float]:
+        """The return of the player to move, from here on, after each legal move of the position and perfect play."""
+        ...
+
+    def best_moves(self, pool: StatePool, slot: int) -> list[int]:
+        """Moves with the greatest value; where a game could go on for ever, of those only the ones that end it."""
+        ...
+
+
+def make_solver(game: Game) -> Solver:
+    """A solver of `game`: alpha-beta for Connect Four, must-play regions for small Hex, else all positions backwards.
+
+    The last solves the game at once. Raises GameError where a game is too large, or its exact play not defined.
+    """
+    for kind in (ConnectFourSolver, HexSolver):
+        if kind.supports(game):
+            return kind(game)
+    return RetrogradeSolver(game)

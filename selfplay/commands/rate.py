@@ -1,0 +1,117 @@
+"""The ratings of a run's checkpoints over its time, against fixed anchors, with 95 % intervals.
+
+Checkpoints spread evenly over the run meet every anchor and their neighbours; ratings are fitted to all games together,
+with the first anchor at 0. The games stay in RUN_DIR/ratings, so that nothing is played twice when the run has gone on
+or more games are asked for. The run may be running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfplay.commands.arguments import integer
+from selfplay.commands.progress import show_progress
+
+if TYPE_CHECKING:
+    from selfplay.snapshots import Snapshot
+    from selfplay.tournament.standings import Standings
+
+ANCHORS = ("random", "mcts:simulations=100", "mcts:simulations=1000")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the run and how it is rated."""
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
+    parser.add_argument("--anchors", metavar="PLAYER", nargs="+", default=ANCHORS, help=f"({' '.join(ANCHORS)})")
+    parser.add_argument("--checkpoints", metavar="K", type=integer(1, 10_000), default=8, help="at most so many (8)")
+    parser.add_argument(
+        "--simulations",
+        metavar="S",
+        type=integer(0, 10**6),
+        help="of the checkpoints; 0: network alone (the run's)",
+    )
+    parser.add_argument("--games", metavar="N", type=integer(1, 10**6), default=40, help="of each pair (40)")
+    parser.add_argument("--processes", metavar="N", type=integer(1, 1024), help="play in so many (one a core)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Play, rate, print."""
+    import games
+    from selfplay.evaluator import RATINGS, rating_conditions
+    from selfplay.files import publish
+    from selfplay.run_folder import RunFolder
+    from selfplay.run_player import run_config
+    from selfplay.snapshots import read_snapshots, spread
+    from selfplay.tournament import report
+    from selfplay.tournament.players import check_players
+    from selfplay.tournament.schedule import ladder
+    from selfplay.tournament.standings import make_standings
+    from selfplay.tournament.store import TournamentFolder
+    from selfplay.tournament.tournament import Plan, play_tournament
+
+    config = run_config(args.run_dir)
+    game = games.load(config.game)
+    folder = RunFolder.open(Path(args.run_dir))
+    chosen = spread(read_snapshots(folder.checkpoints, _warn), args.checkpoints)
+    texts = [_player(args.run_dir, snapshot, args.simulations) for snapshot in chosen]
+    names = check_players([*args.anchors, *texts], game)
+    pairs = ladder(len(args.anchors), len(names))
+    plan = Plan(names, "ladder", args.games * len(pairs), len(args.anchors))
+    tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
+    try:
+        outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))
+        standings = make_standings(outcome, names[0])
+        curve = _curve(args.run_dir, chosen, names, len(args.anchors), standings)
+        report.write(standings, tournament.path)
+        publish(tournament.path / "curve.png", report.draw_curve(curve))
+    finally:
+        tournament.close()
+    print(json.dumps(curve) if args.json else f"{_text(curve)}\n\npicture: {tournament.path / 'curve.png'}")
+    return 0
+
+
+def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
+    target = f"{run_dir}@{snapshot.version}"
+    if simulations == 0:
+        return f"net:{target}"
+    return f"run:{target}" + (f":simulations={simulations}" if simulations else "")
+
+
+def _curve(
+    run_dir: str, chosen: list[Snapshot], names: tuple[str, ...], num_anchors: int, standings: Standings
+) -> dict[str, Any]:
+    """Ratings in the order of time, for `json.dumps`."""
+    by_name = {row.player: vars(row) for row in standings.table}
+    return {
+        "run": run_dir,
+        "game": standings.game,
+        "games": standings.games,
+        "checkpoints": [vars(one) | by_name[name] for one, name in zip(chosen, names[num_anchors:])],
+        "anchors": [by_name[name] for name in names[:num_anchors]],
+    }
+
+
+def _text(curve: dict[str, Any]) -> str:
+    lines = [f"{curve['run']}: {curve['game']}, {curve['games']} games", ""]
+    lines.append(f"{'minutes':>8} {'games':>10} {'positions':>12} {'steps':>8}  {'Elo':>6} {'95 % interval':>16}")
+    for point in curve["checkpoints"]:
+        interval = f"{point['low']:+.0f} to {point['high']:+.0f}"
+        lines.append(
+            f"{point['minutes']:>8.1f} {point['games']:>10,} {point['positions']:>12,} {point['steps']:>8}"
+            f"  {point['elo']:>+6.0f} {interval:>16}"
+        )
+    lines.append("")
+    for anchor in curve["anchors"]:
+        interval = "anchor" if anchor is curve["anchors"][0] else f"{anchor['low']:+.0f} to {anchor['high']:+.0f}"
+        lines.append(f"{anchor['player']:>41}  {anchor['elo']:>+6.0f} {interval:>16}")
+    return "\n".join(lines)
+
+
+def _warn(text: str) -> None:
+    print(f"selfplay rate: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,136 @@
+"""Let players meet in a tournament and rate them, with 95 % intervals; stopped at any time, it goes on where it was.
+
+PLAYERs are written as for `selfplay match`. Every opening is played with each seating, and all pairs get the same
+openings. `--games` counts all games of the tournament. Started again with the same --out it plays what is missing and
+nothing twice, also with more players or games than before. A player that fails or moves illegally loses that game. The
+folder gets the games (games.jsonl, for Go also games.sgf, for chess games.pgn), a page with plots (report.html), and
+the plots as PNG.
+
+--sprt elo0=0,elo1=20,alpha=0.05,beta=0.05 (for two players) stops as soon as it is decided whether the first player is
+elo1 points stronger rather than elo0; --games is then the most that are played.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfplay.commands.arguments import integer
+from selfplay.commands.progress import show_progress
+from selfplay.errors import UserError
+from selfplay.tournament.schedule import FORMATS
+
+if TYPE_CHECKING:
+    from selfplay.tournament.sprt import Sprt
+    from selfplay.tournament.standings import Standings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the players, the game and how it is played."""
+    parser.add_argument("players", metavar="PLAYER", nargs="+", help="at least two")
+    parser.add_argument("--game", metavar="G", help="the game; may be left out when a player is a run")
+    parser.add_argument("--games", metavar="N", type=integer(1, 10**7), required=True, help="number of games in all")
+    parser.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="who meets whom; in a gauntlet, the first all others"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the tournament (runs/tournament-GAME-TIME)")
+    parser.add_argument("--anchor", metavar="PLAYER", help="the player rated 0 (random, else a level of mcts)")
+    parser.add_argument("--sprt", metavar="K=V,...", help="stop when decided; see above")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of everything random (0)")
+    parser.add_argument(
+        "--opening-plies", metavar="K", type=integer(0, 10_000), help="random moves at the start (2 to 4, as needed)"
+    )
+    parser.add_argument(
+        "--openings",
+        metavar="FILE.jsonl",
+        type=Path,
+        help='openings, one {"moves": [...]} a line',
+    )
+    parser.add_argument(
+        "--max-plies", metavar="K", type=integer(1, 10**9), help="longer games are cut off (the longest of the rules)"
+    )
+    parser.add_argument("--processes", metavar="N", type=integer(1, 1024), help="play in so many (one a core)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--wandb", metavar="PROJECT", help="log table and plots to this project of Weights & Biases")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Play, rate, report."""
+    import games
+    from selfplay.openings import read_openings
+    from selfplay.players import read_player
+    from selfplay.run_folder import RUNS, make_fresh
+    from selfplay.tournament import report
+    from selfplay.tournament.notation import write_notation
+    from selfplay.tournament.players import check_players
+    from selfplay.tournament.standings import choose_anchor, make_standings
+    from selfplay.tournament.store import Conditions, TournamentFolder
+    from selfplay.tournament.tournament import Plan, play_tournament
+
+    specs = [read_player(text) for text in args.players]
+    if len(specs) < 2:
+        raise UserError("tournament: at least two players are needed")
+    if any(spec.kind == "human" for spec in specs):
+        raise UserError("tournament: people play with `selfplay play` and `selfplay serve`")
+    name = args.game or next(filter(None, (spec.game for spec in specs)), None)
+    if name is None:
+        raise UserError("tournament: --game is missing; `selfplay games` lists them")
+    game = games.load(name)
+    sprt = _read_sprt(args.sprt, len(specs)) if args.sprt is not None else None
+    conditions = Conditions(
+        game=game.name,
+        seed=args.seed,
+        opening_plies=args.opening_plies,
+        openings=read_openings(args.openings, game) if args.openings else (),
+        max_plies=args.max_plies,
+    )
+    names = check_players(args.players, game)
+    choose_anchor(names, args.anchor)  # complain before the games
+    folder = TournamentFolder(args.out or make_fresh(RUNS, f"tournament-{game.name}"), conditions)
+    try:
+        names = tuple(folder.name(text, name) for text, name in zip(args.players, names))
+        progress = show_progress("games")
+        plan = Plan(names, args.format, args.games)
+        outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
+        standings = make_standings(outcome, choose_anchor(names, args.anchor))
+        page = report.write(standings, folder.path)
+        write_notation(outcome, folder.path)
+    finally:
+        folder.close()
+    print(json.dumps(standings.as_json()) if args.json else f"{report.text(standings)}\n\nreport: {page}", flush=True)
+    if args.wandb is not None:
+        _log(args.wandb, standings, folder.path)
+    return 0
+
+
+def _read_sprt(text: str, num_players: int) -> Sprt:
+    from selfplay.player_text import read_options
+    from selfplay.tournament.sprt import Sprt
+
+    if num_players != 2:
+        raise UserError(f"--sprt: it compares two players, not {num_players}")
+    sprt: Sprt = read_options("--sprt", Sprt, text.split(","), "; write it as elo0=0,elo1=20,alpha=0.05,beta=0.05")
+    return sprt
+
+
+def _log(project: str, standings: Standings, folder: Path) -> None:
+    """Send table and plots to W&B; what goes wrong there is a warning, for all is on disk already."""
+    from selfplay.tournament.report import PICTURES
+
+    try:
+        import wandb
+
+        settings = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False, init_timeout=30)
+        run = wandb.init(project=project, job_type="tournament", dir=folder, settings=settings)
+        rows = [list(vars(row).values()) for row in standings.table]
+        table = wandb.Table(columns=list(vars(standings.table[0])), data=rows)
+        pictures = {f"tournament/{name}": wandb.Image(str(folder / f"{name}.png")) for name in PICTURES}
+        run.log({"tournament/table": table, **pictures})
+        run.finish()
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"selfplay: W&B failed ({reason}); the tournament is in {folder}", file=sys.stderr)

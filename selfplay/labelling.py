@@ -1,0 +1,147 @@
+"""Positions of random games with the exact value of every move, for `selfplay evaluate`.
+
+Positions are drawn here and solved in several processes; what comes out depends on the seed alone. A random game has
+random moves only, so its positions are of all kinds, also such as no good player would reach.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import games
+from games import Game
+from games.solving import Solver, make_solver
+from selfplay.errors import UserError
+from selfplay.openings import Opening, play_random
+
+BATCH = 64
+"""Positions drawn together."""
+
+MAX_BARREN_BATCHES = 100
+"""So many batches in a row without a position to keep end the search for more."""
+
+HARD_SHARE = 0.5
+"""A position is hard where at most this share of the legal moves keeps the value."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which positions to make."""
+
+    game: str
+    positions: int
+    min_plies: int
+    max_plies: int
+    """Random moves before a position, drawn evenly from `min_plies` to `max_plies`."""
+    hard: bool = False
+    """Only those where at most `HARD_SHARE` of the moves keep the value."""
+    scores: bool = False
+    """Also how soon each move wins or loses, where the solver knows."""
+    seed: int = 0
+
+
+def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
+    """The labelled positions, different from each other, one by one.
+
+    Raises UserError where the game cannot be solved or has too few such positions.
+    """
+    game = games.load(wanted.game)
+    solver = make_solver(game)
+    if wanted.scores and not hasattr(solver, "move_scores"):
+        raise UserError(f"--scores: only Connect Four has them, not {game.name}")
+    if processes == 1:
+        yield from _kept(wanted, map(_Labeller(wanted.game, wanted.scores, solver), _drawn(wanted, game)))
+        return
+    del solver
+    context = multiprocessing.get_context("spawn")  # threads and caches of this process stay out of it
+    with ProcessPoolExecutor(processes, context, _start, (wanted.game, wanted.scores)) as pool:
+        yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
+
+
+class _Labeller:
+    """Moves to a labelled position, a line of the file."""
+
+    def __init__(self, name: str, scores: bool, solver: Solver | None = None) -> None:
+        self.game, self.scores = games.load(name), scores
+        self.solver = solver or make_solver(self.game)
+        self.pool = self.game.new_pool(1)
+
+    def __call__(self, moves: Opening) -> dict[str, Any]:
+        place = np.zeros(1, np.int64)
+        self.pool.reset(place)
+        for move in moves:
+            self.pool.step(place, np.array([move]), place)
+        label: dict[str, Any] = {"game": self.game.name, "moves": list(moves)}
+        label["values"] = {str(move): value for move, value in self.solver.move_values(self.pool, 0).items()}
+        if self.scores:
+            scores = self.solver.move_scores(self.pool, 0)  # type: ignore[attr-defined]
+            label["scores"] = {str(move): score for move, score in scores.items()}
+        return label
+
+
+_labeller: _Labeller
+"""Of a worker process."""
+
+
+def _start(name: str, scores: bool) -> None:
+    global _labeller
+    _labeller = _Labeller(name, scores)
+
+
+def _label(moves: Opening) -> dict[str, Any]:
+    return _labeller(moves)
+
+
+def _in_order(pool: ProcessPoolExecutor, drawn: Iterator[Opening], ahead: int) -> Iterator[dict[str, Any]]:
+    """The labels of what is drawn, in its order, with at most `ahead` positions asked for and not taken."""
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    for moves in drawn:
+        waiting.append(pool.submit(_label, moves))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    for future in waiting:
+        yield future.result()
+
+
+def _drawn(wanted: Wanted, game: Game) -> Iterator[Opening]:
+    """Positions of random games in which a player is to move, none twice, until no new ones are found."""
+    rng, pool = np.random.default_rng(wanted.seed), game.new_pool(BATCH)
+    observations = np.empty((BATCH, *game.observation_shape), np.float32)
+    seen: set[bytes] = set()
+    barren = 0
+    while barren < MAX_BARREN_BATCHES:
+        plies = rng.integers(wanted.min_plies, wanted.max_plies, size=BATCH, endpoint=True)
+        slots, moves = play_random(pool, plies, rng)
+        pool.observe(slots, observations[: len(slots)])
+        barren += 1
+        for i, slot in enumerate(slots):
+            key = observations[i].tobytes()
+            if key not in seen:
+                seen.add(key)
+                barren = 0
+                yield tuple(moves[slot])
+
+
+def _kept(wanted: Wanted, labels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """As many labels as wanted of those that are wanted. Raises UserError where there are fewer."""
+    kept = 0
+    for label in labels:
+        values = label["values"].values()
+        best = max(values)
+        if wanted.hard and sum(value == best for value in values) > HARD_SHARE * len(values):
+            continue
+        kept += 1
+        yield label
+        if kept == wanted.positions:
+            return
+    raise UserError(
+        f"label: random games of {wanted.game} with {wanted.min_plies} to {wanted.max_plies} moves gave only {kept}"
+        " such positions; ask for fewer, or for other plies"
+    )

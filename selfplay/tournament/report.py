@@ -1,0 +1,259 @@
+"""A tournament as text, as one self-contained page, and as pictures.
+
+The page has its pictures and its style inside and asks for nothing from outside.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from selfplay.files import publish
+from selfplay.tournament.standings import Standings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_COLUMNS = 8
+"""A cross table of more players is left to the page."""
+
+DOTS_PER_INCH = 110
+
+LINE_COLOUR, WIN_COLOURS = "#2a6f97", ("#2a6f97", "#c9c9c9", "#bc4749")
+
+
+def text(standings: Standings) -> str:
+    """For a terminal."""
+    width = max(len(row.player) for row in standings.table)
+    lines = [
+        f"{standings.game}, {standings.format}: {standings.games} games, {standings.distinct_games} of them distinct"
+        + (f", {standings.unfinished} cut off" if standings.unfinished else ""),
+        "",
+        f"{'':>4} {'player':{width}}  {'Elo':>6} {'95 % interval':>16} {'ahead':>6} {'games':>6} {'score':>6}",
+    ]
+    for row in standings.table:
+        interval = "anchor" if row.player == standings.anchor else f"{row.low:+.0f} to {row.high:+.0f}"
+        ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
+        forfeits = f"  {row.forfeits} forfeited" if row.forfeits else ""
+        lines.append(
+            f"{row.rank:>4} {row.player:{width}}  {row.elo:>+6.0f} {interval:>16} {ahead:>6} {row.games:>6}"
+            f" {row.score:>6.1%}{forfeits}"
+        )
+    lines += ["", "ahead: likelihood that the player is stronger than the next one"]
+    if 2 < len(standings.table) <= MOST_COLUMNS:
+        lines += ["", *_cross_table(standings, width)]
+    lines += [f"forfeit: {reason}" for reason in standings.forfeits]
+    if standings.sprt:
+        lines.append(_sprt_text(standings))
+    return "\n".join(lines)
+
+
+def write(standings: Standings, folder: Path) -> Path:
+    """Write `report.html` and one PNG a picture; returns the page."""
+    pictures = {name: draw_picture(standings, name) for name in PICTURES}
+    for name, png in pictures.items():
+        publish(folder / f"{name}.png", png)
+    page = folder / "report.html"
+    publish(page, _page(standings, pictures).encode())
+    return page
+
+
+def _sprt_text(standings: Standings) -> str:
+    state = standings.sprt
+    assert state is not None
+    verdict = {"H1": "H1 accepted: stronger", "H0": "H0 accepted: not stronger", "": "open"}[state["verdict"]]
+    return (
+        f"SPRT: {verdict}  (log ratio {state['log_ratio']:+.2f}, bounds {state['low']:+.2f} and {state['high']:+.2f})"
+    )
+
+
+def score_of(standings: Standings, row: str, column: str) -> tuple[float, int] | None:
+    """The score of one player against another and the number of games; None where they did not meet."""
+    for meeting in standings.meetings:
+        games = meeting.wins + meeting.draws + meeting.losses
+        if (meeting.first, meeting.second) == (row, column):
+            return (meeting.wins + meeting.draws / 2) / games, games
+        if (meeting.first, meeting.second) == (column, row):
+            return (meeting.losses + meeting.draws / 2) / games, games
+    return None
+
+
+def _cross_table(standings: Standings, width: int) -> list[str]:
+    players = [row.player for row in standings.table]
+    lines = [f"{'':>4} {'score against':{width}}" + "".join(f"{i:>7}" for i in range(1, len(players) + 1))]
+    for i, player in enumerate(players, start=1):
+        cells = [score_of(standings, player, other) for other in players]
+        lines.append(f"{i:>4} {player:{width}}" + "".join(f"{f'{cell[0]:.1%}' if cell else '':>7}" for cell in cells))
+    return lines
+
+
+# Pictures.
+
+
+def draw_picture(standings: Standings, name: str) -> bytes:
+    """One of `PICTURES` as PNG."""
+    figure = _figure(len(standings.table))
+    PICTURES[name](standings, figure)
+    return _as_png(figure)
+
+
+def draw_curve(curve: dict[str, Any]) -> bytes:
+    """The ratings of a run over its minutes, anchors as lines across, as PNG; the dictionary of `selfplay rate`."""
+    figure = _figure(rows=8)
+    axes = figure.subplots()
+    points = curve["checkpoints"]
+    minutes, elo, low, high = (np.array([point[key] for point in points]) for key in ("minutes", "elo", "low", "high"))
+    axes.fill_between(minutes, low, high, color=LINE_COLOUR, alpha=0.15, linewidth=0)
+    axes.plot(minutes, elo, "o-", color=LINE_COLOUR, markersize=4)
+    for anchor in curve["anchors"]:
+        axes.axhline(anchor["elo"], color="gray", linestyle="--", linewidth=1, zorder=0)
+        axes.annotate(
+            anchor["player"], (1.0, anchor["elo"]), (-4, 2), xycoords=("axes fraction", "data"), fontsize=8,
+            textcoords="offset points", ha="right", color="dimgray",
+        )  # fmt: skip
+    axes.set(xlabel="minutes of training", ylabel=f"Elo, {curve['anchors'][0]['player']} = 0, with 95 % intervals")
+    axes.grid(alpha=0.3)
+    return _as_png(figure)
+
+
+def _figure(rows: int) -> Figure:
+    """Wide enough for a page, and as high as so many rows need."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(7.0, max(3.2, 0.42 * rows + 1.4)), layout="constrained")
+
+
+def _as_png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _draw_ratings(standings: Standings, figure: Figure) -> None:
+    axes = figure.subplots()
+    rows = np.arange(len(standings.table))
+    elo = np.array([row.elo for row in standings.table])
+    spread = np.array([(row.elo - row.low, row.high - row.elo) for row in standings.table]).T
+    axes.errorbar(elo, rows, xerr=spread, fmt="o", color=LINE_COLOUR, capsize=3)
+    _name_rows(axes, [row.player for row in standings.table])
+    axes.set(xlabel=f"Elo, {standings.anchor} = 0, with 95 % intervals")
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _draw_cross_table(standings: Standings, figure: Figure) -> None:
+    axes = figure.subplots()
+    players = [row.player for row in standings.table]
+    cells = [[score_of(standings, row, column) for column in players] for row in players]
+    scores = np.array([[cell[0] if cell else np.nan for cell in row] for row in cells])
+    image = axes.imshow(scores, cmap="RdYlBu", vmin=0.0, vmax=1.0, aspect="auto")
+    for (i, j), score in np.ndenumerate(scores):
+        if np.isfinite(score):
+            colour = "black" if 0.15 < score < 0.85 else "white"
+            axes.text(j, i, f"{100 * score:.0f}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(players)), [str(i + 1) for i in range(len(players))])
+    axes.set_yticks(range(len(players)), [f"{_short(player)}  {i + 1}" for i, player in enumerate(players)])
+    figure.colorbar(image, label="score of the row against the column")
+
+
+def _draw_lengths(standings: Standings, figure: Figure) -> None:
+    axes = figure.subplots()
+    longest = max(standings.lengths)
+    bins = list(range(min(standings.lengths), longest + 2)) if longest <= 60 else 40
+    axes.hist(standings.lengths, bins=bins, color=LINE_COLOUR)
+    axes.set(xlabel="moves of players in a game", ylabel="games")
+
+
+def _draw_seats(standings: Standings, figure: Figure) -> None:
+    axes = figure.subplots()
+    counts = np.array(standings.seats, np.float64).reshape(-1, 3)
+    shares = 100 * counts / np.maximum(1.0, counts.sum(axis=1, keepdims=True))
+    left = np.zeros(len(shares))
+    for share, label, colour in zip(shares.T, ("won", "drawn", "lost"), WIN_COLOURS):
+        axes.barh(range(len(shares)), share, left=left, label=label, color=colour)
+        left += share
+    _name_rows(axes, [f"seat {i}{', moves first' if i == standings.first_seat else ''}" for i in range(len(shares))])
+    axes.set(xlabel="% of all games, whoever played", xlim=(0, 100))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+
+
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.invert_yaxis()
+
+
+def _short(name: str, most: int = 40) -> str:
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
+
+
+PICTURES = {
+    "ratings": _draw_ratings,
+    "cross_table": _draw_cross_table,
+    "lengths": _draw_lengths,
+    "seats": _draw_seats,
+}
+
+_TITLES = {
+    "ratings": "Ratings",
+    "cross_table": "Who scored what against whom",
+    "lengths": "How long the games were",
+    "seats": "What moving first is worth",
+}
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th:nth-child(2), td:nth-child(2) { text-align: left; }
+img { max-width: 100%; height: auto; }
+"""
+
+
+def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
+    head = ("rank", "player", "Elo", "95 % interval", "ahead of the next", "games", "won", "drawn", "lost", "score")
+    rows = []
+    for row in standings.table:
+        interval = "anchor" if row.player == standings.anchor else f"{row.low:+.0f} to {row.high:+.0f}"
+        ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
+        cells = (row.rank, row.player, f"{row.elo:+.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
+        rows.append((*map(str, cells), f"{row.score:.1%}"))
+    images = "\n".join(
+        f'<h2>{_TITLES[name]}</h2>\n<img alt="{_TITLES[name]}, a picture; its numbers are in the tables"'
+        f' src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        for name, png in pictures.items()
+    )
+    notes = [f"{standings.games} games, {standings.distinct_games} distinct, {standings.unfinished} cut off."]
+    notes += [f"Forfeit: {reason}." for reason in standings.forfeits]
+    notes += [f"{_sprt_text(standings)}."] if standings.sprt else []
+    meetings = [
+        (str(i), f"{m.first} – {m.second}", *map(str, (m.wins, m.draws, m.losses, m.distinct_games)))
+        for i, m in enumerate(standings.meetings, start=1)
+    ]
+    title = f"{html.escape(standings.game)}: {html.escape(standings.format)} tournament"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}
+{_html_table(head, rows)}
+{images}
+<h2>Meetings</h2>
+{_html_table(("", "players", "won", "drawn", "lost", "distinct games"), meetings)}
+</body></html>
+"""
+
+
+def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>\n{body}</tbody></table>"

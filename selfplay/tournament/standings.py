@@ -1,0 +1,191 @@
+"""What a tournament says: ratings, a table, who met whom with which result, how long games were, who moves first.
+
+Ratings are those of `selfplay.ratings`. In games of more than two players one sits against copies of another; an equal
+player then wins one game of P, which the rating of the pair takes into account.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import games
+from games import Game
+from selfplay.errors import UserError
+from selfplay.match import MatchGame
+from selfplay.ratings import PairResult, Ratings, rate
+from selfplay.tournament.tournament import Outcome
+
+ByPair = dict[tuple[str, str], list[MatchGame]]
+"""Games by the names of the pair, with the scores of its first."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One player's line in the table."""
+
+    rank: int
+    player: str
+    elo: float
+    low: float
+    high: float
+    """95 % interval of the difference to the anchor."""
+    superiority: float | None
+    """Likelihood that it is stronger than the next in the table; None for the last."""
+    games: int
+    score: float
+    """Share of the wins, draws counted half, in [0, 1]."""
+    wins: int
+    draws: int
+    losses: int
+    forfeits: int
+    """Games that it lost by an error or an illegal move."""
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """All games of a pair."""
+
+    first: str
+    second: str
+    wins: int
+    draws: int
+    losses: int
+    distinct_games: int
+
+
+@dataclass(frozen=True)
+class Standings:
+    """A whole tournament."""
+
+    game: str
+    format: str
+    games: int
+    distinct_games: int
+    """Games that differ in their moves, no matter who played them."""
+    unfinished: int
+    """Games cut off."""
+    anchor: str
+    table: tuple[Standing, ...]
+    meetings: tuple[Meeting, ...]
+    lengths: tuple[int, ...]
+    """Moves of players in each game."""
+    seats: tuple[tuple[int, int, int], ...]
+    """Wins, draws, losses of each seat, in games of more than one player that nobody forfeited."""
+    first_seat: int | None
+    """The seat that moves first; None where chance does."""
+    forfeits: tuple[str, ...]
+    """Reasons, each once."""
+    sprt: dict[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For `json.dumps`."""
+        return dataclasses.asdict(self)
+
+
+def choose_anchor(names: tuple[str, ...], wanted: str | None = None) -> str:
+    """The player with a rating of 0: `random` where it plays, else the first that learns nothing, else the first."""
+    if wanted is not None:
+        if wanted not in names:
+            raise UserError(f"--anchor: {wanted} does not play; the players are {', '.join(names)}")
+        return wanted
+    for kind in ("random", "uniform", "mcts"):
+        for name in names:
+            if name.partition(":")[0] == kind:
+                return name
+    return names[0]
+
+
+def rate_pairs(game: Game, by_pair: ByPair, anchor: str) -> Ratings:
+    """The ratings that fit all games."""
+    opponents = max(1, game.num_players - 1)
+    return rate([PairResult(*pair, *_counts(found), opponents=opponents) for pair, found in by_pair.items()], anchor)
+
+
+def make_standings(outcome: Outcome, anchor: str) -> Standings:
+    """Everything from the games."""
+    game = games.load(outcome.game)
+    by_pair: ByPair = {}
+    for played in outcome.played:
+        by_pair.setdefault((played.block.first, played.block.second), []).extend(played.games)
+    ratings = rate_pairs(game, by_pair, anchor)
+    everything = [record for records in by_pair.values() for record in records]
+    return Standings(
+        game=game.name,
+        format=outcome.plan.format,
+        games=len(everything),
+        distinct_games=len({record.moves for record in everything}),
+        unfinished=sum(not record.finished and not record.forfeit for record in everything),
+        anchor=anchor,
+        table=tuple(_table(ratings, by_pair)),
+        meetings=tuple(
+            Meeting(*pair, *_counts(records), len({record.moves for record in records}))
+            for pair, records in by_pair.items()
+        ),
+        lengths=tuple(record.plies for record in everything),
+        seats=tuple(_seat_results(game.num_players, everything)) if game.num_players > 1 else (),
+        first_seat=_first_seat(game),
+        forfeits=tuple(dict.fromkeys(record.forfeit for record in everything if record.forfeit)),
+        sprt={**dataclasses.asdict(outcome.sprt), "verdict": outcome.sprt.verdict} if outcome.sprt else None,
+    )
+
+
+def _counts(records: list[MatchGame]) -> tuple[int, int, int]:
+    """Wins, draws and losses of the first of a pair; a shared first place among more than two is a draw."""
+    wins, losses = (sum(record.score == score for record in records) for score in (1.0, 0.0))
+    return wins, len(records) - wins - losses, losses
+
+
+def _table(ratings: Ratings, by_pair: ByPair) -> list[Standing]:
+    totals = {name: np.zeros(4, np.int64) for name in ratings.players}  # wins, draws, losses, forfeits
+    for (first, second), records in by_pair.items():
+        wins, draws, losses = _counts(records)
+        by_first, by_second = (sum(bool(r.forfeit) and r.score == score for r in records) for score in (0.0, 1.0))
+        totals[first] += (wins, draws, losses, by_first)
+        totals[second] += (losses, draws, wins, by_second)
+    table = []
+    for rank, rating in enumerate(ratings.table(), start=1):
+        wins, draws, losses, forfeits = totals[rating.player].tolist()
+        below = ratings.players[rank] if rank < len(ratings.players) else None
+        count = wins + draws + losses
+        table.append(
+            Standing(
+                rank=rank,
+                player=rating.player,
+                elo=rating.elo,
+                low=rating.low,
+                high=rating.high,
+                superiority=ratings.superiority(rating.player, below) if below else None,
+                games=count,
+                score=(wins + draws / 2) / count,
+                wins=wins,
+                draws=draws,
+                losses=losses,
+                forfeits=forfeits,
+            )
+        )
+    return table
+
+
+def _seat_results(num_players: int, records: list[MatchGame]) -> list[tuple[int, int, int]]:
+    """Wins, draws and losses of each seat: the best return alone, with others, or not."""
+    counts = np.zeros((num_players, 3), np.int64)
+    for record in records:
+        if record.forfeit:
+            continue
+        returns = np.array(record.returns)
+        best = returns >= returns.max() - 1e-9
+        for seat in range(num_players):
+            counts[seat, 2 if not best[seat] else int(best.sum() > 1)] += 1
+    return [(wins, draws, losses) for wins, draws, losses in counts.tolist()]
+
+
+def _first_seat(game: Game) -> int | None:
+    pool, place = game.new_pool(1), np.zeros(1, np.int64)
+    pool.reset(place)
+    mover = int(pool.to_play(place)[0])
+    pool.close()
+    return mover if mover >= 0 else None

@@ -1,0 +1,155 @@
+"""The folder of a tournament: the conditions of its games, and every game that was finished.
+
+    DIR/
+        tournament.json   conditions and names of players, sealed; a folder with this file is a tournament
+        games.jsonl       one game a line, whole blocks at a time
+        tournament.lock   held while it is played
+        report.html       and its plots as PNG, after every run
+
+Games are appended and synced when their block ends. A block counts as played when all of its games are there; the lines
+of one that a kill tore apart are passed over, and the block is played again. Players and games may be added to a
+tournament later: a block's games depend on its players and openings, not on who else plays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from games import Game
+from selfplay.errors import UserError
+from selfplay.files import append_line, publish, seal, storage_errors, sweep_temporaries, unseal
+from selfplay.locks import FolderLock
+from selfplay.match import MatchGame, score_comparisons, seatings
+from selfplay.openings import Opening
+from selfplay.schema import shown
+from selfplay.tournament.schedule import Block
+
+VERSION = 1
+"""Of the files."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What every game of a folder has in common."""
+
+    game: str
+    seed: int
+    opening_plies: int | None = None
+    openings: tuple[Opening, ...] = ()
+    """Given ones; drawn at random if there are none."""
+    max_plies: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as they are after a round through JSON."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The games of a block that are on disk."""
+
+    first: str
+    second: str
+    games: tuple[MatchGame, ...]
+
+
+class TournamentFolder:
+    """A folder that is locked for playing."""
+
+    def __init__(self, path: Path, conditions: Conditions) -> None:
+        """Begin in `path`, or go on with what is there.
+
+        Raises UserError for a folder of games under other conditions, for damaged settings, and where another process
+        plays.
+        """
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        self.path, self.conditions = path, conditions
+        self._lock = FolderLock(path / "tournament.lock")
+        try:
+            sweep_temporaries(path)
+            self._names = self._read(conditions) if self._settings.exists() else {}
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _settings(self) -> Path:
+        return self.path / "tournament.json"
+
+    @property
+    def games(self) -> Path:
+        """The games, one a line."""
+        return self.path / "games.jsonl"
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.close()
+
+    def name(self, text: str, found: str) -> str:
+        """What the player of `text` is called here: the first time the name that was found for it, later the same as
+        then, although a run may have a newer version by now."""
+        if text not in self._names:
+            self._names[text] = found
+            settings = {"version": VERSION, "conditions": self.conditions.to_json(), "names": self._names}
+            publish(self._settings, seal(settings) + b"\n")
+        return self._names[text]
+
+    def add(self, block: Block, games: Sequence[MatchGame]) -> None:
+        """Keep the games of a block; they are on disk afterwards."""
+        names = (block.first, block.second)
+        lines = []
+        for number, game in enumerate(games):
+            seats = [names[who] for who in game.seats]
+            place = {"block": block.key, "first": block.first, "second": block.second, "number": number}
+            record = {**place, "players": seats, **dataclasses.asdict(game)}
+            lines.append(json.dumps(record).encode())
+        append_line(self.games, b"\n".join(lines))
+
+    def played(self, group_size: int) -> dict[str, Kept]:
+        """The games of every block that is there, by the block's key; `group_size` games have the same opening.
+
+        A line that is no game, as a kill leaves behind, is passed over.
+        """
+        found: dict[tuple[str, str, str], dict[int, MatchGame]] = {}
+        for line in self.games.read_bytes().splitlines() if self.games.exists() else ():
+            try:
+                record = json.loads(line)
+                fields = {field.name: record[field.name] for field in dataclasses.fields(MatchGame)}
+                lists = {name: tuple(fields[name]) for name in ("moves", "seats", "returns")}
+                place = record["block"], record["first"], record["second"]
+                found.setdefault(place, {})[record["number"]] = MatchGame(**fields | lists)
+            except (ValueError, KeyError, TypeError):
+                continue
+        return {
+            key: Kept(first, second, tuple(games[number] for number in range(len(games))))
+            for (key, first, second), games in found.items()
+            if set(games) == set(range(len(games))) and len(games) % group_size == 0
+        }
+
+    def by_pair(self, game: Game) -> dict[tuple[str, str], list[MatchGame]]:
+        """All games that are there, with the scores of the first of each pair."""
+        found: dict[tuple[str, str], list[MatchGame]] = {}
+        for kept in self.played(len(seatings(game.num_players))).values():
+            found.setdefault((kept.first, kept.second), []).extend(score_comparisons(game, list(kept.games)))
+        return found
+
+    def _read(self, conditions: Conditions) -> dict[str, str]:
+        """The names of the players so far."""
+        kept = unseal(self._settings.read_bytes())
+        if kept is None or kept.get("version") != VERSION:
+            raise UserError(f"{self._settings} is damaged or of another version; name another folder")
+        for what, value in conditions.to_json().items():
+            if value != kept["conditions"][what]:
+                raise UserError(
+                    f"{self.path} holds another tournament: its {what} is {shown(kept['conditions'][what])}, not"
+                    f" {shown(value)}; name another folder"
+                )
+        names: dict[str, str] = kept["names"]
+        return names

@@ -1,0 +1,203 @@
+"""The tournament itself: rounds of blocks, played, kept and gone on with; and when to stop early.
+
+In the flow: `selfplay.commands.tournament` gives a folder and a plan; what was played before is read, the rest is
+played (`selfplay.tournament.workers`), and the games of all blocks come back for `selfplay.tournament.standings`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import games
+from games import Game
+from selfplay.match import MatchGame, score_comparisons, seatings
+from selfplay.openings import Opening, draw_openings
+from selfplay.tournament.schedule import Block, Pair, all_pairs, ladder, split, swiss_pairs, swiss_rounds
+from selfplay.tournament.sprt import Sprt, SprtState, sprt_state
+from selfplay.tournament.store import Conditions, TournamentFolder
+from selfplay.tournament.workers import play_blocks
+
+OPENINGS = 2
+"""What a seed is for, beside those of `workers` and `players`."""
+
+FEWEST_OPENINGS = 64
+"""Drawn at once; then as many again, and so on."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """The games of one block."""
+
+    block: Block
+    games: tuple[MatchGame, ...]
+    """Group after group, with their scores."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who plays and how much."""
+
+    names: tuple[str, ...]
+    """The players, all different."""
+    format: str
+    """One of `schedule.FORMATS`, or `ladder`."""
+    games: int
+    """In all; rounded up to whole openings with every seating."""
+    num_anchors: int = 0
+    """Players that only meet the others, in a ladder."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All games, in the order of the schedule."""
+
+    game: str
+    plan: Plan
+    played: tuple[Played, ...]
+    sprt: SprtState | None
+
+
+def play_tournament(
+    folder: TournamentFolder,
+    plan: Plan,
+    processes: int,
+    sprt: Sprt | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Play what the folder lacks of a tournament.
+
+    Args:
+        processes: to play in; 0 plays in this one.
+        sprt: stop as soon as it is decided; for two players.
+        on_progress: called with the number of games that are there, and of all.
+
+    Raises UserError where a player cannot be made.
+    """
+    return _Tournament(folder, plan, processes, sprt, on_progress).run()
+
+
+class _Tournament:
+    def __init__(
+        self,
+        folder: TournamentFolder,
+        plan: Plan,
+        processes: int,
+        sprt: Sprt | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.folder, self.conditions, self.plan, self.processes = folder, folder.conditions, plan, processes
+        self.sprt, self.on_progress = sprt, on_progress
+        self.game: Game = games.load(self.conditions.game)
+        self.group_size = len(seatings(self.game.num_players))
+        self.groups = -(-plan.games // self.group_size)
+        self.state = sprt_state(sprt, [], self.group_size) if sprt else None
+        self.done: dict[str, Played] = {}
+        self.order: list[Block] = []
+
+    def run(self) -> Outcome:
+        """Round after round."""
+        before = self.folder.played(self.group_size)
+        for blocks in self._rounds():
+            self.order += blocks
+            for block in blocks:
+                kept, size = before.get(block.key), block.num_groups * self.group_size
+                if kept is not None and len(kept.games) >= size:
+                    self._take(block, kept.games[:size])
+            left = [block for block in blocks if block.key not in self.done]
+            self._report()
+            if left and not self._is_decided(blocks):
+                self._play(blocks, left)
+        return Outcome(self.game.name, self.plan, tuple(self._in_order()), self.state)
+
+    def _play(self, blocks: list[Block], left: list[Block]) -> None:
+        needed = max(block.first_opening + block.num_groups for block in left)
+        openings = make_openings(self.game, self.conditions, needed)
+        with contextlib.closing(play_blocks(self.conditions, openings, left, self.processes)) as playing:
+            for block, played in playing:
+                self.folder.add(block, played)
+                self._take(block, played)
+                self._report()
+                if self._is_decided(blocks):
+                    return
+
+    def _rounds(self) -> Iterator[list[Block]]:
+        """The blocks of each round; those of a Swiss round follow from the games before it."""
+        names = self.plan.names
+        if self.plan.format != "swiss":
+            is_ladder = self.plan.format == "ladder"
+            pairs = ladder(self.plan.num_anchors, len(names)) if is_ladder else all_pairs(self.plan.format, len(names))
+            yield split(names, pairs, self.groups)
+            return
+        met: set[Pair] = set()
+        byes: set[int] = set()
+        points = np.zeros(len(names))
+        for number, groups in enumerate(swiss_rounds(self.groups, len(names))):
+            pairs, out = swiss_pairs(points.tolist(), met, byes)
+            blocks = split(names, pairs[:groups], groups, opening=number)
+            yield blocks
+            met.update(pairs)
+            if out is not None:
+                byes.add(out)
+                points[out] += 1.0
+            for block in blocks:
+                scores = [game.score for game in self.done[block.key].games]
+                share = sum(scores) / len(scores)
+                points[[names.index(block.first), names.index(block.second)]] += (share, 1.0 - share)
+
+    def _in_order(self) -> Iterator[Played]:
+        """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""
+        groups = 0
+        for block in self.order:
+            if self.state is not None and self.state.verdict and groups >= self.state.groups:
+                return
+            if block.key in self.done:
+                yield self.done[block.key]
+                groups += block.num_groups
+
+    def _take(self, block: Block, played: Sequence[MatchGame]) -> None:
+        self.done[block.key] = Played(block, tuple(score_comparisons(self.game, list(played))))
+
+    def _report(self) -> None:
+        if self.on_progress:
+            self.on_progress(sum(len(played.games) for played in self.done.values()), self.groups * self.group_size)
+
+    def _is_decided(self, blocks: list[Block]) -> bool:
+        """Whether the test has ended, by the blocks in their order as far as there is no gap: what is read does not
+        depend on which process was faster."""
+        if self.sprt is None:
+            return False
+        scores: list[float] = []
+        for block in blocks:
+            if block.key not in self.done:
+                break
+            scores += group_scores(self.done[block.key].games, self.group_size)
+            self.state = sprt_state(self.sprt, scores, self.group_size)
+            if self.state.verdict:
+                return True
+        return False
+
+
+def group_scores(played: tuple[MatchGame, ...], group_size: int) -> list[float]:
+    """The mean score of each group of games."""
+    scores = [game.score for game in played]
+    return [sum(scores[i : i + group_size]) / group_size for i in range(0, len(scores), group_size)]
+
+
+def make_openings(game: Game, conditions: Conditions, count: int) -> list[Opening]:
+    """The first `count` openings of a tournament. A longer list begins with the shorter one."""
+    given = conditions.openings
+    if given:
+        return [given[i % len(given)] for i in range(count)]
+    openings: list[Opening] = []
+    size = FEWEST_OPENINGS
+    while len(openings) < count:
+        rng = np.random.default_rng((conditions.seed, OPENINGS, size))
+        drawn = draw_openings(game, size, rng, conditions.opening_plies)
+        new = [opening for opening in dict.fromkeys(drawn) if opening not in set(openings)] or drawn
+        openings += [new[i % len(new)] for i in range(size - len(openings))]
+        size *= 2
+    return openings[:count]

@@ -1,0 +1,480 @@
+"""Tournaments: schedules, the sequential test, what is kept and gone on with, who is at fault, and what is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from run_helpers import Watcher, tiny_config
+
+import games
+import selfplay
+from selfplay import cli
+from selfplay.checkpoint import versions
+from selfplay.errors import UserError
+from selfplay.evaluator import Evaluation, evaluate_checkpoint
+from selfplay.match import FIRST, play_tables, seat
+from selfplay.players import RandomPlayer, register_player
+from selfplay.ratings import PairResult, rate
+from selfplay.tensors import read_weights
+from selfplay.tournament import tournament as tournament_module
+from selfplay.tournament import workers
+from selfplay.tournament.notation import to_pgn, to_sgf
+from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
+from selfplay.tournament.sprt import Sprt, expected_score, sprt_state
+from selfplay.tournament.store import Conditions, TournamentFolder
+from selfplay.tournament.tournament import Plan, make_openings, play_tournament
+
+# Schedules.
+
+
+def test_round_robin_and_gauntlet():
+    assert all_pairs("round-robin", 4) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert all_pairs("gauntlet", 4) == [(0, 1), (0, 2), (0, 3)]
+    assert ladder(1, 4) == [(1, 0), (2, 0), (3, 0), (2, 1), (3, 2)]
+    assert ladder(2, 4) == [(2, 0), (2, 1), (3, 0), (3, 1), (1, 0), (3, 2)]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 50, 100])
+def test_blocks_share_the_groups_evenly_and_overlap_nowhere(groups):
+    pairs = all_pairs("round-robin", 3)
+    blocks = split("abc", pairs, groups)
+    played = {
+        (a, b): [
+            block.first_opening + n
+            for block in blocks
+            if (block.first, block.second) == ("abc"[a], "abc"[b])
+            for n in range(block.num_groups)
+        ]
+        for a, b in pairs
+    }
+    assert sum(map(len, played.values())) == groups
+    for openings in played.values():
+        assert openings == list(range(len(openings))) and abs(len(openings) - groups / 3) < 1
+    assert max(block.num_groups for block in blocks) <= BLOCK_GROUPS
+    assert len({block.key for block in blocks}) == len(blocks)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 9])
+def test_swiss_pairs_meet_once_and_everybody_sits_out_once(count):
+    rng, met, byes = np.random.default_rng(0), set(), set()
+    points = np.zeros(count)
+    for _ in range((count - 1) if count % 2 == 0 else count):
+        pairs, out = swiss_pairs(points.tolist(), met, byes)
+        seen = sorted(itertools.chain(*pairs)) + ([out] if out is not None else [])
+        assert sorted(seen) == list(range(count))
+        if count > 3:
+            assert len(met & set(pairs)) <= 1  # the last rounds may leave no other way
+        met |= set(pairs)
+        byes |= {out} - {None}
+        for pair in pairs:
+            points[rng.choice(pair)] += 1
+    assert not byes or byes == set(range(count))
+
+
+def test_swiss_pairs_are_of_equal_points():
+    assert swiss_pairs([2.0, 0.0, 2.0, 0.0], set(), set())[0] == [(0, 2), (1, 3)]
+    assert swiss_pairs([2.0, 0.0, 2.0, 0.0], {(0, 2)}, set())[0] == [(0, 1), (2, 3)]
+    assert list(swiss_rounds(5, 4)) == [2, 2, 1]
+
+
+# The sequential test.
+
+
+def play_sprt(sprt: Sprt, elo: float, draws: float, rng: np.random.Generator, most: int = 20_000) -> tuple[str, int]:
+    """The verdict and number of groups of a match with a known difference: two independent games a group."""
+    score = expected_score(elo)
+    results = rng.choice([1.0, 0.5, 0.0], size=(most, 2), p=[score - draws / 2, draws, 1 - score - draws / 2])
+    groups = results.mean(axis=1).tolist()
+    for count in range(8, most, 8):
+        state = sprt_state(sprt, groups[:count])
+        if state.verdict:
+            return state.verdict, count
+    return "", most
+
+
+@pytest.mark.parametrize("draws", [0.0, 0.5])
+def test_sprt_is_wrong_as_rarely_as_promised(draws):
+    """By simulation of 400 matches at each of the two hypotheses; a rate of 5 % has a deviation of 1.1 %."""
+    sprt, rng = Sprt(elo0=0.0, elo1=60.0, alpha=0.05, beta=0.05), np.random.default_rng(1)
+    wrong = {
+        elo: sum(play_sprt(sprt, elo, draws, rng)[0] != right for _ in range(400)) / 400
+        for elo, right in ((sprt.elo0, "H0"), (sprt.elo1, "H1"))
+    }
+    assert max(wrong.values()) < 0.05 + 2.5 * 0.011, wrong
+
+
+def test_sprt_by_hand():
+    """All groups won: the ratio of the likelihoods is that of the expected scores, as near as the prior lets it be."""
+    sprt = Sprt(elo0=0.0, elo1=100.0)
+    state = sprt_state(sprt, [1.0] * 10)
+    assert state.log_ratio == pytest.approx(10 * np.log(expected_score(100.0) / expected_score(0.0)), rel=0.01)
+    assert state.low == pytest.approx(-np.log(19)) and state.high == pytest.approx(np.log(19))
+    assert sprt_state(sprt, [1.0] * 60).verdict == "H1" and sprt_state(sprt, [0.5] * 400).verdict == "H0"
+    assert sprt_state(sprt, []).verdict == ""
+
+
+# Ratings of games with more seats.
+
+
+def test_copies_of_an_opponent_are_allowed_for():
+    """Two equal players at a table of four, one against three copies: the one wins a quarter."""
+    elo = rate([PairResult("a", "b", 250, 0, 750, opponents=3)], "b").rating("a")
+    assert abs(elo.elo) < 1.0
+    both = rate([PairResult("a", "b", 250, 0, 750, 3), PairResult("b", "a", 250, 0, 750, 3)], "b").rating("a")
+    assert abs(both.elo) < 1.0 and both.high - both.low < elo.high - elo.low
+
+
+# Playing.
+
+
+class Crash(RandomPlayer):
+    """Raises an error in its third move of a game, or moves illegally, or takes its process down."""
+
+    def __init__(self, name: str, how: str) -> None:
+        super().__init__(name, 0)
+        self.how = how
+
+    def choose(self, pool, slots, histories):
+        if any(len(history) >= 6 for history in histories):
+            if self.how == "error":
+                raise RuntimeError("lost my way")
+            if self.how == "illegal":
+                return np.full(len(slots), 77)
+            os.kill(os.getpid(), 9)
+        return super().choose(pool, slots, histories)
+
+
+@pytest.mark.parametrize(("how", "reason"), [("error", "lost my way"), ("illegal", "illegal move 77")])
+def test_a_failing_player_loses_the_game_and_the_others_go_on(how, reason):
+    game = games.load("tic_tac_toe")
+    openings = [(0, 1), (4, 2), (8, 0)]
+    tables = [table for opening in openings for table in seat(game, opening, np.random.SeedSequence(0))]
+    crash = Crash("crash", how)
+    records = play_tables(game, (crash, RandomPlayer("random", 1)), tables, forfeits=True)
+    lost = [record for record in records if record.forfeit]
+    assert lost and all(record.score == 0.0 and reason in record.forfeit for record in lost)
+    assert all(record.returns[record.seats.index(FIRST)] == -1.0 for record in lost)
+    assert all(record.finished or record.forfeit for record in records)
+    with pytest.raises((RuntimeError, UserError), match=reason):
+        play_tables(game, (crash, RandomPlayer("random", 1)), tables)
+
+
+TIC_TAC_TOE = Conditions("tic_tac_toe", seed=1)
+
+
+def round_robin(names, num_games=24) -> Plan:
+    return Plan(tuple(names), "round-robin", num_games)
+
+
+def lines_of(path) -> list[str]:
+    return sorted((path / "games.jsonl").read_text().splitlines())
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Commands play in this process: fast, and players registered in tests exist there."""
+    monkeypatch.setattr(tournament_module, "play_blocks", lambda *given: workers.play_blocks(*given[:3], processes=0))
+
+
+PLAYERS = ["random", "random:seed=5", "mcts:simulations=20"]
+
+
+def test_a_tournament_that_was_stopped_goes_on_to_the_same_games(tmp_path, one_process):
+    plan = round_robin(PLAYERS, 120)
+    whole = TournamentFolder(tmp_path / "whole", TIC_TAC_TOE)
+    outcome = play_tournament(whole, plan, 2)
+    assert sum(len(played.games) for played in outcome.played) == 120
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done >= 40:
+            raise Stop
+
+    parts = TournamentFolder(tmp_path / "parts", TIC_TAC_TOE)
+    with pytest.raises(Stop):
+        play_tournament(parts, plan, 2, on_progress=stop)
+    parts.close()
+    before = lines_of(parts.path)
+    assert 40 <= len(before) < 120
+    with open(parts.games, "ab") as file:  # a kill in the middle of a line, and of a block
+        file.write(lines_of(whole.path)[-1].encode()[:30])
+    again = TournamentFolder(tmp_path / "parts", TIC_TAC_TOE)
+    assert play_tournament(again, plan, 1) == outcome
+    kept = [line for line in lines_of(again.path) if line.endswith("}")]
+    assert set(before) <= set(kept) and kept == lines_of(whole.path)
+
+
+def test_a_player_may_join_later(tmp_path, one_process):
+    folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
+    play_tournament(folder, round_robin(PLAYERS[:2], 32), 1)
+    before = lines_of(folder.path)
+    outcome = play_tournament(folder, round_robin(PLAYERS, 96), 1)
+    assert set(before) < set(lines_of(folder.path)) and len(lines_of(folder.path)) == 96
+    direct = play_tournament(TournamentFolder(tmp_path / "direct", TIC_TAC_TOE), round_robin(PLAYERS, 96), 1)
+    assert direct == outcome
+
+
+def test_another_tournament_in_the_folder_is_refused(tmp_path):
+    folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
+    assert folder.name("run:x", "run:x@3") == "run:x@3"
+    with pytest.raises(UserError, match="in use"):
+        TournamentFolder(tmp_path, TIC_TAC_TOE)
+    folder.close()
+    with pytest.raises(UserError, match="its seed is 1, not 2"):
+        TournamentFolder(tmp_path, Conditions("tic_tac_toe", seed=2))
+    again = TournamentFolder(tmp_path, TIC_TAC_TOE)
+    assert again.name("run:x", "run:x@7") == "run:x@3"
+    again.close()
+    (tmp_path / "tournament.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        TournamentFolder(tmp_path, TIC_TAC_TOE)
+
+
+def test_players_of_a_registered_kind_and_forfeits_in_the_table(tmp_path, one_process, capsys):
+    register_player("crash", lambda spec, game, seed: Crash(spec.name, "error"))
+    words = ["tournament", "crash", "random", "--game", "tic_tac_toe", "--games", "20", "--out", str(tmp_path / "t")]
+    assert cli.main([*words, "--processes", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "forfeit: crash: lost my way" in printed and re.search(r"crash .* \d+ forfeited", printed)
+
+
+def test_sprt_ends_a_match_early_and_by_the_order_of_the_openings(tmp_path, one_process):
+    plan = round_robin(["mcts:simulations=50", "random"], 400)
+    outcome = play_tournament(TournamentFolder(tmp_path / "a", TIC_TAC_TOE), plan, 2, Sprt(elo1=100.0))
+    assert outcome.sprt.verdict == "H1" and sum(len(played.games) for played in outcome.played) < 400
+
+
+def test_swiss_and_games_for_one_and_three(tmp_path, one_process, capsys):
+    words = ["tournament", "random", "random:seed=1", "random:seed=2", "--processes", "2", "--json"]
+    for name, count, options in [
+        ("tic_tac_toe", 12, ["--format", "swiss"]),
+        ("2048", 6, ["--max-plies", "20"]),
+        ("chinese_checkers(players=3)", 9, ["--max-plies", "30", "--format", "gauntlet"]),
+    ]:
+        assert cli.main([*words, "--game", name, "--games", str(count), *options, "--out", str(tmp_path / name)]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert {row["player"] for row in result["table"]} == {"random", "random:seed=1", "random:seed=2"}
+        assert result["games"] >= count
+
+
+@pytest.mark.slow
+def test_processes_that_die_cost_the_game(tmp_path):
+    """A real worker process is killed by its player: the game is lost, everything else is played."""
+    code = tmp_path / "players_that_die.py"
+    code.write_text(
+        "import os\n"
+        "from selfplay.players import RandomPlayer, register_player\n"
+        "class Deadly(RandomPlayer):\n"
+        "    def choose(self, pool, slots, histories):\n"
+        "        if any(len(history) == 5 for history in histories):\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        return super().choose(pool, slots, histories)\n"
+        "register_player('deadly', lambda spec, game, seed: Deadly(spec.name, seed))\n"
+    )
+    script = tmp_path / "play.py"
+    script.write_text(
+        "import players_that_die, sys\n"
+        "from selfplay import cli\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    import subprocess
+    import sys
+
+    words = ["tournament", "deadly", "random", "--game", "tic_tac_toe", "--games", "8", "--out", str(tmp_path / "t")]
+    done = subprocess.run(
+        [sys.executable, str(script), *words, "--opening-plies", "2", "--json"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"},
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["games"] == 8 and "took its process down" in result["forfeits"][0]
+
+
+def test_processes_and_this_one_play_the_same_games(tmp_path):
+    outcomes = []
+    for processes in (0, 2):
+        folder = TournamentFolder(tmp_path / str(processes), TIC_TAC_TOE)
+        outcomes.append(play_tournament(folder, round_robin(PLAYERS, 100), processes))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig"])
+def test_openings_are_the_first_of_a_longer_list(name):
+    game, conditions = games.load(name), Conditions(name, seed=4)
+    many = make_openings(game, conditions, 300)
+    assert len(many) == 300 and make_openings(game, conditions, 20) == many[:20]
+    if name == "connect_four":
+        assert len(set(many)) > 290
+    assert make_openings(game, Conditions(name, seed=5), 20) != many[:20] or name == "pig"
+
+
+# What is written.
+
+
+def test_the_report_stands_alone(tmp_path, one_process, capsys):
+    out = tmp_path / "t"
+    words = ["tournament", *PLAYERS, "--game", "connect_four", "--games", "30", "--out", str(out), "--processes", "1"]
+    assert cli.main(words) == 0
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4 and not re.search(r'(src|href)="(?!data:)', page)
+    assert "mcts:simulations=20" in page
+    for name in ("ratings", "cross_table", "lengths", "seats"):
+        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert re.search(r"mcts:simulations=20 +\+\d+", capsys.readouterr().out)
+
+
+def test_openings_from_a_file_are_played(tmp_path, one_process, capsys):
+    path = tmp_path / "openings.jsonl"
+    path.write_text('{"moves": [3, 3]}\n\n{"moves": [0], "values": {}}\n')
+    out = tmp_path / "t"
+    words = ["tournament", "random", "random:seed=3", "--game", "connect_four", "--games", "8", "--out", str(out)]
+    assert cli.main([*words, "--openings", str(path), "--processes", "1"]) == 0
+    starts = [json.loads(line)["moves"][:2] for line in (out / "games.jsonl").read_text().splitlines()]
+    assert sum(start == [3, 3] for start in starts) >= 4 and sum(start[0] == 0 for start in starts) >= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["random"], "at least two players"),
+        (["random", "random"], "random is given twice"),
+        (["random", "human"], "people play with"),
+        (["random", "random:seed=1", "mcts", "--sprt", "elo1=10"], "it compares two players, not 3"),
+        (["random", "mcts", "--sprt", "elo1=-10"], "elo0=0 must be less than elo1=-10"),
+        (["random", "mcts", "--sprt", "alpha=1"], "alpha=1 is out of range"),
+        (["random", "mcts", "--sprt", "gamma=1"], "unknown option 'gamma'"),
+        (["random", "mcts", "--anchor", "uniform"], "--anchor: uniform does not play"),
+        (["random", "mcts", "--openings", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
+    ],
+)
+def test_bad_words_are_said_in_one_line(words, part, tmp_path, capsys):
+    out = tmp_path / "t"
+    assert cli.main(["tournament", *words, "--game", "tic_tac_toe", "--games", "4", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert part in error and error.count("\n") == 1 and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("[]", "expected"),
+        ('{"moves": [9]}', "illegal move 9"),
+        ('{"moves": [true]}', "expected"),
+        ('{"moves": [0, 3, 1, 4, 2]}', "the game is over"),
+    ],
+)
+def test_bad_openings_are_named(line, part, tmp_path, capsys):
+    path = tmp_path / "openings.jsonl"
+    path.write_text(f'{{"moves": []}}\n{line}\n')
+    words = ["tournament", "random", "mcts", "--game", "tic_tac_toe", "--games", "4", "--openings", str(path)]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert f"{path}, line 2: " in error and part in error and error.count("\n") == 1
+
+
+def test_sgf_and_pgn():
+    go = games.load("go(board_size=5,komi=0.5)")
+    opening = (0, 4, 25, 25)  # a1, e1, and both pass
+    record = play_tables(go, (RandomPlayer("a", 0), RandomPlayer("b]", 1)), _tables(go, opening[:2]), max_plies=3)[0]
+    sgf = to_sgf(go, record, ["a", "b]"])
+    assert "SZ[5]KM[0.5]" in sgf and "PW[b\\]]" in sgf and ";B[ae];W[ee]" in sgf
+    chess = games.load("chess")
+    players = (RandomPlayer("a", 0), RandomPlayer("b", 1))
+    record = play_tables(chess, players, _tables(chess, ()), max_plies=5)[0]
+    pgn = to_pgn(chess, record, ['seat "0"', "seat 1"])
+    assert '[White "seat 1"]' in pgn and '[Black "seat \\"0\\""]' in pgn and pgn.rstrip().endswith("*")
+    assert pgn.count("1.") == 1 and pgn.count("3.") == 1
+
+
+def _tables(game, opening):
+    return seat(game, opening, np.random.SeedSequence(0))[:1]
+
+
+# The ratings of a run.
+
+
+def test_rate_makes_a_curve_and_plays_nothing_twice(tmp_path, one_process, capsys):
+    overrides = ["--budget.steps", "4", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
+    run = tmp_path / "run"
+    selfplay.train(tiny_config(tmp_path, *overrides), run, Watcher())
+    words = ["rate", str(run), "--anchors", "random", "mcts:simulations=3", "--games", "4", "--simulations", "4"]
+    assert cli.main([*words, "--checkpoints", "2", "--json"]) == 0
+    curve = json.loads(capsys.readouterr().out)
+    assert [point["version"] for point in curve["checkpoints"]] == [0, 4]
+    assert curve["anchors"][0]["player"] == "random" and curve["anchors"][0]["elo"] == 0.0
+    before = lines_of(run / "ratings")
+    assert len(before) == 4 * 6
+    assert cli.main([*words, "--checkpoints", "3"]) == 0
+    assert set(before) < set(lines_of(run / "ratings"))
+    printed = capsys.readouterr().out
+    assert re.search(r"^ +[\d.]+ +[\d,]+ +[\d,]+ +2 +[-+]?\d+", printed, re.MULTILINE)
+    assert (run / "ratings" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+# Evaluation during training, and the gate.
+
+
+def test_evaluations_rate_all_checkpoints_together(tmp_path):
+    overrides = ["--budget.steps", "4", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
+    config = tiny_config(tmp_path, *overrides, "--evaluation.opponents", "random", "mcts:simulations=4")
+    run = tmp_path / "run"
+    result = selfplay.train(config, run, Watcher())
+    assert result.evaluation.version == 4 and set(result.evaluation.scores) == {"random", "mcts:simulations=4"}
+    first = evaluate_checkpoint(config, run, 0, 6)
+    again = evaluate_checkpoint(config, run, 0, 6)
+    assert (first.scores, first.elo) == (again.scores, again.elo) and first.elo[1] < first.elo[0] < first.elo[2]
+    assert first.beats_champion is None
+    kept = lines_of(run / "ratings")
+    gated = evaluate_checkpoint(config, run, 4, 6, champion=0)
+    assert gated.beats_champion in (True, False) and set(kept) < set(lines_of(run / "ratings"))
+
+
+class _Judge:
+    """Stands for the evaluator: the verdicts are given."""
+
+    def __init__(self, verdicts):
+        self.verdicts, self.asked, self.busy = list(verdicts), [], False
+
+    def request(self, version, games_each, champion=None):
+        self.asked.append((version, champion))
+        self.busy = True
+
+    def result(self, timeout=0.0):
+        if not self.busy:
+            return None
+        self.busy = False
+        version, champion = self.asked[-1]
+        verdict = None if champion is None else bool(self.verdicts) and self.verdicts.pop(0)
+        return Evaluation(version, {}, {}, 0.0, None, verdict)
+
+    def stop(self):
+        pass
+
+
+def test_actors_play_with_the_champion_only(tmp_path, monkeypatch):
+    judge = _Judge([True, False])
+    monkeypatch.setattr("selfplay.trainer.Evaluator", lambda config, run_dir: judge)
+    monkeypatch.setattr("selfplay.trainer._Timer.due", lambda self: self._period > 0)  # every turn of the loop
+    gate = ["--evaluation.gate", "--evaluation.every_minutes", "1"]
+    config = tiny_config(tmp_path, "--budget.steps", "6", "--checkpoint.keep_last", "1", *gate)
+    run = tmp_path / "run"
+    result = selfplay.train(config, run, Watcher())
+    challengers = [version for version, champion in judge.asked if champion is not None]
+    crowned = challengers[0]
+    assert judge.asked[0][1] in (0, None) and {c for _, c in judge.asked[1:]} <= {0, None, crowned}
+    assert read_weights(run / "weights.safetensors")[1] == crowned == result.version
+    assert crowned in versions(run / "checkpoints") and max(versions(run / "checkpoints")) == 6
+    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=8))
+    selfplay.resume(run, lambda old: longer, Watcher())
+    assert read_weights(run / "weights.safetensors")[1] == crowned
