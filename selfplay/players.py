@@ -3,7 +3,8 @@
 Every command that takes a PLAYER reads it here. `random`; `mcts`, the usual honest baseline: UCT (Kocsis and
 Szepesvari 2006) with random games at the leaves, a new tree every move, no knowledge, and no proven values unless
 `solve=true` asks for them; `uniform`, search that knows only how games end; `run`, a trained network with search;
-`net`, the network alone; `human`.
+`net`, the network alone; `solver`, which knows the value of every move in small games; `human`; `gtp` and `uci`,
+other programs that speak these protocols (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from games import Game, StatePool
 from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
+from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.openings import random_actions
 from selfplay.player import Player
 from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
@@ -68,6 +70,13 @@ class UniformOptions:
     simulations: int = _simulations_option(1000)
     c: float = _option(SearchConfig().pb_c_init, "PUCT exploration constant", 0, 100)
     solve: bool = _option(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
+    seed: int | None = _seed_option()
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """Options of `solver`."""
+
     seed: int | None = _seed_option()
 
 
@@ -144,10 +153,28 @@ def _make_net(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return NetworkPlayer(PlayerSpec(spec.kind, network.target, spec.options).name, network)
 
 
+def _make_solver(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.solver_player import SolverPlayer, shared_solver
+
+    return SolverPlayer(spec.name, shared_solver(game.name), seed)
+
+
 def _make_human(spec: PlayerSpec, game: Game, seed: int) -> Player:
     from selfplay.play import HumanPlayer
 
     return HumanPlayer()
+
+
+def _make_gtp(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.engines.gtp_player import GtpPlayer
+
+    return GtpPlayer(spec.name, spec.target, game, spec.options)
+
+
+def _make_uci(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.engines.uci_player import UciPlayer
+
+    return UciPlayer(spec.name, spec.target, game, spec.options)
 
 
 def _game_of_run(target: str) -> str:
@@ -161,4 +188,7 @@ register_player("mcts", _make_mcts, MctsOptions)
 register_player("uniform", _make_uniform, UniformOptions)
 register_player("run", _make_run, RunOptions, RUN_DIR, _game_of_run)
 register_player("net", _make_net, target=RUN_DIR, find_game=_game_of_run)
+register_player("solver", _make_solver, SolverOptions)
 register_player("human", _make_human)
+register_player("gtp", _make_gtp, GtpOptions, "COMMAND", is_command=True)
+register_player("uci", _make_uci, UciOptions, "COMMAND", is_command=True)

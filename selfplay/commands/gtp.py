@@ -1,0 +1,42 @@
+"""Let a player play go in any program that speaks the Go Text Protocol, on standard input and output.
+
+The PLAYER is RUN_DIR[@VERSION], or written as for `selfplay match`, e.g. run:RUN_DIR:simulations=400. docs/engines.md
+says what is answered, and how to set it up.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from selfplay.commands.arguments import integer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the player and the game."""
+    parser.add_argument("player", metavar="PLAYER", help="who plays")
+    parser.add_argument("--game", metavar="G", help="e.g. 'go(board_size=9)'; may be left out when the player is a run")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Serve until `quit`, or until the input ends."""
+    import sys
+
+    import numpy as np
+
+    from selfplay.engines.gtp_server import GtpServer
+    from selfplay.engines.lines import read_lines
+    from selfplay.engines.serving import read_served_player, served_game, standard_input
+    from selfplay.engines.thinking import make_thinker, try_out
+
+    spec = read_served_player(args.player)
+    game = served_game("gtp", spec, args.game)
+    seeds = np.random.SeedSequence(args.seed).generate_state(2)
+    thinker = make_thinker(spec.make(game, int(seeds[0])), int(seeds[1]))
+    try:
+        server = GtpServer(game, thinker)  # complains of other games
+        try_out(thinker, game.new_pool(1))
+        server.serve(read_lines(standard_input()), sys.stdout)
+    finally:
+        thinker.close()
+    return 0
