@@ -90,6 +90,25 @@ def read_shards(
         yield shard_id, records
 
 
+def shard_ids(folder: Path) -> list[int]:
+    """Ids of the shards that are there, ascending; empty when the folder does not exist."""
+    return _files(folder)
+
+
+def read_shard(folder: Path, shard_id: int) -> list[Record]:
+    """One shard, without touching anything, so it may be used on a run that is running.
+
+    Raises `UserError` when it does not exist or is damaged, `StorageError` where it cannot be read.
+    """
+    path = _path(folder, shard_id)
+    with storage_errors(path):
+        data = path.read_bytes()
+    try:
+        return _unpack(data, shard_id)[0]
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
 def recover(folder: Path, warn: Callable[[str], None]) -> int:
     """Adopt shards that the manifest does not list; returns how many. Only for the holder of the run's lock.
 

@@ -1,0 +1,221 @@
+"""Games of runs and tournaments, move by move. Everything is read, nothing is changed, a run may be going on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from games import Game, GameError
+from selfplay.errors import UserError
+from selfplay.files import storage_errors
+from selfplay.shards import Record, read_shard, shard_ids
+from selfplay.web.library import Library, Run, Tournament
+from selfplay.web.refusals import NOT_FOUND, Refused
+from selfplay.web.retrace import Noted, Retraced, retrace
+from selfplay.web.table import Table
+from selfplay.web.thinking import finite
+
+MAX_FILE = 256 << 20
+"""Bytes of a file of games that is read."""
+
+PAGE = 100
+"""Games of a list that are sent at once."""
+
+MAX_SHARDS = 2_000
+"""Shards of a run that are listed, the newest."""
+
+KEPT = 8
+"""Shards, tournaments and games that stay in memory."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A finished game to be stepped through."""
+
+    game: Game
+    title: str
+    players: tuple[str, ...]
+    """Names by seat; empty where all seats are the same."""
+    moves: tuple[int, ...]
+    opening: int = 0
+    notes: dict[int, Noted] = field(default_factory=dict)
+    complaint: str = ""
+
+
+class Browser:
+    """Reads games; safe to use from several threads."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+    def shards(self, index: int) -> list[int]:
+        """Ids of the shards of a run, the newest first."""
+        return shard_ids(self._library.run(index).folder.games)[::-1][:MAX_SHARDS]
+
+    def shard(self, index: int, shard_id: int) -> list[dict[str, Any]]:
+        """The games of a shard: how long they were searched, what they paid the first player, and who played them."""
+        run = self._library.run(index)
+        return [
+            {
+                "number": number,
+                "length": len(record["action"]),
+                "outcome": _outcome(record, run.game.num_players),
+                "version": int(record["version"][-1]),
+            }
+            for number, record in enumerate(self._records(run, shard_id))
+        ]
+
+    def tournament(self, index: int, start: int) -> dict[str, Any]:
+        """A page of the games of a tournament."""
+        lines = self._tournament(self._library.tournament(index))
+        shown = [
+            {
+                "number": number,
+                "players": line["players"],
+                "length": len(line["moves"]),
+                "returns": [finite(value) for value in line["returns"]],
+                "forfeit": line["forfeit"],
+            }
+            for number, line in enumerate(lines[start : start + PAGE], start)
+        ]
+        return {"games": shown, "total": len(lines), "page": PAGE}
+
+    def self_play_game(self, index: int, shard_id: int, number: int) -> Replay:
+        """A game of a shard, with what the search thought of every position."""
+        run = self._library.run(index)
+
+        def load() -> Replay:
+            records = self._records(run, shard_id)
+            if not 0 <= number < len(records):
+                raise Refused(f"shard {shard_id} has {len(records)} games", NOT_FOUND)
+            found: Retraced = retrace(run.game, records[number], run.config.actors.opening_plies)
+            title = f"{run.name}, shard {shard_id}, game {number}"
+            return Replay(run.game, title, (), found.moves, found.opening, found.notes, found.complaint)
+
+        return self._keep(("game", index, shard_id, number), load)
+
+    def tournament_game(self, index: int, number: int) -> Replay:
+        """A game of a tournament."""
+        tournament = self._library.tournament(index)
+        lines = self._tournament(tournament)
+        if not 0 <= number < len(lines):
+            raise Refused(f"the tournament has {len(lines)} games", NOT_FOUND)
+        line = lines[number]
+        title = f"{tournament.name}, game {number}"
+        return Replay(tournament.game, title, tuple(line["players"]), tuple(line["moves"]), complaint=line["forfeit"])
+
+    def _records(self, run: Run, shard_id: int) -> list[Record]:
+        folder = run.folder.games
+        if shard_id not in shard_ids(folder):
+            raise Refused(f"{run.name} has no shard {shard_id}", NOT_FOUND)
+        return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id))
+
+    def _tournament(self, tournament: Tournament) -> list[dict[str, Any]]:
+        path = tournament.path / "games.jsonl"
+        if not path.is_file():
+            return []
+        with storage_errors(path):
+            status = path.stat()
+        if status.st_size > MAX_FILE:
+            raise UserError(f"{path} is larger than {MAX_FILE:,} bytes")
+        key = ("tournament", str(path), status.st_size, status.st_mtime_ns)
+        return self._keep(key, lambda: _read_tournament(path))
+
+    def _keep(self, key: tuple[Any, ...], load: Callable[[], T]) -> T:
+        """What `load` gives, kept for the next time."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]  # type: ignore[no-any-return]
+        value = load()  # two requests may load the same; that is better than all others waiting
+        with self._lock:
+            self._kept[key] = value
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return value
+
+
+def _outcome(record: Record, num_players: int) -> float | None:
+    """The return of the first player; None where the record does not say: it speaks for who moved first in it."""
+    mover, outcome = int(record["to_play"][0]), finite(record["outcome"][0].ravel()[0])
+    if mover == 0 or outcome is None:
+        return outcome
+    return -outcome if num_players == 2 else None
+
+
+def position_of(replay: Replay, ply: int) -> dict[str, Any]:
+    """A replay at one ply: position, all moves, what was recorded. Raises Refused for a ply that it does not have."""
+    if not 0 <= ply <= len(replay.moves):
+        raise Refused(f"ply: the game has {len(replay.moves)} moves", NOT_FOUND)
+    whole, complaint = _whole(replay)
+    if ply > whole.ply:
+        raise Refused(f"ply: the game can be followed for {whole.ply} moves only", NOT_FOUND)
+    table = Table(replay.game, whole.history[: max(0, ply - 1)])
+    if ply > 0 and table.view:  # a look at the board before the last move, so that the move is marked
+        table.play(whole.history[ply - 1])
+    noted = replay.notes.get(ply)
+    notes = [
+        {"ply": at, "player": entry.player, "value": finite(entry.value)} for at, entry in sorted(replay.notes.items())
+    ]
+    return table.as_json() | {
+        "title": replay.title,
+        "players": list(replay.players),
+        "moves": [[event.player, event.text] for event in whole.events],
+        "actions": whole.history,
+        "result": whole.result(),
+        "opening": replay.opening,
+        "values": notes,
+        "noted": None if noted is None else _noted_as_json(noted),
+        "complaint": complaint,
+    }
+
+
+def _whole(replay: Replay) -> tuple[Table, str]:
+    """The game to its end, or to its first illegal move with a complaint."""
+    table = Table(replay.game)
+    for number, move in enumerate(replay.moves, 1):
+        try:
+            table.play(move)
+        except GameError as error:
+            return table, f"move {number}: {error}"
+    return table, replay.complaint
+
+
+def _noted_as_json(noted: Noted) -> dict[str, Any]:
+    policy = [[action, round(share, 5)] for action, share in noted.policy]
+    return {"value": finite(noted.value), "policy": policy, "action": noted.action, "version": noted.version}
+
+
+def _read_shard(folder: Path, shard_id: int) -> list[Record]:
+    path = folder / f"{shard_id:08d}.npz"
+    with storage_errors(path):
+        if path.stat().st_size > MAX_FILE:
+            raise UserError(f"{path} is larger than {MAX_FILE:,} bytes")
+    return read_shard(folder, shard_id)
+
+
+def _read_tournament(path: Path) -> list[dict[str, Any]]:
+    """The lines that are games; what a kill tore apart is passed over."""
+    with storage_errors(path):
+        data = path.read_bytes()
+    lines = []
+    for line in data.splitlines():
+        try:
+            record = json.loads(line)
+            names, moves, returns = record["players"], record["moves"], record["returns"]
+            if all(isinstance(name, str) for name in names) and all(type(move) is int for move in moves):
+                forfeit = str(record.get("forfeit", ""))
+                paid = [float(value) for value in returns]
+                lines.append({"players": names, "moves": moves, "returns": paid, "forfeit": forfeit})
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return lines

@@ -1,0 +1,173 @@
+"""What stands between the network and the page: who may ask, how much, and the headers of every answer.
+
+A web page elsewhere that the person looks at can make their browser send requests here. Reading answers is forbidden by
+browsers; what remains is closed: a name of another machine that was made to point here (DNS rebinding) fails at the
+`Host` header, requests that change something fail at `Origin` and must carry JSON.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from games import GameError
+from selfplay.errors import UserError
+from selfplay.web.refusals import BAD_REQUEST, FORBIDDEN, TIMEOUT, TOO_LARGE, Fields, Refused, shown
+
+MAX_BODY = 64 << 10
+"""Bytes of a request's body."""
+
+MAX_URL = 2_000
+"""Bytes of a path with its query."""
+
+BODY_SECONDS = 10.0
+"""A body that takes longer to arrive is not waited for."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+READING = ("GET", "HEAD")
+
+
+class Guard:
+    """Middleware: checks a request before the page sees it, and adds headers to every answer."""
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        """`host` is the address that is listened on."""
+        self._app = app
+        self._names = LOOPBACK | {_in_brackets(host).lower()}
+        self._any_address = _is_wildcard(host)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), *_RAW_HEADERS]}
+            await send(message)
+
+        problem = self._problem(scope)
+        app = self._app if problem is None else refusal(problem)
+        await app(scope, receive, send_with_headers)
+
+    def _problem(self, scope: Scope) -> Refused | None:
+        """Why the request is turned down, if it is."""
+        headers: dict[bytes, list[bytes]] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.lower(), []).append(value)
+        hosts = headers.get(b"host", [])
+        host = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
+        if not self._is_known(host):
+            hint = "open it by the address that `selfplay serve` shows"
+            return Refused(f"host {shown(host)} is not this page; {hint}", FORBIDDEN)
+        if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_URL:
+            return Refused("the address is too long", TOO_LARGE)
+        if scope["method"] in READING:
+            return None
+        origins = headers.get(b"origin", [])
+        if len(origins) != 1 or origins[0].decode("latin-1").lower() != f"{scope['scheme']}://{host}".lower():
+            return Refused("the request does not come from this page (Origin)", FORBIDDEN)
+        kind = headers.get(b"content-type", [b""])[0].split(b";")[0].strip().lower()
+        return None if kind == b"application/json" else Refused("expected application/json")
+
+    def _is_known(self, host: str) -> bool:
+        name = host.lower()
+        if not name.endswith("]"):
+            head, colon, port = name.rpartition(":")
+            name = head if colon and port.isdigit() else name
+        return name in self._names or (self._any_address and _is_address(name))
+
+
+def _in_brackets(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_wildcard(host: str) -> bool:
+    """Whether all addresses of the machine are listened on; then any address, but no name, may be asked for."""
+    return host in ("0.0.0.0", "::", "")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """An answer in JSON; lone halves of surrogate pairs, which UTF-8 has no bytes for, stay escaped."""
+    return Response(json.dumps(value, allow_nan=False), status, media_type="application/json")
+
+
+def refusal(error: Exception) -> Response:
+    """A mistake of the request as an answer of one line."""
+    status = error.status if isinstance(error, Refused) else BAD_REQUEST
+    lines = str(error).splitlines() or [type(error).__name__]
+    return answer({"error": lines[0][:500]}, status)
+
+
+async def body_of(request: Request) -> Fields:
+    """The JSON object of a request. Raises Refused for anything else, and for what is too long or too slow."""
+    data = bytearray()
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_BODY:
+                    raise Refused(f"the request is longer than {MAX_BODY:,} bytes", TOO_LARGE)
+    except TimeoutError:
+        raise Refused("the request took too long to arrive", TIMEOUT) from None
+    except ClientDisconnect:
+        raise Refused("the request ended early") from None
+    try:
+        return Fields(json.loads(bytes(data), parse_constant=_no_constant))
+    except Refused:
+        raise
+    except (ValueError, RecursionError):
+        raise Refused("the body is not JSON") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+Handler = Callable[[Request, Fields], Any]
+"""Answers a request with plain values: its path parameters are in the request, the body or the query in the fields."""
+
+
+def endpoint(handler: Handler) -> Callable[[Request], Any]:
+    """A handler as Starlette calls it; it runs in a thread, for it may wait for a lock or a file."""
+
+    async def serve(request: Request) -> Response:
+        try:
+            reading = request.method in READING
+            fields = Fields(dict(request.query_params)) if reading else await body_of(request)
+            return answer(await run_in_threadpool(handler, request, fields))
+        except (UserError, GameError) as error:
+            return refusal(error)
+
+    return serve

@@ -1,0 +1,142 @@
+"""What the page may see: the runs and tournaments of the command line, and the games that can be played.
+
+A request names runs and tournaments by their place in the list and games by their string. No text of a request becomes
+a path, and the only modules that are imported are those of games of the runs given.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import games
+from games import Game
+from selfplay import config as config_reader
+from selfplay.errors import UserError
+from selfplay.files import storage_errors, unseal
+from selfplay.run_folder import RunFolder
+from selfplay.settings import Config
+from selfplay.web.refusals import Refused, shown
+
+MAX_GAME_TEXT = 120
+
+MAX_GAMES = 200
+"""Game strings with parameters that one process tries: games stay in memory."""
+
+MAX_ACTIONS = 20_000
+"""Games with more have answers that are too long; shogi has 13 689."""
+
+TOURNAMENT = "tournament.json"
+"""A folder with this file is a tournament (`selfplay.tournament.store`)."""
+
+_GAME_TEXT = re.compile(r"(openspiel:)?\w+(\([\w=,.; -]*\))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run given on the command line."""
+
+    name: str
+    folder: RunFolder
+    config: Config
+    game: Game
+
+    def versions(self) -> list[int]:
+        """Versions of its checkpoints, ascending, as they are now."""
+        from selfplay.checkpoint import versions  # torch takes two seconds to import
+
+        return versions(self.folder.checkpoints)
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """A tournament given on the command line."""
+
+    name: str
+    path: Path
+    game: Game
+    players: tuple[str, ...]
+
+
+class Library:
+    """Runs, tournaments and games; safe to use from several threads."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises UserError for a folder that is neither a run nor a tournament, or whose settings are damaged."""
+        self.runs: list[Run] = []
+        self.tournaments: list[Tournament] = []
+        for path in paths:
+            if (path / TOURNAMENT).is_file():
+                self.tournaments.append(_open_tournament(path))
+            else:
+                self.runs.append(_open_run(path))
+        self._lock = threading.Lock()
+        self._own = {entry.game.name: entry.game for entry in self.runs}
+        self._own |= {entry.game.name: entry.game for entry in self.tournaments}
+        self._plain = [info.name for info in games.names() if info.supported]
+        self._tried: dict[str, Game | str] = {}
+
+    def game_names(self) -> list[str]:
+        """Games to choose from; those of the runs and tournaments first."""
+        return [*self._own, *(name for name in self._plain if name not in self._own)]
+
+    def run(self, index: int) -> Run:
+        """Raises Refused where there is none."""
+        if not 0 <= index < len(self.runs):
+            raise Refused(f"there is no run {index}; {len(self.runs)} were given to `selfplay serve`", 404)
+        return self.runs[index]
+
+    def tournament(self, index: int) -> Tournament:
+        """Raises Refused where there is none."""
+        if not 0 <= index < len(self.tournaments):
+            raise Refused(f"there is no tournament {index}; {len(self.tournaments)} were given", 404)
+        return self.tournaments[index]
+
+    def load_game(self, text: str) -> Game:
+        """The game of a request. Raises Refused for unknown ones and for those that are too large."""
+        if text in self._own:
+            return self._own[text]
+        if len(text) > MAX_GAME_TEXT or not _GAME_TEXT.fullmatch(text):
+            raise Refused(f"game {shown(text)}: write it as name or name(key=value,...)")
+        with self._lock:
+            if text not in self._tried:
+                if len(self._tried) >= MAX_GAMES and text not in self._plain:
+                    raise Refused("too many different games were asked for; start `selfplay serve` again")
+                self._tried[text] = _try_game(text)
+            found = self._tried[text]
+        if isinstance(found, str):
+            raise Refused(found)
+        return found
+
+
+def _try_game(text: str) -> Game | str:
+    """The game, or what is wrong with it."""
+    try:
+        game = games.load(text)
+    except games.GameError as error:
+        return str(error)
+    if game.num_actions > MAX_ACTIONS:
+        return f"{game.name} has {game.num_actions} actions, the page plays games of at most {MAX_ACTIONS}"
+    return game
+
+
+def _open_run(path: Path) -> Run:
+    folder = RunFolder.open(path)
+    config = config_reader.load(Config, folder.config)
+    return Run(path.resolve().name, folder, config, games.load(config.game))
+
+
+def _open_tournament(path: Path) -> Tournament:
+    file = path / TOURNAMENT
+    with storage_errors(file):
+        sealed: dict[str, Any] | None = unseal(file.read_bytes())
+    try:
+        settings = sealed or {}
+        game, names = games.load(settings["conditions"]["game"]), tuple(dict.fromkeys(settings["names"].values()))
+        return Tournament(path.resolve().name, path, game, names)
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{file} is damaged") from None

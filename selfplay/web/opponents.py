@@ -1,0 +1,142 @@
+"""The players that a request may name, and the ones that are made.
+
+A seat of a request is `{"kind": "mcts", "simulations": 400}`: a kind of the table below, whole numbers, and for trained
+networks the number of a run in the list. Texts of players never come from a request, so commands and paths cannot.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from games import Game
+from games.connect_four_solver import ConnectFourSolver
+from games.hex_solver import HexSolver
+from selfplay.player import Player
+from selfplay.player_text import NoOptions, PlayerSpec
+from selfplay.players import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
+from selfplay.web.library import Library
+from selfplay.web.refusals import Fields, Refused
+
+MAX_SIMULATIONS = 100_000
+"""More would fill memory with the tree of one position."""
+
+USUAL_SIMULATIONS = 400
+
+KEPT = 4
+"""Players that are kept for their next move: networks take seconds to load."""
+
+SEARCHING = ("mcts", "uniform", "run")
+KINDS = ("human", "random", "net", "solver", *SEARCHING)
+WITH_RUN = ("run", "net")
+
+SOLVED = frozenset({"tic_tac_toe", "nim", "catch", "dots_and_boxes"})
+"""Games that are solved within a second or two, all positions at once."""
+
+MAX_CELLS_CONNECT_FOUR, MAX_CELLS_HEX = 20, 12
+"""Larger boards take a solver so long that the page would stand still."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Who plays a seat."""
+
+    kind: str = "human"
+    simulations: int | None = None
+    run: int | None = None
+    version: int | None = None
+
+    @property
+    def is_human(self) -> bool:
+        return self.kind == "human"
+
+    def as_json(self) -> dict[str, Any]:
+        """What was asked for, without what is not set."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+HUMAN = Seat()
+
+
+class Opponents:
+    """Reads seats and makes players. `make` belongs to the thread that thinks, all else may be called from any."""
+
+    def __init__(self, library: Library, seed: int) -> None:
+        self.library, self._seed = library, seed
+        self._made: OrderedDict[tuple[str, Seat], Player] = OrderedDict()
+
+    def read(self, value: object, game: Game) -> Seat:
+        """The seat of a request, complete with version and simulations. Raises Refused."""
+        fields = Fields(value).only("kind", "simulations", "run", "version")
+        kind = fields.text("kind", 20)
+        if kind not in KINDS:
+            raise Refused(f"kind: a player is one of {', '.join(KINDS)}")
+        simulations = run = version = None
+        if kind in SEARCHING:
+            simulations = fields.integer("simulations", 1, MAX_SIMULATIONS, USUAL_SIMULATIONS)
+        if kind in WITH_RUN:
+            run = fields.integer("run", 0, 10_000)
+            self.library.run(run)
+            version = self._version(run, fields.integer("version", 0, 2**53, None), game)
+        if kind == "solver" and not can_solve(game):
+            raise Refused(f"solver: {game.name} is too large to be solved while somebody waits")
+        return Seat(kind, simulations, run, version)
+
+    def label(self, seat: Seat) -> str:
+        """The seat in words."""
+        searched = f", {seat.simulations} simulations" if seat.simulations else ""
+        if seat.run is not None:
+            alone = " (network alone)" if seat.kind == "net" else ""
+            return f"{self.library.runs[seat.run].name} @{seat.version}{alone}{searched}"
+        names = {"human": "you", "random": "random moves", "mcts": "plain MCTS", "uniform": "search without knowledge",
+                 "solver": "perfect play"}  # fmt: skip
+        return names[seat.kind] + searched
+
+    def make(self, seat: Seat, game: Game) -> Player:
+        """The player, one of the last few made if it is among them. Raises UserError where it cannot play."""
+        key = (game.name, seat)
+        if key not in self._made:
+            while len(self._made) >= KEPT:
+                self._made.popitem(last=False)[1].close()
+            self._made[key] = self._spec(seat).make(game, self._seed)
+        self._made.move_to_end(key)
+        return self._made[key]
+
+    def close(self) -> None:
+        """Free all players."""
+        while self._made:
+            self._made.popitem()[1].close()
+
+    def _version(self, run: int, version: int | None, game: Game) -> int:
+        entry = self.library.run(run)
+        if entry.game.rules != game.rules:
+            raise Refused(f"{entry.name} was trained on {entry.game.name}, it cannot play {game.name}")
+        versions = entry.versions()
+        if not versions:
+            raise Refused(f"{entry.name} has no checkpoint yet")
+        if version is not None and version not in versions:
+            raise Refused(f"{entry.name} has no version {version}; it has {versions[0]} to {versions[-1]}")
+        return versions[-1] if version is None else version
+
+    def _spec(self, seat: Seat) -> PlayerSpec:
+        target = ""
+        if seat.run is not None:
+            target = f"{self.library.runs[seat.run].folder.path}@{seat.version}"
+        options: Any = {
+            "random": RandomOptions(),
+            "mcts": MctsOptions(simulations=seat.simulations or USUAL_SIMULATIONS),
+            "uniform": UniformOptions(simulations=seat.simulations or USUAL_SIMULATIONS),
+            "run": RunOptions(simulations=seat.simulations, batch=1),
+            "solver": SolverOptions(),
+        }.get(seat.kind)
+        return PlayerSpec(seat.kind, target, NoOptions() if options is None else options)
+
+
+def can_solve(game: Game) -> bool:
+    """Whether a solver answers within a second or two."""
+    if ConnectFourSolver.supports(game):
+        return game.max_game_length <= MAX_CELLS_CONNECT_FOUR
+    if HexSolver.supports(game):
+        return game.max_game_length <= MAX_CELLS_HEX
+    return game.name in SOLVED

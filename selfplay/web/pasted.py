@@ -1,0 +1,186 @@
+"""Positions that a person pastes: a list of moves, a game in the notation of chess or Go, or the picture of a board.
+
+Moves are written as the game writes them or as numbers of actions, one after the other. Of games in which stones are
+only added, a board as text will do: an order of moves is looked for that leads to it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from games import CHANCE, TERMINAL, Game
+from games.parameters import parse
+from selfplay.web.boards import DRAWINGS, outcome_text
+from selfplay.web.drawing import Drawing, Position
+from selfplay.web.refusals import Refused, shown
+from selfplay.web.table import HERE, Table
+
+MAX_TEXT = 20_000
+"""Characters of a pasted position."""
+
+MAX_MOVES = 2_000
+
+ADDING = frozenset({"connect_four", "go", "gomoku", "havannah", "hex", "mnk", "tic_tac_toe", "y"})
+"""Games in which a board tells the moves but for their order."""
+
+MAX_TRIES = 1_000
+"""Positions that are looked at on the way to a pasted board."""
+
+
+def read_position(game: Game, text: str) -> Table:
+    """The position that was pasted. Raises Refused with one line that says what is wrong."""
+    if not text.strip():
+        raise Refused("nothing was pasted; expected moves or a board")
+    board = _board_of(game, text)
+    if board is not None:
+        return _reach(game, board)
+    table = Table(game)
+    for number, move in enumerate(_split(game, text), 1):
+        if number > MAX_MOVES:
+            raise Refused(f"more than {MAX_MOVES} moves")
+        if table.to_play == TERMINAL:
+            raise Refused(f"move {number}: the game is over before {shown(move)}")
+        action = _find(table, move)
+        if action is None:
+            raise Refused(f"move {number}: {shown(move)} is not a legal move; the position has {_examples(table)}")
+        table.play(action)
+    return table
+
+
+def _split(game: Game, text: str) -> Sequence[str | int]:
+    """The moves of a text, one by one."""
+    numbers = _json_moves(text)
+    if numbers is not None:
+        return numbers
+    if parse(game.rules).name == "go" and ";" in text:
+        return list(_sgf_moves(game, text))
+    usual = [move for _, move in _moves_now(Table(game))]
+    text = re.sub(r"^\s*\[\w+ \".*\"\]\s*$|\{[^}]*\}|\$\d+", " ", text, flags=re.MULTILINE)
+    if re.search(r"[;\n]", text.strip()) and any(" " in move for move in usual):  # a line each, or parted by semicolons
+        return [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
+    if not any("," in move for move in usual):
+        text = text.replace(",", " ")
+    words = re.sub(r"\b\d+\.+", " ", text).replace(";", " ").split()
+    return [word for word in words if word not in ("1-0", "0-1", "1/2-1/2", "*")]
+
+
+def _json_moves(text: str) -> list[int] | None:
+    """The numbers of `[3, 3, 2]` or `{"moves": [3, 3, 2]}`."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, dict):
+        value = value.get("moves")
+    if not isinstance(value, list) or not all(type(move) is int for move in value):
+        return None
+    return value
+
+
+def _sgf_moves(game: Game, text: str) -> Iterator[str]:
+    size = int(parse(game.rules).parameters.get("board_size", 19))
+    for colour, point in re.findall(r";\s*([BW])\[([a-s]{0,2})\]", text):
+        if len(point) < 2 or ord(point[0]) - 97 >= size:
+            yield f"{colour} PASS"
+        else:
+            row = size - (ord(point[1]) - 97)
+            yield f"{colour} {'abcdefghjklmnopqrst'[ord(point[0]) - 97]}{row}"
+
+
+def _find(table: Table, move: str | int) -> int | None:
+    """The action that a text stands for: the text of the move first, then its last word, its number at the end."""
+    legal: Sequence[tuple[int, str]] = _moves_now(table)
+    if isinstance(move, int):
+        return move if any(action == move for action, _ in legal) else None
+    wanted = move.rstrip("+#!?").lower()
+    for texts in (
+        {action: text for action, text in legal if text == move},
+        {action: text for action, text in legal if text.rstrip("+#").lower() == wanted},
+        {action: text for action, text in legal if text.lower().split()[-1:] == [wanted]},
+        {action: text for action, text in legal if str(action) == move},
+    ):
+        if len(texts) == 1:
+            return next(iter(texts))
+    return None
+
+
+def _moves_now(table: Table) -> list[tuple[int, str]]:
+    if table.to_play == CHANCE:
+        outcomes = table.pool.chance(HERE)[1].tolist()
+        return [(outcome, outcome_text(table.pool, 0, outcome)) for outcome in outcomes]
+    return [(action, table.pool.action_text(0, action)) for action in table.pool.legal(HERE)[1].tolist()]
+
+
+def _examples(table: Table) -> str:
+    moves = [text for _, text in _moves_now(table)]
+    return ", ".join(moves[:8]) + (", ..." if len(moves) > 8 else "")
+
+
+# Boards.
+
+
+def _draw(game: Game, text: str, legal: Sequence[tuple[int, str]] = ()) -> Drawing:
+    rules = parse(game.rules)
+    return DRAWINGS[rules.name](Position(game, rules.name, rules.parameters, text, 0, tuple(legal), list))
+
+
+def _board_of(game: Game, text: str) -> list[str] | None:
+    """The pieces on a pasted board, cell by cell, if the text is a board of the game."""
+    rules = parse(game.rules)
+    if rules.name not in ADDING or rules.prefix or not re.search(r"\S\s*\n\s*\S", text):
+        return None
+    start = Table(game)
+    try:
+        cells = _draw(game, text.strip("\n").rstrip() + "\n").cells
+    except Exception:  # not a board, so moves
+        return None
+    if [cell.label for cell in cells] != [cell.label for cell in _draw(game, start.view.text).cells]:
+        return None
+    return ["" if cell.piece is None else cell.piece.name for cell in cells]
+
+
+def _reach(game: Game, wanted: list[str]) -> Table:
+    """A game that leads to a board. Raises Refused where none is found.
+
+    Depth-first: the player to move places one of the stones that are still missing; positions with the same stones are
+    visited once.
+    """
+    names = _piece_names(game)
+    counts = [wanted.count(name) for name in names]
+    if not set(wanted) <= {*names, ""} or counts[0] - counts[1] not in (0, 1):
+        raise Refused(f"no game leads to this board: {counts[0]} of {names[0]} and {counts[1]} of {names[1]}")
+    seen: set[tuple[str, ...]] = set()
+    stack: list[list[int]] = [[]]
+    while stack and len(seen) < MAX_TRIES:
+        moves = stack.pop()
+        table = Table(game, moves)
+        drawing = _drawn(table)
+        stones = tuple("" if cell.piece is None else cell.piece.name for cell in drawing.cells)
+        if list(stones) == wanted:
+            return table
+        if stones in seen or any(have and have != want for have, want in zip(stones, wanted)) or table.to_play < 0:
+            continue
+        seen.add(stones)
+        mine = names[table.to_play]
+        places = sorted(drawing.places.items(), reverse=True)
+        fitting = [a for a, p in places if wanted[p.cells[0]] == mine and not stones[p.cells[0]]]
+        stack += [[*moves, action] for action in fitting]
+    raise Refused("no game that leads to this board was found; paste its moves")
+
+
+def _piece_names(game: Game) -> tuple[str, str]:
+    """What the stones of the two players are called."""
+    table = Table(game)
+    names: list[str] = []
+    for _ in range(2):
+        table.play(min(_drawn(table).places))
+        names.append(next(iter({cell.piece.name for cell in _drawn(table).cells if cell.piece} - set(names)), ""))
+    return names[0], names[1]
+
+
+def _drawn(table: Table) -> Drawing:
+    if table.view.drawing is None:
+        raise Refused(f"{table.game.name} has no board to paste; paste moves")
+    return table.view.drawing

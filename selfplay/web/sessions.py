@@ -1,0 +1,273 @@
+"""Games between a person and players on the page: who sits where, whose turn it is, what is being thought.
+
+A session is a `Table` with seats. Whatever changes it holds its lock; a change drops the job that was thinking about
+the position before. Jobs look at copies of positions and hand in what they found under the lock, where it counts only
+if they have not been dropped meanwhile. A game without a person goes on by one move each time the page looks, so nobody
+plays on when the page is closed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from games import CHANCE, TERMINAL, StatePool
+from selfplay.web.opponents import Opponents, Seat
+from selfplay.web.refusals import CONFLICT, Refused
+from selfplay.web.table import Table
+from selfplay.web.thinking import Job, Thinker, Thought, finite, think
+
+MOVE, HINT = "move", "hint"
+"""What a thought is for."""
+
+
+class Session:
+    """One game on the page. Methods that a request calls raise `Refused` and then have changed nothing."""
+
+    def __init__(self, table: Table, seats: Sequence[Seat], thinker: Thinker, opponents: Opponents, seed: int) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.lock = threading.RLock()
+        self.table = table
+        self.seats = list(seats)
+        self.revision = 0
+        """Counts changes of anything but thoughts."""
+        self.thought: Thought | None = None
+        self.thought_ply = 0
+        self.thought_for = HINT
+        self.values: dict[int, tuple[int, float, str]] = {}
+        """By ply: whose value, the value, who says so."""
+        self.problem = ""
+        """Why a player could not think; it waits until something changes."""
+        self.comparison: list[Thought | str] = []
+        self.comparison_ply = 0
+        self._thinker, self._opponents = thinker, opponents
+        self._rng = np.random.default_rng(seed)
+        self._job: Job | None = None
+        self._compare_job: Job | None = None
+        self.table.settle(self._rng)
+
+    # What the page asks.
+
+    def state(self, known_revision: int = -1) -> dict[str, Any]:
+        """Everything, or only the thoughts where the page knows the rest."""
+        with self.lock:
+            self._advance()
+            plain: dict[str, Any] = {
+                "revision": self.revision,
+                "busy": self._job is not None or self._compare_job is not None,
+                "thinking": self._thinking_as_json(),
+                "comparison": self._comparison_as_json(),
+            }
+            if known_revision != self.revision:
+                plain |= {"id": self.id, "problem": self.problem, "values": self._values_as_json()}
+                plain["seats"] = [seat.as_json() | {"label": self._opponents.label(seat)} for seat in self.seats]
+                plain |= self.table.as_json()
+            return plain
+
+    def move(self, ply: int, action: int) -> None:
+        """A person's move at `ply`."""
+        with self.lock:
+            self._require_ply(ply)
+            to_play = self.table.to_play
+            if to_play == TERMINAL:
+                raise Refused("the game is over", CONFLICT)
+            if to_play == CHANCE or not self.seats[to_play].is_human:
+                raise Refused("it is not your turn", CONFLICT)
+            if all(action != legal for legal, _ in self.table.view.legal):
+                raise Refused(f"{action} is not a legal move here")
+            self._drop()
+            self._play(action)
+
+    def undo(self, ply: int) -> None:
+        """Back to the last move that a person made, before it was made."""
+        with self.lock:
+            self._require_ply(ply)
+            events = self.table.events
+            mine = [i for i, event in enumerate(events) if event.player >= 0 and self.seats[event.player].is_human]
+            if not mine:
+                raise Refused("there is no move of yours to take back", CONFLICT)
+            self._set(Table(self.table.game, self.table.history[: mine[-1]]))
+
+    def set_seats(self, seats: Sequence[Seat]) -> None:
+        """Other players, or other settings, from here on."""
+        with self.lock:
+            self._drop()
+            self.seats = list(seats)
+            self._changed()
+
+    def set_table(self, table: Table) -> None:
+        """Another position of the same game."""
+        with self.lock:
+            table.settle(self._rng)
+            self._set(table)
+            self.values.clear()
+
+    def hint(self, ply: int, seat: Seat) -> None:
+        """What `seat` thinks of the position."""
+        with self.lock:
+            self._require_ply(ply)
+            if self.table.to_play < 0:
+                raise Refused("the game is over", CONFLICT)
+            if self._job is not None and self.thought_for == MOVE:
+                raise Refused("a player is thinking about its move", CONFLICT)
+            self._drop()
+            self._start(seat, HINT)
+
+    def stop(self) -> None:
+        """End thinking now: a player moves with what it has found."""
+        with self.lock:
+            for job in (self._job, self._compare_job):
+                if job is not None:
+                    job.stopped.set()
+
+    def compare(self, ply: int, seats: Sequence[Seat]) -> None:
+        """What several players think of the position, one after the other."""
+        with self.lock:
+            self._require_ply(ply)
+            if self.table.to_play < 0:
+                raise Refused("the game is over", CONFLICT)
+            self._drop_comparison()
+            self.comparison, self.comparison_ply = [], ply
+            pool, history = self.table.copy(), self.table.history
+
+            def work(job: Job) -> None:
+                self._compare(job, pool, history, seats)
+
+            self._compare_job = Job(work)
+            self._thinker.submit(self._compare_job)
+
+    def close(self) -> None:
+        """End what is being thought."""
+        with self.lock:
+            self._drop()
+            self._drop_comparison()
+
+    # Under the lock.
+
+    def _require_ply(self, ply: int) -> None:
+        if ply != self.table.ply:
+            raise Refused(f"the game has moved on: it is at move {self.table.ply}, not {ply}", CONFLICT)
+
+    def _set(self, table: Table) -> None:
+        self._drop()
+        self.table = table
+        self.values = {ply: value for ply, value in self.values.items() if ply <= table.ply}
+        self._changed()
+
+    def _play(self, action: int) -> None:
+        self.table.play(action)
+        self.table.settle(self._rng)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.problem = ""
+        self.revision += 1
+        if any(seat.is_human for seat in self.seats):
+            self._advance()
+
+    def _drop(self) -> None:
+        if self._job is not None:
+            self._thinker.drop(self._job)
+            self._job = None
+
+    def _drop_comparison(self) -> None:
+        if self._compare_job is not None:
+            self._thinker.drop(self._compare_job)
+            self._compare_job = None
+
+    def _advance(self) -> None:
+        """Let the player think whose turn it is, unless it does."""
+        to_play = self.table.to_play
+        if to_play >= 0 and not self.seats[to_play].is_human and self._job is None and not self.problem:
+            self._start(self.seats[to_play], MOVE)
+
+    def _start(self, seat: Seat, purpose: str) -> None:
+        pool, history, ply = self.table.copy(), self.table.history, self.table.ply
+        self.thought, self.thought_ply, self.thought_for = None, ply, purpose
+
+        def work(job: Job) -> None:
+            self._think(job, pool, history, seat, ply, purpose)
+
+        self._job = Job(work)
+        self._thinker.submit(self._job)
+
+    # In the thread that thinks.
+
+    def _think(self, job: Job, pool: StatePool, history: list[int], seat: Seat, ply: int, purpose: str) -> None:
+        def report(thought: Thought) -> None:
+            with self.lock:
+                if self._job is job:
+                    self.thought = thought
+
+        try:
+            thought = self._ask(job, pool, history, seat, report)
+        except Exception as error:  # a damaged checkpoint, a game that a player cannot play: said on the page
+            with self.lock:
+                if self._job is job:
+                    self._job, self.problem = None, _one_line(error)
+                    self.revision += 1
+            return
+        with self.lock:
+            if self._job is not job:
+                return
+            self._job, self.thought = None, thought
+            if thought.value is not None:
+                self.values[ply] = (thought.to_play, thought.value, thought.player)
+            if purpose == MOVE:
+                self._play(thought.action)
+            else:
+                self.revision += 1
+
+    def _ask(self, job: Job, pool: StatePool, history: list[int], seat: Seat, report: Any) -> Thought:
+        player = self._opponents.make(seat, self.table.game)
+        name = self._opponents.label(seat)
+        return think(player, name, pool, history, report, job.stopped.is_set)
+
+    def _compare(self, job: Job, pool: StatePool, history: list[int], seats: Sequence[Seat]) -> None:
+        for seat in seats:
+            found: Thought | str
+            try:
+                found = self._ask(job, pool, history, seat, lambda thought: None)
+            except Exception as error:
+                found = f"{self._opponents.label(seat)}: {_one_line(error)}"
+            with self.lock:
+                if self._compare_job is not job:
+                    return
+                self.comparison.append(found)
+        with self.lock:
+            if self._compare_job is job:
+                self._compare_job = None
+
+    # As JSON.
+
+    def _thinking_as_json(self) -> dict[str, Any] | None:
+        if self._job is None and self.thought is None:
+            return None
+        return {
+            "ply": self.thought_ply,
+            "for": self.thought_for,
+            "done": self._job is None,
+            "waiting": self._job is not None and not self._job.started.is_set(),
+            "thought": self.thought.as_json() if self.thought else None,
+        }
+
+    def _comparison_as_json(self) -> dict[str, Any] | None:
+        if not self.comparison and self._compare_job is None:
+            return None
+        results = [{"problem": entry} if isinstance(entry, str) else entry.as_json() for entry in self.comparison]
+        return {"ply": self.comparison_ply, "done": self._compare_job is None, "results": results}
+
+    def _values_as_json(self) -> list[dict[str, Any]]:
+        return [
+            {"ply": ply, "player": player, "value": finite(value), "by": by}
+            for ply, (player, value, by) in sorted(self.values.items())
+        ]
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:300] if lines else type(error).__name__

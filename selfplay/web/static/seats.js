@@ -1,0 +1,116 @@
+// Choosing a player: its kind, and what the kind needs (a run with a version, simulations).
+
+import { el, options } from "./dom.js";
+
+const NAMES = {
+  human: "a person",
+  run: "trained network with search",
+  net: "trained network alone",
+  mcts: "plain MCTS",
+  uniform: "search without knowledge",
+  solver: "perfect play",
+  random: "random moves",
+};
+
+let counter = 0;
+
+/** A group of controls for one player. `value` is what the server takes. */
+export class SeatPicker {
+  /** `game` is the server's answer about the game; `setup` what there is to choose from. */
+  constructor(legend, setup, game, { person = true, chosen = null } = {}) {
+    this.setup = setup;
+    const id = `seat-${++counter}`;
+    this.runs = setup.runs
+      .map((run, index) => ({ ...run, index }))
+      .filter((run) => run.rules === game.rules && run.versions.length);
+    const kinds = Object.keys(NAMES).filter((kind) => {
+      if (kind === "human") return person;
+      if (kind === "solver") return game.solver;
+      return !setup.kinds.with_run.includes(kind) || this.runs.length > 0;
+    });
+    this.kind = el("select", { id: `${id}-kind`, change: () => this.update() });
+    options(
+      this.kind,
+      kinds.map((kind) => [kind, NAMES[kind]]),
+    );
+    this.run = el("select", { "aria-label": `${legend}: run`, change: () => this.versions() });
+    options(
+      this.run,
+      this.runs.map((run) => [run.index, run.name]),
+    );
+    this.version = el("select", { "aria-label": `${legend}: version` });
+    this.simulations = el("input", {
+      type: "number",
+      min: 1,
+      max: setup.limits.simulations,
+      step: 1,
+      inputmode: "numeric",
+      required: true,
+    });
+    this.simulations.value = setup.limits.usual_simulations;
+    this.simulationsLabel = el("label", {}, "simulations ", this.simulations);
+    this.runLabel = el("span", { class: "run" }, this.run, this.version);
+    this.element = el(
+      "fieldset",
+      { class: "seat" },
+      el("legend", {}, legend),
+      this.kind,
+      this.runLabel,
+      this.simulationsLabel,
+    );
+    this.kind.setAttribute("aria-label", legend);
+    this.versions();
+    this.value = chosen ?? { kind: kinds[0] };
+  }
+
+  get value() {
+    const kind = this.kind.value;
+    const value = { kind };
+    if (this.setup.kinds.searching.includes(kind)) value.simulations = Number(this.simulations.value);
+    if (this.setup.kinds.with_run.includes(kind)) {
+      value.run = Number(this.run.value);
+      value.version = Number(this.version.value);
+    }
+    return value;
+  }
+
+  set value(value) {
+    if ([...this.kind.options].some((option) => option.value === value.kind)) this.kind.value = value.kind;
+    if (value.simulations) this.simulations.value = value.simulations;
+    if (value.run !== undefined && this.runs.some((run) => run.index === value.run)) {
+      this.run.value = value.run;
+      this.versions();
+      if (value.version !== undefined) this.version.value = value.version;
+    }
+    this.update();
+  }
+
+  update() {
+    const kind = this.kind.value;
+    this.runLabel.hidden = !this.setup.kinds.with_run.includes(kind);
+    this.simulationsLabel.hidden = !this.setup.kinds.searching.includes(kind);
+    this.simulations.disabled = this.simulationsLabel.hidden;
+  }
+
+  versions() {
+    const run = this.runs.find((entry) => entry.index === Number(this.run.value));
+    const versions = run ? [...run.versions].reverse() : [];
+    options(
+      this.version,
+      versions.map((version, i) => [version, `version ${version}${i ? "" : " (newest)"}`]),
+    );
+  }
+}
+
+/** Who sits where when nobody has chosen yet: a person moves first, the others are the strongest at hand. */
+export function usualSeat(seat, setup, game) {
+  if (seat === game.first) return { kind: "human" };
+  return usualAdviser(setup, game);
+}
+
+export function usualAdviser(setup, game) {
+  const index = setup.runs.findIndex((run) => run.rules === game.rules && run.versions.length);
+  if (index < 0) return { kind: "mcts", simulations: setup.limits.usual_simulations };
+  const { versions, simulations } = setup.runs[index];
+  return { kind: "run", run: index, version: versions[versions.length - 1], simulations };
+}

@@ -1,0 +1,129 @@
+"""A game under way: positions, moves, what they paid. No players and no threads; `selfplay.web.sessions` adds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
+from selfplay.openings import draw_outcomes
+from selfplay.web.boards import View, look_at, outcome_text, side_names
+
+HERE = np.zeros(1, np.int64)
+"""The slot of the position."""
+
+SAME_RETURN = 1e-9
+
+
+@dataclass(frozen=True)
+class Event:
+    """A move that was played, or an outcome that was drawn."""
+
+    player: int
+    """`games.CHANCE` for nature."""
+    action: int
+    text: str
+
+
+class Table:
+    """One game from its start to the position at hand."""
+
+    def __init__(self, game: Game, moves: Sequence[int] = ()) -> None:
+        """Raises GameError where a move is not legal."""
+        self.game = game
+        self.pool: StatePool = game.new_pool(1)
+        self.pool.reset(HERE)
+        self.events: list[Event] = []
+        self.returns = np.zeros(game.num_players)
+        self._view: View | None = None
+        self._last: tuple[int, tuple[int, ...]] = (0, ())  # cells on the board then, and those of the last move
+        for number, move in enumerate(moves, 1):
+            try:
+                self.play(move)
+            except GameError as error:
+                raise GameError(f"move {number}: {error}") from None
+
+    @property
+    def to_play(self) -> int:
+        """Player, `games.CHANCE` or `games.TERMINAL`."""
+        return int(self.pool.to_play(HERE)[0])
+
+    @property
+    def ply(self) -> int:
+        """Moves and outcomes so far."""
+        return len(self.events)
+
+    @property
+    def history(self) -> list[int]:
+        """Actions and outcomes so far."""
+        return [event.action for event in self.events]
+
+    @property
+    def view(self) -> View:
+        """The position as the page shows it."""
+        if self._view is None:
+            self._view = look_at(self.pool, 0)
+        return self._view
+
+    def play(self, action: int) -> None:
+        """A move, or an outcome where nature is to move. Raises GameError, changing nothing, where it is not legal."""
+        check_action(self.pool, 0, action)
+        player = self.to_play
+        text = outcome_text(self.pool, 0, action) if player == CHANCE else self.pool.action_text(0, action)
+        _, rewards = self.pool.step(HERE, np.array([action], np.int64), HERE)
+        self.returns += rewards[0]
+        self.events.append(Event(player, action, text))
+        self._last, self._view = self._cells_of(action), None
+
+    def _cells_of(self, action: int) -> tuple[int, tuple[int, ...]]:
+        """Where a move of the position is on the board, if somebody has looked at the position."""
+        drawing = self._view.drawing if self._view else None
+        place = drawing.places.get(action) if drawing else None
+        if drawing is None or place is None:
+            return 0, ()
+        return len(drawing.cells), place.cells[:1] if place.start is None else (place.start, place.cells[0])
+
+    def settle(self, rng: np.random.Generator) -> None:
+        """Draw outcomes until a player is to move or the game is over."""
+        while self.to_play == CHANCE:
+            self.play(int(draw_outcomes(self.pool, HERE, [rng])[0]))
+
+    def copy(self) -> StatePool:
+        """The position in slot 0 of a pool of its own."""
+        pool = self.game.new_pool(1)
+        pool.load(HERE, self.pool, HERE)
+        return pool
+
+    def result(self) -> str:
+        """How the game ended; empty while it goes on."""
+        if self.to_play != TERMINAL:
+            return ""
+        if self.game.num_players == 1:
+            return f"The game is over: {self.returns[0] * self.game.utility_scale:g} points."
+        names = side_names(self.game, self.view)
+        best = self.returns.max()
+        winners = [name for name, value in zip(names, self.returns) if value >= best - SAME_RETURN]
+        if len(winners) == self.game.num_players:
+            return "The game is a draw."
+        return f"{' and '.join(winners)} won." if len(winners) == 1 else f"{' and '.join(winners)} share the win."
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: the position, and how it came about."""
+        return {
+            "game": self.game.name,
+            "ply": self.ply,
+            "sides": side_names(self.game, self.view),
+            "position": self.view.as_json(),
+            "moves": [[event.player, event.text] for event in self.events],
+            "last": self._last_cells(),
+            "returns": (self.returns * self.game.utility_scale).tolist(),
+            "result": self.result(),
+        }
+
+    def _last_cells(self) -> list[int]:
+        """The cells of the last move, where the board has not changed its cells since."""
+        drawing, (count, cells) = self.view.drawing, self._last
+        return list(cells) if drawing is not None and len(drawing.cells) == count else []

@@ -1,0 +1,191 @@
+"""What the page shows of positions: every supported game in random positions, and some boards looked at closely."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from games_helpers import play_to_decision, slots
+
+import games
+from selfplay.openings import draw_outcomes, random_actions
+from selfplay.web import boards, linked_boards
+from selfplay.web.boards import DRAWINGS, View, look_at, side_names
+from selfplay.web.table import Table
+
+NAMES = [info.name for info in games.names() if info.supported]
+
+# Moves of these games are all on the board but for some that have no place there: a pass, a swap.
+PLACELESS = {"pass", "swap", "b pass", "w pass"}
+OFF_BOARD = {"2048", "catch", "cliff_walking", "cursor_go"}
+"""Moves are directions."""
+
+
+def after(name: str, *moves: int) -> View:
+    return Table(games.load(name), moves).view
+
+
+def cell(view: View, label: str):
+    assert view.drawing is not None
+    return next(cell for cell in view.drawing.cells if cell.label == label)
+
+
+def place(view: View, text: str):
+    """Labels of the start, if there is one, and of the first cell of a move."""
+    assert view.drawing is not None
+    action = next(action for action, written in view.legal if written == text)
+    found = view.drawing.places[action]
+    labels = [view.drawing.cells[i].label for i in (found.cells[0], *([] if found.start is None else [found.start]))]
+    return labels[::-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_game_can_be_shown_and_played_from_what_is_shown(name):
+    game, rng = games.load(name), np.random.default_rng(NAMES.index(name))
+    pool, drawn = game.new_pool(1), 0
+    for plies in (0, 1, 2, 5, 9, 14, 20, 30, 45, 60):
+        play_to_decision(pool, 0, min(plies, game.max_game_length // 2), rng)
+        view = look_at(pool, 0)
+        shown = json.loads(json.dumps(view.as_json(), allow_nan=False))
+        assert view.text.strip() and "\x1b" not in view.text
+        assert [move["action"] for move in shown["moves"]] == pool.legal(slots(0))[1].tolist()
+        assert all(move["text"].strip() for move in shown["moves"])
+        assert len(set(side_names(game, view))) == game.num_players
+        drawn += view.drawing is not None
+        if view.drawing is not None:
+            check_drawing(name, view)
+    assert drawn == (10 if name in DRAWINGS else 0), "a board that could not be drawn is shown as text only"
+
+
+def check_drawing(name: str, view: View) -> None:
+    drawing = view.drawing
+    assert len({cell.label for cell in drawing.cells}) == len(drawing.cells)
+    assert len({(cell.x, cell.y) for cell in drawing.cells}) == len(drawing.cells)
+    for action, text in view.legal:
+        found = drawing.places.get(action)
+        assert (found is not None) == (name not in OFF_BOARD and text.lower() not in PLACELESS), text
+        if found is not None:
+            assert all(0 <= i < len(drawing.cells) for i in (*found.cells, *([found.start] if found.start else [])))
+            if found.start is not None:
+                assert drawing.cells[found.start].piece is not None, f"{text}: nothing stands where the move begins"
+
+
+@pytest.mark.parametrize("name", sorted(DRAWINGS))
+def test_a_whole_game_can_be_drawn_to_its_end(name):
+    game, rng = games.load(name), np.random.default_rng(5)
+    pool, here = game.new_pool(1), slots(0)
+    pool.reset(here)
+    for _ in range(150):
+        view = look_at(pool, 0)
+        assert view.drawing is not None, view.text
+        if view.to_play == games.TERMINAL:
+            break
+        chance = view.to_play == games.CHANCE
+        move = draw_outcomes(pool, here, [rng]) if chance else random_actions(pool, here, rng)
+        pool.step(here, move, here)
+
+
+def test_connect_four_shows_where_the_disc_will_lie():
+    view = after("connect_four", 3, 3, 0)
+    assert cell(view, "column 3, row 1").piece.name == "red disc, x"
+    assert cell(view, "column 3, row 2").piece.name == "yellow disc, o"
+    assert place(view, "o3") == ["column 3, row 3"] and place(view, "o1") == ["column 1, row 1"]
+    assert len(view.drawing.places[3].cells) == 4, "every empty cell of the column can be clicked"
+
+
+def test_go_counts_rows_from_below():
+    view = after("go(board_size=5)", 7)
+    assert cell(view, "c2").piece.name == "black stone" and place(view, "W a1") == ["a1"]
+    assert all(text.endswith("PASS") for action, text in view.legal if action not in view.drawing.places)
+
+
+def test_hex_is_drawn_in_hexagons_with_coloured_sides():
+    view = after("hex(board_size=5)", 12)
+    assert view.drawing.look == "hexes" and cell(view, "c3").piece.name == "red stone, x"
+    assert [line[4] for line in view.drawing.lines] == ["red", "red", "blue", "blue"]
+    assert look_at(_pool("openspiel:hex(board_size=5)", 12), 0).drawing == view.drawing
+
+
+def _pool(name: str, *moves: int) -> games.StatePool:
+    return Table(games.load(name), moves).pool
+
+
+def test_chess_moves_have_their_squares():
+    table = Table(games.load("chess"))
+
+    def play(*texts):
+        for text in texts:
+            table.play(next(action for action, written in table.view.legal if written == text))
+
+    assert place(table.view, "Nf3") == ["g1", "f3"] and place(table.view, "e4") == ["e2", "e4"]
+    play("e4", "d5", "exd5", "e5")
+    assert place(table.view, "dxe6") == ["d5", "e6"], "en passant"
+    play("Nf3", "Nf6", "Be2", "Be7")
+    assert place(table.view, "O-O") == ["e1", "g1"]
+    play("O-O", "O-O", "d6", "Re8", "dxc7", "Bf8")
+    assert place(table.view, "cxb8=Q") == ["c7", "b8"] == place(table.view, "cxb8=N")
+    assert cell(table.view, "g1").piece.name == "white king" and table.view.drawing.figures
+
+
+def test_moves_of_pieces_go_from_cell_to_cell():
+    assert place(after("breakthrough"), "a7a6") == ["a7", "a6"]
+    assert place(after("checkers"), "a3b4") == ["a3", "b4"]
+    assert place(after("xiangqi"), "C(7,1)-(5,1)") == ["(7,1)", "(5,1)"]
+    assert place(after("shogi"), "7g7f") == ["7g", "7f"]
+
+
+def test_a_line_between_dots_is_drawn_once_it_is_no_move():
+    view = after("dots_and_boxes", 0)
+    assert cell(view, "h,0,0").piece is not None and cell(view, "h,0,1").piece is None
+
+
+def test_quoridor_shows_walls_where_they_stand():
+    table = Table(games.load("quoridor"))
+    table.play(next(action for action, text in table.view.legal if text == "e4v"))
+    walls = [line for line in table.view.drawing.lines if line[4] == "wall"]
+    assert sorted(walls) == [(4.5, 2.5, 4.5, 3.5, "wall"), (4.5, 3.5, 4.5, 4.5, "wall")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_links_of_twixt_are_all_that_its_text_draws(seed):
+    game, rng = games.load("twixt"), np.random.default_rng(seed)
+    pool, found = game.new_pool(1), 0
+    for plies in (12, 20, 28, 36):
+        play_to_decision(pool, 0, plies, rng)
+        view = look_at(pool, 0)
+        lines = view.text.splitlines()
+        left = lines[0].index("a")
+        first = next(i for i, line in enumerate(lines) if line.split()[:1] == ["1"])
+        explained = set()
+        for x1, y1, x2, y2, _ in view.drawing.lines[4:]:  # after the sides of the board
+            pattern = linked_boards.LINKS[x2 - x1, y2 - y1]
+            explained |= {(first + 3 * y1 + line, left + 3 * x1 + column) for line, column, _ in pattern}
+            found += 1
+        assert explained == {(i, j) for i, line in enumerate(lines) for j, sign in enumerate(line) if sign in "|/\\_"}
+    assert found > 10
+
+
+def test_pieces_of_hive_lie_where_their_moves_put_them():
+    table = Table(games.load("hive"))
+
+    def play(*texts):
+        for text in texts:
+            table.play(next(action for action, written in table.view.legal if written == text))
+
+    play("wG1", "bG1 wG1-", "wQ -wG1", "bQ bG1-")
+    assert cell(table.view, "1,0").piece.name == "black grasshopper 1"
+    assert cell(table.view, "-1,0").piece.name == "white queen"
+    play("wQ \\wG1")
+    assert cell(table.view, "0,-1").piece.name == "white queen" and table.view.drawing.look == "hexes"
+
+
+def test_a_board_that_is_not_as_expected_is_shown_as_text(monkeypatch):
+    monkeypatch.setitem(boards.DRAWINGS, "tic_tac_toe", boards.DRAWINGS["chess"])
+    view = after("tic_tac_toe", 4)
+    assert view.drawing is None and view.as_json()["moves"][0] == {"action": 0, "text": "o(0,0)"}
+
+
+def test_a_large_board_is_shown_as_text():
+    assert after("hex(board_size=50)").drawing is None
+    assert after("gomoku(size=5,dims=3)").drawing is None

@@ -1,0 +1,171 @@
+"""Looking at runs and tournaments: games are followed from their start, nothing in the folders changes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from web_helpers import make_run, make_tournament, page, recorded_games
+
+import games
+from selfplay.errors import UserError
+from selfplay.web.curves import Curves
+from selfplay.web.library import Library
+from selfplay.web.retrace import retrace
+from selfplay.web.table import Table
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    path = tmp_path_factory.mktemp("folders")
+    return make_run(path / "run"), make_tournament(path / "cup")
+
+
+@pytest.fixture
+def client(folders):
+    with page(*folders) as found:
+        yield found
+
+
+def observed(table: Table) -> np.ndarray:
+    out = np.empty((1, *table.game.observation_shape), np.float32)
+    table.pool.observe(np.zeros(1, np.int64), out)
+    return out[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "opening_plies"),
+    [
+        ("tic_tac_toe", 0),
+        ("connect_four", 6),
+        ("othello", 3),
+        ("hex(board_size=4)", 4),
+        ("pig(winscore=15)", 0),
+        ("nim", 2),
+    ],
+)
+def test_recorded_games_are_followed_from_the_start(name, opening_plies):
+    game = games.load(name)
+    for record in recorded_games(name, 4, opening_plies):
+        found = retrace(game, record, opening_plies)
+        assert found.complaint == "" and len(found.notes) == len(record["action"])
+        assert found.opening <= opening_plies or game.max_chance_outcomes
+        for t, (ply, noted) in enumerate(sorted(found.notes.items())):
+            assert np.array_equal(observed(Table(game, found.moves[:ply])), record["observation"][t])
+            assert noted.action == found.moves[ply] == record["action"][t]
+            assert abs(sum(share for _, share in noted.policy) - 1) < 1e-5
+
+
+def test_an_opening_that_cannot_be_found_is_said_to_be_missing():
+    game = games.load("connect_four")
+    record = next(r for r in recorded_games("connect_four", 8, opening_plies=6) if retrace(game, r, 6).opening > 1)
+    floating = record | {"observation": np.roll(record["observation"], 1, axis=2)}  # discs above an empty row
+    assert "opening of this game was not recorded" in retrace(game, floating, 6).complaint
+
+
+def test_a_record_with_an_illegal_move_is_followed_up_to_it():
+    record = dict(recorded_games("tic_tac_toe", 1)[0])
+    record["action"] = record["action"].copy()
+    record["action"][1] = record["action"][0]
+    found = retrace(games.load("tic_tac_toe"), record, 0)
+    assert "illegal move" in found.complaint and len(found.moves) == 1
+
+
+def test_games_of_a_run_are_listed_and_stepped_through(client):
+    assert client.get("/api/shards", params={"run": 0}).json() == {"shards": [0]}
+    listed = client.get("/api/shards", params={"run": 0, "shard": 0}).json()["games"]
+    assert [entry["number"] for entry in listed] == [0, 1, 2]
+    first = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0}).json()
+    assert first["ply"] == 0 and first["complaint"] == "" and len(first["values"]) == listed[0]["length"]
+    assert len(first["moves"]) == listed[0]["length"] + first["opening"] and first["title"] == "run, shard 0, game 0"
+    searched = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": first["opening"]}).json()
+    assert searched["noted"]["version"] == 0 and searched["noted"]["action"] == first["actions"][first["opening"]]
+    last = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": len(first["moves"])}).json()
+    assert last["noted"] is None and last["result"]
+
+
+def test_games_of_a_tournament(client):
+    listed = client.get("/api/tournament", params={"tournament": 0}).json()
+    assert listed["total"] == 2 and [entry["length"] for entry in listed["games"]] == [5, 2]
+    won = client.get("/api/replay", params={"tournament": 0, "number": 0, "ply": 5}).json()
+    assert won["result"] == "x won." and won["players"] == ["random", "mcts:simulations=10"]
+    broken = client.get("/api/replay", params={"tournament": 0, "number": 1, "ply": 1}).json()
+    assert "illegal move" in broken["complaint"] and len(broken["moves"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("shards", {"run": 1}), ("shards", {"run": 0, "shard": 7}), ("tournament", {"tournament": 3}),
+        ("replay", {"run": 0, "shard": 0, "number": 3}), ("replay", {"run": 0, "shard": 0, "number": 0, "ply": 99}),
+        ("replay", {"tournament": 0, "number": 2}), ("metrics", {"run": 2}),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(client, path, query):
+    answer = client.get(f"/api/{path}", params=query)
+    assert answer.status_code == 404 and answer.json()["error"]
+
+
+def test_looking_changes_no_file(folders, client):
+    def sums():
+        return {
+            path: hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()
+        }  # fmt: skip
+
+    before = sums()
+    test_games_of_a_run_are_listed_and_stepped_through(client)
+    test_games_of_a_tournament(client)
+    client.get("/api/metrics", params={"run": 0})
+    assert sums() == before
+
+
+def test_a_damaged_shard_is_left_where_it_is(tmp_path):
+    run = make_run(tmp_path / "run")
+    shard = run / "games" / "00000000.npz"
+    shard.write_bytes(shard.read_bytes()[:100])
+    with page(run) as client:
+        answer = client.get("/api/shards", params={"run": 0, "shard": 0})
+        assert answer.status_code == 400 and "cannot be read" in answer.json()["error"]
+    assert shard.exists()
+
+
+def test_curves_have_names_units_and_gaps(client):
+    found = client.get("/api/metrics", params={"run": 0}).json()
+    assert found["rows"] == 2 and found["series"]["step"] == [10, 20]
+    assert found["series"]["train/loss"] == [2.0, None] and found["series"]["eval/score/random"] == [None, 0.9]
+    assert found["meaning"]["selfplay/draw"] == ["share", "games drawn"]
+    assert "OPPONENT" in found["meaning"]["eval/score/random"][1]
+
+
+def test_curves_follow_a_file_that_grows_and_one_that_begins_anew(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    curves = Curves(path)
+    assert curves.as_json()["rows"] == 0
+    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3')
+    assert curves.as_json()["series"]["step"] == [1, 2]
+    with path.open("a") as file:
+        file.write('}\nnot json\n{"step": 4}\n')
+    assert curves.as_json()["series"]["step"] == [1, 2, 3, 4]
+    path.write_text('{"step": 9}\n')
+    assert curves.as_json()["series"]["step"] == [9]
+
+
+def test_a_long_run_is_sent_in_few_points_with_all_its_evaluations(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [f'{{"step": {i}' + (', "eval/accuracy": 0.5' if i % 100 == 7 else "") + "}\n" for i in range(5000)]
+    path.write_text("".join(rows))
+    series = Curves(path).as_json()["series"]
+    assert len(series["step"]) == 400 and series["step"][-1] == 4999
+    assert sum(value is not None for value in series["eval/accuracy"]) == 50
+
+
+def test_only_folders_of_runs_and_tournaments_are_taken(tmp_path):
+    with pytest.raises(UserError, match=r"no config\.yaml"):
+        Library([tmp_path])
+    with pytest.raises(UserError, match="no such run"):
+        Library([tmp_path / "nowhere"])
+    (tmp_path / "tournament.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        Library([tmp_path])

@@ -1,0 +1,329 @@
+"""The page in a real browser: headless Chromium plays, errs, takes back, looks at runs; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from run_helpers import wait_until
+from web_helpers import make_run, make_tournament, served
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver (apt-get install chromium-driver)"
+    ),
+    # The shape checks that only pytest installs look at sizes while a network is traced.
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """A page with a run and a tournament, served by a thread."""
+    folder = tmp_path_factory.mktemp("served")
+    with served(make_run(folder / "four"), make_tournament(folder / "cup")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One browser for all tests."""
+    selenium = pytest.importorskip("selenium")
+    from selenium import webdriver
+
+    assert selenium
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):  # fmt: skip
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Screen:
+    """The page as a person meets it."""
+
+    def __init__(self, driver, address: str) -> None:
+        self.driver, self.address = driver, address
+        self.complaints: list[str] = []
+
+    def open(self, page: str = "play", size: tuple[int, int] = DESKTOP) -> Screen:
+        """Load the page anew, with nothing remembered."""
+        width, height = size
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        self.driver.get(self.address)
+        self.driver.execute_script("sessionStorage.clear()")
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.address}#{page}")
+        self.until(lambda: self.js("return document.body.dataset.ready === 'yes'"), "the page is ready")
+        return self
+
+    def js(self, code: str, *values):
+        return self.driver.execute_script(code, *values)
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for something, but not on a page whose code has failed."""
+
+        def come_true() -> bool:
+            broken = [message for message in self.errors(keep=True) if "Uncaught" in message]
+            assert not broken, broken
+            return bool(condition())
+
+        wait_until(
+            come_true,
+            f"{what}; problem shown: {self.text('#problem')!r}, status: {self.text('#status')!r}",
+        )
+
+    def find(self, css: str):
+        return self.driver.find_element("css selector", css)
+
+    def all(self, css: str):
+        return self.driver.find_elements("css selector", css)
+
+    def text(self, css: str) -> str:
+        return self.js("return document.querySelector(arguments[0])?.textContent ?? ''", css)
+
+    def choose(self, css: str, value: str) -> None:
+        self.js(
+            "const s = document.querySelector(arguments[0]); s.value = arguments[1];"
+            "if (s.value !== arguments[1]) throw new Error('no option ' + arguments[1]);"
+            "s.dispatchEvent(new Event('change', {bubbles: true}))", css, value,
+        )  # fmt: skip
+
+    def form(self, name: str) -> None:
+        """Choose a game and wait until the form is about it."""
+        self.choose("#game", name)
+        self.until(lambda: self.js("return document.querySelector('#seats').dataset.game") == name, "the form is ready")
+
+    def game(self, name: str, *kinds: str, simulations: int = 10) -> None:
+        """Begin a game, through the form."""
+        self.form(name)
+        for seat, kind in enumerate(kinds, 1):
+            self.choose(f"#seats .seat:nth-child({seat}) > select", kind)
+            field = f"#seats .seat:nth-child({seat}) input[type=number]"
+            self.js("document.querySelector(arguments[0]).value = arguments[1]", field, simulations)
+        self.find("#setup button[type=submit]").click()
+        self.until(lambda: self.moves() == 0 and self.all("#play-board .cell"), "the game begins")
+
+    def cell(self, label: str):
+        """The button of the cell whose name begins with `label`."""
+        return self.find(f'.board:not([hidden]) .cell[aria-label^="{label},"]')
+
+    def moves(self) -> int:
+        return len(self.all("#moves li"))
+
+    def my_turn(self) -> bool:
+        return self.text("#status").startswith("Your move")
+
+    def errors(self, keep: bool = False) -> list[str]:
+        """What the browser complained about since the last call, and what was kept then."""
+        fresh = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        found, self.complaints = self.complaints + fresh, self.complaints + fresh if keep else []
+        return found
+
+
+@pytest.fixture
+def screen(chromium, address):
+    found = Screen(chromium, address)
+    yield found
+    assert found.errors() == []
+
+
+def test_a_whole_game_is_played_by_clicks(screen):
+    screen.open().game("tic_tac_toe", "human", "mcts")
+    while True:
+        screen.until(
+            lambda: screen.my_turn() or "won" in screen.text("#status") or "draw" in screen.text("#status"), "a turn"
+        )
+        if not screen.my_turn():
+            break
+        before = screen.moves()
+        screen.find('#play-board .cell[aria-disabled="false"]').click()
+        screen.until(lambda before=before: screen.moves() > before, "the move is played")
+    assert 5 <= screen.moves() <= 9
+    assert not screen.all('#play-board .cell[aria-disabled="false"]') or "won" in screen.text("#status")
+
+
+def test_an_illegal_click_says_so_and_changes_nothing(screen):
+    screen.open().game("tic_tac_toe", "human", "human")
+    screen.cell("row 1, column 1").click()
+    screen.until(lambda: screen.moves() == 1, "the move is played")
+    screen.cell("row 1, column 1").click()
+    assert screen.text("#status") == "row 1, column 1, x: no legal move here."
+    assert screen.text("#live") == screen.text("#status") and screen.moves() == 1
+
+
+def test_a_move_is_taken_back_and_sides_are_swapped(screen):
+    screen.open().game("connect_four", "human", "mcts")
+    screen.cell("column 3, row 6").click()
+    screen.until(lambda: screen.moves() == 2 and screen.my_turn(), "the answer comes")
+    assert screen.find('.cell[aria-label^="column 3, row 1, red disc"]')
+    assert screen.all("#thought table tbody tr") and "Expected" in screen.text("#thought")
+    screen.find("#undo").click()
+    screen.until(lambda: screen.moves() == 0 and screen.my_turn(), "taken back")
+    screen.find("#swap").click()
+    screen.until(lambda: screen.moves() == 1 and screen.my_turn(), "the player has moved first")
+
+
+def test_thinking_is_shown_while_it_goes_on_and_ends_when_told_to(screen):
+    screen.open().game("connect_four", "human", "mcts", simulations=100_000)
+    screen.cell("column 3, row 6").click()
+    seen: list[int] = []
+
+    def grown() -> bool:
+        shown = screen.js("return document.querySelector('#thought progress')?.value ?? 0")
+        if shown and (not seen or shown > seen[-1]):
+            seen.append(shown)
+        return len(seen) >= 3
+
+    screen.until(grown, "reports come one after the other")
+    assert "is thinking" in screen.text("#status") and screen.all("#play-board .share") and screen.moves() == 1
+    screen.find("#stop").click()
+    screen.until(lambda: screen.moves() == 2 and screen.my_turn(), "the player moves")
+
+
+def test_a_piece_is_moved_by_two_clicks_and_a_promotion_is_asked_for(screen):
+    screen.open().game("chess", "human", "human")
+    screen.cell("e2").click()
+    assert screen.cell("e2").get_attribute("aria-pressed") == "true"
+    screen.cell("e4").click()
+    screen.until(lambda: screen.moves() == 1, "the pawn moves")
+    screen.js("document.querySelector('#paste').value = '1. e4 d5 2. exd5 c6 3. dxc6 a6 4. cxb7 a5'")
+    screen.js("document.querySelector('#set-position').click()")
+    screen.until(lambda: screen.moves() == 8, "the position is set")
+    screen.cell("b7").click()
+    screen.cell("a8").click()
+    screen.until(lambda: screen.all("#choices button"), "the page asks")
+    next(button for button in screen.all("#choices button") if "=N" in button.text).click()
+    screen.until(lambda: screen.moves() == 9, "the pawn is promoted")
+    assert screen.cell("a8").get_attribute("aria-label").startswith("a8, white knight")
+
+
+def test_the_board_is_played_by_keys(screen):
+    from selenium.webdriver.common.keys import Keys
+
+    screen.open().game("tic_tac_toe", "human", "human")
+    screen.js("document.querySelector('#play-board .cell[tabindex=\"0\"]').focus()")
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_DOWN, Keys.ENTER):
+        screen.driver.switch_to.active_element.send_keys(key)
+    screen.until(lambda: screen.moves() == 1, "the move is played")
+    assert screen.text("#moves li") == "x(1,1)"
+    assert screen.driver.switch_to.active_element.get_attribute("aria-label") == "row 1, column 1, x, last move"
+    assert screen.text("#live").startswith("x: x(1,1)")
+
+
+def test_a_game_without_a_board_is_played_by_buttons(screen):
+    screen.open()
+    screen.form("pig")
+    screen.choose("#seats .seat:nth-child(2) > select", "human")
+    screen.find("#setup button[type=submit]").click()
+    screen.until(lambda: len(screen.all("#other-moves button")) == 2, "the moves are there")
+    screen.all("#other-moves button")[0].click()
+    screen.until(lambda: screen.moves() == 2, "rolled")
+    assert "Scores" in screen.text("#play-board pre")
+
+
+def test_nonsense_that_is_pasted_is_one_line(screen):
+    screen.open().game("tic_tac_toe", "human", "human")
+    screen.js("document.querySelector('#paste').value = '\\u0000' + '<b>x</b> '.repeat(1000)")
+    screen.js("document.querySelector('#set-position').click()")
+    screen.until(lambda: screen.find("#problem").is_displayed(), "a problem is shown")
+    assert "is not a legal move" in screen.text("#problem") and screen.moves() == 0 and not screen.all("#problem b")
+    # The browser reports the answer 400 as an error of its own.
+    assert all("400" in message for message in screen.errors())
+
+
+def test_a_run_is_loaded_and_its_games_are_stepped_through(screen):
+    screen.open("browse")
+    screen.until(lambda: len(screen.all("#games button")) == 3, "the games are listed")
+    screen.all("#games button")[1].click()
+    screen.until(lambda: "move 0 of" in screen.text("#replay-status"), "the game is shown")
+    screen.find("#last").click()
+    screen.until(lambda: not screen.find("#forth").is_enabled(), "the end")
+    for _ in range(2):
+        ply = screen.js("return document.querySelector('#ply').value")
+        screen.find("#back").click()
+        screen.until(lambda ply=ply: screen.js("return document.querySelector('#ply').value") != ply, "a move back")
+    assert screen.all("#searched tbody tr") and screen.all("#replay-board .share") and screen.all("#replay-values path")
+    played = screen.js("return document.querySelector('#ply').value")
+    screen.find("#play-here").click()
+    screen.until(
+        lambda: screen.find("#play").is_displayed() and screen.moves() >= int(played), "play goes on from there"
+    )
+
+
+def test_games_of_a_tournament_are_shown(screen):
+    screen.open("browse")
+    screen.choose("#source", "tournament 0")
+    screen.until(lambda: len(screen.all("#games button")) == 2, "the games are listed")
+    screen.all("#games button")[0].click()
+    screen.until(lambda: "mcts:simulations=10" in screen.text("#replay-status"), "the game is shown")
+
+
+def test_two_versions_are_compared(screen):
+    screen.open().game("connect_four", "human", "human")
+    screen.find("[data-page=compare]").click()
+    screen.until(lambda: len(screen.all("#compared .seat")) == 2, "the form is ready")
+    for seat, version in ((1, "12"), (2, "3")):
+        assert (
+            screen.js(
+                f"return document.querySelector('#compared .seat:nth-child({seat}) .run select:nth-child(2)').value"
+            )
+            == version
+        )
+        screen.js(f"document.querySelector('#compared .seat:nth-child({seat}) input[type=number]').value = 8")
+    screen.find("#compare-form button").click()
+    screen.until(lambda: screen.all("#comparison .wide tbody tr"), "both have thought")
+    assert len(screen.all("#comparison .board .share")) >= 2
+
+
+def test_training_curves_are_drawn(screen):
+    screen.open("training")
+    screen.until(lambda: screen.all("#curves .chart"), "the curves are there")
+    assert "train/loss" in screen.text("#curves") and "games drawn" in screen.text("#curves")
+
+
+def test_nothing_comes_from_elsewhere(screen):
+    screen.open("training")
+    names = screen.js("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert names and all(name.startswith(screen.address) for name in names)
+
+
+@pytest.mark.parametrize("page", ["play", "browse", "compare", "training"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_pages_fit_and_everything_has_a_name(screen, page, size):
+    screen.open("play", size).game("connect_four", "human", "run", simulations=4)
+    screen.js("location.hash = arguments[0]", page)
+    screen.until(lambda: screen.find(f"#{page}").is_displayed(), "the page is shown")
+    widths = screen.js("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert widths[0] <= widths[1], "the page scrolls sideways"
+    nameless = screen.js(
+        """return [...document.querySelectorAll('button, a, input, select, textarea')].filter((e) => e.offsetParent &&
+        !(e.textContent.trim() || e.ariaLabel || e.getAttribute('aria-labelledby') || e.labels?.length))
+        .map((e) => e.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_buttons_of_the_board_are_large_enough_for_a_finger(screen):
+    screen.open("play", PHONE).game("connect_four", "human", "human")
+    sizes = screen.js(
+        "return [...document.querySelectorAll('#play-board .cell')].map((e) => e.getBoundingClientRect().width)"
+    )
+    assert min(sizes) >= 40
