@@ -31,6 +31,12 @@ LINE = 4
 
 TABLE_MEGABYTES = 128
 
+MIRRORED_STONES = 14
+"""Up to so many stones a position and its mirror image are one in the table."""
+
+PROBED_CELLS = 8
+"""With at least so many empty cells the table is asked about all positions that follow before any is searched."""
+
 _HASH = 0x1E3779B97F4A7C15  # odd, so that no bit of a key is lost
 _UPPER, _LOWER = 0, 1  # bounds in the table
 _OFFSET = 64  # a bound is stored with this added
@@ -230,7 +236,21 @@ def _look_up(board, table, own, stones, playable, rest, limit):  # type: ignore[
         return _NOT_ABOVE  # a win with the stone after the next
     if -((rest - 2) // 2) > limit:
         return _ABOVE
-    key = own + stones + board.bottom
+    answer = _bound(board, table, own, stones, limit)
+    if answer != _OPEN or rest < PROBED_CELLS:
+        return answer
+    other, below = stones ^ own, -limit - 1
+    for column in range(board.columns):
+        move = playable & (((1 << (board.height - 1)) - 1) << (column * board.height))
+        if move and _bound(board, table, other, stones | move, below) == _NOT_ABOVE:
+            return _ABOVE
+    return _OPEN
+
+
+@njit(cache=True, inline="always")
+def _bound(board, table, own, stones, limit):  # type: ignore[no-untyped-def]
+    """What the table says of a position."""
+    key = _key(board, own, stones)
     row = _row_of(table, key)
     if (table[row + _UPPER] ^ (key << 8)) & ~255 == 0 and (table[row + _UPPER] & 255) - _OFFSET <= limit:
         return _NOT_ABOVE
@@ -242,8 +262,21 @@ def _look_up(board, table, own, stones, playable, rest, limit):  # type: ignore[
 @njit(cache=True, inline="always")
 def _remember(board, table, own, stones, kind, bound):  # type: ignore[no-untyped-def]
     """Put a bound of a position's score into the table, in place of what was there."""
-    key = own + stones + board.bottom
+    key = _key(board, own, stones)
     table[_row_of(table, key) + kind] = (key << 8) | (bound + _OFFSET)
+
+
+@njit(cache=True, inline="always")
+def _key(board, own, stones):  # type: ignore[no-untyped-def]
+    """A number of its own for each position; early on, where it pays, the same for one and its mirror image."""
+    key = own + stones + board.bottom
+    if _count_bits(stones) <= MIRRORED_STONES:  # type: ignore[call-arg]
+        mirrored, column, left = 0, (1 << board.height) - 1, key
+        for _ in range(board.columns):
+            mirrored = (mirrored << board.height) | (left & column)
+            left >>= board.height
+        key = min(key, mirrored)
+    return key
 
 
 @njit(cache=True, inline="always")
