@@ -1,0 +1,109 @@
+"""Whether ratings and sequential tests are as sure as they say: tournaments between players whose strength is known.
+
+    python benchmarks/planted_truth.py
+
+Plays no game: results are drawn from Davidson's model with planted Elo. Ratings: round robins of six players; how often
+the 95 % intervals of the differences to the anchor, and of all pairs, hold the truth. The sequential test: matches at
+both of its hypotheses; how often it decides wrongly, and after how many games.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+
+import numpy as np
+
+from selfplay.commands.arguments import integer
+from selfplay.ratings import ELO_PER_NAT, PairResult, rate
+from selfplay.statistics import wilson_interval
+from selfplay.tournament.sprt import Sprt, expected_score, sprt_state
+
+ELO = {"a": 0.0, "b": 90.0, "c": 150.0, "d": 240.0, "e": 330.0, "f": 420.0}
+"""The anchor first."""
+
+DRAW_PARAMETERS = (0.0, 0.5, 2.0)
+"""nu: equals draw none, a fifth, and half of their games."""
+
+GAMES = 40
+"""Of each pair."""
+
+SPRT_PAIRS = 16
+"""Openings between two looks at the test."""
+
+MOST_PAIRS = 40_000
+
+
+def drawn_results(rng: np.random.Generator, draw_parameter: float) -> list[PairResult]:
+    """One round robin."""
+    results = []
+    for first, second in itertools.combinations(ELO, 2):
+        strengths = np.exp(np.array([ELO[first], ELO[second]]) / ELO_PER_NAT)
+        weights = np.array([strengths[0], draw_parameter * np.sqrt(strengths.prod()), strengths[1]])
+        results.append(PairResult(first, second, *rng.multinomial(GAMES, weights / weights.sum())))
+    return results
+
+
+def coverage(tournaments: int, draw_parameter: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """How many intervals to the anchor, and of all pairs, hold the truth, each with the number of all."""
+    held = [0, 0]
+    for _ in range(tournaments):
+        ratings = rate(drawn_results(rng, draw_parameter), "a")
+        for player, elo in list(ELO.items())[1:]:
+            rating = ratings.rating(player)
+            held[0] += rating.low <= elo <= rating.high
+        for first, second in itertools.combinations(ELO, 2):
+            _, low, high = ratings.difference(first, second)
+            held[1] += low <= ELO[first] - ELO[second] <= high
+    pairs = len(ELO) * (len(ELO) - 1) // 2
+    return held[0], tournaments * (len(ELO) - 1), held[1], tournaments * pairs
+
+
+def decide(sprt: Sprt, elo: float, draws: float, correlation: float, rng: np.random.Generator) -> tuple[str, int]:
+    """The verdict of one match and its games. Both games of an opening have the same result for its better side with
+    the probability `correlation`, as lopsided openings bring about."""
+    score = expected_score(elo)
+    chances = [score - draws / 2, draws, 1.0 - score - draws / 2]
+    games = rng.choice([1.0, 0.5, 0.0], size=(MOST_PAIRS, 2), p=chances)
+    lopsided = rng.random(MOST_PAIRS) < correlation
+    games[lopsided] = np.where(rng.random((lopsided.sum(), 1)) < 2 * (score - 0.5), [1.0, 1.0], [1.0, 0.0])
+    means = games.mean(axis=1)
+    for count in range(SPRT_PAIRS, MOST_PAIRS, SPRT_PAIRS):
+        verdict = sprt_state(sprt, means[:count]).verdict
+        if verdict:
+            return verdict, 2 * count
+    return "", 2 * MOST_PAIRS
+
+
+def main() -> int:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tournaments", metavar="N", type=integer(1, 10**6), default=1000, help="(1000)")
+    parser.add_argument("--matches", metavar="N", type=integer(1, 10**6), default=500, help="of each kind (500)")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of everything random (0)")
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(arguments.seed)
+    print(f"{arguments.tournaments} round robins of {len(ELO)} players, {GAMES} games a pair")
+    print("| draw parameter | intervals to the anchor that hold the truth | of all pairs |\n|---|---|---|")
+    for draw_parameter in DRAW_PARAMETERS:
+        held, total, pairs_held, pairs = coverage(arguments.tournaments, draw_parameter, rng)
+        print(
+            f"| {draw_parameter:g} | {held / total:.2%} of {total} | {pairs_held / pairs:.2%} of {pairs} |", flush=True
+        )
+    sprt = Sprt(elo0=0.0, elo1=20.0)
+    print(f"\n{arguments.matches} matches with the test elo0=0, elo1=20, alpha=beta=0.05")
+    print("| truth | draws | lopsided openings | wrong verdicts (95 %) | games on average |\n|---|---|---|---|---|")
+    for elo, right in ((sprt.elo0, "H0"), (sprt.elo1, "H1")):
+        for draws, correlation in ((0.0, 0.0), (0.5, 0.0), (0.2, 0.5)):
+            matches = [decide(sprt, elo, draws, correlation, rng) for _ in range(arguments.matches)]
+            wrong = sum(verdict != right for verdict, _ in matches)
+            low, high = wilson_interval(wrong, len(matches))
+            games = np.mean([count for _, count in matches])
+            share = f"{wrong / len(matches):.1%} ({low:.1%} to {high:.1%})"
+            print(f"| {elo:+g} | {draws:.0%} | {correlation:.0%} | {share} | {games:,.0f} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
