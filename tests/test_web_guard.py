@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from run_helpers import BOUND_SECONDS, start
 from starlette.testclient import TestClient
-from web_helpers import HOST, HUMAN, RANDOM, act, begin, make_run, page, refused, served, settled
+from web_helpers import HOST, HUMAN, RANDOM, act, begin, make_run, page, refused, search_without_end, served, settled
 
 from selfplay import cli
 from selfplay.errors import UserError
@@ -232,7 +232,8 @@ def test_garbage_changes_nothing(client, seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_moves_out_of_turn_change_nothing_while_a_player_thinks(client, seed):
+def test_moves_out_of_turn_change_nothing_while_a_player_thinks(client, seed, monkeypatch):
+    search_without_end(monkeypatch)
     rng = random.Random(seed)
     state = begin(client, "connect_four", {"kind": "mcts", "simulations": 100_000}, HUMAN)
     for _ in range(40):

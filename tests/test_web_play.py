@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from web_helpers import HUMAN, RANDOM, VERSIONS, act, begin, make_run, mcts, page, refused, settled
+from web_helpers import HUMAN, RANDOM, VERSIONS, act, begin, make_run, mcts, page, refused, search_without_end, settled
 
 import games
 from selfplay.players import parse_player
@@ -63,7 +63,8 @@ def test_illegal_and_late_moves_change_nothing(client):
     assert client.get(f"/api/games/{state['id']}").json() == state
 
 
-def test_nobody_moves_for_a_player(client):
+def test_nobody_moves_for_a_player(client, monkeypatch):
+    search_without_end(monkeypatch)
     state = begin(client, "connect_four", mcts(100_000), HUMAN)
     assert refused(client, f"/api/games/{state['id']}/move", {"ply": 0, "action": 3}, 409) == "it is not your turn"
     state = settled(client, act(client, state, "stop"))
@@ -80,7 +81,8 @@ def test_taking_back_goes_to_the_last_move_of_a_person(client):
     assert act(client, back, "undo", ply=2)["ply"] == 0
 
 
-def test_taking_back_while_a_player_thinks_ends_that(client):
+def test_taking_back_while_a_player_thinks_ends_that(client, monkeypatch):
+    search_without_end(monkeypatch)
     state = act(client, begin(client, "connect_four", HUMAN, mcts(100_000)), "move", ply=0, action=3)
     assert state["busy"] and state["ply"] == 1
     back = act(client, state, "undo", ply=1)

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from run_helpers import wait_until
 from starlette.testclient import TestClient
 
 import games
 import nets
-from search import NetworkEvaluator, SearchConfig
+from search import NetworkEvaluator, Search, SearchConfig
 from search.perspective import num_values
 from selfplay import checkpoint, config
 from selfplay.files import seal
 from selfplay.metrics import MetricsWriter
 from selfplay.run_folder import RunFolder
+from selfplay.search_player import SearchPlayer
 from selfplay.self_play import SelfPlay
 from selfplay.settings import ActorsConfig, Config, LearnerConfig
 from selfplay.shards import Record, write_shard
@@ -145,3 +147,27 @@ def settled(client: TestClient, state: dict[str, Any]) -> dict[str, Any]:
 
     wait_until(quiet, "the players think")
     return found
+
+
+def search_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches of the page make a few simulations and then none, and are never done: only a stop ends them."""
+
+    class Endless:
+        def __init__(self, search: Search) -> None:
+            self._search, self._left = search, 8
+
+        def simulate(self, trees: np.ndarray) -> None:
+            if self._left:
+                self._left -= 1
+                self._search.simulate(trees)
+            else:
+                threading.Event().wait(0.001)  # leaves the interpreter to the requests
+
+        def finished(self, trees: np.ndarray) -> np.ndarray:
+            return np.zeros(len(trees), np.bool_)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._search, name)
+
+    begin = SearchPlayer.begin
+    monkeypatch.setattr(SearchPlayer, "begin", lambda player, pool, slot: Endless(begin(player, pool, slot)))
