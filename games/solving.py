@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from games.base import Game, StatePool
 from games.connect_four_solver import ConnectFourSolver
@@ -19,6 +19,15 @@ class Solver(Protocol):
 
     def best_moves(self, pool: StatePool, slot: int) -> list[int]:
         """Moves with the greatest value; where a game could go on for ever, of those only the ones that end it."""
+        ...
+
+
+@runtime_checkable
+class ScoringSolver(Protocol):
+    """A solver that also knows how soon a move wins or loses."""
+
+    def move_scores(self, pool: StatePool, slot: int) -> dict[int, int]:
+        """A number for each legal move, greater for a better one."""
         ...
 
 

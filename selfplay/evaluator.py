@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 NICENESS = 5
 """Training comes first where there are fewer cores than processes."""
 
-
 RATINGS = "ratings"
 """Folder in the run's folder."""
 
@@ -83,16 +82,15 @@ def _meet_opponents(
     folder: TournamentFolder, game: Game, player: str, opponents: list[str], games_each: int
 ) -> tuple[dict[str, float], dict[str, str], tuple[float, float, float]]:
     """Scores and lines by opponent, and the rating by all games of the folder."""
-    from selfplay.tournament.standings import make_standings, rate_pairs
+    from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 
     plan = Plan((player, *opponents), "gauntlet", games_each * len(opponents))
     outcome = play_tournament(folder, plan, processes=0)
     scores, results = {}, {}
-    for meeting in make_standings(outcome, player).meetings:
-        count = meeting.wins + meeting.draws + meeting.losses
-        scores[meeting.second] = score = (meeting.wins + meeting.draws / 2) / count
-        results[meeting.second] = f"{score:.1%} ({meeting.wins} won, {meeting.draws} drawn, {meeting.losses} lost)"
+    for met in meetings_of(games_by_pair(outcome)):
+        scores[met.second] = met.score
+        results[met.second] = f"{met.score:.1%} ({met.wins} won, {met.draws} drawn, {met.losses} lost)"
     rating = rate_pairs(game, folder.by_pair(game), anchor=opponents[0]).rating(player)
     return scores, results, (rating.elo, rating.low, rating.high)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import games
 from games import Game
-from games.solving import Solver, make_solver
+from games.solving import ScoringSolver, Solver, make_solver
 from selfplay.errors import UserError
 from selfplay.openings import Opening, play_random
 
@@ -54,7 +54,7 @@ def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
     """
     game = games.load(wanted.game)
     solver = make_solver(game)
-    if wanted.scores and not hasattr(solver, "move_scores"):
+    if wanted.scores and not isinstance(solver, ScoringSolver):
         raise UserError(f"--scores: only Connect Four has them, not {game.name}")
     if processes == 1:
         yield from _kept(wanted, map(_Labeller(wanted.game, wanted.scores, solver), _drawn(wanted, game)))
@@ -62,7 +62,10 @@ def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
     del solver
     context = multiprocessing.get_context("spawn")  # threads and caches of this process stay out of it
     with ProcessPoolExecutor(processes, context, _start, (wanted.game, wanted.scores)) as pool:
-        yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
+        try:
+            yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
+        finally:
+            pool.shutdown(cancel_futures=True)  # those drawn ahead
 
 
 class _Labeller:
@@ -81,7 +84,8 @@ class _Labeller:
         label: dict[str, Any] = {"game": self.game.name, "moves": list(moves)}
         label["values"] = {str(move): value for move, value in self.solver.move_values(self.pool, 0).items()}
         if self.scores:
-            scores = self.solver.move_scores(self.pool, 0)  # type: ignore[attr-defined]
+            assert isinstance(self.solver, ScoringSolver)
+            scores = self.solver.move_scores(self.pool, 0)
             label["scores"] = {str(move): score for move, score in scores.items()}
         return label
 

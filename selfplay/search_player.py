@@ -13,7 +13,7 @@ import numpy as np
 from games import Game, StatePool
 from search import Evaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.search import nodes_per_tree, slots_needed
-from search.tree import EDGE, node_dtype
+from search.tree import EDGE, UNVISITED, node_dtype
 from selfplay.player import Analysis, MoveAnalysis
 from selfplay.self_play import draw, sharpened
 
@@ -81,9 +81,12 @@ class SearchPlayer:
         """See `Analyst.analyse`."""
         return self._analysis(pool, slot, self._run(pool, np.array([slot], np.int64)))
 
-    def begin(self, pool: StatePool, slot: int) -> Search:
-        """A search of one position, in tree 0, that the caller goes on with; `read` says what it has found so far."""
-        return self._begin(pool, np.array([slot], np.int64))
+    def begin(self, pool: StatePool, slot: int, simulations: int | None = None) -> Search:
+        """A search of one position, in tree 0, that the caller goes on with; `read` says what it has found so far.
+
+        `simulations` fewer than those of the player, if given: Gumbel's plan wants to know before.
+        """
+        return self._begin(pool, np.array([slot], np.int64), simulations)
 
     def read(self, search: Search, pool: StatePool, slot: int) -> Analysis:
         """What a search of `begin` has found after one simulation or more."""
@@ -115,7 +118,7 @@ class SearchPlayer:
         search.run(trees)
         return search.statistics(trees)
 
-    def _begin(self, pool: StatePool, slots: np.ndarray) -> Search:
+    def _begin(self, pool: StatePool, slots: np.ndarray, simulations: int | None = None) -> Search:
         search = self._search
         if search is None or search.num_trees < len(slots):
             self._search = None  # freed before the greater one is built
@@ -123,7 +126,7 @@ class SearchPlayer:
             search = self._search = Search(model, self.config, len(slots))
         trees = np.arange(len(slots))
         search.clear(trees)
-        search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64))
+        search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64), simulations)
         return search
 
     def _move(self, found: RootStatistics) -> np.ndarray:
@@ -132,3 +135,22 @@ class SearchPlayer:
             return found.best_action
         columns = [draw(sharpened(row, self.temperature), self._rng) for row in found.policy_target]
         return found.actions[np.arange(len(columns)), columns]
+
+
+def principal_variation(search: Search, action: int, most: int) -> list[tuple[int, int]]:
+    """The moves that tree 0 expects, `action` first and then the most visited ones, as (node, action) pairs.
+
+    At most `most` of them; nature's moves end it.
+    """
+    nodes, edges = search.tree.nodes[0], search.tree.edges[0]
+    line: list[tuple[int, int]] = []
+    node = 0
+    while node != UNVISITED and nodes[node]["to_play"] >= 0 and nodes[node]["num_edges"] and len(line) < most:
+        first = int(nodes[node]["first_edge"])
+        here = edges[first : first + int(nodes[node]["num_edges"])]
+        best = int(np.argmax(here["visits"] if line else here["action"] == action))
+        if line and not here["visits"][best]:
+            break
+        line.append((node, int(here["action"][best])))
+        node = int(here["child"][best])
+    return line

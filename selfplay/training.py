@@ -150,7 +150,11 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
     if not settings.opponents:
         return None
     trainer.display.phase(f"evaluating: {settings.final_games} games against each opponent")
-    evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
+    try:
+        evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
+    except UserError as error:  # what was trained is saved; somebody may be rating the run, or have changed its matches
+        trainer.display.warning(f"evaluation: {error}")
+        return None
     values = evaluation_metrics(evaluation)
     trainer.write_metrics(values)
     trainer.tracker.summary(values)

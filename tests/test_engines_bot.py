@@ -7,25 +7,11 @@ import pyspiel
 import pytest
 from engine_helpers import fake_engine
 from open_spiel.python.algorithms import evaluate_bots
+from script_player import Script
 
 import games
 from selfplay.engines.openspiel_bot import OpenSpielBot
 from selfplay.errors import UserError
-
-
-class Script:
-    """Plays given actions."""
-
-    name = "script"
-
-    def __init__(self, *actions: int) -> None:
-        self.actions = list(actions)
-
-    def choose(self, pool, slots, histories):
-        return np.array([self.actions.pop(0) for _ in slots])
-
-    def close(self):
-        pass
 
 
 @pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig(winscore=20)", "chess"])

@@ -396,7 +396,7 @@ def test_other_games_are_refused():
 
 
 def test_positions_from_fen_are_searched_by_our_players():
-    thinker = make_thinker(parse_player("uniform:simulations=400,solve=true", CHESS, 1), 1)
+    thinker = make_thinker(parse_player("uniform:simulations=400,solve=true", CHESS, 1))
     text = "position fen 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1\ngo nodes 400\n"  # mate in one
     on, out = server(text, thinker)
     on.serve()

@@ -485,7 +485,7 @@ def test_other_games_are_refused():
 
 
 def test_a_player_that_searches_is_stopped_in_time():
-    thinker = make_thinker(parse_player("uniform:simulations=200", SMALL, 1), 1)
+    thinker = make_thinker(parse_player("uniform:simulations=200", SMALL, 1))
     pool, _ = after(SMALL, (12,))
     full = thinker.think(pool, (12,), Limits())
     assert full.simulations >= 200 and full.line[0] == full.action and -1 <= full.value <= 1

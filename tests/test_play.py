@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exact_player import ExactPlayer
+from script_player import Script
 
 import games
 from selfplay import cli
@@ -19,21 +20,6 @@ from selfplay.players import parse_player
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
 CONNECT_FOUR = games.load("connect_four")
-
-
-class Script:
-    """A player that plays given actions."""
-
-    name = "script"
-
-    def __init__(self, *actions: int) -> None:
-        self.actions = list(actions)
-
-    def choose(self, pool, slots, histories):
-        return np.array([self.actions.pop(0) for _ in slots])
-
-    def close(self):
-        pass
 
 
 def session(game, player, typed: str, seat: int = 0) -> str:

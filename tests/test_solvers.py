@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -322,9 +323,10 @@ def test_label_complains_in_one_line(words, part, capsys):
     assert part in error and error.count("\n") == 1
 
 
-def test_labels_stop_early_without_waiting_for_the_rest():
-    """A generator that is given up ends its processes."""
+def test_labels_that_are_given_up_end_their_processes():
+    before = set(multiprocessing.active_children())
     labelled = label_positions(Wanted("tic_tac_toe", 10, 0, 6), 2)
-    first = next(labelled)
+    assert next(labelled)["game"] == "tic_tac_toe"
+    assert len(set(multiprocessing.active_children()) - before) > 0
     labelled.close()
-    assert first["game"] == "tic_tac_toe"
+    assert set(multiprocessing.active_children()) <= before

@@ -134,7 +134,7 @@ def test_copies_of_an_opponent_are_allowed_for():
 
 
 class Crash(RandomPlayer):
-    """Raises an error in its third move of a game, or moves illegally, or takes its process down."""
+    """Raises an error in the middle of a game, or moves illegally."""
 
     def __init__(self, name: str, how: str) -> None:
         super().__init__(name, 0)
@@ -144,9 +144,7 @@ class Crash(RandomPlayer):
         if any(len(history) >= 6 for history in histories):
             if self.how == "error":
                 raise RuntimeError("lost my way")
-            if self.how == "illegal":
-                return np.full(len(slots), 77)
-            os.kill(os.getpid(), 9)
+            return np.full(len(slots), 77)
         return super().choose(pool, slots, histories)
 
 
@@ -438,6 +436,16 @@ def test_evaluations_rate_all_checkpoints_together(tmp_path):
     kept = lines_of(run / "ratings")
     gated = evaluate_checkpoint(config, run, 4, 6, champion=0)
     assert gated.beats_champion in (True, False) and set(kept) < set(lines_of(run / "ratings"))
+
+
+def test_a_run_that_somebody_else_is_rating_ends_well(tmp_path):
+    config = tiny_config(tmp_path, "--budget.steps", "2", "--evaluation.opponents", "random")
+    held = TournamentFolder(tmp_path / "run" / "ratings", TIC_TAC_TOE)
+    watcher = Watcher()
+    result = selfplay.train(config, tmp_path / "run", watcher)
+    held.close()
+    assert result.evaluation is None and result.version == 2 and versions(tmp_path / "run" / "checkpoints")[-1] == 2
+    assert any(line.startswith("warning: evaluation: ") and "in use" in line for line in watcher.lines)
 
 
 class _Judge:

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     spec = read_served_player(args.player)
     game = served_game("gtp", spec, args.game)
-    seeds = np.random.SeedSequence(args.seed).generate_state(2)
-    thinker = make_thinker(spec.make(game, int(seeds[0])), int(seeds[1]))
+    seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
+    thinker = make_thinker(spec.make(game, seed))
     try:
         server = GtpServer(game, thinker)  # complains of other games
         try_out(thinker, game.new_pool(1))

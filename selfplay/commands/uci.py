@@ -31,10 +31,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     spec = read_served_player(args.player)
     game = served_game("uci", spec, args.game, "chess")
-    seeds = np.random.SeedSequence(args.seed).generate_state(2)
+    seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
 
     def make() -> Thinker:  # only when asked: other programs wait for `uciok`, and torch takes two seconds
-        return make_thinker(spec.make(game, int(seeds[0])), int(seeds[1]))
+        return make_thinker(spec.make(game, seed))
 
     server = UciServer(game, make, LineQueue(standard_input()), sys.stdout)
     try:

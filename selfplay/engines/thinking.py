@@ -15,10 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from games import StatePool
-from search import Search, SimulatorModel, slots_needed
-from search.tree import UNVISITED
 from selfplay.player import Analyst, Player
-from selfplay.search_player import SearchPlayer
+from selfplay.search_player import SearchPlayer, principal_variation
 
 LONGEST_LINE = 16
 """Moves of a principal variation that are shown."""
@@ -87,9 +85,9 @@ def move_seconds(remaining: float, increment: float = 0.0, moves_to_go: int = 0)
     return max(0.0, SAFETY * min(share, remaining))
 
 
-def make_thinker(player: Player, seed: int) -> Thinker:
-    """A player for a server; closing it closes the player. `seed`: of the random numbers of its searches."""
-    return SearchThinker(player, seed) if isinstance(player, SearchPlayer) else PlayerThinker(player)
+def make_thinker(player: Player) -> Thinker:
+    """A player for a server; closing it closes the player."""
+    return SearchThinker(player) if isinstance(player, SearchPlayer) else PlayerThinker(player)
 
 
 def try_out(thinker: Thinker, pool: StatePool) -> None:
@@ -122,45 +120,42 @@ class PlayerThinker:
         self._player.close()
 
 
-class SearchThinker(SearchPlayer):
+class SearchThinker:
     """A player that searches, one tree at a time, simulation by simulation."""
 
     needs_history = False
 
-    def __init__(self, player: SearchPlayer, seed: int) -> None:
-        super().__init__(
-            player.name, player.game, player._evaluator, player.config, seed, player.temperature, 1, player.close
-        )
-        model = SimulatorModel(self.game, self._evaluator, slots_needed(self.game, self.config, 1))
-        self._tree = Search(model, self.config, 1)
+    def __init__(self, player: SearchPlayer) -> None:
+        self.name, self._player = player.name, player
         self._speed: float | None = None  # simulations a second in the last search of some length
 
     def think(
         self, pool: StatePool, history: Sequence[int], limits: Limits, should_stop: Callable[[], bool] = never
     ) -> Thought:
         """See `Thinker.think`."""
-        began, tree, search = time.monotonic(), np.zeros(1, np.int64), self._tree
+        began, tree = time.monotonic(), np.zeros(1, np.int64)
         deadline = math.inf if limits.seconds is None else began + limits.seconds
-        search.clear(tree)
-        seed = self._rng.integers(2**64, size=1, dtype=np.uint64)
-        search.begin(tree, pool, np.zeros(1, np.int64), seed, self._budget(limits))
+        search = self._player.begin(pool, 0, self._budget(limits))
         simulations = 0
         while simulations < FIRST_SIMULATIONS or not (time.monotonic() >= deadline or should_stop()):
             search.simulate(tree)
             simulations += 1
             if search.finished(tree)[0]:
                 break
-        found = search.statistics(tree)
+        found = self._player.read(search, pool, 0)
         seconds = time.monotonic() - began
         if simulations >= MEASURED_SIMULATIONS:
             self._speed = simulations / max(seconds, 1e-6)
-        action = int(self._move(found)[0])
-        value = float(found.root_value[0, found.to_play[0]])
-        return Thought(action, value, simulations, principal_variation(search, action), seconds)
+        line = tuple(move for _, move in principal_variation(search, found.action, LONGEST_LINE))
+        return Thought(found.action, found.value, simulations, line, seconds)
+
+    def close(self) -> None:
+        """See `Player.close`."""
+        self._player.close()
 
     def _budget(self, limits: Limits) -> int:
         """Simulations to plan with: Gumbel's plan wants to know before the search how many there will be."""
-        most = self.config.num_simulations
+        most = self._player.config.num_simulations
         if limits.simulations is not None:
             most = min(most, limits.simulations)
         if limits.seconds is not None and self._speed is not None:
@@ -172,19 +167,3 @@ def _rounded(number: int) -> int:
     """A number down to its first three bits: plans are kept for every number of simulations that ever was."""
     places = max(0, number.bit_length() - 3)
     return number >> places << places
-
-
-def principal_variation(search: Search, action: int) -> tuple[int, ...]:
-    """The moves that tree 0 expects after and with `action`: the most visited one at every node."""
-    nodes, edges = search.tree.nodes[0], search.tree.edges[0]
-    line: list[int] = []
-    node = 0
-    while node != UNVISITED and nodes[node]["num_edges"] and len(line) < LONGEST_LINE:
-        first = int(nodes[node]["first_edge"])
-        here = edges[first : first + int(nodes[node]["num_edges"])]
-        best = int(np.argmax(here["action"] == action)) if node == 0 else int(np.argmax(here["visits"]))
-        if node and not here["visits"][best]:
-            break
-        line.append(int(here["action"][best]))
-        node = int(here["child"][best])
-    return tuple(line)

@@ -74,14 +74,13 @@ def _sprt_text(standings: Standings) -> str:
     )
 
 
-def score_of(standings: Standings, row: str, column: str) -> tuple[float, int] | None:
-    """The score of one player against another and the number of games; None where they did not meet."""
+def score_of(standings: Standings, row: str, column: str) -> float | None:
+    """The score of one player against another; None where they did not meet."""
     for meeting in standings.meetings:
-        games = meeting.wins + meeting.draws + meeting.losses
         if (meeting.first, meeting.second) == (row, column):
-            return (meeting.wins + meeting.draws / 2) / games, games
+            return meeting.score
         if (meeting.first, meeting.second) == (column, row):
-            return (meeting.losses + meeting.draws / 2) / games, games
+            return 1.0 - meeting.score
     return None
 
 
@@ -90,7 +89,9 @@ def _cross_table(standings: Standings, width: int) -> list[str]:
     lines = [f"{'':>4} {'score against':{width}}" + "".join(f"{i:>7}" for i in range(1, len(players) + 1))]
     for i, player in enumerate(players, start=1):
         cells = [score_of(standings, player, other) for other in players]
-        lines.append(f"{i:>4} {player:{width}}" + "".join(f"{f'{cell[0]:.1%}' if cell else '':>7}" for cell in cells))
+        lines.append(
+            f"{i:>4} {player:{width}}" + "".join(f"{'' if cell is None else f'{cell:.1%}':>7}" for cell in cells)
+        )
     return lines
 
 
@@ -154,7 +155,7 @@ def _draw_cross_table(standings: Standings, figure: Figure) -> None:
     axes = figure.subplots()
     players = [row.player for row in standings.table]
     cells = [[score_of(standings, row, column) for column in players] for row in players]
-    scores = np.array([[cell[0] if cell else np.nan for cell in row] for row in cells])
+    scores = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])
     image = axes.imshow(scores, cmap="RdYlBu", vmin=0.0, vmax=1.0, aspect="auto")
     for (i, j), score in np.ndenumerate(scores):
         if np.isfinite(score):

@@ -56,6 +56,11 @@ class Meeting:
     losses: int
     distinct_games: int
 
+    @property
+    def score(self) -> float:
+        """Of the first player, in [0, 1]."""
+        return (self.wins + self.draws / 2) / (self.wins + self.draws + self.losses)
+
 
 @dataclass(frozen=True)
 class Standings:
@@ -105,12 +110,26 @@ def rate_pairs(game: Game, by_pair: ByPair, anchor: str) -> Ratings:
     return rate([PairResult(*pair, *_counts(found), opponents=opponents) for pair, found in by_pair.items()], anchor)
 
 
-def make_standings(outcome: Outcome, anchor: str) -> Standings:
-    """Everything from the games."""
-    game = games.load(outcome.game)
+def games_by_pair(outcome: Outcome) -> ByPair:
+    """All games of a tournament."""
     by_pair: ByPair = {}
     for played in outcome.played:
         by_pair.setdefault((played.block.first, played.block.second), []).extend(played.games)
+    return by_pair
+
+
+def meetings_of(by_pair: ByPair) -> tuple[Meeting, ...]:
+    """The results of every pair."""
+    return tuple(
+        Meeting(*pair, *_counts(records), len({record.moves for record in records}))
+        for pair, records in by_pair.items()
+    )
+
+
+def make_standings(outcome: Outcome, anchor: str) -> Standings:
+    """Everything from the games."""
+    game = games.load(outcome.game)
+    by_pair = games_by_pair(outcome)
     ratings = rate_pairs(game, by_pair, anchor)
     everything = [record for records in by_pair.values() for record in records]
     return Standings(
@@ -121,10 +140,7 @@ def make_standings(outcome: Outcome, anchor: str) -> Standings:
         unfinished=sum(not record.finished and not record.forfeit for record in everything),
         anchor=anchor,
         table=tuple(_table(ratings, by_pair)),
-        meetings=tuple(
-            Meeting(*pair, *_counts(records), len({record.moves for record in records}))
-            for pair, records in by_pair.items()
-        ),
+        meetings=meetings_of(by_pair),
         lengths=tuple(record.plies for record in everything),
         seats=tuple(_seat_results(game.num_players, everything)) if game.num_players > 1 else (),
         first_seat=_first_seat(game),

@@ -97,6 +97,7 @@ class _Tournament:
         self.state = sprt_state(sprt, [], self.group_size) if sprt else None
         self.done: dict[str, Played] = {}
         self.order: list[Block] = []
+        self._read, self._scores = 0, list[float]()  # blocks that the test has seen, and their groups' scores
 
     def run(self) -> Outcome:
         """Round after round."""
@@ -170,15 +171,14 @@ class _Tournament:
         depend on which process was faster."""
         if self.sprt is None:
             return False
-        scores: list[float] = []
-        for block in blocks:
+        while not (self.state and self.state.verdict) and self._read < len(blocks):
+            block = blocks[self._read]
             if block.key not in self.done:
-                break
-            scores += group_scores(self.done[block.key].games, self.group_size)
-            self.state = sprt_state(self.sprt, scores, self.group_size)
-            if self.state.verdict:
-                return True
-        return False
+                return False
+            self._scores += group_scores(self.done[block.key].games, self.group_size)
+            self.state = sprt_state(self.sprt, self._scores, self.group_size)
+            self._read += 1
+        return bool(self.state and self.state.verdict)
 
 
 def group_scores(played: tuple[MatchGame, ...], group_size: int) -> list[float]:

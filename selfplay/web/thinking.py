@@ -20,9 +20,8 @@ import numpy as np
 
 from games import StatePool
 from search import Search
-from search.tree import UNVISITED
 from selfplay.player import Analysis, Analyst, MoveAnalysis, Player
-from selfplay.search_player import SearchPlayer
+from selfplay.search_player import SearchPlayer, principal_variation
 
 LINE = 12
 """Moves of the principal variation that are shown."""
@@ -164,7 +163,7 @@ def _search(
             continue
         reported = time.monotonic()
         analysis = player.read(search, pool, 0)
-        thought = _thought(name, to_play, analysis, principal_variation(search), max(0, done), budget)
+        thought = _thought(name, to_play, analysis, _line(search, analysis.action), max(0, done), budget)
         report(thought)
         if over:
             return thought
@@ -177,23 +176,10 @@ def _thought(
     return Thought(name, to_play, analysis.action, value, analysis.moves, line, simulations, budget)
 
 
-def principal_variation(search: Search, tree: int = 0) -> tuple[str, ...]:
-    """The most visited moves one after the other, from the root on; nature's moves end it."""
-    nodes, edges = search.tree.nodes[tree], search.tree.edges[tree]
+def _line(search: Search, action: int) -> tuple[str, ...]:
+    """The moves that a search expects, as a person writes them."""
     pool: StatePool = search.model.pool  # type: ignore[attr-defined]  # the game itself, see SearchPlayer
-    line: list[str] = []
-    node = 0
-    while len(line) < LINE and nodes[node]["to_play"] >= 0 and nodes[node]["num_edges"] > 0:
-        first = int(nodes[node]["first_edge"])
-        visits = edges["visits"][first : first + int(nodes[node]["num_edges"])]
-        if visits.max() == 0:
-            break
-        edge = edges[first + int(visits.argmax())]
-        line.append(pool.action_text(tree * search.nodes + node, int(edge["action"])))
-        if edge["child"] == UNVISITED:
-            break
-        node = int(edge["child"])
-    return tuple(line)
+    return tuple(pool.action_text(node, move) for node, move in principal_variation(search, action, LINE))
 
 
 def _follow(player: Analyst, pool: StatePool, analysis: Analysis, stopped: Callable[[], bool]) -> tuple[str, ...]:
