@@ -5,6 +5,8 @@
 
 from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
 from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
+from games.environment import Environment, EnvironmentBatch, Step
+from games.environment_registry import load_environment
 from games.registry import GameInfo, load, names, register
 from games.seats import with_seats
 
@@ -12,12 +14,15 @@ __all__ = [
     "CHANCE",
     "TERMINAL",
     "AuditReport",
+    "Environment",
+    "EnvironmentBatch",
     "Game",
     "GameError",
     "GameInfo",
     "Skipped",
     "State",
     "StatePool",
+    "Step",
     "Symmetry",
     "audit",
     "audit_all",
@@ -25,6 +30,7 @@ __all__ = [
     "format_report",
     "format_table",
     "load",
+    "load_environment",
     "names",
     "register",
     "with_seats",

@@ -1,8 +1,8 @@
 """What the pools of native games share: arrays of positions, reused buffers, and the parts that need no rules.
 
-A native game has two players who move in turn, no chance, and a result. A position is one row of an array of numbers,
-with the moves that led to it in some form, beside its ply and who moves. A game brings jitted kernels for its rules and
-a method around each of them that adds its sizes; here are the batches, copies and loads.
+A position is one row of an array of numbers, with the moves that led to it in some form, beside its ply and who moves.
+A game brings jitted kernels for its rules and a method around each of them that adds its sizes; here are the batches,
+copies and loads. A game with chance nodes overrides `chance` too.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from numba import njit
 from games.base import Game, StatePool, require_same_rules
 
 NUM_PLAYERS = 2
+"""Of a board game."""
 
 
 class NativePool(StatePool):
     """Positions as arrays; results are views of buffers that the next call of the same method reuses."""
 
-    def __init__(self, game: Game, capacity: int, start: np.ndarray) -> None:
-        """`start` is the row of the initial position; player 0 moves first."""
+    def __init__(self, game: Game, capacity: int, start: np.ndarray, first: int = 0) -> None:
+        """`start` is the row of the initial position, where `first` moves: a player, or `CHANCE`."""
         self.game = game
         self.capacity = capacity
-        self._start = start
+        self._start, self._first = start, first
         self._boards = np.zeros((capacity, start.size), dtype=start.dtype)
         self._played = np.zeros(capacity, dtype=np.int64)  # plies so far
         self._to_play = np.zeros(capacity, dtype=np.int64)
@@ -35,7 +36,7 @@ class NativePool(StatePool):
     def _step_into(
         self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray, to_play: np.ndarray, rewards: np.ndarray
     ) -> None:
-        """`StatePool.step`, with the results written into `to_play [B]` and `rewards [B, 2]`."""
+        """`StatePool.step`, with the results written into `to_play [B]` and `rewards [B, P]`."""
 
     @abstractmethod
     def _legal_into(self, slots: np.ndarray, offsets: np.ndarray, actions: np.ndarray) -> int:
@@ -50,19 +51,19 @@ class NativePool(StatePool):
 
     @abstractmethod
     def _rollout_into(self, slots: np.ndarray, seeds: np.ndarray, rewards: np.ndarray) -> None:
-        """`StatePool.rollout` with a seed uint64 for each game, written into `rewards [B, 2]`."""
+        """`StatePool.rollout` with a seed uint64 for each game, written into `rewards [B, P]`."""
 
     def _make_buffers(self, batch: int) -> None:
         self._batch = batch
         self._step_to_play = np.empty(batch, dtype=np.int64)
-        self._step_rewards = np.empty((batch, NUM_PLAYERS))
+        self._step_rewards = np.empty((batch, self.game.num_players))
         self._legal_offsets = np.zeros(batch + 1, dtype=np.int64)
         self._legal_actions = np.empty(batch * self.game.num_actions, dtype=np.int64)
 
     def reset(self, slots: np.ndarray) -> None:
         self._boards[slots] = self._start
         self._played[slots] = 0
-        self._to_play[slots] = 0
+        self._to_play[slots] = self._first
 
     def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         batch = len(src)
@@ -107,7 +108,7 @@ class NativePool(StatePool):
         self._observe_into(slots, out.reshape(len(slots), math.prod(out.shape[1:]), copy=False))
 
     def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        rewards = np.empty((len(slots), NUM_PLAYERS))
+        rewards = np.empty((len(slots), self.game.num_players))
         self._rollout_into(slots, rng.integers(2**64, size=len(slots), dtype=np.uint64), rewards)
         return rewards
 

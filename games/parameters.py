@@ -35,13 +35,18 @@ def parse(text: str) -> GameString:
     match = _GAME_STRING.fullmatch(text.strip())
     if match is None:
         raise GameError(f"malformed game {text[:80]!r}: write it as name or name(key=value,...)")
+    return GameString(match["name"], split_parameters(match["name"], match["parameters"] or ""), match["prefix"] or "")
+
+
+def split_parameters(name: str, inside: str) -> dict[str, str]:
+    """What stands between the parentheses after `name`, still as text. Raises GameError when it is malformed."""
     parameters: dict[str, str] = {}
-    for part in filter(None, map(str.strip, (match["parameters"] or "").split(","))):
+    for part in filter(None, map(str.strip, inside.split(","))):
         key, equals, value = map(str.strip, part.partition("="))
         if not (key and equals and value) or key in parameters:
-            raise GameError(f"{match['name']}: parameter {part[:80]!r} is not key=value, or is given twice")
+            raise GameError(f"{name}: parameter {part[:80]!r} is not key=value, or is given twice")
         parameters[key] = value
-    return GameString(match["name"], parameters, match["prefix"] or "")
+    return parameters
 
 
 def typed(name: str, given: Mapping[str, str], defaults: Mapping[str, Value]) -> dict[str, Value]:

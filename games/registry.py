@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from games.base import Game, GameError
+from games.cart_pole import CartPole
 from games.connect_four import ConnectFour
 from games.hex import Hex
 from games.openspiel_load import known_names, load_openspiel, unsupported_reason
@@ -94,6 +95,7 @@ def _near(name: str) -> str:
     return f": did you mean {' or '.join(close)}?" if close else ": `selfplay games` lists the known ones"
 
 
+register("cart_pole", CartPole)
 register("connect_four", ConnectFour)
 register("hex", Hex)
 register("othello", Othello)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from nets.folding import fold_batch_norm
     from nets.inference import NO_WEIGHTS, Inference, batch_buckets, default_device, one_thread
     from nets.losses import (
+        action_values,
         bellman_error,
+        clipped_policy_gradient,
         masked_log_softmax,
         moves_left_error,
         policy_cross_entropy,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         value_mse,
     )
     from nets.models import PolicyValueNet, build, resolve_kind
+    from nets.policies import Categorical, Gaussian
     from nets.transforms import inverse_signed_sqrt, inverse_transform_value, signed_sqrt, symlog, transform_value
 
 _MODULES = {
@@ -31,7 +34,9 @@ _MODULES = {
     "nets.folding": ("fold_batch_norm",),
     "nets.inference": ("NO_WEIGHTS", "Inference", "batch_buckets", "default_device", "one_thread"),
     "nets.losses": (
+        "action_values",
         "bellman_error",
+        "clipped_policy_gradient",
         "masked_log_softmax",
         "moves_left_error",
         "policy_cross_entropy",
@@ -42,6 +47,7 @@ _MODULES = {
         "value_mse",
     ),
     "nets.models": ("PolicyValueNet", "build", "resolve_kind"),
+    "nets.policies": ("Categorical", "Gaussian"),
     "nets.transforms": (
         "inverse_signed_sqrt",
         "inverse_transform_value",
@@ -54,12 +60,16 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 __all__ = [
     "NO_WEIGHTS",
+    "Categorical",
+    "Gaussian",
     "Inference",
     "NetConfig",
     "PolicyValueNet",
+    "action_values",
     "batch_buckets",
     "bellman_error",
     "build",
+    "clipped_policy_gradient",
     "default_device",
     "fold_batch_norm",
     "inverse_signed_sqrt",

@@ -39,19 +39,35 @@ class NormedLayer(nn.Module):
         nn.init.zeros_(last.weight)
 
 
-def convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool) -> NormedLayer:
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not batch_norm)
+def convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool, stride: int = 0) -> NormedLayer:
+    """A convolution that keeps the size of the board, or with a `stride` one without padding."""
+    padding = 0 if stride else kernel // 2
+    layer = nn.Conv2d(inputs, outputs, kernel, stride=stride or 1, padding=padding, bias=not batch_norm)
     return NormedLayer(_he(layer), nn.BatchNorm2d(outputs) if batch_norm else nn.Identity())
 
 
-def dense(inputs: int, outputs: int, batch_norm: bool) -> NormedLayer:
+def dense(inputs: int, outputs: int, batch_norm: bool, activation: str = "relu") -> NormedLayer:
+    """A linear layer, initialised for the `activation` behind it."""
     layer = nn.Linear(inputs, outputs, bias=not batch_norm)
-    return NormedLayer(_he(layer), nn.BatchNorm1d(outputs) if batch_norm else nn.Identity())
+    layer = _he(layer) if activation == "relu" else _orthogonal(layer)
+    return NormedLayer(layer, nn.BatchNorm1d(outputs) if batch_norm else nn.Identity())
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+"""By their names in `NetConfig.activation`."""
 
 
 def _he(layer: Layer) -> Layer:
     """Initialise for a ReLU behind the layer: variance 2 / fan_in (He et al. 2015b), bias 0."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _orthogonal(layer: nn.Linear) -> nn.Linear:
+    """Initialise for a tanh behind the layer, bias 0, as implementations of PPO do (Engstrom et al. 2020)."""
+    nn.init.orthogonal_(layer.weight, math.sqrt(2.0))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
@@ -98,3 +114,35 @@ class PoolingBlock(nn.Module):
         seen = torch.cat([pooled.mean(dim=(2, 3)), pooled.amax(dim=(2, 3))], dim=1)
         y = torch.relu(self.first(x) + self.bias(seen)[:, :, None, None])
         return torch.relu(x + self.second(y))
+
+
+class GaussianHead(nn.Module):
+    """Means from the last layer, and logarithms of standard deviations that do not depend on the observation.
+
+    Schulman et al. 2017 ("Proximal Policy Optimization Algorithms"), section 6.1.
+    """
+
+    def __init__(self, inputs: int, actions: int) -> None:
+        super().__init__()
+        self.mean = output_layer(inputs, actions)
+        self.log_std = nn.Parameter(torch.zeros(actions))
+
+    def forward(self, x: Float[Tensor, "B F"]) -> Float[Tensor, "B outputs"]:
+        """[B, 2 D]: the means, then the logarithms."""
+        mean = self.mean(x)
+        return torch.cat([mean, self.log_std.expand_as(mean)], dim=1)
+
+
+class RunningNormaliser(nn.Module):
+    """`(x - mean) / deviation`, cut to [-10, 10]. Whoever trains the network sets `mean` and `variance`."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
+
+    def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        return ((x - self.mean) / torch.sqrt(self.variance + 1e-8)).clamp(-10.0, 10.0)

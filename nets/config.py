@@ -16,14 +16,20 @@ class NetConfig:
     kind: str = field(
         default="auto",
         metadata={
-            "help": "Architecture; auto takes resnet where the observation is a board [C, H, W] with H, W >= 3, "
-            "else mlp (AlphaZero: resnet)",
-            "choices": ("auto", "resnet", "mlp"),
+            "help": "Architecture; auto takes resnet where the observation is a board [C, H, W] with H, W >= 3, nature "
+            "for screens with H, W >= 36, else mlp (AlphaZero: resnet; DQN: nature); table has a number for every "
+            "one-hot observation and action",
+            "choices": ("auto", "resnet", "mlp", "nature", "table"),
         },
     )
     channels: int = field(
         default=64,
-        metadata={"help": "Channels of the residual tower (AlphaZero: 256)", "min": 1, "max": 4096},
+        metadata={
+            "help": "Channels of the residual tower (AlphaZero: 256); of the first layer of nature, the others have "
+            "twice as many (Mnih et al. 2015: 32)",
+            "min": 1,
+            "max": 4096,
+        },
     )
     blocks: int = field(
         default=5,
@@ -31,11 +37,27 @@ class NetConfig:
     )
     hidden: int = field(
         default=256,
-        metadata={"help": "Width of the hidden layers of an mlp (AlphaZero: none)", "min": 1, "max": 65536},
+        metadata={
+            "help": "Width of the hidden layers of an mlp (AlphaZero: none) and of the last one of nature (Mnih et al. "
+            "2015: 512)",
+            "min": 1,
+            "max": 65536,
+        },
     )
     layers: int = field(
         default=3,
-        metadata={"help": "Hidden layers of an mlp (AlphaZero: none)", "min": 1, "max": 100},
+        metadata={"help": "Hidden layers of an mlp (AlphaZero: none); 0 makes a linear one", "min": 0, "max": 100},
+    )
+    activation: str = field(
+        default="relu",
+        metadata={
+            "help": "Between the layers of an mlp (PPO, Schulman et al. 2017: tanh)",
+            "choices": ("relu", "tanh"),
+        },
+    )
+    separate_value: bool = field(
+        default=False,
+        metadata={"help": "The value has a trunk of its own, not that of the policy (PPO for locomotion: true)"},
     )
     pooling_every: int = field(
         default=0,
@@ -60,7 +82,19 @@ class NetConfig:
     )
     value_hidden: int = field(
         default=64,
-        metadata={"help": "Width of the hidden layer of the value head (AlphaZero: 256)", "min": 1, "max": 65536},
+        metadata={
+            "help": "Width of the hidden layer of the value head, 0 for none (AlphaZero: 256)",
+            "min": 0,
+            "max": 65536,
+        },
+    )
+    policy: str = field(
+        default="auto",
+        metadata={
+            "help": "What the policy head gives; auto goes by the actions: logits of each of them, or for real numbers "
+            "mean and logarithm of the standard deviation of a Gaussian",
+            "choices": ("auto", "categorical", "gaussian"),
+        },
     )
     reply_head: bool = field(
         default=False,
@@ -79,23 +113,27 @@ class NetConfig:
     input_transform: str = field(
         default="none",
         metadata={
-            "help": "Applied to observations first; symlog for raw numbers such as tile values (DreamerV3: symlog)",
-            "choices": ("none", "symlog"),
+            "help": "Applied to observations first: symlog for raw numbers such as tile values (DreamerV3: symlog), "
+            "pixels divides by 255 (DQN), running takes away the mean seen so far and divides by the deviation (PPO "
+            "for locomotion)",
+            "choices": ("none", "symlog", "pixels", "running"),
         },
     )
     value_transform: str = field(
         default="none",
         metadata={
-            "help": "none: values in [-1, 1] through tanh; signed_sqrt: unbounded returns, learned on the scale "
-            "h(x) of Pohlen et al. 2018 (AlphaZero: none, MuZero on Atari: signed_sqrt)",
-            "choices": ("none", "signed_sqrt"),
+            "help": "none: values in [-1, 1] through tanh; linear: any values, as they are; signed_sqrt: the same, "
+            "learned on the scale h(x) of Pohlen et al. 2018 (AlphaZero: none, DQN: linear, MuZero on Atari: "
+            "signed_sqrt)",
+            "choices": ("none", "linear", "signed_sqrt"),
         },
     )
     value_scale: float = field(
         default=1.0,
         metadata={
-            "help": "with signed_sqrt: the last layer's output times this is the value, so that the layer works with "
-            "numbers near 1; about the square root of a good return (no paper: MuZero has a categorical value)",
+            "help": "with linear and signed_sqrt: the last layer's output times this is the value, so that the layer "
+            "works with numbers near 1; about the square root of a good return (no paper: MuZero has a categorical "
+            "value)",
             "min": 1e-3,
             "max": 1e6,
         },

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from nets.config import NetConfig
@@ -31,7 +31,7 @@ class Engine(ABC):
     mode: str
 
     @abstractmethod
-    def run(self, observations: Float[np.ndarray, "B ..."], bucket: int) -> Outputs:
+    def run(self, observations: Shaped[np.ndarray, "B ..."], bucket: int) -> Outputs:
         """Evaluate 1 <= B <= bucket positions padded to `bucket`; the arrays returned belong to the caller."""
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Engine(ABC):
 
 
 class _Evaluator(nn.Module):
-    """The twin with everything around it: float32 observations in, float32 logits and values in reward units out."""
+    """The twin with everything around it: observations in, float32 logits and values in reward units out."""
 
     def __init__(self, twin: PolicyValueNet, dtype: torch.dtype) -> None:
         super().__init__()
@@ -66,13 +66,18 @@ def build_twin(
     return twin.eval().requires_grad_(False)
 
 
+def input_dtype(config: NetConfig) -> torch.dtype:
+    """What observations are made of: bytes for pixels, else float32."""
+    return torch.uint8 if config.input_transform == "pixels" else torch.float32
+
+
 def padded(observations: np.ndarray, bucket: int, buffers: dict[int, np.ndarray]) -> np.ndarray:
     """The observations, with rows to spare up to `bucket`; `buffers` keeps an array for each size."""
     count = len(observations)
     if count == bucket:
         return observations
     if bucket not in buffers:
-        buffers[bucket] = np.zeros((bucket, *observations.shape[1:]), dtype=np.float32)
+        buffers[bucket] = np.zeros((bucket, *observations.shape[1:]), dtype=observations.dtype)
     buffers[bucket][:count] = observations
     return buffers[bucket]
 
@@ -97,9 +102,10 @@ class CpuEngine(Engine):
         self.dtype = dtype
         self._twin = channels_last(twin.to(dtype=dtype))
         self._padded: dict[int, np.ndarray] = {}
-        self._traced = _trace(_Evaluator(self._twin, dtype).eval(), twin.observation_shape)
+        example = torch.zeros(2, *twin.observation_shape, dtype=input_dtype(twin.config))
+        self._traced = _trace(_Evaluator(self._twin, dtype).eval(), example)
 
-    def run(self, observations: Float[np.ndarray, "B ..."], bucket: int) -> Outputs:
+    def run(self, observations: Shaped[np.ndarray, "B ..."], bucket: int) -> Outputs:
         count = len(observations)
         observations = padded(observations, bucket, self._padded)
         with torch.inference_mode():
@@ -110,12 +116,11 @@ class CpuEngine(Engine):
         copy_in_place(self._twin, folded)
 
 
-def _trace(evaluator: nn.Module, observation_shape: tuple[int, ...]) -> nn.Module:
+def _trace(evaluator: nn.Module, example: Tensor) -> nn.Module:
     """Without freezing: a frozen trace has its own copy of the weights.
 
     Against calling the module, measured on one core: twice as fast at batch 1, a tenth at 32, the same at 256.
     """
-    example = torch.zeros(2, *observation_shape)
     with torch.inference_mode(), warnings.catch_warnings():
         # torch recommends torch.compile, which needs a C++ compiler on the machine and minutes to warm up.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
@@ -138,7 +143,8 @@ class CudaEngine(Engine):
             self._graphs = {bucket: self._capture(bucket) for bucket in sorted(buckets, reverse=True)}
 
     def _capture(self, bucket: int) -> _CapturedGraph:
-        host_input = torch.zeros(bucket, *self._twin.observation_shape, pin_memory=True)
+        dtype = input_dtype(self._twin.config)
+        host_input = torch.zeros(bucket, *self._twin.observation_shape, dtype=dtype, pin_memory=True)
         device_input = host_input.to(self._device)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -152,7 +158,7 @@ class CudaEngine(Engine):
         host_outputs = tuple(torch.empty(output.shape, pin_memory=True) for output in device_outputs)
         return _CapturedGraph(graph, host_input, device_input, device_outputs, host_outputs)
 
-    def run(self, observations: Float[np.ndarray, "B ..."], bucket: int) -> Outputs:
+    def run(self, observations: Shaped[np.ndarray, "B ..."], bucket: int) -> Outputs:
         with torch.cuda.device(self._device), torch.inference_mode():
             policy_logits, value = self._graphs[bucket].replay(observations)
         return policy_logits, value

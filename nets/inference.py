@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from nets import int8
 from nets.config import NetConfig
-from nets.engines import CpuEngine, CudaEngine, Engine, build_twin
+from nets.engines import CpuEngine, CudaEngine, Engine, build_twin, input_dtype
 from nets.folding import fold_batch_norm
 from nets.models import build
 
@@ -91,25 +91,28 @@ class Inference:
         self.version = NO_WEIGHTS
         self._sizes = (config, tuple(observation_shape), num_actions, num_values)
         self._shape = tuple(observation_shape)
+        self._dtype = np.dtype(np.uint8 if input_dtype(config) == torch.uint8 else np.float32)
         self._buckets = batch_buckets(max_batch)
         self._calibration = calibration
         self._expected = {name: tensor.shape for name, tensor in build(*self._sizes).state_dict().items()}
         self._engine, self._rate = self._choose(dtype, measure_seconds)
 
     def predict(
-        self, observations: Float[np.ndarray, "B ..."]
+        self, observations: Shaped[np.ndarray, "B ..."]
     ) -> tuple[Float[np.ndarray, "B A"], Float[np.ndarray, "B V"]]:
-        """Policy logits over all actions and values, both float32, for float32 observations; B may be any number.
+        """Policy logits over all actions and values, both float32, for observations; B may be any number.
+
+        Observations are float32, or uint8 for a network with `input_transform` pixels.
 
         Values are those of `PolicyValueNet`, in reward units. The arrays returned belong to the caller. Raises
         RuntimeError before the first `load`, ValueError for another shape or dtype.
         """
         if self.version == NO_WEIGHTS:
             raise RuntimeError("inference: no weights yet; call load first")
-        if observations.shape[1:] != self._shape or observations.dtype != np.float32:
+        if observations.shape[1:] != self._shape or observations.dtype != self._dtype:
             raise ValueError(
                 f"inference: observations are {observations.dtype} {list(observations.shape)}, "
-                f"expected float32 [B, {', '.join(map(str, self._shape))}]"
+                f"expected {self._dtype} [B, {', '.join(map(str, self._shape))}]"
             )
         count, max_batch = len(observations), self._buckets[-1]
         if 0 < count <= max_batch:
@@ -185,7 +188,12 @@ class Inference:
         A small batch is timed first: bfloat16 without the instructions for it is ten times slower, and nobody should
         wait for a large batch of that.
         """
-        observations = np.random.default_rng(0).standard_normal((self._buckets[-1], *self._shape), dtype=np.float32)
+        shape = (self._buckets[-1], *self._shape)
+        rng = np.random.default_rng(0)
+        is_pixels = self._dtype == np.uint8
+        observations = (
+            rng.integers(256, size=shape, dtype=np.uint8) if is_pixels else rng.standard_normal(shape, np.float32)
+        )
         probe = _bucket_for(min(PROBE_BATCH, self._buckets[-1]), self._buckets)
         probe_seconds = min(_seconds_of(engine, observations[:probe]) for _ in range(4))
         affordable = [b for b in self._buckets if b > probe and b / probe * probe_seconds <= seconds / 2]

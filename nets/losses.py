@@ -57,20 +57,38 @@ def moves_left_error(predicted: Float[Tensor, "B 1"], moves_left: Float[Tensor, 
     return torch.square(torch.log1p(moves_left.detach()) - predicted.squeeze(-1))
 
 
-def policy_gradient(
-    logits: Float[Tensor, "B A"],
-    legal_mask: Bool[Tensor, "B A"],
-    action: Int[Tensor, " B"],
-    advantage: Float[Tensor, " B"],
-) -> Float[Tensor, " B"]:
+def policy_gradient(log_probability: Float[Tensor, " B"], advantage: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
     """`- A_t log p(a_t)`: its gradient is that of REINFORCE with a baseline.
 
-    "Simple Statistical Gradient-Following Algorithms" (Williams 1992). `advantage` is the return less the baseline;
-    `action` must be legal.
+    "Simple Statistical Gradient-Following Algorithms" (Williams 1992). `advantage` is the return less the baseline,
+    `log_probability` that of the action taken (`nets.policies`).
     """
-    log_probabilities = masked_log_softmax(logits, legal_mask)
-    log_probability = log_probabilities.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
     return -advantage.detach() * log_probability
+
+
+def clipped_policy_gradient(
+    log_probability: Float[Tensor, " B"],
+    old_log_probability: Float[Tensor, " B"],
+    advantage: Float[Tensor, " B"],
+    clip: float,
+) -> Float[Tensor, " B"]:
+    """`- min(r A, clip(r, 1 - clip, 1 + clip) A)` with r = p(a) / p_old(a), the probability at the time of acting.
+
+    "Proximal Policy Optimization Algorithms" (Schulman et al. 2017), equation 7.
+    """
+    advantage = advantage.detach()
+    ratio = torch.exp(log_probability - old_log_probability.detach())
+    return -torch.minimum(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+
+
+def action_values(
+    advantages: Float[Tensor, "B A"], value: Float[Tensor, "B 1"], duelling: bool
+) -> Float[Tensor, "B A"]:
+    """Q of every action from the two heads of the network: the policy head itself, or `V + (A - mean_a A)`.
+
+    "Dueling Network Architectures for Deep Reinforcement Learning" (Wang et al. 2016), equation 9.
+    """
+    return value + advantages - advantages.mean(dim=-1, keepdim=True) if duelling else advantages
 
 
 def bellman_error(

@@ -1,8 +1,12 @@
-"""The policy/value network: a residual tower for boards, a multilayer perceptron for everything else.
+"""The policy/value network: a residual tower for boards, convolutions for screens, else a multilayer perceptron.
 
 The learner trains a `PolicyValueNet`; actors run a copy of it without batch normalisation (`nets.inference`). Tower and
-heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017); the sizes come from `NetConfig` and
-the game. Auxiliary heads (Wu 2019, section 3.4) are there for the learner alone.
+heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017), the layers for screens those of
+"Human-level control through deep reinforcement learning" (Mnih et al. 2015); the sizes come from `NetConfig` and the
+game. Auxiliary heads (Wu 2019, section 3.4) are there for the learner alone.
+
+DQN reads the policy head as action values (with duelling as advantages over the value, `nets.losses.action_values`), a
+Gaussian policy as means and logarithms of standard deviations.
 """
 
 from __future__ import annotations
@@ -11,15 +15,27 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from nets.blocks import PoolingBlock, ResidualBlock, convolution, dense, output_layer
+from nets.blocks import (
+    ACTIVATIONS,
+    GaussianHead,
+    PoolingBlock,
+    ResidualBlock,
+    RunningNormaliser,
+    convolution,
+    dense,
+    output_layer,
+)
 from nets.config import NetConfig
 from nets.transforms import symlog
 
 MIN_BOARD = 3
 """Boards with a side below this (the width of a kernel) are treated as flat."""
+
+MIN_SCREEN = 36
+"""Pictures with sides of at least this are screens: the least that the layers of Mnih et al. 2015 can see."""
 
 
 class PolicyValueNet(nn.Module):
@@ -41,6 +57,7 @@ class PolicyValueNet(nn.Module):
         policy_head: nn.Module,
         value_head: nn.Module,
         auxiliary: dict[str, nn.Module],
+        value_trunk: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -51,45 +68,64 @@ class PolicyValueNet(nn.Module):
         self.policy_head = policy_head
         self.value_head = value_head
         self.auxiliary = nn.ModuleDict(auxiliary)
+        self.value_trunk = value_trunk
+        self.normaliser = RunningNormaliser(observation_shape) if config.input_transform == "running" else None
 
-    def forward(self, observation: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
+    def forward(self, observation: Shaped[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
         return self.evaluate(self.transform_input(observation))
 
     def forward_training(
-        self, observation: Float[Tensor, "B ..."]
+        self, observation: Shaped[Tensor, "B ..."]
     ) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"], dict[str, Tensor]]:
         """`forward`, and what the auxiliary heads say: `reply` logits [B, A] of the move that follows the next one,
         `moves_left` [B, 1], the logarithm of 1 + the number of moves until the end."""
-        x = self.trunk(self.transform_input(observation))
+        transformed = self.transform_input(observation)
+        x = self.trunk(transformed)
         said = {name: head(x) for name, head in self.auxiliary.items()}
-        return self.policy_head(x), self.output_value(self.value_head(x)), said
+        return self.policy_head(x), self._value(transformed, x), said
 
-    def transform_input(self, observation: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
-        """First half of `forward`, in float32."""
-        return symlog(observation) if self.config.input_transform == "symlog" else observation
+    def transform_input(self, observation: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """First half of `forward`, in float32; bytes become at once what the layers compute in."""
+        if self.config.input_transform == "symlog":
+            return symlog(observation)
+        if self.config.input_transform == "pixels":
+            device = observation.device.type
+            dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+            return observation.to(dtype) * (1.0 / 255.0)
+        return observation if self.normaliser is None else self.normaliser(observation)
 
-    def evaluate(self, x: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
+    def evaluate(self, transformed: Float[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
         """Second half of `forward`, in the precision of the weights."""
-        x = self.trunk(x)
-        return self.policy_head(x), self.output_value(self.value_head(x))
+        x = self.trunk(transformed)
+        return self.policy_head(x), self._value(transformed, x)
+
+    def _value(self, transformed: Float[Tensor, "B ..."], x: Float[Tensor, "B ..."]) -> Float[Tensor, "B V"]:
+        """The value of what the trunk has made of the observation, or of the observation itself."""
+        return self.output_value(self.value_head(x if self.value_trunk is None else self.value_trunk(transformed)))
 
     def output_value(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
         """What the value head's last layer stands for: a value within [-1, 1], or an unbounded one."""
-        return x * self.config.value_scale if self.config.value_transform == "signed_sqrt" else torch.tanh(x)
+        return torch.tanh(x) if self.config.value_transform == "none" else x * self.config.value_scale
 
 
 def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:
-    """`"resnet"` or `"mlp"`. Raises ValueError for a resnet on an observation that is no board."""
-    is_board = len(observation_shape) == 3 and min(observation_shape[1:]) >= MIN_BOARD
+    """`config.kind`, or what `auto` stands for. Raises ValueError for a kind that cannot see such an observation."""
+    side = min(observation_shape[1:]) if len(observation_shape) == 3 else 0
+    is_board, is_screen = side >= MIN_BOARD, side >= MIN_SCREEN
     if config.kind == "auto":
-        return "resnet" if is_board else "mlp"
+        return "nature" if is_screen else "resnet" if is_board else "mlp"
+    if config.kind == "nature" and not is_screen:
+        raise ValueError(
+            f"net.kind: nature needs a screen [C, H, W] of at least {MIN_SCREEN}x{MIN_SCREEN}, "
+            f"this observation is {list(observation_shape)}; use auto or mlp"
+        )
     if config.kind == "resnet" and not is_board:
         raise ValueError(
             f"net.kind: resnet needs a board [C, H, W] of at least {MIN_BOARD}x{MIN_BOARD}, "
             f"this game's observation is {list(observation_shape)}; use auto or mlp"
         )
-    if config.kind not in ("resnet", "mlp"):
-        raise ValueError(f"net.kind: {config.kind!r} is not one of auto, resnet, mlp")
+    if config.kind not in _PARTS:
+        raise ValueError(f"net.kind: {config.kind!r} is not one of auto, {', '.join(_PARTS)}")
     return config.kind
 
 
@@ -105,15 +141,18 @@ def build(
     kind = resolve_kind(config, shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        make_parts = _resnet_parts if kind == "resnet" else _mlp_parts
+        make_parts = _PARTS[kind]
         trunk, new_policy_head, new_value_head = make_parts(config, shape)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
+        value_trunk = make_parts(config, shape)[0] if config.separate_value else None
         auxiliary = {}
         if config.reply_head:
             auxiliary["reply"] = new_policy_head(num_actions)
         if config.moves_left_head:
             auxiliary["moves_left"] = new_value_head(1)
-        return PolicyValueNet(config, shape, num_actions, num_values, trunk, policy_head, value_head, auxiliary)
+        return PolicyValueNet(
+            config, shape, num_actions, num_values, trunk, policy_head, value_head, auxiliary, value_trunk
+        )
 
 
 NewHead = Callable[[int], nn.Module]
@@ -138,14 +177,13 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module,
         )
 
     def value_head(outputs: int) -> nn.Module:
-        return nn.Sequential(
-            convolution(config.channels, config.value_channels, 1, config.batch_norm),
-            nn.ReLU(),
-            nn.Flatten(),
-            dense(config.value_channels * height * width, config.value_hidden, config.batch_norm),
-            nn.ReLU(),
-            output_layer(config.value_hidden, outputs),
+        inputs = config.value_channels * height * width
+        head = nn.Sequential(
+            convolution(config.channels, config.value_channels, 1, config.batch_norm), nn.ReLU(), nn.Flatten()
         )
+        if config.value_hidden > 0:
+            head.append(dense(inputs, config.value_hidden, config.batch_norm)).append(nn.ReLU())
+        return head.append(output_layer(config.value_hidden or inputs, outputs))
 
     return trunk, policy_head, value_head
 
@@ -161,16 +199,57 @@ def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, Ne
     widths = [math.prod(shape)] + [config.hidden] * config.layers
     trunk = nn.Sequential(nn.Flatten())
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
-        trunk.append(dense(inputs, outputs, config.batch_norm)).append(nn.ReLU())
+        trunk.append(dense(inputs, outputs, config.batch_norm, config.activation))
+        trunk.append(ACTIVATIONS[config.activation]())
+    return trunk, *_flat_heads(config, widths[-1])
+
+
+def _nature_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+    """The same for screens (Mnih et al. 2015, "Model architecture")."""
+    first, later = config.channels, 2 * config.channels
+    cells = math.prod(((((side - 8) // 4 + 1) - 4) // 2 + 1) - 2 for side in shape[1:])
+    trunk = nn.Sequential(
+        convolution(shape[0], first, 8, config.batch_norm, stride=4),
+        nn.ReLU(),
+        convolution(first, later, 4, config.batch_norm, stride=2),
+        nn.ReLU(),
+        convolution(later, later, 3, config.batch_norm, stride=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        dense(later * cells, config.hidden, config.batch_norm),
+        nn.ReLU(),
+    )
+    return trunk, *_flat_heads(config, config.hidden)
+
+
+def _flat_heads(config: NetConfig, inputs: int) -> tuple[NewHead, NewHead]:
+    """How policy and value heads are made behind a trunk that gives `inputs` numbers."""
 
     def policy_head(outputs: int) -> nn.Module:
-        return output_layer(config.hidden, outputs)
+        return (GaussianHead if config.policy == "gaussian" else output_layer)(inputs, outputs)
 
     def value_head(outputs: int) -> nn.Module:
+        if config.value_hidden == 0:
+            return output_layer(inputs, outputs)
         return nn.Sequential(
-            dense(config.hidden, config.value_hidden, config.batch_norm),
-            nn.ReLU(),
+            dense(inputs, config.value_hidden, config.batch_norm, config.activation),
+            ACTIVATIONS[config.activation](),
             output_layer(config.value_hidden, outputs),
         )
 
-    return trunk, policy_head, value_head
+    return policy_head, value_head
+
+
+def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+    """The same for tables: zeros, and nothing that two rows share."""
+
+    def head(outputs: int) -> nn.Module:
+        layer = nn.Linear(math.prod(shape), outputs, bias=False)
+        nn.init.zeros_(layer.weight)
+        return layer
+
+    return nn.Flatten(), head, head
+
+
+_PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}
+"""By kind: makes the trunk, and says how policy and value heads are made."""

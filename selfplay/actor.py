@@ -40,13 +40,16 @@ def die_with_parent() -> None:
             os._exit(1)
 
 
-def actor_main(connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence) -> None:
-    """Entry point of the process. `weights` is the file that the driver publishes."""
+def actor_main(
+    connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence, positions: int, index: int
+) -> None:
+    """Entry point of the process of actor `index`. `weights` is the file that the driver publishes; the run has played
+    so many `positions` before."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        _Actor(connection, config, weights, seed).run()
+        _Actor(connection, config, weights, seed, positions, index).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
     except Exception as error:  # the driver reports it; a traceback of a child helps nobody
@@ -64,18 +67,25 @@ def _send_quietly(connection: Connection, message: Any) -> None:
 class _Actor:
     """Plays until told to stop."""
 
-    def __init__(self, connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence) -> None:
-        import games
+    def __init__(
+        self,
+        connection: Connection,
+        config: Config,
+        weights: Path,
+        seed: np.random.SeedSequence,
+        positions: int,
+        index: int,
+    ) -> None:
         from nets.inference import one_thread
-        from selfplay import alphazero
+        from selfplay.algorithm import load_algorithm
 
         one_thread()
         self.connection, self.weights = connection, weights
-        game = games.load(config.game)
-        self.inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
+        algorithm = load_algorithm(config)
+        self.inference = algorithm.make_inference()
         self._load_weights()
-        self.generator = alphazero.make_generator(config, game, self.inference, np.random.default_rng(seed))
-        self.generator.version = self.inference.version
+        self.generator = algorithm.make_generator(self.inference, np.random.default_rng(seed), positions, index)
+        self.generator.weights_changed(self.inference.version)
         self.paused = False
         connection.send(("hello", self.inference.describe()))
 
@@ -101,8 +111,7 @@ class _Actor:
                 return False
             if kind == "weights":
                 self._load_weights()
-                self.generator.version = self.inference.version
-                self.generator.evaluator.weights_changed()
+                self.generator.weights_changed(self.inference.version)
             elif kind in ("pause", "go"):
                 self.paused = kind == "pause"
         return True

@@ -1,16 +1,19 @@
-"""AlphaZero as three choices: the network, the generator of games, and the loss. Everything else is shared.
+"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`selfplay.algorithm`).
 
 Source: Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go".
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+import games
 from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference
@@ -18,22 +21,80 @@ from nets.losses import (
     moves_left_error,
     policy_cross_entropy,
     policy_entropy,
+    policy_gradient,
     policy_kl,
     reply_cross_entropy,
     value_mse,
 )
-from nets.models import PolicyValueNet, build
+from nets.models import PolicyValueNet, build, resolve_kind
+from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
-from selfplay.learner import LossFunction, choose_device
+from selfplay.learner import Learner, LossFunction, choose_device, uses_bfloat16
+from selfplay.metrics import Averages
 from selfplay.openings import random_observations
-from selfplay.replay import Batch
-from selfplay.self_play import SelfPlay
+from selfplay.records import GameRecord
+from selfplay.replay import Batch, Replay
+from selfplay.reporting import calibration_error, describe_game, selfplay_metrics
+from selfplay.self_play import SelfPlay, SelfPlayCounts
 from selfplay.settings import ActorsConfig, Config
 
 CALIBRATION_POSITIONS = 256
 """Positions of random games, from which int8 inference learns how large activations get."""
+
+
+class AlphaZero:
+    """See `selfplay.algorithm.Algorithm`."""
+
+    keeps_games = True
+    acts_with_average = True
+    warm_up_note = "compiling the search (about a minute, only for the first run after an installation)"
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.game = config, games.load(config.game)
+        self.title = config.game
+        self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
+
+    def make_net(self) -> PolicyValueNet:
+        return make_net(self.config, self.game)
+
+    def make_loss(self) -> LossFunction:
+        return make_loss(self.config, self.game)
+
+    def make_memory(self) -> Replay:
+        symmetries = self.game.symmetries() if self.config.learner.symmetries else []
+        return Replay(self.config.replay, self.game.num_actions, symmetries)
+
+    def make_inference(self) -> Inference:
+        return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
+
+    def make_generator(self, inference: Inference, rng: np.random.Generator, positions: int, actor: int) -> SelfPlay:
+        return make_generator(self.config, self.game, inference, rng)
+
+    def next_round(
+        self, last: SelfPlay | None, inference: Inference, rng: np.random.Generator, positions: int
+    ) -> SelfPlay:
+        return make_generator(self.config, self.game, inference, rng, endless=False)
+
+    def warm_up(self) -> None:
+        warm_up(self.config, self.game)
+
+    def after_step(self, learner: Learner, memory: Replay, batch: Batch, progress: float) -> None:
+        pass
+
+    def before_publish(self, learner: Learner, memory: Replay) -> None:
+        pass
+
+    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+        return []
+
+    def describe_record(self, averages: Averages, record: GameRecord, version: int) -> None:
+        describe_game(averages, record, version)
+
+    def metrics(self, counts: SelfPlayCounts, records: Sequence[GameRecord]) -> dict[str, float]:
+        played = selfplay_metrics(counts, self.config.actors.num_actors, self.game)
+        return {**played, **calibration_error(records, self.game)}
 
 
 def net_config(config: Config, game: Game) -> NetConfig:
@@ -100,12 +161,22 @@ def warm_up(config: Config, game: Game) -> None:
         generator.advance()
 
 
+def played_share(log_probability: Tensor, policy_target: Tensor, action: Tensor) -> Tensor:
+    """[B]: `min(1, p(a) / pi(a))` for moves drawn from the search's policy pi and not from the network's p.
+
+    So much of a gradient counts (Espeholt et al. 2018, "IMPALA", equation 1 with the clipping at 1).
+    """
+    searched = policy_target.gather(1, action[:, None]).squeeze(1).clamp(min=1e-6)
+    return (log_probability.detach().exp() / searched).clamp(max=1.0)
+
+
 def make_loss(config: Config, game: Game) -> LossFunction:
     """Cross-entropy against the search's policy, squared error against the value target (equation 1), and the losses
-    of the auxiliary heads that the network has."""
+    of the auxiliary heads that the network has; where it is asked for, a policy gradient on the moves played, with the
+    result as return and the value as baseline."""
     net_settings, learner = net_config(config, game), config.learner
     transform, scale = net_settings.value_transform, net_settings.value_scale
-    is_bfloat16 = learner.dtype == "bfloat16"
+    is_bfloat16 = uses_bfloat16(learner, resolve_kind(net_settings, game.observation_shape))
 
     def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         assert isinstance(net, PolicyValueNet)
@@ -119,6 +190,15 @@ def make_loss(config: Config, game: Game) -> LossFunction:
         value_loss = value_mse(value / scale, transform_value(value_target, transform) / scale).mean()
         total = policy_loss + learner.value_weight * value_loss
         more = {}
+        if learner.policy_gradient_weight > 0:
+            advantage = transform_value(torch.from_numpy(batch.outcome).to(device), transform) - value.detach()
+            action = torch.from_numpy(batch.action).to(device)
+            log_probability = Categorical(logits, legal_mask).log_probability(action)
+            more["policy_gradient_loss"] = (
+                played_share(log_probability, policy_target, action)
+                * policy_gradient(log_probability, advantage[:, 0] / scale)
+            ).mean()
+            total = total + learner.policy_gradient_weight * more["policy_gradient_loss"]
         if "reply" in auxiliary:
             reply = torch.from_numpy(batch.reply).to(device)
             more["reply_loss"] = reply_cross_entropy(auxiliary["reply"].float(), reply).mean()

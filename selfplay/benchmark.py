@@ -134,7 +134,7 @@ def measure_selfplay(config: Config, seconds: float, warm_up: float, warn: Calla
         weights = Path(folder) / "weights.safetensors"
         publish_weights(weights, alphazero.make_net(config, games.load(config.game)).state_dict(), version=0)
         start = time.monotonic()
-        fleet = Fleet(config, weights, np.random.SeedSequence(config.seed), warn)
+        fleet = Fleet(config, weights, np.random.SeedSequence(config.seed), lambda: 0, warn)
         try:
             descriptions: list[dict[str, Any]] = []
             while len(descriptions) < num_actors:

@@ -49,6 +49,7 @@ COMMANDS = {
     "match": Command("play two players against each other"),
     "tournament": Command("let players meet and rate them"),
     "rate": Command("rate the checkpoints of a run against fixed players"),
+    "report": Command("compare runs: tables and plots with intervals"),
     "play": Command("play against a player in the terminal"),
     "serve": Command("play and look at runs in a browser"),
     "gtp": Command("let a player play go in other programs, through GTP"),

@@ -1,4 +1,4 @@
-"""Matches of a checkpoint against fixed opponents, in a process of their own while training goes on.
+"""Matches of a checkpoint against fixed opponents, or its episodes, in a process of their own while training goes on.
 
 In the flow: the driver saves a checkpoint and asks for its evaluation; the answer comes over the pipe. All games are
 kept in the run's folder `ratings` and rate all checkpoints together (`selfplay rate` adds to them). With
@@ -31,6 +31,9 @@ NICENESS = 5
 RATINGS = "ratings"
 """Folder in the run's folder."""
 
+EPISODES_SEED = 1 << 30
+"""Seeds of the episodes of evaluations begin here; those of training are smaller."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -44,6 +47,8 @@ class Evaluation:
     """Its rating, the first opponent at 0, and the ends of the 95 % interval; None without opponents."""
     beats_champion: bool | None = None
     """The verdict of the gate; None where nobody asked."""
+    mean_return: tuple[float, float, float] | None = None
+    """Mean return of its episodes and the ends of the 95 % interval; None for games."""
 
 
 def rating_conditions(config: Config, game: Game) -> Conditions:
@@ -53,13 +58,27 @@ def rating_conditions(config: Config, game: Game) -> Conditions:
     return Conditions(game.name, config.seed, max_plies=config.evaluation.max_plies or None)
 
 
+def evaluates(config: Config) -> bool:
+    """Whether there is anything to play: opponents, or an environment."""
+    return bool(config.environment or config.evaluation.opponents or config.evaluation.gate)
+
+
+def player_text(config: Config, run_dir: Path, version: int) -> str:
+    """The player of a checkpoint: with a search where the run has one."""
+    if config.algorithm != "alphazero":
+        return f"net:{run_dir}@{version}"
+    return f"run:{run_dir}@{version}:simulations={config.evaluation.num_simulations}"
+
+
 def evaluate_checkpoint(
     config: Config, run_dir: Path, version: int, games_each: int, champion: int | None = None
 ) -> Evaluation:
-    """Play the matches, and those for the gate where there is a `champion`, a version too.
+    """Play the episodes; or the matches, and those for the gate where there is a `champion`, a version too.
 
     Opponents that cannot play the game raise UserError.
     """
+    if config.environment:
+        return _play_episodes(config, run_dir, version, games_each)
     import games
     from selfplay.tournament.players import check_players
     from selfplay.tournament.store import TournamentFolder
@@ -69,13 +88,27 @@ def evaluate_checkpoint(
     folder = TournamentFolder(run_dir / RATINGS, rating_conditions(config, game))
     try:
         versions = [version] if champion is None else [version, champion]
-        texts = [f"run:{run_dir}@{one}:simulations={config.evaluation.num_simulations}" for one in versions]
+        texts = [player_text(config, run_dir, one) for one in versions]
         player, *others = check_players([*texts, *config.evaluation.opponents], game)
         beats = None if champion is None else _beats(folder, config, player, others.pop(0))
         scores, results, elo = _meet_opponents(folder, game, player, others, games_each) if others else ({}, {}, None)
     finally:
         folder.close()
     return Evaluation(version, scores, results, time.monotonic() - started, elo, beats)
+
+
+def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int) -> Evaluation:
+    """With the likeliest actions, from starts that training has not seen."""
+    from games.environment_registry import load_environment
+    from selfplay.agents import NetworkAgent
+    from selfplay.episodes import play_episodes
+
+    started = time.monotonic()
+    environment = load_environment(config.environment)
+    agent = NetworkAgent(f"{run_dir}@{version}", environment, is_greedy=True, seed=version)
+    found = play_episodes(agent, environment, episodes, seed=EPISODES_SEED + config.seed % EPISODES_SEED)
+    seconds = time.monotonic() - started
+    return Evaluation(version, {}, {}, seconds, mean_return=(found.mean, *found.interval))
 
 
 def _meet_opponents(

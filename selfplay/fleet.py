@@ -54,17 +54,26 @@ class Fleet:
     """The actors of a run. `poll` hands out their messages; dead and silent ones are replaced on the way."""
 
     def __init__(
-        self, config: Config, weights: Path, seed: np.random.SeedSequence, warn: Callable[[str], None]
+        self,
+        config: Config,
+        weights: Path,
+        seed: np.random.SeedSequence,
+        positions: Callable[[], int],
+        warn: Callable[[str], None],
     ) -> None:
-        """Starts `actors.num_actors` processes; the weights file must exist."""
+        """Starts `actors.num_actors` processes; the weights file must exist.
+
+        `positions` says how many the run has played so far.
+        """
         self._config, self._weights, self._seed, self._warn = config, weights, seed, warn
+        self._positions = positions
         self._context = mp.get_context("spawn")
         self._messages: queue.Queue[tuple[int, Any]] = queue.Queue(WAITING_MESSAGES)
         self._closing = threading.Event()
         self.paused = False
         self.restarts = 0
         self._failures = 0
-        self._members = [self._start() for _ in range(config.actors.num_actors)]
+        self._members = [self._start(index) for index in range(config.actors.num_actors)]
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
         self._receiver.start()
 
@@ -124,12 +133,11 @@ class Fleet:
                 member.process.kill()
                 member.process.join()
 
-    def _start(self) -> _Member:
+    def _start(self, index: int) -> _Member:
         ours, theirs = self._context.Pipe()
         (seed,) = self._seed.spawn(1)
-        process = self._context.Process(
-            target=actor_main, args=(theirs, self._config, self._weights, seed), name=ACTOR_NAME, daemon=True
-        )
+        content = (theirs, self._config, self._weights, seed, self._positions(), index)
+        process = self._context.Process(target=actor_main, args=content, name=ACTOR_NAME, daemon=True)
         process.start()
         theirs.close()
         return _Member(process, ours, time.monotonic())
@@ -144,7 +152,7 @@ class Fleet:
         self.restarts += 1
         self._warn(f"actor {index} {why} (exit status {member.process.exitcode}); starting another")
         member.connection.close()
-        self._members[index] = self._start()
+        self._members[index] = self._start(index)
         if self.paused:
             self._members[index].connection.send(("pause",))
 

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from selfplay.errors import UserError
-from selfplay.replay import Batch
 from selfplay.settings import LearnerConfig
 
-LossFunction = Callable[[nn.Module, Batch, torch.device], tuple[Tensor, dict[str, Tensor]]]
-"""(net, batch, device) -> the loss to minimise, and named terms to report (scalars, detached)."""
+LossFunction = Callable[[nn.Module, Any, torch.device], tuple[Tensor, dict[str, Tensor]]]
+"""(net, batch, device) -> the loss to minimise, and named terms to report (scalars, detached).
+
+One with a state of its own is an `nn.Module`, which is saved with the run.
+"""
 
 MOST_BAD_STEPS = 8
 """So many losses in a row that are not finite stop the run."""
@@ -31,6 +33,17 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: torch sees no GPU here; use auto or cpu")
     return torch.device(name)
+
+
+def uses_bfloat16(config: LearnerConfig, kind: str) -> bool:
+    """Whether forward and backward pass are made in bfloat16; `kind` of network as `nets.models.resolve_kind` says.
+
+    On processors with AMX a step of a tower for boards takes half the time of float32, on others more time.
+    """
+    if config.dtype != "auto":
+        return config.dtype == "bfloat16"
+    on_gpu = choose_device(config.device).type == "cuda"
+    return kind in ("resnet", "nature") and (on_gpu or torch.cpu._is_amx_tile_supported())
 
 
 def learning_rate(config: LearnerConfig, step: int, progress: float) -> float:
@@ -53,7 +66,7 @@ def make_optimizer(net: nn.Module, config: LearnerConfig) -> torch.optim.Optimiz
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 
 class Learner:
@@ -62,6 +75,10 @@ class Learner:
     def __init__(self, net: nn.Module, config: LearnerConfig, loss: LossFunction) -> None:
         self.config, self.loss = config, loss
         self.device = choose_device(config.device)
+        if isinstance(loss, nn.Module):
+            loss.to(self.device)
+        if config.dtype == "float64":
+            net = net.double()
         self.net = net.to(self.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.net, config)
         self.average = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
@@ -69,7 +86,7 @@ class Learner:
         self.bad_steps = 0
         self._bad_in_a_row = 0
 
-    def step(self, batch: Batch, progress: float) -> dict[str, float]:
+    def step(self, batch: Any, progress: float) -> dict[str, float]:
         """One update. A loss or gradient that is not finite changes nothing and is counted.
 
         Returns the terms of the loss, `grad_norm` and `learning_rate`. Raises UserError after MOST_BAD_STEPS bad ones.
@@ -108,6 +125,16 @@ class Learner:
         self.average = {name: tensor.to(self.device) for name, tensor in average.items()}
         self.optimizer.load_state_dict(optimizer)
         self.steps = steps
+
+    def loss_state(self) -> dict[str, Tensor]:
+        """What the loss remembers, on the CPU; empty for most."""
+        state = self.loss.state_dict() if isinstance(self.loss, nn.Module) else {}
+        return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in state.items()}
+
+    def restore_loss(self, state: dict[str, Tensor]) -> None:
+        """Go on with what `loss_state` gave."""
+        if isinstance(self.loss, nn.Module):
+            self.loss.load_state_dict(state)
 
     def _update_average(self) -> None:
         """Exponential moving average, short while there are few steps (as in Adam's bias correction)."""

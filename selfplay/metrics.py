@@ -45,14 +45,25 @@ AXES: dict[str, Metric] = {
 
 METRICS: dict[str, Metric] = {
     "train/loss": Metric("", "weighted sum of the losses that the learner minimises"),
-    "train/policy_loss": Metric("nats", "cross-entropy of the network's policy against the search's"),
+    "train/policy_loss": Metric(
+        "nats", "cross-entropy of the network's policy against the search's; without search the policy gradient's loss"
+    ),
     "train/value_loss": Metric("", "squared error of the network's value against its target"),
+    "train/policy_gradient_loss": Metric(
+        "", "policy gradient's loss on the moves played (`learner.policy_gradient_weight`)"
+    ),
     "train/reply_loss": Metric("nats", "cross-entropy of `net.reply_head` against the move after the next one"),
     "train/moves_left_loss": Metric("", "squared error of `net.moves_left_head` on a logarithmic scale"),
     "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
     "train/policy_kl": Metric(
-        "nats", "KL divergence of the search from its prior: how far the search moved from the network's policy"
+        "nats",
+        "KL divergence of the search from its prior: how far the search moved from the network's policy; without "
+        "search that of the policy that acted from the present one",
     ),
+    "train/clipped_share": Metric("share", "steps whose probability ratio is beyond `actor_critic.clip`"),
+    "train/bellman_residual": Metric("", "greatest change of a value in a sweep of `q_iteration`"),
+    "train/td_error": Metric("", "mean absolute error of `dqn` against its targets"),
+    "train/q_value": Metric("", "mean value of the best action in a batch of `dqn`"),
     "train/value_calibration_error": Metric(
         "", "mean gap between predicted value and result in ten bins of the prediction; 0 is calibrated"
     ),
@@ -86,6 +97,9 @@ METRICS: dict[str, Metric] = {
     "eval/elo_low": Metric("Elo", "lower end of its 95 % interval"),
     "eval/elo_high": Metric("Elo", "upper end of its 95 % interval"),
     "eval/beats_champion": Metric("", "1 when the gate found it stronger than the champion, else 0"),
+    "eval/return": Metric("", "mean return of the episodes of an evaluation, as the environment pays it"),
+    "eval/return_low": Metric("", "lower end of its 95 % interval"),
+    "eval/return_high": Metric("", "upper end of its 95 % interval"),
     "eval/accuracy": Metric("share", "positions of a solved set where the move keeps the best value"),
     "time/learning": Metric("s", "spent in steps of the learner since the last row"),
     "time/waiting": Metric("s", "the learner waited for new positions since the last row"),

@@ -178,9 +178,9 @@ def _make_uci(spec: PlayerSpec, game: Game, seed: int) -> Player:
 
 
 def _game_of_run(target: str) -> str:
-    from selfplay.run_player import run_config
+    from selfplay.run_player import game_of_run
 
-    return run_config(target).game
+    return game_of_run(target)
 
 
 register_player("random", _make_random, RandomOptions)

@@ -32,6 +32,11 @@ class GameRecord:
     def __len__(self) -> int:
         return len(self.action)
 
+    @property
+    def games(self) -> int:
+        """Games in the record."""
+        return 1
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

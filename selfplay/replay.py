@@ -33,6 +33,9 @@ class Batch:
     reply: np.ndarray  # [B] int64: the move played after `action`, NO_ACTION at the end
     moves_left: np.ndarray  # [B] float32: moves until the game ended or was cut off, at least 1
 
+    def __len__(self) -> int:
+        return len(self.action)
+
 
 def window_size(total: int, config: ReplayConfig) -> int:
     """How many of the newest positions are sampled once `total` have been played; at most `capacity`."""

@@ -74,6 +74,9 @@ def evaluation_line(evaluation: Evaluation) -> str:
     if evaluation.elo is not None:
         rating, low, high = evaluation.elo
         parts.append(f"Elo {rating:+.0f} ({low:+.0f} to {high:+.0f})")
+    if evaluation.mean_return is not None:
+        mean, low, high = evaluation.mean_return
+        parts.append(f"return {mean:.1f} ({low:.1f} to {high:.1f})")
     if evaluation.beats_champion is not None:
         parts.append("beats the champion" if evaluation.beats_champion else "does not beat the champion")
     return f"step {evaluation.version}: {', '.join(parts)}"
@@ -84,6 +87,8 @@ def evaluation_metrics(evaluation: Evaluation) -> dict[str, float]:
     values = {f"eval/score/{name}": score for name, score in evaluation.scores.items()}
     if evaluation.elo is not None:
         values |= dict(zip(("eval/elo", "eval/elo_low", "eval/elo_high"), evaluation.elo))
+    if evaluation.mean_return is not None:
+        values |= dict(zip(("eval/return", "eval/return_low", "eval/return_high"), evaluation.mean_return))
     if evaluation.beats_champion is not None:
         values["eval/beats_champion"] = float(evaluation.beats_champion)
     return {**values, "time/evaluation": evaluation.seconds}

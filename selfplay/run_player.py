@@ -39,6 +39,17 @@ def run_config(target: str) -> Config:
     return config_reader.load(Config, RunFolder.open(split_target(target)[0]).config)
 
 
+def game_of_run(target: str) -> str:
+    """The game that the run was trained on. Raises UserError for a run on an environment."""
+    config = run_config(target)
+    if config.environment:
+        raise UserError(
+            f"{split_target(target)[0]} was trained on {config.environment}, which is no game; "
+            f"use `selfplay evaluate run:{target} --episodes 100`"
+        )
+    return config.game
+
+
 _idle: dict[tuple[Any, ...], list[Inference]] = {}
 """Inference objects by sizes that nobody uses: making one takes seconds, and a traced network is never freed."""
 
@@ -55,7 +66,7 @@ class TrainedNetwork:
 
         path, version = split_target(target)
         self.config = run_config(target)
-        self.game = games.load(self.config.game)
+        self.game = games.load(game_of_run(target))
         if self.game.rules != game.rules:
             raise UserError(f"{path} was trained on {self.game.name}, it cannot play {game.name}")
         folder = RunFolder.open(path).checkpoints

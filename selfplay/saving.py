@@ -28,6 +28,9 @@ from selfplay.tensors import (
 RAW = "raw."
 """Prefix of the weights that the optimiser works on, among the learner's tensors."""
 
+LOSS = "loss."
+"""The same of what the loss remembers."""
+
 
 @dataclass
 class Counters:
@@ -77,6 +80,7 @@ def save_checkpoint(
     _, _, next_shard = shards.totals(folder.games)
     optimizer, description = flatten_optimizer(learner.optimizer.state_dict())
     tensors = {f"{RAW}{name}": tensor for name, tensor in learner.raw_weights().items()} | optimizer
+    tensors |= {f"{LOSS}{name}": tensor for name, tensor in learner.loss_state().items()}
     state = {
         **dataclasses.asdict(counters),
         **description,
@@ -89,12 +93,13 @@ def save_checkpoint(
 
 
 def restore(
-    folder: RunFolder, learner: Learner, replay: Replay, exactly: bool, warn: Callable[[str], None]
+    folder: RunFolder, learner: Learner, replay: Replay | None, exactly: bool, warn: Callable[[str], None]
 ) -> tuple[np.random.Generator, Counters] | None:
     """The last checkpoint into `learner`, the games on disk into `replay`; None for a run without a checkpoint.
 
     `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
-    are kept and counted. Returns the learner's random numbers and the counters.
+    are kept and counted. Without a `replay` there are no games on disk. Returns the learner's random numbers and the
+    counters.
     """
     if folder.games.is_dir():
         shards.recover(folder.games, warn)
@@ -107,11 +112,14 @@ def restore(
     for weights in (saved.weights, raw):
         check_weights(weights, expected, str(folder.checkpoints))
     learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, state), state["steps"])
+    learner.restore_loss({name.removeprefix(LOSS): t for name, t in saved.learner.items() if name.startswith(LOSS)})
     if exactly:
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
     state.setdefault("champion", None)  # and from before there was a gate
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
+    if replay is None:
+        return generator_from_state(state["sampling_rng"]), counters
     counters.games, counters.positions, _ = shards.totals(folder.games)
     records, is_full = _newest_games(folder, replay.config.capacity, warn)
     # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do

@@ -118,6 +118,11 @@ class SelfPlay:
         finished = self.search.finished(self.running)
         return self._move(self.running[finished]) if finished.any() else []
 
+    def weights_changed(self, version: int) -> None:
+        """The network has new weights: what was evaluated with the old ones is forgotten."""
+        self.version = version
+        self.evaluator.weights_changed()
+
     def take_counts(self) -> SelfPlayCounts:
         """The counts so far, which start again at zero."""
         counts, self.counts = self.counts, SelfPlayCounts()

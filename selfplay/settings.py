@@ -26,7 +26,21 @@ class ActorsConfig:
     )
     games_per_actor: int = field(
         default=128,
-        metadata={"help": "games an actor plays at once; their positions share a network call", "min": 1, "max": 65536},
+        metadata={
+            "help": "games, or copies of the environment, that an actor plays at once; their positions share a network "
+            "call",
+            "min": 1,
+            "max": 65536,
+        },
+    )
+    rollout_steps: int = field(
+        default=32,
+        metadata={
+            "help": "without search: steps in every environment before the learner gets them (A2C: 5; PPO on Atari: "
+            "128); reinforce plays whole episodes instead",
+            "min": 1,
+            "max": 1_000_000,
+        },
     )
     temperature: float = field(
         default=1.0,
@@ -135,7 +149,8 @@ class ReplayConfig:
     sample_reuse: float = field(
         default=4.0,
         metadata={
-            "help": "samples the learner draws for each new position at most; then it waits (KataGo: about 4)",
+            "help": "samples the learner draws for each new position at most; then it waits (KataGo: about 4; DQN: 8; "
+            "for actor_critic the passes over a rollout, PPO on Atari: 4)",
             "min": 0.01,
             "max": 1000,
         },
@@ -156,7 +171,12 @@ class LearnerConfig:
     """Gradient descent."""
 
     batch_size: int = field(
-        default=256, metadata={"help": "positions a step (AlphaZero: 4096)", "min": 1, "max": 1 << 20}
+        default=256,
+        metadata={
+            "help": "positions a step (AlphaZero: 4096; DQN: 32); 0 takes all of a rollout (A2C, REINFORCE)",
+            "min": 0,
+            "max": 1 << 20,
+        },
     )
     optimizer: str = field(
         default="adamw", metadata={"help": "AlphaZero: sgd with momentum", "choices": ("adamw", "sgd")}
@@ -173,6 +193,9 @@ class LearnerConfig:
         metadata={"help": "course of the learning rate over the budget", "choices": ("cosine", "linear", "constant")},
     )
     warmup_steps: int = field(default=100, metadata={"help": "steps over which the learning rate rises", "min": 0})
+    adam_epsilon: float = field(
+        default=1e-8, metadata={"help": "of adamw (PPO: 1e-5; DQN on Atari: 1.5e-4)", "min": 0, "max": 1}
+    )
     momentum: float = field(default=0.9, metadata={"help": "of sgd (AlphaZero: 0.9)", "min": 0, "max": 1})
     weight_decay: float = field(default=1e-4, metadata={"help": "AlphaZero: 1e-4", "min": 0, "max": 10})
     gradient_clip: float = field(default=5.0, metadata={"help": "largest norm of the gradient; 0 for none", "min": 0})
@@ -194,6 +217,15 @@ class LearnerConfig:
             "policy, against the mean of its game (policy surprise weighting, KataGo: 0.5)",
             "min": 0,
             "max": 1,
+        },
+    )
+    policy_gradient_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "weight of a policy gradient on the moves played, beside the cross-entropy to the search "
+            "(AlphaZero: 0)",
+            "min": 0,
+            "max": 100,
         },
     )
     reply_weight: float = field(
@@ -219,25 +251,125 @@ class LearnerConfig:
     publish_steps: int = field(default=50, metadata={"help": "steps between new weights for the actors", "min": 1})
     device: str = field(default="auto", metadata={"help": "where the learner runs", "choices": ("auto", "cpu", "cuda")})
     dtype: str = field(
-        default="float32",
+        default="auto",
         metadata={
-            "help": "number type of forward and backward pass; weights and optimiser stay float32 (bfloat16 pays where "
-            "the processor computes in it)",
-            "choices": ("float32", "bfloat16"),
+            "help": "number type of forward and backward pass; weights and optimiser stay float32. auto is bfloat16 "
+            "for convolutions where the processor multiplies matrices of it (AMX, GPUs), else float32; float64 is for "
+            "tables, the weights too",
+            "choices": ("auto", "float32", "bfloat16", "float64"),
         },
     )
     threads: int = field(default=1, metadata={"help": "threads of the learner on a CPU", "min": 1, "max": 1024})
 
 
 @dataclass(frozen=True)
+class RewardsConfig:
+    """What rewards count, for the algorithms without search (`search.discount` is that of a search)."""
+
+    discount: float = field(
+        default=0.99, metadata={"help": "of a reward that comes a step later (DQN, PPO: 0.99)", "min": 0, "max": 1}
+    )
+    clip: float = field(
+        default=0.0,
+        metadata={
+            "help": "rewards are cut to this size before they are learned from (DQN on Atari: 1); 0 never",
+            "min": 0,
+        },
+    )
+    normalise: bool = field(
+        default=False,
+        metadata={"help": "divide rewards by the deviation of the discounted return so far (PPO for locomotion: true)"},
+    )
+
+
+@dataclass(frozen=True)
+class DqnConfig:
+    """Q-learning from a replay (Mnih et al. 2015), and what came after."""
+
+    epsilon: float = field(default=1.0, metadata={"help": "share of random actions at the start", "min": 0, "max": 1})
+    final_epsilon: float = field(
+        default=0.05, metadata={"help": "the same in the end (Mnih et al. 2015: 0.1)", "min": 0, "max": 1}
+    )
+    epsilon_positions: int = field(
+        default=10_000,
+        metadata={"help": "steps over which it falls, linearly (Mnih et al. 2015: 250 000 agent steps)", "min": 1},
+    )
+    target_steps: int = field(
+        default=500,
+        metadata={"help": "learner steps between copies of the network for the targets (Mnih: 10 000)", "min": 1},
+    )
+    double: bool = field(
+        default=False, metadata={"help": "the network chooses the action whose target value counts (van Hasselt 2016)"}
+    )
+    duelling: bool = field(
+        default=False, metadata={"help": "values and advantages have a head each (Wang et al. 2016)"}
+    )
+    n_step: int = field(
+        default=1,
+        metadata={"help": "rewards before the target's value (Rainbow, Hessel et al. 2018: 3)", "min": 1, "max": 100},
+    )
+    priority_exponent: float = field(
+        default=0.0,
+        metadata={
+            "help": "transitions are drawn by error ** this; 0 draws uniformly (Schaul et al. 2016: 0.6)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    importance_exponent: float = field(
+        default=0.4,
+        metadata={
+            "help": "how far that is corrected by weights at the start; it rises to 1 (Schaul et al. 2016: 0.4)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    huber_delta: float = field(
+        default=1.0, metadata={"help": "errors beyond this count linearly (Mnih et al. 2015: 1)", "min": 1e-6}
+    )
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig:
+    """Policy gradients: REINFORCE (Williams 1992), A2C (Mnih et al. 2016) and PPO (Schulman et al. 2017)."""
+
+    gae_lambda: float = field(
+        default=0.95,
+        metadata={
+            "help": "of generalised advantage estimation (Schulman et al. 2016: 0.95; A2C: 1)",
+            "min": 0,
+            "max": 1,
+        },
+    )
+    clip: float = field(
+        default=0.0,
+        metadata={"help": "PPO's clipping of the probability ratio (PPO: 0.2); 0 is A2C", "min": 0, "max": 1},
+    )
+    entropy_weight: float = field(
+        default=0.0, metadata={"help": "weight of the policy's entropy (A2C, PPO on Atari: 0.01)", "min": 0, "max": 10}
+    )
+    normalise_advantages: bool = field(
+        default=False, metadata={"help": "advantages of a batch get mean 0 and deviation 1 (PPO: true)"}
+    )
+    baseline: bool = field(
+        default=True, metadata={"help": "reinforce: the value is taken off the return (Williams 1992)"}
+    )
+    reward_to_go: bool = field(
+        default=True, metadata={"help": "reinforce: an action counts what came after it, not the whole return"}
+    )
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
-    """Matches played during training, in a process of their own."""
+    """Matches or episodes played during training, in a process of their own."""
 
     opponents: tuple[str, ...] = field(
         default=("random", "mcts:simulations=100", "mcts:simulations=1000"),
         metadata={"help": "players the current network meets"},
     )
-    games: int = field(default=40, metadata={"help": "games against each of them", "min": 2, "max": 100_000})
+    games: int = field(
+        default=40, metadata={"help": "games against each of them, or episodes", "min": 2, "max": 100_000}
+    )
     final_games: int = field(default=100, metadata={"help": "the same after the last step", "min": 2, "max": 100_000})
     every_minutes: float = field(
         default=3.0, metadata={"help": "minutes between evaluations; 0 evaluates only at the end", "min": 0}
@@ -285,7 +417,8 @@ class BudgetConfig:
 
     minutes: float = field(default=0.0, metadata={"help": "minutes of training, compiling included", "min": 0})
     steps: int = field(default=0, metadata={"help": "steps of the learner", "min": 0})
-    games: int = field(default=0, metadata={"help": "finished games of self-play", "min": 0})
+    games: int = field(default=0, metadata={"help": "finished games of self-play, or episodes", "min": 0})
+    positions: int = field(default=0, metadata={"help": "moves of self-play, or steps of the environment", "min": 0})
 
 
 @dataclass(frozen=True)
@@ -308,14 +441,24 @@ class Config:
     """A run."""
 
     game: str = field(default="connect_four", metadata={"help": "the game; `selfplay games` lists them"})
+    environment: str = field(
+        default="",
+        metadata={"help": "what algorithms without search play in place of a game: CartPole-v1, ALE/Pong-v5, ..."},
+    )
     name: str = field(default="run", metadata={"help": "name of the run, part of its folder's name"})
-    algorithm: str = field(default="alphazero", metadata={"help": "what learns", "choices": ("alphazero",)})
+    algorithm: str = field(
+        default="alphazero",
+        metadata={"help": "what learns", "choices": ("alphazero", "dqn", "reinforce", "actor_critic", "q_iteration")},
+    )
     seed: int = field(default=1, metadata={"help": "seed of everything random", "min": 0, "max": 2**63 - 1})
     search: SearchConfig = field(default_factory=SearchConfig)
     net: NetConfig = field(default_factory=NetConfig)
     actors: ActorsConfig = field(default_factory=ActorsConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    dqn: DqnConfig = field(default_factory=DqnConfig)
+    actor_critic: ActorCriticConfig = field(default_factory=ActorCriticConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)

@@ -1,28 +1,27 @@
-"""Where finished games come from: actor processes, or rounds of games in this process.
+"""Where finished games come from: actor processes, or rounds in this process.
 
-In the flow: the trainer asks its source for games and tells it when there are new weights. `FleetSource` plays all the
-time, `InlineSource` in turn with the learner, which repeats exactly from a seed and after a resume.
+In the flow: the trainer asks its source for games (or steps of environments) and hands it new weights. `FleetSource`
+plays all the time, `InlineSource` in turn with the learner, which repeats exactly from a seed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
-from games import Game
-from selfplay import alphazero
+from selfplay.algorithm import Algorithm, Generator, Record
 from selfplay.display import Display
 from selfplay.fleet import Fleet
-from selfplay.records import GameRecord
 from selfplay.run_folder import RunFolder
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
-from selfplay.tensors import read_weights
+from selfplay.tensors import publish_weights
 
-Finished = tuple[list[GameRecord], SelfPlayCounts]
+Finished = tuple[list[Record], SelfPlayCounts]
 
 
 class Source(Protocol):
@@ -37,8 +36,8 @@ class Source(Protocol):
         """Games finished since the last call; waits a little for some unless the learner has work."""
         ...
 
-    def weights_changed(self) -> None:
-        """New weights lie in the run's weights file."""
+    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
+        """Let what plays use new weights."""
         ...
 
     def hold_back(self, behind: bool) -> None:
@@ -53,18 +52,28 @@ class Source(Protocol):
 class FleetSource:
     """Actor processes, which play while the learner learns."""
 
-    def __init__(self, config: Config, folder: RunFolder, seed: np.random.SeedSequence, display: Display) -> None:
-        self._fleet = Fleet(config, folder.weights, seed, display.warning)
-        self._display = display
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        seed: np.random.SeedSequence,
+        positions: Callable[[], int],
+        display: Display,
+    ) -> None:
+        """The actors start with the first weights. `positions` says how many the run has played."""
+        self._start = lambda: Fleet(config, folder.weights, seed, positions, display.warning)
+        self._weights_file, self._display = folder.weights, display
+        self._fleet: Fleet | None = None
         self._described = False
 
     @property
     def restarts(self) -> int:
         """Actors replaced since the start."""
-        return self._fleet.restarts
+        return self._fleet.restarts if self._fleet else 0
 
     def play(self, may_learn: bool) -> Iterable[Finished]:
         """See `Source.play`."""
+        assert self._fleet, "publish comes first"
         for kind, *content in self._fleet.poll(0.0 if may_learn else 0.2):
             if kind == "games":
                 yield content[0], content[1]
@@ -76,30 +85,43 @@ class FleetSource:
         rate = facts["positions_per_second"]
         self._display.message(f"actors: {facts['device']}, {facts['dtype']}, {rate:,.0f} positions/s each at most")
 
-    def weights_changed(self) -> None:
-        """See `Source.weights_changed`."""
-        self._fleet.send(("weights",))
+    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
+        """See `Source.publish`; the weights lie in a file of the run."""
+        publish_weights(self._weights_file, weights, version)
+        if self._fleet is None:
+            self._fleet = self._start()
+        else:
+            self._fleet.send(("weights",))
 
     def hold_back(self, behind: bool) -> None:
         """See `Source.hold_back`."""
-        self._fleet.set_paused(behind)
+        if self._fleet:
+            self._fleet.set_paused(behind)
 
     def stop(self) -> None:
         """See `Source.stop`."""
-        self._fleet.stop()
+        if self._fleet:
+            self._fleet.stop()
 
 
 class InlineSource:
-    """One round of `games_per_actor` games at a time, from fresh random numbers that the round's number decides."""
+    """One round at a time, from fresh random numbers that the round's number decides."""
 
     restarts = 0
 
     def __init__(
-        self, config: Config, game: Game, folder: RunFolder, first_round: int, stop: Callable[[], bool]
+        self,
+        algorithm: Algorithm,
+        seed: int,
+        first_round: int,
+        positions: Callable[[], int],
+        stop: Callable[[], bool],
     ) -> None:
-        """`first_round`: rounds played before. A round is broken off, and lost, when `stop()` turns true."""
-        self._config, self._game, self._folder, self._stop = config, game, folder, stop
-        self._inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
+        """`first_round`: rounds played before; `positions()` likewise. A round is broken off, and lost, when `stop()`
+        turns true."""
+        self._algorithm, self._seed, self._positions, self._stop = algorithm, seed, positions, stop
+        self._inference = algorithm.make_inference()
+        self._generator: Generator | None = None
         self.rounds = first_round
 
     def play(self, may_learn: bool) -> Iterable[Finished]:
@@ -107,11 +129,11 @@ class InlineSource:
         if may_learn:
             return
         started = time.monotonic()
-        self._inference.load(*read_weights(self._folder.weights))
-        rng = np.random.default_rng([self._config.seed, self.rounds])
-        generator = alphazero.make_generator(self._config, self._game, self._inference, rng, endless=False)
-        generator.version = self._inference.version
-        records: list[GameRecord] = []
+        rng = np.random.default_rng([self._seed, self.rounds])
+        generator = self._algorithm.next_round(self._generator, self._inference, rng, self._positions())
+        generator.weights_changed(self._inference.version)
+        self._generator = generator
+        records: list[Record] = []
         while not generator.done:
             if self._stop():
                 return
@@ -121,8 +143,9 @@ class InlineSource:
         counts.seconds = time.monotonic() - started
         yield records, counts
 
-    def weights_changed(self) -> None:
-        """Every round reads the newest weights."""
+    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
+        """See `Source.publish`."""
+        self._inference.load(weights, version)
 
     def hold_back(self, behind: bool) -> None:
         """A round is never started before the learner has caught up."""

@@ -1,42 +1,37 @@
 """One run: games in, weights out, everything written down. The loop of the picture in docs/architecture.md.
 
-source -> finished games -> replay -> batch -> learner -> weights -> source
+source -> finished games -> memory -> batch -> learner -> weights -> source
                 |                                 |
               shards                    checkpoints, evaluation, metrics
+
+Which games, which memory and what is learned is up to the algorithm (`selfplay.algorithm`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from typing import cast
 
 import numpy as np
 import torch
 
-import games
-from selfplay import alphazero, checkpoint
+from selfplay import checkpoint
+from selfplay.algorithm import Record, load_algorithm
 from selfplay.budget import budget_fraction
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
-from selfplay.evaluator import Evaluation, Evaluator
+from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.learner import Learner
 from selfplay.metrics import Averages, MetricsWriter, Row
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
-from selfplay.reporting import (
-    add_counts,
-    calibration_error,
-    describe_game,
-    evaluation_line,
-    evaluation_metrics,
-    selfplay_metrics,
-)
+from selfplay.reporting import add_counts, evaluation_line, evaluation_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
-from selfplay.tensors import publish_weights
 from selfplay.tracking import open_tracker
 
 REPORT_SECONDS = 10.0
@@ -44,8 +39,6 @@ REPORT_SECONDS = 10.0
 
 SHARD_SECONDS = 30.0
 """Between two shards of finished games; what a kill can lose of them."""
-
-WARM_UP_NOTE = "compiling the search (about a minute, only for the first run after an installation)"
 
 
 class Trainer:
@@ -56,14 +49,15 @@ class Trainer:
         self._started = time.monotonic()
         self.config, self.folder, self.display = config, folder, display
         self.inline = config.actors.num_actors == 0
-        self.game = games.load(config.game)
+        self.algorithm = load_algorithm(config)
         torch.set_num_threads(config.learner.threads)
-        net, loss = alphazero.make_net(config, self.game), alphazero.make_loss(config, self.game)
-        self.learner = Learner(net, config.learner, loss)
-        symmetries = self.game.symmetries() if config.learner.symmetries else []
-        self.replay = Replay(config.replay, self.game.num_actions, symmetries)
-        restored = restore(folder, self.learner, self.replay, self.inline, display.warning)
+        self.learner = Learner(self.algorithm.make_net(), config.learner, self.algorithm.make_loss())
+        self.replay = self.algorithm.make_memory()
+        saved_games = self.replay if isinstance(self.replay, Replay) else None
+        restored = restore(folder, self.learner, saved_games, self.inline, display.warning)
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
+        if saved_games is None:  # the memory is empty: what was drawn from the last one is not owed to this one
+            self.counters.samples = 0
         if restored:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
         self.version = self.learner.steps  # of the weights that the actors play with
@@ -72,8 +66,9 @@ class Trainer:
         self.evaluator = Evaluator(config, folder.path)
         self._evaluated: int | None = None  # version that was last given to it
         self.averages, self._counts = Averages(), SelfPlayCounts()
-        self._unsaved: list[GameRecord] = []
-        self._unreported: list[GameRecord] = []
+        self._unsaved: list[Record] = []
+        self._unreported: list[Record] = []
+        self._source: Source | None = None
         self._last_row: Row = {}
         self.metrics = MetricsWriter(folder.metrics)
         self.tracker = open_tracker(
@@ -86,40 +81,44 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the budget is spent or somebody asks to stop; ends with a checkpoint."""
-        self._publish_first()
         self.save()
-        self.display.phase(WARM_UP_NOTE)
-        alphazero.warm_up(self.config, self.game)
+        self.display.phase(self.algorithm.warm_up_note)
+        self.algorithm.warm_up()
         self.display.phase("starting actors")
-        source = self._make_source()
+        self._source = self._make_source()
         try:
-            self._loop(source)
+            self._publish_first()
+            self._loop(self._source)
         finally:
-            source.stop()
+            self._source.stop()
             self.evaluator.stop()
         self.save()
-        self._report(source)
+        self._report(self._source)
 
     def _make_source(self) -> Source:
         config = self.config
         if self.inline:
             return InlineSource(
-                config, self.game, self.folder, self.counters.rounds, lambda: self.stop_requested is not None
+                self.algorithm,
+                config.seed,
+                self.counters.rounds,
+                lambda: self.counters.positions,
+                lambda: self.stop_requested is not None,
             )
         # Steps are part of the seed, so that a resumed run plays other games.
         seed = np.random.SeedSequence([config.seed, self.learner.steps])
-        return FleetSource(config, self.folder, seed, self.display)
+        return FleetSource(config, self.folder, seed, lambda: self.counters.positions, self.display)
 
     def _loop(self, source: Source) -> None:
         report = _Timer(REPORT_SECONDS)
         shard = _Timer(SHARD_SECONDS)
         save = _Timer(60 * self.config.checkpoint.every_minutes)
-        evaluate = _Timer(60 * self.config.evaluation.every_minutes)
+        evaluate = _Timer(60 * self.config.evaluation.every_minutes if evaluates(self.config) else 0)
         steps_due, saved_step = self.config.checkpoint.every_steps, self.learner.steps
         while not self.stop_requested and self.progress < 1.0:
             self._play(source)
             if self.may_learn:
-                self._learn(source)
+                self._learn()
             if shard.due() and not self.inline:
                 self._save_games()
             by_steps = steps_due > 0 and self.learner.steps - saved_step >= steps_due
@@ -129,7 +128,7 @@ class Trainer:
             if not self.evaluator.busy and evaluate.due():
                 self.save()
                 self._request_evaluation()
-            self._take_evaluation(self.evaluator.result(), source)
+            self._take_evaluation(self.evaluator.result())
             if report.due():
                 self._report(source)
             self._show()
@@ -145,11 +144,12 @@ class Trainer:
         for records, counts in source.play(may_learn):
             for record in records:
                 self.replay.add(record)
-                self.counters.games += 1
+                self.counters.games += record.games
                 self.counters.positions += len(record)
-                describe_game(self.averages, record, self.version)
-            self._unsaved += records
-            self._unreported += records
+                self.algorithm.describe_record(self.averages, record, self.version)
+            if self.algorithm.keeps_games:
+                self._unsaved += records
+                self._unreported += records
             add_counts(self._counts, counts)
             if isinstance(source, InlineSource):
                 self.counters.rounds = source.rounds
@@ -157,18 +157,18 @@ class Trainer:
             self.averages.add_sum("time/waiting", time.monotonic() - started)
         source.hold_back(self._is_behind())
 
-    def _learn(self, source: Source) -> None:
+    def _learn(self) -> None:
         """One step, and new weights for the actors every so many."""
         self.display.phase("learning" if self.inline else "playing and learning")
         started = time.monotonic()
-        size = self.config.learner.batch_size
-        terms = self.learner.step(self.replay.sample(size, self.rng), self.progress)
-        self.counters.samples += size
+        batch = self.replay.sample(self.config.learner.batch_size, self.rng)
+        terms = self.learner.step(batch, self.progress)
+        self.algorithm.after_step(self.learner, self.replay, batch, self.progress)
+        self.counters.samples += len(batch)
         self.averages.add_mean({f"train/{name}": value for name, value in terms.items()})
         self.averages.add_sum("time/learning", time.monotonic() - started)
-        if self.learner.steps % self.config.learner.publish_steps == 0:
+        if not self.inline and self.learner.steps % self.config.learner.publish_steps == 0:
             self._publish()
-            source.weights_changed()
 
     # Budget and balance.
 
@@ -180,14 +180,15 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the budget that is spent, in [0, 1]; 0 without a budget."""
-        return budget_fraction(self.config.budget, self.elapsed, self.learner.steps, self.counters.games)
+        counters = self.counters
+        return budget_fraction(self.config.budget, self.elapsed, self.learner.steps, counters.games, counters.positions)
 
     @property
     def may_learn(self) -> bool:
         """Enough positions, no more samples drawn than `sample_reuse` allows, and budget left."""
-        if self.replay.total < self.config.replay.min_positions or self.progress >= 1.0:
+        if self.replay.total < self.algorithm.min_positions or self.progress >= 1.0:
             return False
-        return self._samples_owed(self.config.replay.sample_reuse) >= self.config.learner.batch_size
+        return self._samples_owed(self.algorithm.sample_reuse) >= max(1, self.config.learner.batch_size)
 
     def _samples_owed(self, reuse: float) -> float:
         """Samples that the learner has still to draw for `reuse` of every position kept so far."""
@@ -195,17 +196,21 @@ class Trainer:
 
     def _is_behind(self) -> bool:
         """True when the learner owes so much that the actors should wait for it."""
-        least = self.config.replay.least_reuse or self.config.replay.sample_reuse
-        slack = self.config.replay.min_positions + 0.1 * self.replay.window
+        least = self.config.replay.least_reuse or self.algorithm.sample_reuse
+        slack = self.algorithm.min_positions + 0.1 * self.replay.window
         return self._samples_owed(least) > least * slack + 4 * self.config.learner.batch_size
 
     # Files.
 
     def _publish(self) -> None:
         """The newest weights for the actors, unless the gate has chosen theirs; their version is the learner's step."""
-        if self.counters.champion is None:
+        if self.counters.champion is None and self._source is not None:
             self.version = self.learner.steps
-            publish_weights(self.folder.weights, self.learner.weights(), self.version)
+            self.algorithm.before_publish(self.learner, self.replay)
+            learner = self.learner
+            self._source.publish(
+                learner.weights() if self.algorithm.acts_with_average else learner.raw_weights(), self.version
+            )
 
     def _publish_first(self) -> None:
         """What the actors begin with; with a gate, the champion of a resumed run or else the network as it is."""
@@ -223,12 +228,13 @@ class Trainer:
 
     def _crown(self, version: int) -> None:
         """Let the actors play with a saved version. Raises UserError when it cannot be read."""
+        assert self._source is not None
         weights, _ = checkpoint.load_weights(self.folder.checkpoints, version)
-        publish_weights(self.folder.weights, weights, version)
+        self._source.publish(weights, version)
         self.version = self.counters.champion = version
 
     def _save_games(self) -> None:
-        save_games(self.folder, self._unsaved)
+        save_games(self.folder, cast(list[GameRecord], self._unsaved))  # of an algorithm with `keeps_games`
         self._unsaved = []
 
     def save(self) -> None:
@@ -250,7 +256,7 @@ class Trainer:
 
     # What a person sees.
 
-    def _take_evaluation(self, evaluation: Evaluation | str | None, source: Source) -> None:
+    def _take_evaluation(self, evaluation: Evaluation | str | None) -> None:
         if isinstance(evaluation, str):
             self.display.warning(evaluation)
         elif evaluation is not None:
@@ -258,14 +264,12 @@ class Trainer:
             self.averages.add_mean(evaluation_metrics(evaluation))
             if evaluation.beats_champion:
                 self._crown(evaluation.version)
-                source.weights_changed()
 
     def _report(self, source: Source) -> None:
         """One row of metrics, from what was gathered since the last."""
         values = {
-            **selfplay_metrics(self._counts, self.config.actors.num_actors, self.game),
+            **self.algorithm.metrics(self._counts, self._unreported),
             **self.averages.report(),
-            **calibration_error(self._unreported, self.game),
             "train/games": self.counters.games,
             "train/replay_positions": self.replay.window,
             "train/skipped_steps": self.learner.bad_steps,

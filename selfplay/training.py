@@ -14,10 +14,11 @@ import games
 from nets import int8
 from nets.config import NetConfig
 from selfplay import config as config_files
+from selfplay.algorithm import load_algorithm
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
-from selfplay.evaluator import Evaluation, evaluate_checkpoint
+from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates
 from selfplay.files import publish
 from selfplay.players import read_player
 from selfplay.reporting import evaluation_metrics
@@ -25,7 +26,7 @@ from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
 
-FIXED = ("game", "algorithm", "net", "seed")
+FIXED = ("game", "environment", "algorithm", "net", "seed")
 """What cannot change in a run that has started."""
 
 
@@ -77,19 +78,9 @@ def resume(
 def check(config: Config) -> None:
     """Every setting by itself, and what only shows with several and the game together. Raises UserError, GameError."""
     config_files.check(config)  # a config may have been built in Python
-    game = games.load(config.game)
-    if config.search.rule == "uct":
-        raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
-    if config.search.rule == "gumbel" and config.search.subtree_reuse:
-        raise UserError("search.subtree_reuse: not with search.rule gumbel, whose visits follow a fixed plan")
-    if config.search.rule != "puct" and config.search.forced_playouts > 0:
-        raise UserError(
-            f"search.forced_playouts: only with search.rule puct; {config.search.rule} plans its visits itself"
-        )
-    if config.actors.resign_value > 0 and game.has_rewards:
-        raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
-    if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
-        raise UserError("actors.dtype: int8 needs a resnet without pooling; use auto")
+    if config.algorithm == "alphazero":
+        _check_search(config)
+    load_algorithm(config)
     if config.replay.least_reuse > config.replay.sample_reuse:
         raise UserError(
             f"replay.least_reuse: {config.replay.least_reuse:g} is more than replay.sample_reuse, "
@@ -104,6 +95,29 @@ def check(config: Config) -> None:
         read_player(opponent)
 
 
+def _check_search(config: Config) -> None:
+    """What AlphaZero needs."""
+    if config.environment:
+        raise UserError("environment: alphazero searches a game and needs its rules; name one with `game`")
+    game = games.load(config.game)
+    if config.learner.batch_size == 0:
+        raise UserError("learner.batch_size: 0 takes all of a rollout, alphazero has none; say how many positions")
+    if config.net.policy == "gaussian" or config.net.value_transform == "linear" and not game.has_rewards:
+        raise UserError("net: alphazero plays games, whose policy is categorical and whose value is within [-1, 1]")
+    if config.search.rule == "uct":
+        raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
+    if config.search.rule == "gumbel" and config.search.subtree_reuse:
+        raise UserError("search.subtree_reuse: not with search.rule gumbel, whose visits follow a fixed plan")
+    if config.search.rule != "puct" and config.search.forced_playouts > 0:
+        raise UserError(
+            f"search.forced_playouts: only with search.rule puct; {config.search.rule} plans its visits itself"
+        )
+    if config.actors.resign_value > 0 and game.has_rewards:
+        raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
+    if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
+        raise UserError("actors.dtype: int8 needs a resnet without pooling; use auto")
+
+
 def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
     try:
         return int8.has_form(net, game.observation_shape)
@@ -113,7 +127,8 @@ def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
 
 def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
     with display or make_display(sys.stdout, sys.stdout.isatty()) as shown:
-        shown.start(f"{config.algorithm} on {config.game} in {folder.path}", budget_text(config.budget))
+        played = config.environment or config.game
+        shown.start(f"{config.algorithm} on {played} in {folder.path}", budget_text(config.budget))
         shown.phase("starting")
         trainer = Trainer(config, folder, shown)
         previous = _catch_signals(trainer)
@@ -121,8 +136,9 @@ def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
             trainer.run()
             stopped_by = trainer.stop_requested or "budget"
             evaluation = _final_evaluation(trainer) if stopped_by == "budget" else None
+            found = trainer.algorithm.finish(folder.path, trainer.learner) if stopped_by == "budget" else []
             result = Result(folder.path, trainer.version, stopped_by, evaluation)
-            shown.finish(_summary(trainer, result), _next_commands(result))
+            shown.finish([*_summary(trainer, result), *found], _next_commands(config, result))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -147,9 +163,10 @@ def _catch_signals(trainer: Trainer) -> dict[int, Any]:
 
 def _final_evaluation(trainer: Trainer) -> Evaluation | None:
     settings = trainer.config.evaluation
-    if not settings.opponents:
+    if not evaluates(trainer.config):
         return None
-    trainer.display.phase(f"evaluating: {settings.final_games} games against each opponent")
+    what = "episodes" if trainer.config.environment else "games against each opponent"
+    trainer.display.phase(f"evaluating: {settings.final_games} {what}")
     try:
         evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
     except UserError as error:  # what was trained is saved; somebody may be rating the run, or have changed its matches
@@ -176,11 +193,22 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
             rating, low, high = result.evaluation.elo
             anchor = next(iter(result.evaluation.results))
             rows.append(("Elo", f"{rating:+.0f} (95 %: {low:+.0f} to {high:+.0f}), {anchor} = 0"))
+        if result.evaluation.mean_return is not None:
+            mean, low, high = result.evaluation.mean_return
+            rows.append(("mean return", f"{mean:.1f} (95 %: {low:.1f} to {high:.1f})"))
     return rows
 
 
-def _next_commands(result: Result) -> list[str]:
+def _next_commands(config: Config, result: Result) -> list[str]:
     run = result.run_dir
+    if config.environment:
+        return [
+            f"selfplay evaluate run:{run} --episodes 100",
+            f"selfplay report {run}",
+            f"selfplay resume {run} --budget.positions {2 * config.budget.positions or 100_000}",
+        ]
+    if config.algorithm != "alphazero":
+        return [f"selfplay play net:{run}", f"selfplay match net:{run} random --games 1000"]
     return [
         f"selfplay play run:{run}:simulations=200",
         f"selfplay match run:{run}:simulations=100 mcts:simulations=1000 --games 200",

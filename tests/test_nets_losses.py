@@ -12,6 +12,7 @@ from jaxtyping import TypeCheckError
 from torch.autograd import gradcheck
 
 from nets import losses
+from nets.policies import Categorical
 
 LOGITS = torch.tensor([[math.log(2.0), 0.0, math.log(5.0), 100.0], [3.0, 3.0, 3.0, 3.0]], dtype=torch.float64)
 LEGAL = torch.tensor([[True, True, True, False], [True, False, True, True]])
@@ -41,8 +42,24 @@ def test_policy_kl_worked_numbers():
 
 
 def test_policy_gradient_worked_numbers():
-    action, advantage = torch.tensor([2, 0]), torch.tensor([2.0, -1.0], dtype=torch.float64)
-    expect(losses.policy_gradient(LOGITS, LEGAL, action, advantage), [-2.0 * math.log(5 / 8), math.log(1 / 3)])
+    log_probability = torch.tensor([math.log(5 / 8), math.log(1 / 3)])
+    expect(
+        losses.policy_gradient(log_probability, torch.tensor([2.0, -1.0])), [-2.0 * math.log(5 / 8), math.log(1 / 3)]
+    )
+
+
+def test_clipped_policy_gradient_worked_numbers():
+    """Equation 7 of Schulman et al. 2017: nothing is gained by going beyond the clip, and losses count in full."""
+    ratio = torch.tensor([1.0, 1.5, 1.5, 0.5, 0.5])
+    advantage = torch.tensor([2.0, 2.0, -2.0, 2.0, -2.0])
+    found = losses.clipped_policy_gradient(ratio.log(), torch.zeros(5), advantage, clip=0.2)
+    expect(found, [-2.0, -2.4, 3.0, -1.0, 1.6])
+
+
+def test_action_values_worked_numbers():
+    advantages, value = torch.tensor([[1.0, 2.0, 6.0]]), torch.tensor([[10.0]])
+    torch.testing.assert_close(losses.action_values(advantages, value, duelling=True), torch.tensor([[8.0, 9.0, 13.0]]))
+    torch.testing.assert_close(losses.action_values(advantages, value, duelling=False), advantages)
 
 
 def test_value_mse_worked_numbers():
@@ -81,7 +98,10 @@ def test_gradients_equal_finite_differences():
     assert gradcheck(lambda x: losses.policy_cross_entropy(x, legal, target), logits)
     assert gradcheck(lambda x: losses.policy_kl(target, x, legal), logits)
     assert gradcheck(lambda x: losses.policy_entropy(x, legal), logits)
-    assert gradcheck(lambda x: losses.policy_gradient(x, legal, action, real), logits)
+    assert gradcheck(lambda x: losses.policy_gradient(x[:, 0], real), logits)
+    assert gradcheck(lambda x: losses.clipped_policy_gradient(x[:, 0], real, real, 0.2), logits)
+    assert gradcheck(lambda x: losses.action_values(x, x[:, :1], True), logits)
+    assert gradcheck(lambda x: Categorical(x, legal).log_probability(action), logits)
     assert gradcheck(lambda x: losses.bellman_error(x, action, real), logits)
     assert gradcheck(lambda x: losses.value_mse(x, target), logits)
 
@@ -98,7 +118,7 @@ def test_targets_get_no_gradient():
     logits = LOGITS.clone().requires_grad_()
     advantage = torch.ones(2, dtype=torch.float64, requires_grad=True)
     total = losses.policy_cross_entropy(logits, LEGAL, target) + losses.policy_kl(target, logits, LEGAL)
-    total = total + losses.policy_gradient(logits, LEGAL, torch.tensor([0, 0]), advantage)
+    total = total + losses.policy_gradient(logits[:, 0], advantage)
     total = total + losses.value_mse(logits, target) + losses.bellman_error(logits, torch.tensor([0, 0]), advantage)
     total.sum().backward()
     assert target.grad is None and advantage.grad is None and logits.grad is not None

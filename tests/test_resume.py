@@ -29,11 +29,7 @@ STEPS = 23
 EVERY = 5
 
 # The third checkpoint is that of step 10: the first is written at the start.
-PLACES = [
-    "checkpoint.after_rename:kill:3",
-    "shard.before_manifest:kill:3",
-    "weights.mid_write:kill:10",
-]
+PLACES = ["checkpoint.after_rename:kill:3", "shard.before_manifest:kill:3"]
 
 
 def exact_options() -> list[str]:

@@ -100,7 +100,16 @@ def test_tic_tac_toe_is_proven_to_be_a_draw(opening: int) -> None:
 
 # Laws of every tree.
 
-LAWS = ["tic_tac_toe", "connect_four", "othello", "pig(winscore=20)", "2048", "chinese_checkers(players=3)", "yacht"]
+LAWS = [
+    "tic_tac_toe",
+    "connect_four",
+    "othello",
+    "pig(winscore=20)",
+    "2048",
+    "chinese_checkers(players=3)",
+    "yacht",
+    "cart_pole",
+]
 
 
 @pytest.mark.parametrize("rule", ["puct", "gumbel", "uct"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from selfplay.errors import UserError
+from selfplay.settings import Config
+
 
 def integer(minimum: int, maximum: int) -> Callable[[str], int]:
     """An argparse `type` for whole numbers of a range, bounds included."""
@@ -19,3 +22,9 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def require_search(config: Config, command: str) -> None:
+    """Raise UserError for settings without a search, which `command` knows nothing of."""
+    if config.algorithm != "alphazero":
+        raise UserError(f"{command}: is for algorithm alphazero, these settings have {config.algorithm}")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import integer, require_search
 from selfplay.errors import UserError
 from selfplay.settings import Config
 
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay import config as config_files
 
     config = config_files.load(Config, args.config, overrides)
+    require_search(config, "bench")
     if args.json is not None and not args.json.parent.is_dir():
         raise UserError(f"--json: there is no folder {args.json.parent}")
     import games

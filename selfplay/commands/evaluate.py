@@ -1,4 +1,7 @@
-"""The share of labelled positions in which a player's move keeps the best value, with 95 % intervals.
+"""How good a player is: its accuracy on labelled positions, or its return in an environment, with 95 % intervals.
+
+With --episodes, `run:RUN_DIR` or `random` plays so many of them in the run's environment or in that of --env, by its
+likeliest actions (`run:RUN_DIR:temperature=1` draws them).
 
 A PLAYER is written as for `selfplay match`. The file, as `selfplay label` writes it, has one position a line:
 {"game": "connect_four", "moves": [3, 3, 2], "values": {"0": -1, ...}}, moves and values by action id, values for the
@@ -14,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 
@@ -22,15 +27,62 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the player and the file."""
+    """Declare the player, and what it is measured on."""
     parser.add_argument("player", metavar="PLAYER", help="the player to measure")
-    parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, required=True, help="labelled positions")
+    parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, help="labelled positions")
+    parser.add_argument("--episodes", metavar="N", type=integer(1, 1_000_000), help="episodes of an environment")
+    parser.add_argument("--env", metavar="E", help="the environment (the run's own)")
+    parser.add_argument("--video", metavar="FILE.mp4", type=Path, help="film one episode more")
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of the player (0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Measure and print."""
+    from selfplay.errors import UserError
+
+    if (args.positions is None) == (args.episodes is None):
+        raise UserError("give --positions FILE.jsonl for a game, or --episodes N for an environment")
+    if args.episodes is None and (args.env or args.video):
+        raise UserError("--env and --video are for --episodes N")
+    return _positions(args) if args.episodes is None else _episodes(args)
+
+
+def _episodes(args: argparse.Namespace) -> int:
+    from games.environment_registry import load_environment
+    from selfplay.agents import make_agent
+    from selfplay.episodes import play_episodes
+    from selfplay.errors import UserError
+    from selfplay.model_free import environment_text
+    from selfplay.players import read_player
+    from selfplay.run_player import run_config
+
+    spec = read_player(args.player)
+    is_run = spec.kind in ("run", "net") and run_config(spec.target).algorithm != "alphazero"
+    if args.env is None and not is_run:
+        raise UserError(f"{args.player}: say which environment with --env")
+    environment = load_environment(args.env or environment_text(run_config(spec.target)))
+    agent = make_agent(spec, environment, args.seed)
+    found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
+    low, high = found.interval
+    if args.video is not None:
+        from selfplay.video import film_episode, with_pictures
+
+        film_episode(agent, with_pictures(environment), args.seed, args.video)
+    if args.json:
+        figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
+        print(json.dumps({"agent": agent.name, "environment": environment.name, **figures}))
+        return 0
+    print(f"{agent.name}: {environment.name}, {args.episodes} episodes")
+    print(f"  mean return  {found.mean:.1f}  (95 %: {low:.1f} to {high:.1f})")
+    print(
+        f"  from         {found.returns.min():.1f} to {found.returns.max():.1f}, median {np.median(found.returns):.1f}"
+    )
+    print(f"  length       {found.lengths.mean():.1f} steps")
+    return 0
+
+
+def _positions(args: argparse.Namespace) -> int:
     from selfplay.accuracy import measure_accuracy
     from selfplay.players import read_player
     from selfplay.positions import read_positions

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.evaluator import RATINGS, rating_conditions
     from selfplay.files import publish
     from selfplay.run_folder import RunFolder
-    from selfplay.run_player import run_config
+    from selfplay.run_player import game_of_run, run_config
     from selfplay.snapshots import read_snapshots, spread
     from selfplay.tournament import report
     from selfplay.tournament.players import check_players
@@ -56,10 +56,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.tournament.tournament import Plan, play_tournament
 
     config = run_config(args.run_dir)
-    game = games.load(config.game)
+    game = games.load(game_of_run(args.run_dir))
     folder = RunFolder.open(Path(args.run_dir))
     chosen = spread(read_snapshots(folder.checkpoints, _warn), args.checkpoints)
-    texts = [_player(args.run_dir, snapshot, args.simulations) for snapshot in chosen]
+    simulations = 0 if args.simulations is None and config.algorithm != "alphazero" else args.simulations
+    texts = [_player(args.run_dir, snapshot, simulations) for snapshot in chosen]
     names = check_players([*args.anchors, *texts], game)
     pairs = ladder(len(args.anchors), len(names))
     plan = Plan(names, "ladder", args.games * len(pairs), len(args.anchors))

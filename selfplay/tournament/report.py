@@ -5,9 +5,7 @@ The page has its pictures and its style inside and asks for nothing from outside
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from selfplay.files import publish
+from selfplay.pages import as_png, html_picture, html_table, new_figure, page
 from selfplay.tournament.standings import Standings
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 8
 """A cross table of more players is left to the page."""
-
-DOTS_PER_INCH = 110
 
 LINE_COLOUR, WIN_COLOURS = "#2a6f97", ("#2a6f97", "#c9c9c9", "#bc4749")
 
@@ -60,9 +57,9 @@ def write(standings: Standings, folder: Path) -> Path:
     pictures = {name: draw_picture(standings, name) for name in PICTURES}
     for name, png in pictures.items():
         publish(folder / f"{name}.png", png)
-    page = folder / "report.html"
-    publish(page, _page(standings, pictures).encode())
-    return page
+    path = folder / "report.html"
+    publish(path, _page(standings, pictures).encode())
+    return path
 
 
 def _sprt_text(standings: Standings) -> str:
@@ -102,7 +99,7 @@ def draw_picture(standings: Standings, name: str) -> bytes:
     """One of `PICTURES` as PNG."""
     figure = _figure(len(standings.table))
     PICTURES[name](standings, figure)
-    return _as_png(figure)
+    return as_png(figure)
 
 
 def draw_curve(curve: dict[str, Any]) -> bytes:
@@ -121,23 +118,12 @@ def draw_curve(curve: dict[str, Any]) -> bytes:
         )  # fmt: skip
     axes.set(xlabel="minutes of training", ylabel=f"Elo, {curve['anchors'][0]['player']} = 0, with 95 % intervals")
     axes.grid(alpha=0.3)
-    return _as_png(figure)
+    return as_png(figure)
 
 
 def _figure(rows: int) -> Figure:
     """Wide enough for a page, and as high as so many rows need."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(7.0, max(3.2, 0.42 * rows + 1.4)), layout="constrained")
-
-
-def _as_png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return file.getvalue()
+    return new_figure(7.0, max(3.2, 0.42 * rows + 1.4))
 
 
 def _draw_ratings(standings: Standings, figure: Figure) -> None:
@@ -210,15 +196,6 @@ _TITLES = {
     "seats": "What moving first is worth",
 }
 
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:nth-child(2), td:nth-child(2) { text-align: left; }
-img { max-width: 100%; height: auto; }
-"""
-
 
 def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
     head = ("rank", "player", "Elo", "95 % interval", "ahead of the next", "games", "won", "drawn", "lost", "score")
@@ -228,11 +205,7 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
         cells = (row.rank, row.player, f"{row.elo:+.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
         rows.append((*map(str, cells), f"{row.score:.1%}"))
-    images = "\n".join(
-        f'<h2>{_TITLES[name]}</h2>\n<img alt="{_TITLES[name]}, a picture; its numbers are in the tables"'
-        f' src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-        for name, png in pictures.items()
-    )
+    images = "\n".join(html_picture(_TITLES[name], png) for name, png in pictures.items())
     notes = [f"{standings.games} games, {standings.distinct_games} distinct, {standings.unfinished} cut off."]
     notes += [f"Forfeit: {reason}." for reason in standings.forfeits]
     notes += [f"{_sprt_text(standings)}."] if standings.sprt else []
@@ -240,21 +213,9 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
         (str(i), f"{m.first} – {m.second}", *map(str, (m.wins, m.draws, m.losses, m.distinct_games)))
         for i, m in enumerate(standings.meetings, start=1)
     ]
-    title = f"{html.escape(standings.game)}: {html.escape(standings.format)} tournament"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{_STYLE}</style></head><body>
-<h1>{title}</h1>
-{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}
-{_html_table(head, rows)}
+    body = f"""{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}
+{html_table(head, rows, text_column=1)}
 {images}
 <h2>Meetings</h2>
-{_html_table(("", "players", "won", "drawn", "lost", "distinct games"), meetings)}
-</body></html>
-"""
-
-
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n{body}</tbody></table>"
+{html_table(("", "players", "won", "drawn", "lost", "distinct games"), meetings, text_column=1)}"""
+    return page(f"{standings.game}: {standings.format} tournament", body)

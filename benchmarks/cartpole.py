@@ -1,0 +1,176 @@
+"""Steps and seconds to a mean return of 475 on Cart-Pole, ours beside Stable-Baselines3's.
+
+    python benchmarks/cartpole.py --out runs/cartpole --seeds 1 2 3 4 5
+
+Every run saves a checkpoint every so many steps of the environment; afterwards each is measured over 100 fresh episodes
+of Gymnasium's CartPole-v1, with the likeliest actions. `steps` and `seconds` are those of the first checkpoint that
+reaches 475 (seconds from the start of training, evaluation not counted), `last` is the mean return of the last one.
+Stable-Baselines3 has the settings of its zoo, is measured in the same way, and is left out where it is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_report import machine_header
+
+SOLVED = 475.0
+EPISODES = 100
+CONFIGS = {
+    "dqn": "cartpole_dqn",
+    "reinforce": "cartpole_reinforce",
+    "a2c": "cartpole_a2c",
+    "ppo": "cartpole_ppo",
+    "alphazero": "cartpole_alphazero",
+}
+PEERS = {
+    "sb3 dqn": ("DQN", 50_000, 1280),
+    "sb3 a2c": ("A2C", 50_000, 1280),
+    "sb3 ppo": ("PPO", 100_000, 2048),
+}
+"""Class, steps at most, steps between measurements."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A checkpoint."""
+
+    steps: int
+    seconds: float
+    mean: float
+
+
+def ours(name: str, seed: int, folder: Path) -> Iterator[Point]:
+    """Train, then measure what was saved."""
+    from games.environment_registry import load_environment
+    from selfplay.agents import make_agent
+    from selfplay.episodes import play_episodes
+    from selfplay.players import read_player
+    from selfplay.snapshots import read_snapshots
+
+    run = folder / f"{name}-{seed}"
+    if not (run / "done").exists():
+        shutil.rmtree(run, ignore_errors=True)
+        config = Path(__file__).parent.parent / "configs" / f"{CONFIGS[name]}.yaml"
+        command = [sys.executable, "-m", "selfplay", "train", str(config), "--run-dir", str(run), "--seed", str(seed)]
+        command += [
+            "--checkpoint.every-steps",
+            "8",
+            "--checkpoint.keep-last",
+            "100000",
+            "--evaluation.final-games",
+            "2",
+        ]
+        log = run.with_suffix(".log")
+        with log.open("w") as output:
+            subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
+        (run / "done").touch()
+    environment = load_environment("CartPole-v1")
+    for snapshot in read_snapshots(run / "checkpoints", print):
+        agent = make_agent(read_player(f"run:{run}@{snapshot.version}"), environment, seed=0)
+        found = play_episodes(agent, environment, EPISODES, seed=10_000 + seed)
+        yield Point(snapshot.positions, 60 * snapshot.minutes, found.mean)
+
+
+def peer(name: str, seed: int, folder: Path) -> Iterator[Point]:
+    """Train Stable-Baselines3 as its zoo does, measuring on the way; the clock stands still meanwhile."""
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    torch.set_num_threads(1)
+    kind, limit, every = PEERS[name]
+    test, points = make_vec_env("CartPole-v1", 8, seed=10_000 + seed), []
+
+    class Measure(BaseCallback):
+        measuring, due = 0.0, every
+
+        def _on_step(self) -> bool:
+            if self.num_timesteps >= self.due:
+                started = time.perf_counter()
+                mean = float(evaluate_policy(self.model, test, EPISODES, deterministic=True)[0])
+                points.append(Point(self.num_timesteps, started - begun - self.measuring, mean))
+                self.measuring += time.perf_counter() - started
+                self.due += every
+            return True
+
+    envs = make_vec_env("CartPole-v1", 1 if kind == "DQN" else 8, seed=seed)
+    model = getattr(stable_baselines3, kind)("MlpPolicy", envs, seed=seed, device="cpu", **zoo_settings(kind))
+    begun = time.perf_counter()
+    model.learn(limit, callback=Measure())
+    yield from points
+
+
+def zoo_settings(kind: str) -> dict[str, Any]:
+    """RL Baselines3 Zoo's settings for CartPole-v1."""
+    if kind == "DQN":
+        return {
+            "learning_rate": 2.3e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1000, "gamma": 0.99,
+            "target_update_interval": 10, "train_freq": 256, "gradient_steps": 128, "exploration_fraction": 0.16,
+            "exploration_final_eps": 0.04, "policy_kwargs": {"net_arch": [256, 256]},
+        }  # fmt: skip
+    if kind == "A2C":
+        return {"ent_coef": 0.0}
+    return {
+        "n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98, "n_epochs": 20, "ent_coef": 0.0,
+        "learning_rate": lambda left: left * 1e-3, "clip_range": lambda left: left * 0.2,
+    }  # fmt: skip
+
+
+def summarise(points: list[Point]) -> dict[str, float | None]:
+    """When it was solved first, and how it ended."""
+    solved = next((point for point in points if point.mean >= SOLVED), None)
+    return {
+        "steps": solved.steps if solved else None,
+        "seconds": round(solved.seconds, 2) if solved else None,
+        "best": max(point.mean for point in points),
+        "last": points[-1].mean,
+    }
+
+
+def main() -> int:
+    """Print a table of medians and write everything to `--out`/results.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="for runs and results")
+    parser.add_argument("--seeds", metavar="N", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="(1 2 3 4 5)")
+    parser.add_argument("--only", metavar="NAME", nargs="+", choices=[*CONFIGS, *PEERS], help="(all)")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    print(machine_header(), end="\n\n", flush=True)
+    results: dict[str, list[dict[str, float | None]]] = {}
+    methods: dict[str, Callable[[str, int, Path], Iterator[Point]]] = dict.fromkeys(CONFIGS, ours)
+    if importlib.util.find_spec("stable_baselines3"):
+        methods |= dict.fromkeys(PEERS, peer)
+    else:
+        print("(stable_baselines3 is not installed: left out)\n")
+    for name in arguments.only or methods:
+        results[name] = []
+        for seed in arguments.seeds:
+            results[name].append(summarise(list(methods[name](name, seed, arguments.out))))
+            print(f"{name}, seed {seed}: {results[name][-1]}", flush=True)
+    (arguments.out / "results.json").write_text(json.dumps(results, indent=1))
+    print("\n| | solved | steps | seconds | last mean return |\n|---|---|---|---|---|")
+    for name, rows in results.items():
+        solved = [row for row in rows if row["steps"] is not None]
+        steps = f"{np.median([row['steps'] for row in solved]):,.0f}" if solved else ""
+        seconds = f"{np.median([row['seconds'] for row in solved]):.1f}" if solved else ""
+        lasts = ", ".join(f"{row['last']:.0f}" for row in rows)
+        print(f"| {name} | {len(solved)} of {len(rows)} | {steps} | {seconds} | {lasts} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

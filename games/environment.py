@@ -1,0 +1,90 @@
+"""What an environment is to the rest of the project: `Environment` and `EnvironmentBatch`.
+
+As `Game` and `StatePool` are to search, these are to the algorithms that learn from experience alone (DQN, REINFORCE,
+actor-critic): an `Environment` has sizes and makes batches, a batch steps N copies at once. Gymnasium's environments
+(`games.gymnasium_environment`, `games.atari`), grid worlds and every game of `games.load` stand behind it.
+
+Episodes end and begin within `step`. What follows from an end is said once, by `discount`, and every algorithm uses
+the same equation, `G_t = r_t + gamma * discount_t * G_{t+1}`:
+
+* 1: the episode goes on, or was cut off by a limit (truncated): what comes next has a value.
+* 0: nothing follows: the episode terminated, or a life was lost where that counts as an end.
+* -1: the opponent of a two-player zero-sum game moves next, and the value of that position is its value.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from games.base import GameError
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step of N environments led to."""
+
+    observation: np.ndarray  # [N, *observation_shape]; the first one of a new episode where one has ended
+    reward: np.ndarray  # [N] float32, as the environment pays it, not clipped
+    discount: np.ndarray  # [N] float32: 1, 0 or -1, see above
+    ended: np.ndarray  # [N] bool: the episode is over, terminated or cut off
+    final_observation: np.ndarray | None = None
+    """[N, *observation_shape] whose rows of ended episodes are their last observations; None where none ended."""
+    legal_mask: np.ndarray | None = None
+    """[N, A] bool for `observation`; None where every action is always legal."""
+    final_legal_mask: np.ndarray | None = None
+    """[N, A] bool for `final_observation`, all True where nothing follows; None where `legal_mask` or that is None."""
+
+
+class Environment(ABC):
+    """The sizes of an environment, and batches of it. Cheap to make; subclasses set the attributes below."""
+
+    name: str
+    """Canonical text that `load_environment` makes this environment from."""
+    observation_shape: tuple[int, ...]
+    observation_dtype: np.dtype
+    """uint8 (pixels in [0, 255]) or float32."""
+    frame_stack: int = 1
+    """An observation is so many frames along its first axis, the newest last; those before an episode began are 0."""
+    num_actions: int = 0
+    """Actions are int64 [N] in `range(num_actions)`; 0 for continuous ones."""
+    action_low: np.ndarray | None = None  # [D] float32: actions are float32 [N, D] from here ...
+    action_high: np.ndarray | None = None  # ... to here
+    has_legal_mask: bool = False
+    """True where some actions may be illegal; `EnvironmentBatch.legal_mask` and `Step.legal_mask` are then set."""
+    solved_return: float | None = None
+    """Mean return that counts as solved (Gymnasium's `reward_threshold`)."""
+
+    @property
+    def is_continuous(self) -> bool:
+        """True where actions are vectors of real numbers."""
+        return self.action_low is not None
+
+    @abstractmethod
+    def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> EnvironmentBatch:
+        """`num_envs` copies at the start of an episode each. Equal seeds give equal episodes for equal actions."""
+
+
+class EnvironmentBatch(ABC):
+    """N copies of an environment."""
+
+    environment: Environment
+    num_envs: int
+    observation: np.ndarray
+    """[N, *observation_shape], what the agents see now. Arrays that a batch has handed out are not written again."""
+    legal_mask: np.ndarray | None = None
+    """[N, A] bool for `observation`; None where every action is always legal."""
+
+    @abstractmethod
+    def step(self, actions: np.ndarray) -> Step:
+        """One step of every copy. Raises GameError for an action that does not exist."""
+
+    def frame(self) -> np.ndarray:
+        """A picture, uint8 [H, W, 3], of what the first copy's `observation` shows. Raises GameError where none is
+        to be had; Gymnasium's environments draw only when made with `render_mode=rgb_array`."""
+        raise GameError(f"{self.environment.name}: there are no pictures of it")
+
+    def close(self) -> None:  # noqa: B027 (a default, not a stub)
+        """Free what the batch holds."""

@@ -1,0 +1,163 @@
+"""Any game of `games.load` with one player, or with two and zero sum, as an `Environment`: learning without a search.
+
+Whoever is to move is the agent, on both sides, and sees its own view of the position. A step is one move and all chance
+up to the next decision, and pays the mover. What the other player then gets it loses, so the discount is -1 where the
+mover changes, 1 where the same player moves again, and 0 at the end: returns `G_t = r_t + discount_t * G_{t+1}` are
+those of the mover at t. With `max_plies`, longer games are cut off, and discounted as if they went on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from games.base import CHANCE, TERMINAL, Game, GameError
+from games.environment import Environment, EnvironmentBatch, Step
+from games.environment_actions import checked_choices
+from games.parameters import canonical, parse, typed
+from games.registry import load
+
+PREFIX = "game:"
+MAX_PLIES = "max_plies"
+
+
+class GameEnvironment(Environment):
+    """A game played against itself. Observations are those of its pool, seat planes included."""
+
+    observation_dtype = np.dtype(np.float32)
+    has_legal_mask = True
+
+    def __init__(self, game: Game, max_plies: int | None = None) -> None:
+        """`max_plies` moves of players are made at most in a game; None: as many as the rules allow.
+
+        Raises GameError for a game in which one player's loss is not the other's gain.
+        """
+        if game.num_players > 2:
+            raise GameError(
+                f"{game.name} has {game.num_players} players, and one reward says only what one of them gets: "
+                "use algorithm alphazero"
+            )
+        if game.num_players == 2 and not game.zero_sum:
+            raise GameError(
+                f"the returns of {game.name} do not sum to zero, so the other player's value is not the negative of "
+                "one's own: use algorithm alphazero"
+            )
+        self.game = game
+        self.max_plies = max_plies
+        self.observation_shape = game.observation_shape
+        self.num_actions = game.num_actions
+        self.name = PREFIX + game.name
+        if max_plies is not None:
+            wanted = parse(game.name)
+            prefix = f"{PREFIX}{wanted.prefix}:" if wanted.prefix else PREFIX
+            self.name = canonical(prefix + wanted.name, {**wanted.parameters, MAX_PLIES: max_plies})
+
+    def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> GameBatch:
+        """See `Environment`. The seed is that of chance; `threads` changes nothing."""
+        return GameBatch(self, num_envs, seed)
+
+
+class GameBatch(EnvironmentBatch):
+    """Games in the slots of one pool."""
+
+    legal_mask: np.ndarray
+
+    def __init__(self, environment: GameEnvironment, num_envs: int, seed: int) -> None:
+        self.environment: GameEnvironment = environment
+        self.num_envs = num_envs
+        self._rng = np.random.default_rng(seed)
+        self._pool = environment.game.new_pool(num_envs)
+        self._slots = np.arange(num_envs)
+        self._plies = np.zeros(num_envs, dtype=np.int64)
+        self._to_play = np.empty(num_envs, dtype=np.int64)
+        self._begin(self._slots)
+        self.observation = self._observe(self._slots)
+        self.legal_mask = self._legal_mask(self._slots)
+
+    def step(self, actions: np.ndarray) -> Step:
+        """See `EnvironmentBatch`. Raises GameError also for a move that is not legal, and then plays none."""
+        actions = checked_choices(self.environment, self.num_envs, actions)
+        illegal = ~self.legal_mask[self._slots, actions]
+        if illegal.any():
+            raise GameError(f"{self.environment.name}: move {actions[illegal][0]} is not legal here")
+        mover = self._to_play
+        to_play, paid = self._pool.step(self._slots, actions, self._slots)
+        to_play, rewards = to_play.copy(), paid.copy()
+        self._play_chance(to_play, rewards)
+        self._to_play = to_play
+        self._plies += 1
+
+        terminated = to_play == TERMINAL
+        ended = terminated.copy()
+        if self.environment.max_plies is not None:
+            ended |= self._plies >= self.environment.max_plies
+        final_observation, final_legal_mask = self._restart(ended, terminated) if ended.any() else (None, None)
+        self.observation = self._observe(self._slots)
+        self.legal_mask = self._legal_mask(self._slots)
+        return Step(
+            observation=self.observation,
+            reward=rewards[self._slots, mover].astype(np.float32),
+            discount=np.where(terminated, 0.0, np.where(to_play == mover, 1.0, -1.0)).astype(np.float32),
+            ended=ended,
+            final_observation=final_observation,
+            legal_mask=self.legal_mask,
+            final_legal_mask=final_legal_mask,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _begin(self, slots: np.ndarray) -> None:
+        """New games in `slots`, up to their first decision. What chance pays before that is nobody's."""
+        self._pool.reset(slots)
+        self._plies[slots] = 0
+        self._to_play[slots] = self._pool.to_play(slots)
+        self._play_chance(self._to_play, np.zeros((self.num_envs, self.environment.game.num_players)))
+
+    def _restart(self, ended: np.ndarray, terminated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """New games where one ended. Returns the last observations and what was legal in them, of all N."""
+        observation = np.zeros((self.num_envs, *self.environment.observation_shape), np.float32)
+        legal_mask = np.ones((self.num_envs, self.environment.num_actions), np.bool_)
+        observation[ended] = self._observe(np.flatnonzero(ended))
+        cut_off = np.flatnonzero(ended & ~terminated)
+        if cut_off.size:
+            legal_mask[cut_off] = self._legal_mask(cut_off)
+        self._to_play = self._to_play.copy()  # the caller compares the movers before and after
+        self._begin(np.flatnonzero(ended))
+        return observation, legal_mask
+
+    def _play_chance(self, to_play: np.ndarray, rewards: np.ndarray) -> None:
+        """Play chance wherever it is to move until it is nowhere; `to_play [N]` and `rewards [N, P]` are updated."""
+        while (waiting := np.flatnonzero(to_play == CHANCE)).size:
+            offsets, outcomes, probabilities = self._pool.chance(waiting)
+            drawn = np.empty(len(waiting), dtype=np.int64)
+            for i, uniform in enumerate(self._rng.random(len(waiting))):
+                row = slice(offsets[i], offsets[i + 1])
+                cumulative = np.cumsum(probabilities[row])
+                # In [0, last): however the sum is rounded, an outcome of probability 0 is never drawn.
+                drawn[i] = outcomes[row][np.searchsorted(cumulative, uniform * cumulative[-1], side="right")]
+            after, paid = self._pool.step(waiting, drawn, waiting)
+            to_play[waiting] = after
+            rewards[waiting] += paid
+
+    def _observe(self, slots: np.ndarray) -> np.ndarray:
+        observation = np.empty((len(slots), *self.environment.observation_shape), np.float32)
+        self._pool.observe(slots, observation)
+        return observation
+
+    def _legal_mask(self, slots: np.ndarray) -> np.ndarray:
+        offsets, actions = self._pool.legal(slots)
+        legal_mask = np.zeros((len(slots), self.environment.num_actions), np.bool_)
+        legal_mask[np.repeat(np.arange(len(slots)), np.diff(offsets)), actions] = True
+        return legal_mask
+
+
+def load_game_environment(text: str) -> GameEnvironment:
+    """The environment of a game string, which may have `max_plies` among its parameters. Raises GameError."""
+    wanted = parse(text)
+    own = {key: value for key, value in wanted.parameters.items() if key == MAX_PLIES}
+    others = {key: value for key, value in wanted.parameters.items() if key != MAX_PLIES}
+    max_plies = typed(wanted.name, own, {MAX_PLIES: 1}).get(MAX_PLIES)
+    if max_plies is not None and int(max_plies) < 1:
+        raise GameError(f"{wanted.name}: {MAX_PLIES}={max_plies} is out of range (at least 1)")
+    prefix = f"{wanted.prefix}:" if wanted.prefix else ""
+    return GameEnvironment(load(canonical(prefix + wanted.name, others)), None if max_plies is None else int(max_plies))

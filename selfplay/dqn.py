@@ -1,0 +1,152 @@
+"""DQN: Q-learning from a replay, with double, duelling, n-step and prioritised variants as options.
+
+In the flow: see `selfplay.algorithm`. Actors take the best action or a random one, transitions go into a replay, and
+the network is drawn to `y = r + gamma max_a Q'(s', a)`, Q' being a copy of it that is renewed every so many steps. In a
+game with two players the discount is -1 where the opponent moves next, which makes this minimax Q-learning by
+self-play.
+
+Sources: Mnih et al. 2013 and 2015; van Hasselt et al. 2016 (double); Wang et al. 2016 (duelling); Schaul et al. 2016
+(prioritised); Hessel et al. 2018 (n-step).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nets.inference import Inference
+from nets.losses import action_values, bellman_error
+from nets.models import PolicyValueNet, resolve_kind
+from selfplay.behaviour import EpsilonGreedy
+from selfplay.errors import UserError
+from selfplay.experience import Experience
+from selfplay.learner import Learner, LossFunction, uses_bfloat16
+from selfplay.model_free import ModelFree
+from selfplay.settings import Config
+from selfplay.transition_replay import TransitionBatch, TransitionReplay, ring_length
+
+
+class Dqn(ModelFree):
+    """See `selfplay.algorithm.Algorithm`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if self.environment.is_continuous:
+            raise UserError(
+                f"algorithm: dqn needs a finite number of actions, {self.title} has real ones; use actor_critic"
+            )
+        if config.learner.batch_size == 0:
+            raise UserError("learner.batch_size: 0 takes all of a rollout, dqn has none; say how many transitions")
+        self._num_streams = max(1, config.actors.num_actors) * config.actors.games_per_actor
+        try:
+            ring_length(config.replay.capacity, self._num_streams, config.dqn.n_step, self.environment.frame_stack)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
+    def make_loss(self) -> LossFunction:
+        """See `Algorithm.make_loss`."""
+        return DqnLoss(self.make_net(), self.config)
+
+    def make_memory(self) -> TransitionReplay:
+        """See `Algorithm.make_memory`."""
+        config = self.config
+        memory = TransitionReplay(
+            self.environment,
+            config.replay.capacity,
+            self._num_streams,
+            config.dqn.n_step,
+            config.rewards.discount,
+            config.rewards.clip,
+            config.dqn.priority_exponent,
+        )
+        memory.importance = config.dqn.importance_exponent
+        return memory
+
+    def make_experience(
+        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+    ) -> Experience:
+        """See `ModelFree.make_experience`."""
+        actors, settings = self.config.actors, self.config.dqn
+        behaviour = EpsilonGreedy(
+            settings.epsilon, settings.final_epsilon, settings.epsilon_positions, positions, max(1, actors.num_actors)
+        )
+        return Experience(
+            self.environment,
+            inference,
+            behaviour,
+            actors.games_per_actor,
+            actors.rollout_steps,
+            rng,
+            endless,
+            newest_frame=True,
+        )
+
+    def after_step(self, learner: Learner, memory: TransitionReplay, batch: TransitionBatch, progress: float) -> None:
+        """Priorities from the errors, and a new target network every so many steps."""
+        loss: Any = learner.loss
+        first = self.config.dqn.importance_exponent
+        memory.importance = first + (1.0 - first) * progress
+        memory.set_errors(batch.row, loss.errors)
+        if learner.steps % self.config.dqn.target_steps == 0:
+            loss.renew(learner.net)
+
+
+class DqnLoss(nn.Module):
+    """The Bellman error against a target network, which is its state."""
+
+    def __init__(self, target: PolicyValueNet, config: Config) -> None:
+        super().__init__()
+        frozen = copy.deepcopy(target).eval().requires_grad_(False)
+        if config.learner.dtype == "float64":
+            frozen = frozen.double()
+        self.target = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._settings = config.dqn
+        kind = resolve_kind(target.config, target.observation_shape)
+        self._is_bfloat16 = uses_bfloat16(config.learner, kind)
+        self._is_float64 = config.learner.dtype == "float64"
+        self.errors = np.empty(0, np.float32)
+        """Absolute errors [B] of the last batch."""
+
+    def renew(self, net: nn.Module) -> None:
+        """Copy the network's weights into the target's."""
+        self.target.load_state_dict(net.state_dict())
+
+    def _values(self, net: nn.Module, observation: Tensor) -> Tensor:
+        advantages, value = net(observation)
+        q = action_values(advantages, value, self._settings.duelling)
+        return q if self._is_float64 else q.float()
+
+    def forward(self, net: nn.Module, batch: TransitionBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `selfplay.learner.LossFunction`."""
+        assert isinstance(net, PolicyValueNet)
+        settings = self._settings
+        action, reward, factor, weight = (
+            torch.from_numpy(array).to(device) for array in (batch.action, batch.reward, batch.factor, batch.weight)
+        )
+        observation, following = (
+            torch.from_numpy(array).to(device) for array in (batch.observation, batch.next_observation)
+        )
+        if self._is_float64:
+            observation, following = observation.double(), following.double()
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
+            q = self._values(net, observation)
+            with torch.no_grad():
+                next_q = self._values(self.target, following)
+                choosing = self._values(net, following) if settings.double else next_q
+        with torch.no_grad():
+            if batch.next_legal_mask is not None:
+                is_legal = torch.from_numpy(batch.next_legal_mask).to(device)
+                choosing = choosing.masked_fill(~is_legal, -torch.inf)
+            best = choosing.argmax(dim=1, keepdim=True)
+            y = reward + factor * next_q.gather(1, best).squeeze(1)
+        losses = bellman_error(q, action, y, settings.huber_delta)
+        loss = (weight * losses).mean()
+        with torch.no_grad():
+            error = y - q.gather(1, action[:, None]).squeeze(1)
+            self.errors = error.abs().cpu().numpy()
+            terms = {"loss": loss, "td_error": error.abs().mean(), "q_value": q.max(dim=1).values.mean()}
+        return loss, {name: term.detach() for name, term in terms.items()}

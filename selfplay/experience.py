@@ -1,0 +1,226 @@
+"""Experience without search: N copies of an environment, stepped by a network, in rollouts of some steps.
+
+In the flow: the counterpart of `selfplay.self_play` for DQN, REINFORCE and actor-critic. An actor calls `advance` again
+and again and sends on the rollouts that it returns.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from games.environment import Environment, EnvironmentBatch, Step
+from nets.inference import Inference
+from selfplay.behaviour import Behaviour
+from selfplay.episode_counter import EpisodeCounter
+from selfplay.evaluator import EPISODES_SEED
+from selfplay.self_play import SelfPlayCounts
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T steps in each of N environments, row t before row t + 1. Rows continue those of the last rollout."""
+
+    observation: np.ndarray  # [T, N, ...]; only the newest frame of each where `Experience` was asked for that
+    action: np.ndarray  # [T, N] int64, or [T, N, D] float32
+    reward: np.ndarray  # [T, N] float32, as the environment paid it
+    discount: np.ndarray  # [T, N] float32: see `games.environment`
+    ended: np.ndarray  # [T, N] bool
+    final_observation: np.ndarray  # [K, ...] of the K episodes that ended, in the order of `ended`'s true entries
+    legal_mask: np.ndarray | None  # [T, N, A] bool
+    final_legal_mask: np.ndarray | None  # [K, A] bool, for `final_observation`
+    value: np.ndarray  # [T, N] float32: what the network expected before the step ...
+    next_value: np.ndarray  # [T, N] float32: ... and after it, of the last observation where an episode ended
+    log_probability: np.ndarray  # [T, N] float32: of the action
+    counted: np.ndarray  # [T, N] bool: false after the end of the one episode that was asked for
+    begins: bool  # the first row is the first of an episode in every environment
+    version: int  # of the network that acted
+    source: int = 0  # which actor made it, counted from 0
+
+    @property
+    def games(self) -> int:
+        """Episodes that ended."""
+        return int((self.ended & self.counted).sum())
+
+    def __len__(self) -> int:
+        """Steps of the environments, those that do not count too: they were made."""
+        return self.ended.size
+
+
+@dataclass
+class _Rows:
+    """A rollout under way, a list entry a step."""
+
+    observation: list[np.ndarray] = field(default_factory=list)
+    action: list[np.ndarray] = field(default_factory=list)
+    reward: list[np.ndarray] = field(default_factory=list)
+    discount: list[np.ndarray] = field(default_factory=list)
+    ended: list[np.ndarray] = field(default_factory=list)
+    final_observation: list[np.ndarray] = field(default_factory=list)
+    legal_mask: list[np.ndarray] = field(default_factory=list)
+    final_legal_mask: list[np.ndarray] = field(default_factory=list)
+    value: list[np.ndarray] = field(default_factory=list)
+    next_value: list[np.ndarray] = field(default_factory=list)
+    log_probability: list[np.ndarray] = field(default_factory=list)
+    counted: list[np.ndarray] = field(default_factory=list)
+
+
+class Experience:
+    """N environments and who acts in them."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        inference: Inference,
+        behaviour: Behaviour,
+        num_envs: int,
+        rollout_steps: int | None,
+        rng: np.random.Generator,
+        endless: bool,
+        newest_frame: bool = False,
+    ) -> None:
+        """`rollout_steps` None plays one whole episode in each environment. `newest_frame` keeps only the newest frame
+        of an observation that stacks several. What is not `endless` stops after a rollout (`begin_round` goes on)."""
+        self.environment, self.inference, self.behaviour = environment, inference, behaviour
+        self.num_envs, self.rollout_steps, self.rng, self.endless = num_envs, rollout_steps, rng, endless
+        self.newest_frame = newest_frame and environment.frame_stack > 1
+        self.version, self.source = 0, 0
+        self.done = False
+        self.counts = SelfPlayCounts()
+        self._episodes = EpisodeCounter(num_envs)
+        self._over = np.zeros(num_envs, np.bool_)
+        self._rows = _Rows()
+        self._output: tuple[np.ndarray, np.ndarray] | None = None  # of the network for the present observations
+        self._begins = True
+        self.batch = self._new_batch()
+
+    def begin_round(self) -> None:
+        """Go on with the next rollout."""
+        self.done = False
+
+    def advance(self) -> list[Rollout]:
+        """One step in every environment; returns the rollout that it completed."""
+        observation, legal_mask = self.batch.observation, self.batch.legal_mask
+        if self._output is None:
+            self._output = self._predict(observation)
+        output, value = self._output
+        action, log_probability = self.behaviour.act(output, legal_mask, self.rng)
+        step = self.batch.step(action)
+        self._output = self._predict(step.observation)
+        rows = self._rows
+        rows.observation.append(self._kept(observation))
+        rows.action.append(action)
+        rows.reward.append(step.reward)
+        rows.discount.append(step.discount)
+        rows.ended.append(step.ended)
+        rows.value.append(value[:, 0])
+        rows.next_value.append(self._next_value(step))
+        rows.log_probability.append(log_probability)
+        rows.counted.append(~self._over)
+        if legal_mask is not None:
+            rows.legal_mask.append(legal_mask)
+        if step.final_observation is not None:
+            rows.final_observation.append(self._kept(step.final_observation[step.ended]))
+            if step.final_legal_mask is not None:
+                rows.final_legal_mask.append(step.final_legal_mask[step.ended])
+        self._count(step)
+        if self.rollout_steps is None:
+            is_complete = bool(self._over.all())
+        else:
+            is_complete = len(rows.reward) >= self.rollout_steps
+        return [self._finish()] if is_complete else []
+
+    def weights_changed(self, version: int) -> None:
+        """See `algorithm.Generator`."""
+        self.version = version
+        self._output = None
+
+    def take_counts(self) -> SelfPlayCounts:
+        """See `algorithm.Generator`."""
+        counts, self.counts = self.counts, SelfPlayCounts()
+        return counts
+
+    def close(self) -> None:
+        """Free the environments."""
+        self.batch.close()
+
+    def _new_batch(self) -> EnvironmentBatch:
+        return self.environment.new_batch(self.num_envs, seed=int(self.rng.integers(EPISODES_SEED)))
+
+    def _predict(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        started = time.perf_counter()
+        found = self.inference.predict(observation)
+        self.counts.network_seconds += time.perf_counter() - started
+        self.counts.network_calls += 1
+        self.counts.evaluations += len(observation)
+        self.counts.predictions += len(observation)
+        return found
+
+    def _next_value(self, step: Step) -> np.ndarray:
+        """[N]: values after the step; those of cut-off episodes are of their last observation, not of the next
+        episode's first."""
+        assert self._output is not None
+        value = self._output[1][:, 0].copy()
+        cut_off = step.ended & (step.discount != 0)
+        if cut_off.any():
+            assert step.final_observation is not None
+            value[cut_off] = self._predict(step.final_observation[cut_off])[1][:, 0]
+        return value
+
+    def _kept(self, observation: np.ndarray) -> np.ndarray:
+        if not self.newest_frame:
+            return observation
+        return observation[:, -observation.shape[1] // self.environment.frame_stack :]
+
+    def _count(self, step: Step) -> None:
+        counted = ~self._over
+        self.counts.positions += self.num_envs
+        for row, paid, length in self._episodes.add(step):
+            if counted[row]:
+                self.counts.games += 1
+                self.counts.game_plies += length
+                self.counts.return_first += paid
+        if self.rollout_steps is None:
+            self._over |= step.ended
+
+    def _finish(self) -> Rollout:
+        """The rows as a rollout, and a fresh start where whole episodes were asked for."""
+        rows, self._rows = self._rows, _Rows()
+        if rows.final_observation:
+            final = np.concatenate(rows.final_observation)
+        else:
+            final = np.empty((0, *rows.observation[0].shape[1:]), rows.observation[0].dtype)
+        rollout = Rollout(
+            observation=np.stack(rows.observation),
+            action=np.stack(rows.action),
+            reward=np.stack(rows.reward).astype(np.float32),
+            discount=np.stack(rows.discount).astype(np.float32),
+            ended=np.stack(rows.ended),
+            final_observation=final,
+            legal_mask=np.stack(rows.legal_mask) if rows.legal_mask else None,
+            final_legal_mask=np.concatenate(rows.final_legal_mask) if rows.final_legal_mask else None,
+            value=np.stack(rows.value),
+            next_value=np.stack(rows.next_value),
+            log_probability=np.stack(rows.log_probability),
+            counted=np.stack(rows.counted),
+            begins=self._begins,
+            version=self.version,
+            source=self.source,
+        )
+        self._begins = False
+        self.done = not self.endless
+        if self.rollout_steps is None:
+            self._restart()
+        return rollout
+
+    def _restart(self) -> None:
+        """Every environment at the start of an episode. One alone is there already: its episode has just ended."""
+        self._over[:] = False
+        self._begins = True
+        if self.num_envs > 1:
+            self.batch.close()
+            self.batch = self._new_batch()
+            self._episodes = EpisodeCounter(self.num_envs)
+            self._output = None

@@ -1,0 +1,171 @@
+"""What DQN, REINFORCE and actor-critic have in common: an environment in place of a game and a search.
+
+In the flow: the algorithms of `selfplay.dqn` and `selfplay.actor_critic` are subclasses. They play the environment of
+the settings, or the game where none is named; a game with two players is played by both sides with one network.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from games.environment import Environment
+from games.environment_registry import load_environment
+from nets.config import NetConfig
+from nets.inference import Inference
+from nets.models import PolicyValueNet, build
+from selfplay.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
+from selfplay.errors import UserError
+from selfplay.experience import Experience, Rollout
+from selfplay.learner import Learner, choose_device
+from selfplay.metrics import Averages
+from selfplay.self_play import SelfPlayCounts
+from selfplay.settings import ActorsConfig, Config
+
+NUM_VALUES = 1
+"""A value is one number: that of the only agent, or of the player to move, who loses what the other wins."""
+
+
+def environment_text(config: Config) -> str:
+    """What the run plays, as `load_environment` reads it."""
+    return config.environment or f"game:{config.game}"
+
+
+def net_config(config: Config, environment: Environment) -> NetConfig:
+    """The settings of the network with what the environment decides: the kind of policy, pixels, unbounded returns.
+
+    Policies on a game have the same network as AlphaZero's.
+    """
+    net = config.net
+    if net.policy == "auto":
+        net = replace(net, policy="gaussian" if environment.is_continuous else "categorical")
+    if config.environment and net.value_transform == "none":
+        net = replace(net, value_transform="linear")
+    if environment.observation_dtype == np.uint8 and net.input_transform == "none":
+        net = replace(net, input_transform="pixels")
+    return net
+
+
+def net_sizes(environment: Environment) -> tuple[tuple[int, ...], int, int]:
+    """Observation shape, outputs of the policy head, number of values."""
+    if environment.is_continuous:
+        assert environment.action_low is not None
+        return environment.observation_shape, len(environment.action_low), NUM_VALUES
+    return environment.observation_shape, environment.num_actions, NUM_VALUES
+
+
+def make_inference(config: Config, environment: Environment, actors: ActorsConfig, max_batch: int) -> Inference:
+    """The network for evaluation only, without weights yet."""
+    return Inference(
+        net_config(config, environment),
+        *net_sizes(environment),
+        device=choose_device(actors.device),
+        max_batch=max_batch,
+        dtype=actors.dtype,
+    )
+
+
+def make_behaviour(environment: Environment, is_greedy: bool) -> Behaviour:
+    """How a trained policy acts: its likeliest action (or its mean), or a draw."""
+    if environment.is_continuous:
+        return GaussianMean() if is_greedy else GaussianSample()
+    return Greedy() if is_greedy else Sample()
+
+
+class ModelFree(ABC):
+    """See `selfplay.algorithm.Algorithm`."""
+
+    keeps_games = False
+    acts_with_average = False
+    warm_up_note = "starting"
+
+    def __init__(self, config: Config) -> None:
+        """Raises UserError or GameError where environment and settings do not fit together."""
+        self.config = config
+        self.title = environment_text(config)
+        self.environment = load_environment(self.title)
+        self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
+        if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
+            raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {self.title}; use auto")
+        try:
+            self.make_net()
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
+    def make_net(self) -> PolicyValueNet:
+        """See `Algorithm.make_net`."""
+        net = net_config(self.config, self.environment)
+        return build(net, *net_sizes(self.environment), seed=self.config.seed % 2**63)
+
+    def make_inference(self) -> Inference:
+        """See `Algorithm.make_inference`."""
+        actors = self.config.actors
+        return make_inference(self.config, self.environment, actors, actors.games_per_actor)
+
+    @abstractmethod
+    def make_experience(
+        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+    ) -> Experience:
+        """Environments and who acts in them."""
+
+    def make_generator(self, inference: Inference, rng: np.random.Generator, positions: int, actor: int) -> Experience:
+        """See `Algorithm.make_generator`."""
+        experience = self.make_experience(inference, rng, positions, endless=True)
+        experience.source = actor
+        return experience
+
+    def next_round(
+        self, last: Experience | None, inference: Inference, rng: np.random.Generator, positions: int
+    ) -> Experience:
+        """See `Algorithm.next_round`: episodes go on from round to round."""
+        experience = last or self.make_experience(inference, rng, positions, endless=False)
+        experience.begin_round()
+        return experience
+
+    def warm_up(self) -> None:  # noqa: B027 (a default, not a stub)
+        """Nothing is compiled."""
+
+    def after_step(  # noqa: B027
+        self, learner: Learner, memory: Any, batch: Any, progress: float
+    ) -> None:
+        """See `Algorithm.after_step`."""
+
+    def before_publish(self, learner: Learner, memory: Any) -> None:  # noqa: B027
+        """See `Algorithm.before_publish`."""
+
+    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+        """See `Algorithm.finish`."""
+        return []
+
+    def describe_record(self, averages: Averages, record: Rollout, version: int) -> None:
+        """See `Algorithm.describe_record`."""
+        values = {
+            "selfplay/weight_staleness": float(version - record.version),
+            "selfplay/root_value": float(record.value.mean()),
+        }
+        averages.add_mean(values, len(record))
+
+    def metrics(self, counts: SelfPlayCounts, records: Sequence[Any]) -> dict[str, float]:
+        """See `Algorithm.metrics`."""
+        if counts.seconds <= 0:
+            return {}
+        wall = counts.seconds / max(1, self.config.actors.num_actors)
+        values = {
+            "selfplay/positions_per_second": counts.positions / wall,
+            "selfplay/games_per_minute": 60 * counts.games / wall,
+            "selfplay/network_share": counts.network_seconds / counts.seconds,
+        }
+        if counts.games:
+            values["selfplay/game_length"] = counts.game_plies / counts.games
+            values["selfplay/return"] = counts.return_first / counts.games
+        return values
+
+
+def clipped(reward: np.ndarray, limit: float) -> np.ndarray:
+    """Rewards cut to [-limit, limit]; as they are for limit 0."""
+    return np.clip(reward, -limit, limit) if limit > 0 else reward

@@ -1,0 +1,165 @@
+"""Q-iteration: sweeps of the Bellman equation over a table, as a run like any other.
+
+In the flow: see `selfplay.algorithm`. Nobody plays; a round is one backup of every state and action with the known
+probabilities, and the step of the learner sets the table to what the backups say: the gradient of half the squared
+error is the error, so gradient descent with learning rate 1 does exactly that. Tabular Q-learning is `dqn` with the
+same network, `net.kind: table`.
+
+Source: Sutton and Barto 2018, equation (3.20) and section 4.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from games.grid_world import GridWorld
+from games.mdp import TabularMdp, optimal_q
+from nets.inference import Inference
+from selfplay.errors import UserError
+from selfplay.experience import Experience
+from selfplay.files import publish
+from selfplay.learner import Learner, LossFunction
+from selfplay.metrics import Averages
+from selfplay.model_free import ModelFree
+from selfplay.self_play import SelfPlayCounts
+from selfplay.settings import Config, LearnerConfig
+
+PLAIN_DESCENT = LearnerConfig(
+    optimizer="sgd", learning_rate=1.0, schedule="constant", warmup_steps=0, momentum=0.0, weight_decay=0.0,
+    gradient_clip=0.0, ema_decay=0.0, batch_size=0,
+)  # fmt: skip
+"""What a step of the learner has to be for the table to take its targets."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One backup of every state and action."""
+
+    backups: int
+    games = 0
+
+    def __len__(self) -> int:
+        return self.backups
+
+
+class Sweeps:
+    """The generator and the memory in one: there is nothing to play and nothing to remember."""
+
+    def __init__(self, mdp: TabularMdp) -> None:
+        self._sweep = Sweep(mdp.num_states * mdp.num_actions)
+        self.done = False
+        self.total = 0
+
+    @property
+    def window(self) -> int:
+        """Backups of a sweep."""
+        return len(self._sweep)
+
+    def __len__(self) -> int:
+        return len(self._sweep)
+
+    def add(self, record: Sweep) -> None:
+        """One sweep more may be made."""
+        self.total += len(record)
+
+    def sample(self, size: int, rng: np.random.Generator) -> Sweep:
+        """All of them, always."""
+        return self._sweep
+
+    def advance(self) -> Sequence[Sweep]:
+        """A round is one sweep."""
+        self.done = True
+        return [self._sweep]
+
+    def weights_changed(self, version: int) -> None:
+        """Nobody acts."""
+
+    def take_counts(self) -> SelfPlayCounts:
+        """Nothing was played."""
+        return SelfPlayCounts(positions=len(self._sweep))
+
+
+class QIteration(ModelFree):
+    """See `selfplay.algorithm.Algorithm`."""
+
+    environment: GridWorld
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if not isinstance(self.environment, GridWorld):
+            raise UserError(f"algorithm: q_iteration needs a world that it knows, {self.title} is none; use grid_world")
+        if config.net.kind != "table":
+            raise UserError(f"net.kind: q_iteration fills a table, not a {config.net.kind}; use table")
+        if config.actors.num_actors != 0:
+            raise UserError("actors.num_actors: q_iteration has nothing to play; use 0")
+        for name in ("optimizer", "learning_rate", "schedule", "warmup_steps", "momentum", "weight_decay",
+                     "gradient_clip", "ema_decay", "batch_size"):  # fmt: skip
+            wanted = getattr(PLAIN_DESCENT, name)
+            if getattr(config.learner, name) != wanted:
+                raise UserError(f"learner.{name}: q_iteration sets the table to its targets; use {wanted}")
+        self.min_positions, self.sample_reuse = 1, 1.0
+        self.mdp = self.environment.to_mdp()
+        self._residuals: list[float] = []
+
+    def make_loss(self) -> LossFunction:
+        """Half the squared distance of the table from its backups, summed."""
+        mdp, discount = self.mdp, self.config.rewards.discount
+        observations = torch.eye(mdp.num_states, dtype=torch.float64)
+        rewards, transitions = torch.from_numpy(mdp.rewards), torch.from_numpy(mdp.transitions)
+
+        def loss(net: nn.Module, batch: Sweep, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+            like = next(net.parameters())
+            q, _ = net(observations.to(like))
+            with torch.no_grad():
+                backups = rewards.to(like) + discount * transitions.to(like) @ q.max(dim=1).values
+                residual = (backups - q).abs().max()
+            self._residuals.append(float(residual))
+            total = 0.5 * torch.square(q - backups).sum()
+            return total, {"loss": total.detach(), "bellman_residual": residual}
+
+        return loss
+
+    def make_memory(self) -> Sweeps:
+        """See `Algorithm.make_memory`."""
+        return Sweeps(self.mdp)
+
+    def make_experience(
+        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+    ) -> Experience:
+        """Nobody plays."""
+        raise NotImplementedError
+
+    def next_round(self, last: Any, inference: Inference, rng: np.random.Generator, positions: int) -> Any:
+        """One sweep."""
+        return Sweeps(self.mdp)
+
+    def describe_record(self, averages: Averages, record: Any, version: int) -> None:
+        """A sweep has no figures."""
+
+    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+        """Pictures of the values and of how they converged, and how far they are from the exact ones."""
+        from selfplay import grid_pictures
+
+        discount = self.config.rewards.discount
+        with torch.no_grad():
+            q, _ = learner.net(torch.eye(self.mdp.num_states).to(next(learner.net.parameters())))
+        found = q.double().cpu().numpy()
+        panels = [
+            *grid_pictures.bad_and_optimal(self.environment, discount),
+            grid_pictures.greedy_panel(f"after {learner.steps} sweeps", found),
+        ]
+        publish(folder / "values.png", grid_pictures.draw_panels(self.environment, panels))
+        rows = [("picture", str(folder / "values.png"))]
+        if self._residuals:
+            curve = {discount: np.array(self._residuals)}
+            publish(folder / "convergence.png", grid_pictures.draw_convergence(curve))
+            rows.append(("", str(folder / "convergence.png")))
+        distance = np.abs(found - optimal_q(self.mdp, discount)).max()
+        return [("distance from the exact values", f"{distance:.3g}"), *rows]

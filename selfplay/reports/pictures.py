@@ -1,0 +1,149 @@
+"""A report as small multiples: one axes a panel, a colour a label, bands for intervals, thin lines for single runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from selfplay.pages import as_png, new_figure
+from selfplay.reports.curves import Curve
+from selfplay.reports.panels import KINDS, Panel, unit_of
+from selfplay.reports.report import Report
+from selfplay.reports.runs import MINUTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LineStyle = Literal["-", "--", ":"]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Told apart by people who see fewer colours (Okabe and Ito 2008)."""
+
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":")
+"""The next one when the colours are used up."""
+
+FEW_POINTS = 40
+"""Curves of so many points show them."""
+
+HOURS_FROM = 240.0
+"""Minutes from which time is shown in hours."""
+
+FEW_COLUMNS, MOST_COLUMNS = 2, 3
+"""Of a picture; two lines of few columns are enough for most runs."""
+
+LONGEST_GAME = 30
+"""Characters of a game in a title."""
+
+_AXIS_NAMES = {"positions": "positions", "time": "minutes of training", "steps": "steps of the learner"}
+_CELL = (4.6, 2.9)  # inches
+
+
+def draw(report: Report, kinds: Sequence[str] = KINDS) -> bytes:
+    """The panels of some kinds as PNG, each kind in rows of its own."""
+    from matplotlib.lines import Line2D
+
+    rows = _rows(report, kinds)
+    columns = max(map(len, rows), default=1)
+    figure = new_figure(max(7.0, _CELL[0] * columns), 0.5 + _CELL[1] * max(1, len(rows)))
+    grid = figure.subplots(max(1, len(rows)), columns, squeeze=False)
+    looks = _looks(report)
+    for i, row in enumerate(rows or [[]]):
+        for j, axes in enumerate(grid[i]):
+            if j >= len(row):
+                axes.remove()
+                continue
+            _draw_panel(axes, row[j], report, looks)
+            if i + 1 < len(rows) and j < len(rows[i + 1]):
+                axes.set_xlabel("")  # the panel below says it
+    lines = [
+        Line2D([], [], color=colour, linestyle=style, label=_plain(_legend(report, label)))
+        for label, (colour, style) in looks.items()
+    ]
+    figure.legend(handles=lines, loc="outside upper left", ncols=2 if len(lines) > 1 else 1, frameon=False)
+    return as_png(figure)
+
+
+def _legend(report: Report, label: str) -> str:
+    """The label with how many runs it has, of each game if there are several."""
+    counts = sorted({len(group.runs) for group in report.groups if group.label == label})
+    if counts == [1]:
+        return label
+    return f"{label} ({counts[0]} runs)" if len(counts) == 1 else f"{label} ({counts[0]} to {counts[-1]} runs)"
+
+
+def _plain(text: str) -> str:
+    """Text that Matplotlib shows as it is: no formula between dollars, no label hidden for its underscore."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def _rows(report: Report, kinds: Sequence[str]) -> list[list[Panel]]:
+    """Panels line by line: a kind begins a new line, with several games a metric does, so that games are columns."""
+    several = len(report.games) > 1
+    blocks: dict[tuple[str, str], list[Panel]] = {}
+    for panel in report.panels:
+        if panel.kind in kinds:
+            blocks.setdefault((panel.kind, panel.metric if several else ""), []).append(panel)
+    most = MOST_COLUMNS if several or max(map(len, blocks.values()), default=0) > 2 * FEW_COLUMNS else FEW_COLUMNS
+    return [panels[i : i + most] for panels in blocks.values() for i in range(0, len(panels), most)]
+
+
+def _looks(report: Report) -> dict[str, tuple[str, LineStyle]]:
+    """Colour and line of every label."""
+    every = itertools.product(LINE_STYLES, COLOURS)
+    labels = dict.fromkeys(group.label for group in report.groups)
+    return {label: (colour, style) for label, (style, colour) in zip(labels, itertools.cycle(every))}
+
+
+def _draw_panel(axes: Axes, panel: Panel, report: Report, looks: dict[str, tuple[str, LineStyle]]) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    longest = max(run.end(report.x_axis) for group in report.groups for run in group.runs)
+    in_hours = report.x_axis == "time" and longest >= HOURS_FROM
+    for curve in panel.curves:
+        _draw_curve(axes, curve, *looks[curve.group.label], MINUTE if in_hours else 1.0)
+    game = panel.game if len(panel.game) <= LONGEST_GAME else f"{panel.game[: LONGEST_GAME - 1]}…"
+    title = panel.metric if len(report.games) == 1 else f"{game}: {panel.metric}"
+    axes.set_title(_plain(title), fontsize=10, loc="left")
+    unit = unit_of(panel.metric)
+    if unit == "share":
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+    else:
+        axes.set_ylabel(unit)
+    axes.set_xlabel("hours of training" if in_hours else _AXIS_NAMES[report.x_axis])
+    if report.x_axis != "time":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0.0)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_curve(axes: Axes, curve: Curve, colour: str, style: LineStyle, scale: float) -> None:
+    """`scale` is what an x is divided by."""
+    few = max(len(series.x) for series in curve.members) <= FEW_POINTS
+    if len(curve.members) > 1:
+        for series in curve.members:
+            width, alpha = (0.8, 0.45) if few else (0.5, 0.2)
+            marker = "o" if len(series.x) == 1 else ""
+            axes.plot(
+                series.x / scale,
+                series.y,
+                style,
+                color=colour,
+                marker=marker,
+                markersize=4,
+                linewidth=width,
+                alpha=alpha,
+            )
+    x = curve.x / scale
+    marker = "o" if few and (len(curve.members) == 1 or len(x) == 1) else ""
+    width = 1.8 if few or len(curve.members) > 1 else 1.0
+    axes.plot(x, curve.y, style, color=colour, marker=marker, markersize=3.5, linewidth=width)
+    if len(x) == 1 and math.isfinite(curve.low[0]):
+        spread = np.array([[curve.y[0] - curve.low[0]], [curve.high[0] - curve.y[0]]])
+        axes.errorbar(x, curve.y, yerr=np.maximum(spread, 0.0), color=colour, capsize=3)
+    else:
+        axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)

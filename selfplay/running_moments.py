@@ -1,0 +1,35 @@
+"""Mean and variance of a stream of arrays, one for each number of an array.
+
+Source: Chan, Golub, LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class RunningMoments:
+    """Of everything that has been added so far."""
+
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        self.count = 0.0
+        self.mean = np.zeros(shape)
+        self.squares = np.zeros(shape)
+        """Sum of squared distances from the mean."""
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in `values` [n, *shape]."""
+        if not len(values):
+            return
+        count, values = len(values), values.astype(np.float64)
+        mean = values.mean(axis=0)
+        total = self.count + count
+        gap = mean - self.mean
+        self.squares = self.squares + np.square(values - mean).sum(axis=0) + np.square(gap) * self.count * count / total
+        self.mean = self.mean + gap * count / total
+        self.count = total
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of all values; 1 while there are fewer than two."""
+        return self.squares / self.count if self.count > 1 else np.ones_like(self.mean)

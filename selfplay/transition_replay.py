@@ -1,0 +1,233 @@
+"""DQN's replay: the newest steps of some environments, each frame stored once.
+
+In the flow: the driver adds rollouts, the learner samples transitions. An environment is a stream, a ring of rows:
+
+    row t: frame, action, reward, discount, whether the episode ended with this step
+    the step after an end: a row with the last observation of the episode, which is never drawn itself
+
+so the successor of row t is row t + 1, whatever happened, and stacks of frames and n-step returns are put together when
+they are drawn. Rows that lack what a draw needs (the newest n of a stream, the oldest whose earlier frames are
+overwritten) have priority 0.
+
+Sources: Mnih et al. 2015 (replay, stacks of 4 frames); Sutton 1988 by way of Hessel et al. 2018 (n-step); Schaul et al.
+2016 (priorities).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from games.environment import Environment
+from selfplay.experience import Rollout
+from selfplay.sum_tree import SumTree
+
+
+@dataclass(frozen=True)
+class TransitionBatch:
+    """B transitions of up to n steps: `y = reward + factor * v(next_observation)`."""
+
+    observation: np.ndarray  # [B, *observation_shape]
+    action: np.ndarray  # [B] int64
+    reward: np.ndarray  # [B] float32: discounted sum of the steps' rewards
+    factor: np.ndarray  # [B] float32: discount of what follows; 0 after an end, negative where the opponent moves then
+    next_observation: np.ndarray  # [B, *observation_shape]
+    next_legal_mask: np.ndarray | None  # [B, A] bool
+    weight: np.ndarray  # [B] float32: corrects for the priorities, at most 1
+    row: np.ndarray  # [B] int64: where the replay has it
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+class TransitionReplay:
+    """At most `capacity` rows, in rings of equal size for the environments that have been seen."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        capacity: int,
+        num_streams: int,
+        n_step: int,
+        discount: float,
+        reward_clip: float,
+        priority_exponent: float,
+    ) -> None:
+        """`num_streams`: environments of all actors together. `reward_clip` 0 leaves rewards as they are.
+
+        Raises ValueError for a capacity that leaves an environment too few rows.
+        """
+        self.environment, self.num_streams, self.n_step = environment, num_streams, n_step
+        self.discount, self.reward_clip, self.priority_exponent = discount, reward_clip, priority_exponent
+        self._length = ring_length(capacity, num_streams, n_step, environment.frame_stack)
+        rows = self._length * num_streams
+        self._frame_shape = frame_shape(environment)
+        self._frames = np.zeros((rows, *self._frame_shape), environment.observation_dtype)
+        self._actions = np.zeros(rows, np.int64)
+        self._rewards = np.zeros(rows, np.float32)
+        self._discounts = np.zeros(rows, np.float32)
+        self._ended = np.zeros(rows, np.bool_)
+        self._begins = np.zeros(rows, np.bool_)  # the first row of an episode: no frames before it
+        self._is_last = np.zeros(rows, np.bool_)  # holds the last observation of an episode
+        self._legal = None
+        if environment.has_legal_mask:
+            self._legal = np.ones((rows, environment.num_actions), np.bool_)
+        self._tree = SumTree(rows)
+        self._largest = 1.0  # priority of what has not been learned from yet
+        self._written = np.zeros(num_streams, np.int64)  # rows ever written to each stream
+        self._next_begins = np.ones(num_streams, np.bool_)
+        self._size = 0
+        self.total = 0
+        """Steps ever added."""
+        self.importance = 1.0
+        """How far the weights of a batch correct for the priorities, in [0, 1]."""
+
+    @property
+    def window(self) -> int:
+        """Steps that are kept."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the frames."""
+        return self._frames.nbytes
+
+    def add(self, rollout: Rollout) -> None:
+        """Append the steps of a rollout. Streams go by the rollout's `source`, its environments side by side."""
+        num_envs = rollout.ended.shape[1]
+        streams = rollout.source * num_envs + np.arange(num_envs)
+        if rollout.begins:  # also after an actor was replaced: what it was playing has no end
+            self._break(streams)
+        final = iter(rollout.final_observation)
+        final_legal = iter(() if rollout.final_legal_mask is None else rollout.final_legal_mask)
+        for t in range(len(rollout.ended)):
+            rows = self._write(streams, rollout.observation[t], self._next_begins[streams])
+            self._actions[rows] = rollout.action[t]
+            self._rewards[rows] = rollout.reward[t]
+            self._discounts[rows] = rollout.discount[t]
+            self._ended[rows] = rollout.ended[t]
+            if self._legal is not None:
+                assert rollout.legal_mask is not None
+                self._legal[rows] = rollout.legal_mask[t]
+            self._next_begins[streams] = rollout.ended[t]
+            over = streams[rollout.ended[t]]
+            if len(over):
+                last = np.stack([next(final) for _ in over])
+                rows = self._write(over, last, np.zeros(len(over), np.bool_), is_last=True)
+                if self._legal is not None:
+                    self._legal[rows] = [next(final_legal) for _ in over]
+        self.total += rollout.ended.size
+        self._size = min(self.total, self._length * self.num_streams)
+
+    def sample(self, size: int, rng: np.random.Generator) -> TransitionBatch:
+        """`size` transitions, drawn uniformly or by priority.
+
+        Raises ValueError while nothing can be drawn.
+        """
+        rows = self._tree.draw(size, rng)
+        reward, factor, following = self._n_steps(rows)
+        weight = np.ones(size, np.float32)
+        if self.priority_exponent > 0:
+            chance = self._tree.priorities(rows) / self._tree.total
+            weight = (chance.min() / chance) ** self.importance  # over the batch's largest, so that it only scales down
+        return TransitionBatch(
+            observation=self._stacked(rows),
+            action=self._actions[rows],
+            reward=reward.astype(np.float32),
+            factor=factor.astype(np.float32),
+            next_observation=self._stacked(following),
+            next_legal_mask=None if self._legal is None else self._legal[following],
+            weight=weight.astype(np.float32),
+            row=rows,
+        )
+
+    def set_errors(self, rows: np.ndarray, errors: np.ndarray) -> None:
+        """Priorities from absolute errors [B] of transitions that were drawn (proportional variant)."""
+        if self.priority_exponent == 0:
+            return
+        priorities = (np.abs(errors) + 1e-6) ** self.priority_exponent
+        self._largest = max(self._largest, float(priorities.max()))
+        alive = self._tree.priorities(rows) > 0  # may have been overwritten meanwhile
+        self._tree.set(rows[alive], priorities[alive])
+
+    def _write(self, streams: np.ndarray, frames: np.ndarray, begins: np.ndarray, is_last: bool = False) -> np.ndarray:
+        """One row more in each of some streams; returns the rows."""
+        written = self._written[streams]
+        rows = self._row(streams, written)
+        self._frames[rows] = frames.reshape(len(rows), *self._frame_shape)
+        self._begins[rows], self._is_last[rows], self._ended[rows] = begins, is_last, False
+        self._written[streams] = written + 1
+        self._tree.set(rows, 0.0)
+        if self.environment.frame_stack > 1:  # their oldest frame is gone
+            for ahead in range(1, self.environment.frame_stack):
+                self._tree.set(self._row(streams, written + ahead), 0.0)
+        # The row n before this one has now all that its return needs.
+        ready = self._row(streams, written - self.n_step)
+        ready = ready[(written >= self.n_step) & ~self._is_last[ready]]
+        self._tree.set(ready, self._largest)
+        return rows
+
+    def _break(self, streams: np.ndarray) -> None:
+        """The newest rows of some streams get no successors: they are never drawn."""
+        begun = streams[self._written[streams] > 0]
+        for back in range(1, self.n_step + 1):
+            rows = self._row(begun, self._written[begun] - back)
+            self._is_last[rows[self._written[begun] >= back]] = True
+        self._next_begins[streams] = True
+
+    def _row(self, streams: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Where the rows with some numbers, counted from 0 since the start of the stream, are kept."""
+        return streams * self._length + number % self._length
+
+    def _after(self, rows: np.ndarray, steps: int) -> np.ndarray:
+        """The rows `steps` after some rows, in their rings."""
+        start = rows - rows % self._length
+        return start + (rows - start + steps) % self._length
+
+    def _n_steps(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Discounted rewards, what discounts the value after them, and the row with that observation."""
+        reward, factor, following = np.zeros(len(rows)), np.ones(len(rows)), rows
+        goes_on = np.ones(len(rows), np.bool_)
+        for _ in range(self.n_step):
+            paid = self._rewards[following]
+            if self.reward_clip > 0:
+                paid = np.clip(paid, -self.reward_clip, self.reward_clip)
+            reward = np.where(goes_on, reward + factor * paid, reward)
+            factor = np.where(goes_on, factor * self.discount * self._discounts[following], factor)
+            ended = self._ended[following]
+            following = np.where(goes_on, self._after(following, 1), following)
+            goes_on &= ~ended
+        return reward, factor, following
+
+    def _stacked(self, rows: np.ndarray) -> np.ndarray:
+        """Observations [B, *observation_shape] of some rows, zeros for frames from before their episode."""
+        stack = self.environment.frame_stack
+        if stack == 1:
+            return self._frames[rows].reshape(len(rows), *self.environment.observation_shape)
+        out = np.zeros((len(rows), stack, *self._frame_shape), self._frames.dtype)
+        goes_on = np.ones(len(rows), np.bool_)
+        for back in range(stack):
+            out[goes_on, stack - 1 - back] = self._frames[rows[goes_on]]
+            goes_on &= ~self._begins[rows]
+            rows = self._after(rows, -1)
+        return out.reshape(len(rows), *self.environment.observation_shape)
+
+
+def ring_length(capacity: int, num_streams: int, n_step: int, frame_stack: int) -> int:
+    """Rows of each environment's ring. Raises ValueError for too few."""
+    length = capacity // num_streams
+    if length < n_step + frame_stack + 2:
+        raise ValueError(
+            f"replay.capacity: {capacity} is too little for {num_streams} environments and returns over {n_step} steps"
+        )
+    return length
+
+
+def frame_shape(environment: Environment) -> tuple[int, ...]:
+    """The shape of one frame of an observation."""
+    first, *rest = environment.observation_shape
+    return (first // environment.frame_stack, *rest)

@@ -1,0 +1,108 @@
+"""DQN's targets by hand, its target network, and its agreement with exact values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nets.models import build
+from selfplay.behaviour import EpsilonGreedy
+from selfplay.dqn import DqnLoss
+from selfplay.settings import Config, DqnConfig, NetConfig
+from selfplay.transition_replay import TransitionBatch
+
+NET = NetConfig(kind="mlp", layers=0, value_hidden=0, batch_norm=False, policy="categorical", value_transform="linear")
+
+
+def linear_net(q: list[list[float]], value: list[float] | None = None):
+    """A network whose policy head gives `q[state]` for one-hot states, and whose value head gives `value[state]`."""
+    net = build(NET, (len(q),), len(q[0]), 1)
+    with torch.no_grad():
+        net.policy_head.weight.copy_(torch.tensor(q).T)
+        net.policy_head.bias.zero_()
+        net.value_head.weight.copy_(torch.tensor([value or [0.0] * len(q)]))
+        net.value_head.bias.zero_()
+    return net
+
+
+def transition(factor: float = 0.9, legal: list[bool] | None = None) -> TransitionBatch:
+    """From state 0 by action 1 with reward 2 to state 1."""
+    return TransitionBatch(
+        observation=np.array([[1, 0]], np.float32),
+        action=np.array([1]),
+        reward=np.array([2.0], np.float32),
+        factor=np.array([factor], np.float32),
+        next_observation=np.array([[0, 1]], np.float32),
+        next_legal_mask=None if legal is None else np.array([legal]),
+        weight=np.ones(1, np.float32),
+        row=np.array([0]),
+    )
+
+
+def error(settings: DqnConfig, net: nn.Module, target: nn.Module, batch: TransitionBatch) -> float:
+    """`y - Q(s, a)` in absolute value."""
+    loss = DqnLoss(target, Config(algorithm="dqn", net=NET, dqn=settings))
+    loss(net, batch, torch.device("cpu"))
+    return float(loss.errors[0])
+
+
+ONLINE = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+TARGET = [[0.0, 0.0, 0.0], [30.0, 20.0, 10.0]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch", "y"),
+    [
+        (DqnConfig(), transition(), 2 + 0.9 * 30),  # the greatest value of the target network
+        (DqnConfig(double=True), transition(), 2 + 0.9 * 10),  # its value of the action that the network prefers
+        (DqnConfig(), transition(legal=[False, True, True]), 2 + 0.9 * 20),
+        (DqnConfig(double=True), transition(legal=[True, True, False]), 2 + 0.9 * 20),
+        (DqnConfig(), transition(factor=0.0), 2),
+        (DqnConfig(), transition(factor=-0.9), 2 - 0.9 * 30),  # the opponent moves next
+    ],
+)
+def test_targets_worked_by_hand(settings, batch, y):
+    assert error(settings, linear_net(ONLINE), linear_net(TARGET), batch) == pytest.approx(abs(y - 2.0), rel=1e-5)
+
+
+def test_duelling_adds_the_value_to_centred_advantages():
+    net, target = linear_net(ONLINE, [100.0, 0.0]), linear_net(TARGET, [0.0, 7.0])
+    q = 100 + 2 - 2  # value + advantage - mean advantage
+    y = 2 + 0.9 * (7 + 30 - 20)
+    assert error(DqnConfig(duelling=True), net, target, transition()) == pytest.approx(abs(y - q), rel=1e-5)
+
+
+def test_the_target_network_changes_only_when_it_is_renewed_and_gets_no_gradient():
+    net = linear_net(ONLINE)
+    loss = DqnLoss(linear_net(TARGET), Config(algorithm="dqn", net=NET))
+    value, _ = loss(net, transition(), torch.device("cpu"))
+    value.backward()
+    assert all(p.grad is None for p in loss.parameters())
+    before = {name: tensor.clone() for name, tensor in loss.state_dict().items()}
+    with torch.no_grad():
+        net.policy_head.bias += 1.0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in loss.state_dict().items())
+    loss.renew(net)
+    assert torch.equal(loss.target.policy_head.bias, net.policy_head.bias)
+
+
+def test_epsilon_falls_linearly_over_the_steps_of_all_actors():
+    behaviour = EpsilonGreedy(1.0, 0.1, positions=1000, played=100, stride=2)
+    assert behaviour.epsilon == pytest.approx(0.91)
+    rng = np.random.default_rng(0)
+    behaviour.act(np.zeros((10, 3), np.float32), None, rng)
+    assert behaviour.epsilon == pytest.approx(1.0 - 0.9 * 0.12)
+    for _ in range(100):
+        behaviour.act(np.zeros((10, 3), np.float32), None, rng)
+    assert behaviour.epsilon == pytest.approx(0.1)
+
+
+def test_epsilon_greedy_takes_legal_actions_only_and_every_one_of_them():
+    behaviour = EpsilonGreedy(0.5, 0.5, positions=1, played=0, stride=1)
+    output = np.tile(np.array([5.0, 1.0, 2.0, 3.0], np.float32), (4000, 1))
+    legal = np.tile(np.array([False, True, True, True]), (4000, 1))
+    actions, _ = behaviour.act(output, legal, np.random.default_rng(0))
+    shares = np.bincount(actions, minlength=4) / 4000
+    np.testing.assert_allclose(shares, [0, 1 / 6, 1 / 6, 2 / 3], atol=0.03)

@@ -1,0 +1,232 @@
+"""Runs without search, end to end: DQN, REINFORCE, A2C and PPO on environments and on games."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+from run_helpers import Watcher
+
+import selfplay
+from games.environment_registry import load_environment
+from selfplay import checkpoint
+from selfplay.agents import NetworkAgent, RandomAgent, make_agent
+from selfplay.algorithm import load_algorithm
+from selfplay.cli import main
+from selfplay.episodes import play_episodes
+from selfplay.errors import UserError
+from selfplay.learner import Learner
+from selfplay.metrics import read_metrics, unknown_names
+from selfplay.players import read_player
+from selfplay.settings import Config
+from selfplay.training import check
+
+SMALL = """
+environment: CartPole-v1
+name: small
+net: {kind: mlp, hidden: 16, layers: 1, value_hidden: 0, batch_norm: false}
+actors: {num_actors: 0, games_per_actor: 2, rollout_steps: 8, dtype: float32, device: cpu}
+replay: {capacity: 1000, min_positions: 50, sample_reuse: 4}
+learner: {batch_size: 16, warmup_steps: 0, device: cpu}
+evaluation: {games: 2, final_games: 4, every_minutes: 0}
+wandb: {mode: disabled}
+checkpoint: {every_minutes: 60}
+"""
+ALGORITHMS = {
+    "dqn": ("--algorithm", "dqn"),
+    "rainbow": ("--algorithm", "dqn", "--dqn.double", "--dqn.duelling", "--dqn.n-step", "3")
+    + ("--dqn.priority-exponent", "0.6"),
+    "reinforce": ("--algorithm", "reinforce", "--learner.batch-size", "0"),
+    "a2c": ("--algorithm", "actor_critic", "--learner.batch-size", "0", "--replay.sample-reuse", "1"),
+    "ppo": ("--algorithm", "actor_critic", "--actor-critic.clip", "0.2", "--net.separate-value")
+    + ("--net.input-transform", "running", "--rewards.normalise"),
+}
+
+
+def small_config(folder: Path, *overrides: str) -> Config:
+    path = folder / "small.yaml"
+    path.write_text(SMALL)
+    return selfplay.load_config(Config, path, overrides)
+
+
+def saved_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder / "checkpoints").learner
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_run_trains_evaluates_and_repeats_exactly_from_its_seed(tmp_path, name):
+    config = small_config(tmp_path, *ALGORITHMS[name], "--budget.positions", "300")
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        result = selfplay.train(config, folder, Watcher())
+        assert result.stopped_by == "budget"
+        mean, low, high = result.evaluation.mean_return
+        assert low <= mean <= high and 8 <= mean <= 500
+    first, second = map(saved_weights, folders)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    rows = list(read_metrics(folders[0] / "metrics.jsonl"))
+    assert not [found for row in rows for found in unknown_names(row)]
+    assert rows[-1]["positions"] >= 300
+    start = load_algorithm(config).make_net().state_dict()
+    assert any(not torch.equal(first[f"raw.{key}"], start[key]) for key in start)
+
+
+@pytest.mark.parametrize("name", ["rainbow", "ppo"])
+def test_a_run_goes_on_from_its_checkpoint(tmp_path, name):
+    config = small_config(tmp_path, *ALGORITHMS[name], "--budget.positions", "200", "--dqn.target-steps", "7")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    before = checkpoint.load(tmp_path / "run" / "checkpoints")
+    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, positions=400))
+    watcher = Watcher()
+    result = selfplay.resume(tmp_path / "run", lambda old: longer, watcher)
+    after = checkpoint.load(tmp_path / "run" / "checkpoints")
+    assert result.version > before.version
+    assert after.state["positions"] >= 400 > before.state["positions"] >= 200
+    if name == "rainbow":  # the target network is part of what is saved, and not the network itself
+        assert any(key.startswith("loss.target.") for key in before.learner)
+        assert any(
+            not torch.equal(before.learner[f"raw.{key.removeprefix('loss.target.')}"], before.learner[key])
+            for key in before.learner
+            if key.startswith("loss.target.")
+        )
+
+
+def test_what_the_loss_remembers_comes_back(tmp_path):
+    config = small_config(tmp_path, *ALGORITHMS["dqn"])
+    algorithm = load_algorithm(config)
+    learners = [Learner(algorithm.make_net(), config.learner, algorithm.make_loss()) for _ in range(2)]
+    with torch.no_grad():
+        for tensor in learners[0].loss.target.parameters():
+            tensor.add_(1.0)
+    learners[1].restore_loss(learners[0].loss_state())
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(learners[0].loss.state_dict().values(), learners[1].loss.state_dict().values())
+    )
+
+
+def test_actor_processes_play_while_the_learner_learns(tmp_path):
+    config = small_config(
+        tmp_path,
+        *ALGORITHMS["dqn"],
+        "--actors.num-actors",
+        "2",
+        "--budget.steps",
+        "60",
+        "--learner.publish-steps",
+        "10",
+    )
+    result = selfplay.train(config, tmp_path / "run", Watcher())
+    assert result.version == 60
+    state = checkpoint.load(tmp_path / "run" / "checkpoints").state
+    assert state["samples"] == 60 * 16 <= 4 * state["positions"]
+
+
+def test_observations_are_normalised_by_what_was_seen(tmp_path):
+    config = small_config(tmp_path, *ALGORITHMS["ppo"], "--budget.positions", "300", "--learner.ema-decay", "0")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    weights, _ = checkpoint.load_weights(tmp_path / "run" / "checkpoints")
+    variance = weights["normaliser.variance"]
+    assert (variance > 0).all() and (variance < 1).all()  # Cart-Pole moves little at first
+    assert not torch.equal(weights["normaliser.mean"], torch.zeros(4))
+
+
+def test_a_policy_by_self_play_is_a_player_like_any_other(tmp_path, capsys):
+    config = small_config(
+        tmp_path, "--environment", "", "--game", "tic_tac_toe", *ALGORITHMS["reinforce"], "--budget.games", "300",
+        "--actors.games-per-actor", "16", "--evaluation.opponents", "random",
+    )  # fmt: skip
+    result = selfplay.train(config, tmp_path / "run", Watcher())
+    assert set(result.evaluation.scores) == {"random"}
+    for kind in ("net", "run"):  # the network alone, and under a search
+        assert main(["match", f"{kind}:{tmp_path / 'run'}", "random", "--games", "4", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["games"] == 4
+
+
+def test_evaluate_plays_episodes_of_a_run_and_of_random_actions(tmp_path, capsys):
+    config = small_config(tmp_path, *ALGORITHMS["a2c"], "--budget.positions", "100")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    capsys.readouterr()
+    for player in (f"run:{tmp_path / 'run'}", f"run:{tmp_path / 'run'}:temperature=1"):
+        assert main(["evaluate", player, "--episodes", "5", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert len(found["returns"]) == 5 and found["low"] <= found["mean"] <= found["high"]
+    assert main(["evaluate", "random", "--env", "CartPole-v1", "--episodes", "50"]) == 0
+    assert "mean return" in capsys.readouterr().out
+
+
+def test_a_search_acts_in_the_environment_whose_states_its_game_knows():
+    environment = load_environment("CartPole-v1")
+    found = {}
+    for text in ("mcts:simulations=50", "random"):
+        agent = make_agent(read_player(text), environment, seed=0)
+        found[text] = play_episodes(agent, environment, 10, seed=1).mean
+    assert found["mcts:simulations=50"] > 4 * found["random"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["random", "--episodes", "5"], "--env"),
+        (["solver", "--env", "CartPole-v1", "--episodes", "5"], "cannot act"),
+        (["mcts", "--env", "Acrobot-v1", "--episodes", "5"], "cart_pole"),
+        (["random", "--env", "NoSuch-v9", "--episodes", "5"], "NoSuch"),
+        (["random"], "--episodes"),
+        (["random", "--env", "CartPole-v1", "--episodes", "5", "--positions", "x"], "--positions"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(arguments, complaint, capsys):
+    assert main(["evaluate", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_episode_is_filmed(tmp_path, capsys):
+    film = tmp_path / "film.mp4"
+    world = "grid_world(map=russell_norvig,max_steps=20)"
+    assert main(["evaluate", "random", "--env", world, "--episodes", "2", "--video", str(film)]) == 0
+    frames = imageio_ffmpeg.read_frames(str(film))
+    size = next(frames)["size"]
+    assert min(size) >= 240 and sum(1 for _ in frames) >= 1
+    assert main(["evaluate", "random", "--env", world, "--episodes", "2", "--video", str(tmp_path / "film.gif")]) == 2
+    assert ".mp4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (("--algorithm", "alphazero"), "environment"),
+        (("--algorithm", "dqn", "--learner.batch-size", "0"), "batch_size"),
+        (("--algorithm", "dqn", "--environment", "Pendulum-v1"), "finite number of actions"),
+        (("--algorithm", "dqn", "--replay.capacity", "50", "--actors.games-per-actor", "20"), "replay.capacity"),
+        (("--algorithm", "reinforce", "--actor-critic.clip", "0.2"), "clip"),
+        (("--algorithm", "actor_critic", "--replay.sample-reuse", "1.5"), "passes"),
+        (("--algorithm", "actor_critic", "--net.policy", "gaussian"), "net.policy"),
+        (("--algorithm", "actor_critic", "--net.kind", "nature"), "screen"),
+        (("--algorithm", "actor_critic", "--environment", "", "--game", "chinese_checkers(players=3)"), "zero"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, overrides, complaint):
+    with pytest.raises((UserError, ValueError), match=complaint):
+        check(small_config(tmp_path, *overrides))
+
+
+def test_a_run_on_another_environment_cannot_act_here(tmp_path):
+    config = small_config(tmp_path, *ALGORITHMS["dqn"], "--budget.positions", "60")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    with pytest.raises(UserError, match="was trained on CartPole-v1"):
+        NetworkAgent(str(tmp_path / "run"), load_environment("Acrobot-v1"), True, 0)
+
+
+def test_every_copy_of_an_environment_has_its_share_of_the_episodes():
+    """Taking those that end first would count short episodes more often."""
+    environment = load_environment("CartPole-v1")
+    found = play_episodes(RandomAgent(environment, 0), environment, 100, seed=0)
+    assert len(found.returns) == len(found.lengths) == 100
+    np.testing.assert_array_equal(found.returns, found.lengths)
+    assert 15 < found.mean < 30  # random actions keep the pole up for about 22 steps

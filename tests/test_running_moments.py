@@ -1,0 +1,31 @@
+"""Mean and variance of a stream, however it is cut into pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfplay.running_moments import RunningMoments
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(0, 1000))
+def test_pieces_give_what_the_whole_gives(sizes, seed):
+    rng = np.random.default_rng(seed)
+    pieces = [rng.normal(1e3, 2.0, (size, 3)) for size in sizes]
+    moments, whole = RunningMoments((3,)), np.concatenate(pieces)
+    for piece in pieces:
+        moments.add(piece)
+    assert moments.count == len(whole)
+    if len(whole) > 1:
+        np.testing.assert_allclose(moments.mean, whole.mean(axis=0))
+        np.testing.assert_allclose(moments.variance, whole.var(axis=0), rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(moments.variance, 1.0)
+
+
+def test_numbers_without_a_shape():
+    moments = RunningMoments()
+    moments.add(np.array([1.0, 2.0, 6.0]))
+    assert (moments.mean, moments.variance) == (pytest.approx(3.0), pytest.approx(14 / 3))
