@@ -27,10 +27,10 @@ SUM_TOLERANCE = 1e-9
 """Probabilities may miss a sum of 1 by so much."""
 
 TIE_TOLERANCE = 1e-9
-"""Actions whose values differ by less are equally good; times the largest value where that is above 1."""
+"""Actions whose values differ by less count as equally good; times the largest value where that is above 1."""
 
-IMPROVEMENT = 1e-12
-"""A policy is only changed for more than this, likewise: less is rounding, and rounding has no last policy."""
+ROUNDING = 1e-13
+"""Differences below this, likewise, are rounding: a policy is not changed for them."""
 
 MAX_SWEEPS = 100_000
 
@@ -165,12 +165,13 @@ def policy_iteration(
     policies, values = [policy], [policy_evaluation(mdp, policy, discount)]
     while True:
         q = action_values(mdp, values[-1], discount)
-        # Where nothing is better the old actions stay. With discount 1 this alone keeps a policy that ends from
-        # turning into one that walks round for ever among equals.
-        better = q.max(axis=1) > (policies[-1] * q).sum(axis=1) + IMPROVEMENT * _scale(q)
-        policy = np.where(better[:, None], greedy_policy(q), policies[-1])
+        gain = q.max(axis=1) - (policies[-1] * q).sum(axis=1)
+        # Where nothing is better the old actions stay. With discount 1 this keeps a policy that ends from turning into
+        # one that walks round for ever among equals.
+        better = gain > ROUNDING * _scale(q)
+        policy = np.where(better[:, None], np.eye(mdp.num_actions)[q.argmax(axis=1)], policies[-1])
         following = policy_evaluation(mdp, policy, discount)
-        if not better.any() or following.sum() <= values[-1].sum():  # the latter: what improved was rounding
+        if following.sum() <= values[-1].sum():  # nothing improved, or rounding alone did
             return PolicyIteration(np.array(policies), np.array(values))
         policies.append(policy)
         values.append(following)
@@ -214,12 +215,12 @@ def _sweep(
 
 def _can_end(transitions: np.ndarray, terminal: np.ndarray) -> np.ndarray:
     """[S] bool: states that a terminal one can be reached from. Where all can, all do in the end."""
-    ends = terminal
-    while True:
-        following = terminal | (transitions[:, ends] > 0).any(axis=1)
-        if (following == ends).all():
-            return ends
-        ends = following
+    leads = transitions > 0
+    ends = border = terminal
+    while border.any():
+        border = leads[:, border].any(axis=1) & ~ends
+        ends = ends | border
+    return ends
 
 
 def _check_distributions(what: str, probabilities: np.ndarray) -> None:

@@ -178,7 +178,7 @@ def _draw_scale(figure: Figure, all_axes: Sequence[Axes], norm: Normalize, colou
     from matplotlib.cm import ScalarMappable
 
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=all_axes, label="value", aspect=30, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _colours(values: np.ndarray) -> tuple[Normalize, Colormap]:

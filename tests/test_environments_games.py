@@ -90,7 +90,11 @@ class CoinsGame(games.Game):
         return Coins()
 
 
-games.register("calling_coins", CoinsGame)
+@pytest.fixture(autouse=True)
+def coins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`calling_coins` is a game for these tests only: others go through all games that there are."""
+    monkeypatch.setattr("games.registry._factories", dict(games.registry._factories))
+    games.register("calling_coins", CoinsGame)
 
 
 def watched_batch(environment: GameEnvironment, num_envs: int, seed: int) -> tuple[GameBatch, Watched]:

@@ -16,6 +16,7 @@ from games.grid_map import LEGEND, MAPS, MAX_FILE_BYTES, load_map, parse_map
 from games.grid_world import ACTIONS, DOWN, LEFT, RIGHT, UP, GridWorld, GridWorldBatch, load_grid_world
 from games.mdp import (
     action_values,
+    bellman_optimality,
     greedy_policy,
     optimal_q,
     policy_evaluation,
@@ -116,6 +117,15 @@ def test_solvers_agree_on_every_map(name, discount):
     mdp = built_in(name).to_mdp()
     values = policy_iteration(mdp, discount).values[-1]
     np.testing.assert_allclose(value_iteration(mdp, discount).values, values, atol=1e-7)
+
+
+@pytest.mark.parametrize("rules", ["slip: 0.2", "slip: 0.2\nstep_reward: -1", "slip: 0"])
+@pytest.mark.parametrize("discount", [0.99, 1.0])
+def test_a_large_room_is_solved_to_machine_precision(rules, discount):
+    """Random play takes thousands of steps here, and most values nearly tie."""
+    mdp = world_of(f"{rules}\nS{'.' * 19}\n" + f"{'.' * 20}\n" * 18 + f"{'.' * 19}G").to_mdp()
+    q = optimal_q(mdp, discount)
+    assert np.abs(q - bellman_optimality(mdp, q, discount)).max() <= 1e-12 * max(1.0, np.abs(q).max())
 
 
 # The environment.

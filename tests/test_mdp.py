@@ -172,16 +172,25 @@ def test_values_of_terminal_states_are_zero_whatever_a_table_says_there(mdp, dis
     assert (optimal_q(mdp, discount)[mdp.terminal] == 0.0).all()
 
 
+def test_actions_that_nearly_tie_are_not_mixed():
+    # The random policy is half of the difference worse, which counts as a tie in pictures, but not in values.
+    transitions = np.array([[[0.0, 1.0]] * 2, [[0.0, 1.0]] * 2])
+    mdp = TabularMdp(
+        transitions, np.array([[1.0, 1.0 - 1e-10], [0.0, 0.0]]), np.array([1.0, 0.0]), np.array([False, True])
+    )
+    assert policy_iteration(mdp, 0.9).values[-1][0] == 1.0
+    assert (greedy_policy(optimal_q(mdp, 0.9))[0] == 0.5).all()
+
+
 # Discount 1.
 
 
 def test_policy_iteration_does_not_take_up_walking_round_for_nothing():
-    # Free steps and a reward at the end: staying is as good as going on, but a policy of it alone would never end.
+    # Free steps and a reward at the end: staying, here the first action, is as good as going on, but never ends.
     mdp = chain(reward=0.0)
-    mdp.rewards[1, 0] = 1.0
-    solved = policy_iteration(mdp, 1.0)
-    assert solved.values[-1].tolist() == [1.0, 1.0, 0.0]
-    assert optimal_q(mdp, 1.0).tolist() == [[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]
+    rewards = changed(mdp.rewards, (1, 1), 1.0)
+    mdp = TabularMdp(mdp.transitions[:, ::-1], rewards, mdp.start, mdp.terminal)
+    assert optimal_q(mdp, 1.0) == pytest.approx(np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0]]))
 
 
 def test_without_discount_a_policy_that_never_ends_is_refused():
