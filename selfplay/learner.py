@@ -22,6 +22,9 @@ LossFunction = Callable[[nn.Module, Any, torch.device], tuple[Tensor, dict[str, 
 One with a state of its own is an `nn.Module`, which is saved with the run.
 """
 
+RMSPROP_DECAY = 0.99
+"""Of the squared gradients (Mnih et al. 2016)."""
+
 MOST_BAD_STEPS = 8
 """So many losses in a row that are not finite stop the run."""
 
@@ -66,6 +69,8 @@ def make_optimizer(net: nn.Module, config: LearnerConfig) -> torch.optim.Optimiz
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=config.learning_rate, alpha=RMSPROP_DECAY, eps=config.adam_epsilon)
     return torch.optim.AdamW(groups, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 

@@ -179,7 +179,11 @@ class LearnerConfig:
         },
     )
     optimizer: str = field(
-        default="adamw", metadata={"help": "AlphaZero: sgd with momentum", "choices": ("adamw", "sgd")}
+        default="adamw",
+        metadata={
+            "help": "AlphaZero: sgd with momentum; A2C (Mnih et al. 2016): rmsprop",
+            "choices": ("adamw", "sgd", "rmsprop"),
+        },
     )
     learning_rate: float = field(
         default=2e-3, metadata={"help": "highest learning rate (AlphaZero: 0.2 for sgd)", "min": 0, "max": 10}
@@ -194,7 +198,8 @@ class LearnerConfig:
     )
     warmup_steps: int = field(default=100, metadata={"help": "steps over which the learning rate rises", "min": 0})
     adam_epsilon: float = field(
-        default=1e-8, metadata={"help": "of adamw (PPO: 1e-5; DQN on Atari: 1.5e-4)", "min": 0, "max": 1}
+        default=1e-8,
+        metadata={"help": "of adamw and rmsprop (A2C, PPO: 1e-5; DQN on Atari: 1.5e-4)", "min": 0, "max": 1},
     )
     momentum: float = field(default=0.9, metadata={"help": "of sgd (AlphaZero: 0.9)", "min": 0, "max": 1})
     weight_decay: float = field(default=1e-4, metadata={"help": "AlphaZero: 1e-4", "min": 0, "max": 10})
