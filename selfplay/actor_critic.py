@@ -71,7 +71,9 @@ class ActorCritic(ModelFree):
         actors = self.config.actors
         steps = None if self.is_reinforce else actors.rollout_steps
         behaviour = make_behaviour(self.environment, is_greedy=False)
-        return Experience(self.environment, inference, behaviour, actors.games_per_actor, steps, rng, endless)
+        return Experience(
+            self.environment, inference, behaviour, actors.games_per_actor, steps, rng, endless, threads=self.threads
+        )
 
     def before_publish(self, learner: Learner, memory: Any) -> None:
         """The moments of the observations seen so far become those that the network normalises by.
@@ -83,6 +85,18 @@ class ActorCritic(ModelFree):
             for tensors in (learner.net.state_dict(), learner.average):
                 tensors["normaliser.mean"].copy_(torch.from_numpy(self._observations.mean))
                 tensors["normaliser.variance"].copy_(torch.from_numpy(self._observations.variance))
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Algorithm.state`: the moments of observations and returns."""
+        moments = {"observations": self._observations, "returns": self._returns}
+        return {f"{of}.{name}": torch.from_numpy(a) for of, m in moments.items() for name, a in m.state().items()}
+
+    def restore_state(self, state: dict[str, Tensor]) -> None:
+        """See `Algorithm.restore_state`."""
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+        if arrays:
+            self._observations = RunningMoments.from_state(arrays, "observations.")
+            self._returns = RunningMoments.from_state(arrays, "returns.")
 
     def _take(self, rollout: Rollout) -> np.ndarray:
         """The rewards of a rollout as they are learned from; observations are counted on the way."""

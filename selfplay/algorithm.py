@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from nets.inference import Inference
 from selfplay.errors import UserError
@@ -133,6 +133,14 @@ class Algorithm(Protocol):
 
     def before_publish(self, learner: Learner, memory: Any) -> None:
         """New weights are about to be handed to the actors."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """What it has gathered on the way, beside network and loss; saved with the run."""
+        ...
+
+    def restore_state(self, state: dict[str, Tensor]) -> None:
+        """Go on with what `state` gave; empty for runs from before there was any."""
         ...
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:

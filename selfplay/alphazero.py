@@ -86,6 +86,12 @@ class AlphaZero:
     def before_publish(self, learner: Learner, memory: Replay) -> None:
         pass
 
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore_state(self, state: dict[str, Tensor]) -> None:
+        pass
+
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         return []
 

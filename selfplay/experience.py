@@ -80,12 +80,14 @@ class Experience:
         rng: np.random.Generator,
         endless: bool,
         newest_frame: bool = False,
+        threads: int = 1,
     ) -> None:
         """`rollout_steps` None plays one whole episode in each environment. `newest_frame` keeps only the newest frame
-        of an observation that stacks several. What is not `endless` stops after a rollout (`begin_round` goes on)."""
+        of an observation that stacks several. What is not `endless` stops after a rollout (`begin_round` goes on).
+        `threads` step the environments, where they can be shared out."""
         self.environment, self.inference, self.behaviour = environment, inference, behaviour
         self.num_envs, self.rollout_steps, self.rng, self.endless = num_envs, rollout_steps, rng, endless
-        self.newest_frame = newest_frame and environment.frame_stack > 1
+        self.newest_frame, self.threads = newest_frame and environment.frame_stack > 1, threads
         self.version, self.source = 0, 0
         self.done = False
         self.counts = SelfPlayCounts()
@@ -147,7 +149,7 @@ class Experience:
         self.batch.close()
 
     def _new_batch(self) -> EnvironmentBatch:
-        return self.environment.new_batch(self.num_envs, seed=int(self.rng.integers(EPISODES_SEED)))
+        return self.environment.new_batch(self.num_envs, int(self.rng.integers(EPISODES_SEED)), self.threads)
 
     def _predict(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         started = time.perf_counter()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from games.environment import Environment
 from games.environment_registry import load_environment
@@ -90,6 +91,7 @@ class ModelFree(ABC):
         self.title = environment_text(config)
         self.environment = load_environment(self.title)
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
+        self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
             raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {self.title}; use auto")
         try:
@@ -137,6 +139,13 @@ class ModelFree(ABC):
 
     def before_publish(self, learner: Learner, memory: Any) -> None:  # noqa: B027
         """See `Algorithm.before_publish`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Algorithm.state`."""
+        return {}
+
+    def restore_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+        """See `Algorithm.restore_state`."""
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         """See `Algorithm.finish`."""

@@ -5,6 +5,8 @@ Source: Chan, Golub, LeVeque 1979, "Updating formulae and a pairwise algorithm f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -28,6 +30,18 @@ class RunningMoments:
         self.squares = self.squares + np.square(values - mean).sum(axis=0) + np.square(gap) * self.count * count / total
         self.mean = self.mean + gap * count / total
         self.count = total
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Arrays to go on from, with `from_state`."""
+        return {name: np.array(getattr(self, name)) for name in ("count", "mean", "squares")}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> RunningMoments:
+        """What `state` gave, its names behind a prefix."""
+        moments = cls()
+        moments.count = float(arrays[f"{prefix}count"])
+        moments.mean, moments.squares = arrays[f"{prefix}mean"].copy(), arrays[f"{prefix}squares"].copy()
+        return moments
 
     @property
     def variance(self) -> np.ndarray:

@@ -6,10 +6,12 @@ A checkpoint is written after the games that it counts, so what it says has been
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+from torch import Tensor
 
 from selfplay import checkpoint, shards
 from selfplay.learner import Learner
@@ -30,6 +32,9 @@ RAW = "raw."
 
 LOSS = "loss."
 """The same of what the loss remembers."""
+
+ALGORITHM = "algorithm."
+"""And of what the algorithm has gathered (`Algorithm.state`)."""
 
 
 @dataclass
@@ -70,10 +75,11 @@ def save_checkpoint(
     counters: Counters,
     keep: CheckpointConfig,
     needed: Collection[int] = (),
+    gathered: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """The learner's state at its present step, unless it is saved already; then remove what need not be kept.
 
-    `needed` are versions that stay whatever `keep` says.
+    `needed` are versions that stay whatever `keep` says, `gathered` is the algorithm's state.
     """
     if learner.steps in checkpoint.versions(folder.checkpoints):
         return
@@ -81,6 +87,7 @@ def save_checkpoint(
     optimizer, description = flatten_optimizer(learner.optimizer.state_dict())
     tensors = {f"{RAW}{name}": tensor for name, tensor in learner.raw_weights().items()} | optimizer
     tensors |= {f"{LOSS}{name}": tensor for name, tensor in learner.loss_state().items()}
+    tensors |= {f"{ALGORITHM}{name}": tensor for name, tensor in gathered.items()}
     state = {
         **dataclasses.asdict(counters),
         **description,
@@ -93,13 +100,18 @@ def save_checkpoint(
 
 
 def restore(
-    folder: RunFolder, learner: Learner, replay: Replay | None, exactly: bool, warn: Callable[[str], None]
+    folder: RunFolder,
+    learner: Learner,
+    replay: Replay | None,
+    exactly: bool,
+    warn: Callable[[str], None],
+    restore_gathered: Callable[[dict[str, Tensor]], None] = lambda state: None,
 ) -> tuple[np.random.Generator, Counters] | None:
     """The last checkpoint into `learner`, the games on disk into `replay`; None for a run without a checkpoint.
 
     `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
-    are kept and counted. Without a `replay` there are no games on disk. Returns the learner's random numbers and the
-    counters.
+    are kept and counted. Without a `replay` there are no games on disk. `restore_gathered` gets what was `gathered`.
+    Returns the learner's random numbers and the counters.
     """
     if folder.games.is_dir():
         shards.recover(folder.games, warn)
@@ -107,12 +119,13 @@ def restore(
     if saved is None:
         return None
     state = saved.state
-    raw = {name.removeprefix(RAW): tensor for name, tensor in saved.learner.items() if name.startswith(RAW)}
+    raw = _under(RAW, saved.learner)
     expected = {name: tuple(tensor.shape) for name, tensor in learner.net.state_dict().items()}
     for weights in (saved.weights, raw):
         check_weights(weights, expected, str(folder.checkpoints))
     learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, state), state["steps"])
-    learner.restore_loss({name.removeprefix(LOSS): t for name, t in saved.learner.items() if name.startswith(LOSS)})
+    learner.restore_loss(_under(LOSS, saved.learner))
+    restore_gathered(_under(ALGORITHM, saved.learner))
     if exactly:
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
@@ -129,6 +142,11 @@ def restore(
     for _, record in records:
         replay.add(record)
     return generator_from_state(state["sampling_rng"]), counters
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _newest_games(

@@ -259,12 +259,15 @@ class LearnerConfig:
         default="auto",
         metadata={
             "help": "number type of forward and backward pass; weights and optimiser stay float32. auto is bfloat16 "
-            "for convolutions where the processor multiplies matrices of it (AMX, GPUs), else float32; float64 is for "
-            "tables, the weights too",
+            "for convolutions where the processor multiplies it (AMX, AVX-512 BF16, GPUs), else float32; float64 is "
+            "for tables, the weights too",
             "choices": ("auto", "float32", "bfloat16", "float64"),
         },
     )
-    threads: int = field(default=1, metadata={"help": "threads of the learner on a CPU", "min": 1, "max": 1024})
+    threads: int = field(
+        default=1,
+        metadata={"help": "threads of the learner on a CPU; with num_actors 0 they play too", "min": 1, "max": 1024},
+    )
 
 
 @dataclass(frozen=True)

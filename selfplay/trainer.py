@@ -54,7 +54,9 @@ class Trainer:
         self.learner = Learner(self.algorithm.make_net(), config.learner, self.algorithm.make_loss())
         self.replay = self.algorithm.make_memory()
         saved_games = self.replay if isinstance(self.replay, Replay) else None
-        restored = restore(folder, self.learner, saved_games, self.inline, display.warning)
+        restored = restore(
+            folder, self.learner, saved_games, self.inline, display.warning, self.algorithm.restore_state
+        )
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
         if saved_games is None:  # the memory is empty: what was drawn from the last one is not owed to this one
             self.counters.samples = 0
@@ -244,7 +246,8 @@ class Trainer:
         self._publish()
         counters = dataclasses.replace(self.counters, seconds=self.elapsed, kept=self.replay.total)
         needed = {version for version in (self.counters.champion, self._evaluated) if version is not None}
-        save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint, needed)
+        gathered = self.algorithm.state()
+        save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint, needed, gathered)
         self.averages.add_sum("time/checkpoint", time.monotonic() - started)
 
     def _request_evaluation(self) -> None:

@@ -91,11 +91,6 @@ class TransitionReplay:
     def __len__(self) -> int:
         return self._size
 
-    @property
-    def bytes(self) -> int:
-        """Memory of the frames."""
-        return self._frames.nbytes
-
     def add(self, rollout: Rollout) -> None:
         """Append the steps of a rollout. Streams go by the rollout's `source`, its environments side by side."""
         num_envs = rollout.ended.shape[1]
@@ -231,3 +226,8 @@ def frame_shape(environment: Environment) -> tuple[int, ...]:
     """The shape of one frame of an observation."""
     first, *rest = environment.observation_shape
     return (first // environment.frame_stack, *rest)
+
+
+def replay_bytes(environment: Environment, capacity: int) -> int:
+    """Memory of so many rows: the frames, for the rest is small beside them."""
+    return capacity * int(np.prod(frame_shape(environment))) * environment.observation_dtype.itemsize

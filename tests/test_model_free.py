@@ -91,6 +91,8 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, name):
     after = checkpoint.load(tmp_path / "run" / "checkpoints")
     assert result.version > before.version
     assert after.state["positions"] >= 400 > before.state["positions"] >= 200
+    if name == "ppo":  # so are the moments that observations are normalised by
+        assert after.learner["algorithm.observations.count"] == after.state["positions"]
     if name == "rainbow":  # the target network is part of what is saved, and not the network itself
         assert any(key.startswith("loss.target.") for key in before.learner)
         assert any(
@@ -207,6 +209,7 @@ def test_an_episode_is_filmed(tmp_path, capsys):
         (("--algorithm", "dqn", "--learner.batch-size", "0"), "batch_size"),
         (("--algorithm", "dqn", "--environment", "Pendulum-v1"), "finite number of actions"),
         (("--algorithm", "dqn", "--replay.capacity", "50", "--actors.games-per-actor", "20"), "replay.capacity"),
+        (("--algorithm", "dqn", "--replay.capacity", "1000000000000"), "GB are free"),
         (("--algorithm", "reinforce", "--actor-critic.clip", "0.2"), "clip"),
         (("--algorithm", "actor_critic", "--replay.sample-reuse", "1.5"), "passes"),
         (("--algorithm", "actor_critic", "--net.policy", "gaussian"), "net.policy"),

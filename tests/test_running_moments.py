@@ -29,3 +29,18 @@ def test_numbers_without_a_shape():
     moments = RunningMoments()
     moments.add(np.array([1.0, 2.0, 6.0]))
     assert (moments.mean, moments.variance) == (pytest.approx(3.0), pytest.approx(14 / 3))
+
+
+@given(st.integers(0, 5), st.integers(1, 5), st.integers(0, 1000))
+def test_moments_go_on_from_their_state(before, after, seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(1.0, 2.0, (before, 2)), rng.normal(3.0, 1.0, (after, 2))
+    moments = RunningMoments((2,))
+    moments.add(first)
+    saved = {f"of.{name}": array.copy() for name, array in moments.state().items()}
+    moments.add(second)
+    again = RunningMoments.from_state(saved, "of.")
+    again.add(second)
+    assert again.count == moments.count
+    np.testing.assert_array_equal(again.mean, moments.mean)
+    np.testing.assert_array_equal(again.variance, moments.variance)

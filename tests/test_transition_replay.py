@@ -10,7 +10,7 @@ from counting_environment import CountingEnvironment
 
 from selfplay.behaviour import Sample
 from selfplay.experience import Experience, Rollout
-from selfplay.transition_replay import TransitionReplay
+from selfplay.transition_replay import TransitionReplay, replay_bytes
 
 GAMMA = 0.9
 
@@ -118,9 +118,7 @@ def test_a_ring_that_overwrites_hands_out_nothing_torn(stack, n_step):
 
 
 def test_frames_are_stored_once():
-    environment = CountingEnvironment(4)
-    replay = TransitionReplay(environment, 1000, 2, 1, GAMMA, 0.0, 0.0)
-    assert replay.bytes == 1000 * 3 * 4
+    assert replay_bytes(CountingEnvironment(4), 1000) == replay_bytes(CountingEnvironment(1), 1000) == 1000 * 3 * 4
 
 
 def test_an_actor_that_was_replaced_leaves_no_transition_into_the_life_of_the_next():
