@@ -50,6 +50,7 @@ COMMANDS = {
     "tournament": Command("let players meet and rate them"),
     "rate": Command("rate the checkpoints of a run against fixed players"),
     "report": Command("compare runs: tables and plots with intervals"),
+    "verify": Command("check every file of a run"),
     "play": Command("play against a player in the terminal"),
     "serve": Command("play and look at runs in a browser"),
     "gtp": Command("let a player play go in other programs, through GTP"),

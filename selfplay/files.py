@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -134,13 +135,23 @@ def sweep_temporaries(folder: Path) -> int:
     """Remove what killed writers left in `folder`; returns how many. Only for the process that holds the run's lock."""
     removed = 0
     with storage_errors(folder):
-        for path in folder.glob(".*.[0-9]*.tmp"):
+        for path in temporaries(folder):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
             removed += 1
     return removed
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """What is being written in `folder`, or was when its writer was killed; empty when the folder does not exist."""
+    return sorted(path for path in folder.glob(".*.tmp") if re.fullmatch(r"\..+\.\d+\.tmp", path.name))
+
+
+def writer_of(temporary: Path) -> int:
+    """Process id of who writes a temporary."""
+    return int(temporary.name.split(".")[-2])
 
 
 def quarantine(path: Path) -> Path:

@@ -48,6 +48,14 @@ class FolderLock:
         os.close(self._descriptor)
 
 
+def last_holder(file: Path) -> int | None:
+    """Process id of who holds the lock, or held it last; None where nobody has or the file does not say."""
+    try:
+        return int(json.loads(file.read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _holder(data: bytes) -> str:
     try:
         owner = json.loads(data)

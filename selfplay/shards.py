@@ -17,6 +17,7 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.jsonl"
 MAX_SHARD_BYTES = 1 << 30
 """A shard that unpacks to more than this is refused before anything is unpacked."""
+
+MISMATCH = "does not match its sha256"
 
 Record = dict[str, np.ndarray]
 
@@ -107,6 +110,42 @@ def read_shard(folder: Path, shard_id: int) -> list[Record]:
         return _unpack(data, shard_id)[0]
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ShardState:
+    """What is known of one shard."""
+
+    path: Path
+    damage: str | None
+    """What is wrong with it, None for a sound one."""
+    is_listed: bool
+    """The manifest has a line of it."""
+    is_listed_as_damaged: bool
+    """And that line says that it was set aside."""
+    games: int
+    positions: int
+
+
+def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
+    """Every shard up to `last_id`, and those after it that are there or listed: whether it is what was written."""
+    entries = _entries(folder)
+    for shard_id in range(max([last_id, *entries, *_files(folder)]) + 1):
+        path, entry = _path(folder, shard_id), entries.get(shard_id)
+        if entry is not None and "damage" in entry:
+            yield ShardState(path, entry["damage"], True, True, 0, 0)
+            continue
+        damage, games, positions = None, 0, 0
+        try:
+            with storage_errors(path):
+                data = path.read_bytes()
+            records, positions = _unpack(data, shard_id)
+            games = len(records)
+            if entry is not None and digest(data) != entry["sha256"]:
+                damage = MISMATCH
+        except (UserError, ValueError) as error:
+            damage = str(error).removeprefix(f"{path}: ")
+        yield ShardState(path, damage, entry is not None, False, games, positions)
 
 
 def recover(folder: Path, warn: Callable[[str], None]) -> int:
@@ -187,7 +226,7 @@ def _is_sound(folder: Path, entry: Mapping[str, Any], warn: Callable[[str], None
         try:
             if digest(path.read_bytes()) == entry["sha256"]:
                 return True
-            damage = "does not match its sha256"
+            damage = MISMATCH
         except FileNotFoundError:
             damage = "is missing"
     _set_aside(folder, entry["id"], damage, warn)

@@ -1,0 +1,134 @@
+"""Whether the folder of a run is whole: the one judge after every fault.
+
+Looks and changes nothing, so it may be used on a run that is running. A *problem* is something that was announced as
+saved and is not there, or not as it was written. What a kill leaves behind and the next start puts right (a temporary,
+a shard without its line), and what was damaged and has been set aside with a warning, are *notes*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from selfplay import checkpoint, shards
+from selfplay import config as config_files
+from selfplay.errors import UserError
+from selfplay.files import QUARANTINE, temporaries, writer_of
+from selfplay.locks import last_holder
+from selfplay.metrics import read_metrics
+from selfplay.run_folder import RunFolder
+from selfplay.settings import Config
+from selfplay.tensors import read_weights
+
+GROWING = ("steps", "samples", "seconds")
+"""Counters of a checkpoint that never fall from one version to the next."""
+
+COUNTED = ("games", "positions", "kept")
+"""Those that fall when a shard has been set aside, and for no other reason."""
+
+
+@dataclass
+class Verification:
+    """What was found."""
+
+    path: Path
+    checkpoints: int = 0
+    newest: int | None = None
+    """Version of the newest checkpoint."""
+    shards: int = 0
+    games: int = 0
+    positions: int = 0
+    """In sound shards."""
+    rows: int = 0
+    """Of metrics."""
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def verify(path: Path) -> Verification:
+    """Read every file that a run has published. Raises UserError where `path` holds no run."""
+    folder = RunFolder.open(path)
+    found = Verification(path)
+    try:
+        config_files.load(Config, folder.config)
+    except UserError as error:
+        found.problems += str(error).splitlines()
+    states = _checkpoints(folder.checkpoints, found)
+    lost = _shards(folder.games, max([state.get("last_shard", -1) for _, state in states], default=-1), found)
+    _counters(folder.checkpoints, states, GROWING if lost else (*GROWING, *COUNTED), found)
+    if folder.weights.exists():
+        try:
+            read_weights(folder.weights)
+        except UserError as error:
+            found.problems.append(str(error))
+    if folder.metrics.exists():
+        try:
+            for _ in read_metrics(folder.metrics):
+                found.rows += 1
+        except UserError as error:
+            found.problems.append(str(error))
+    found.notes += _leftovers(folder, found)
+    return found
+
+
+def _checkpoints(folder: Path, found: Verification) -> list[tuple[int, dict[str, Any]]]:
+    """Version and state of every sound checkpoint."""
+    states = []
+    for version in checkpoint.versions(folder):
+        try:
+            states.append((version, checkpoint.load(folder, version).state))
+        except UserError as error:
+            found.problems.append(str(error))
+    found.checkpoints = len(states)
+    found.newest = states[-1][0] if states else None
+    return states
+
+
+def _shards(folder: Path, last_counted: int, found: Verification) -> int:
+    """The shards, up to the last that a checkpoint counts at least; returns how many have been set aside."""
+    aside = 0
+    for state in shards.inspect(folder, last_counted):
+        if state.damage is None:
+            found.shards += 1
+            found.games += state.games
+            found.positions += state.positions
+            if not state.is_listed:
+                found.notes.append(f"{state.path} is in no line of the manifest yet; the next start adds it")
+        elif state.is_listed_as_damaged:
+            aside += 1
+            found.notes.append(f"{state.path} was set aside: it {state.damage}")
+        else:
+            found.problems.append(f"{state.path}: {state.damage}")
+    return aside
+
+
+def _counters(
+    folder: Path, states: Sequence[tuple[int, dict[str, Any]]], names: Sequence[str], found: Verification
+) -> None:
+    """Whether the counters fit their versions, and never fall."""
+    for version, state in states:
+        if state["steps"] != version:
+            found.problems.append(f"{folder}: version {version} says that it is of step {state['steps']}")
+    for (before, old), (after, new) in pairwise(states):
+        for name in names:
+            if new.get(name, 0) < old.get(name, 0):
+                found.problems.append(
+                    f"{folder}: {name} falls from {old[name]} in version {before} to {new[name]} in version {after}"
+                )
+
+
+def _leftovers(folder: RunFolder, found: Verification) -> Iterator[str]:
+    """Temporaries and what is in quarantine. The last start should have swept away those of other processes."""
+    holder = last_holder(folder.lock_file)
+    for place in (folder.path, folder.checkpoints, folder.games):
+        for path in temporaries(place):
+            if writer_of(path) != holder:
+                found.problems.append(f"{path} was left by an earlier process")
+            else:
+                yield f"{path} is being written, or its writer was killed; the next start removes it"
+        aside = place / QUARANTINE
+        if aside.is_dir():
+            yield from (f"{path} is what was found damaged" for path in sorted(aside.iterdir()))

@@ -1,0 +1,149 @@
+"""`selfplay verify`: what was announced as saved and is gone is a problem, what a kill leaves behind is a note."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from run_helpers import Watcher, tiny_config
+
+import selfplay
+from selfplay import shards
+from selfplay.cli import main
+from selfplay.files import append_line, publish, seal, unseal
+from selfplay.verification import verify
+
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+
+LIMITS = (
+    "--budget.steps",
+    "20",
+    "--replay.sample_reuse",
+    "1",
+    "--checkpoint.every_steps",
+    "8",
+    "--checkpoint.keep_last",
+    "9",
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with several checkpoints and shards; not to be written to."""
+    folder = tmp_path_factory.mktemp("verified")
+    selfplay.train(tiny_config(folder, *LIMITS), folder / "run", Watcher())
+    return folder / "run"
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def newest(run: Path, pattern: str) -> Path:
+    return sorted(run.glob(pattern))[-1]
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_run_is_sound_and_everything_is_counted(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = verify(made)
+    assert (found.problems, found.notes) == ([], [])
+    assert (found.checkpoints, found.newest) == (4, 20)
+    assert (found.games, found.positions) == shards.totals(made / "games")[:2]
+    assert found.rows >= 1 and found.shards >= 3, "or the tests below show less"
+    assert main(["verify", str(made)]) == 0
+    assert "sound" in capsys.readouterr().out
+    assert main(["verify", str(made), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["newest"] == 20
+
+
+def rewrite_state(run: Path, **changes: int) -> None:
+    """A checkpoint with sound hashes whose counters are wrong."""
+    state = newest(run, "checkpoints/*/state.json")
+    sha256 = publish(state, json.dumps(json.loads(state.read_text()) | changes).encode())
+    manifest = unseal((state.parent / "manifest.json").read_bytes())
+    assert manifest is not None
+    manifest["files"]["state.json"] = {"sha256": sha256, "bytes": state.stat().st_size}
+    publish(state.parent / "manifest.json", seal(manifest))
+
+
+PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a flipped bit in weights": (lambda run: flip(newest(run, "checkpoints/*/weights.safetensors")), "sha256"),
+    "a flipped bit in a shard": (lambda run: flip(newest(run, "games/*.npz")), "00000"),
+    "a shard that is gone": (lambda run: newest(run, "games/*.npz").unlink(), "No such file"),
+    "no games at all": (lambda run: shutil.rmtree(run / "games"), "No such file"),
+    "another step": (lambda run: rewrite_state(run, steps=21), "step 21"),
+    "fewer games than before": (lambda run: rewrite_state(run, games=1), "games falls"),
+    "a setting that is none": (lambda run: append_line(run / "config.yaml", b"sped: 3"), "sped"),
+    "a broken row of metrics": (lambda run: (run / "metrics.jsonl").write_text("{\n"), "metrics.jsonl:1"),
+    "a temporary of an earlier start": (lambda run: (run / "games" / ".1.npz.1.tmp").touch(), "earlier process"),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_was_saved_and_is_not_there_is_a_problem(run, name, capsys):
+    damage, complaint = PROBLEMS[name]
+    damage(run)
+    (problem,) = {complaint in problem for problem in verify(run).problems}  # several shards may be gone
+    assert problem
+    assert main(["verify", str(run)]) == 1
+    assert "DAMAGED" in capsys.readouterr().out
+
+
+def forget_last_line(run: Path) -> None:
+    manifest = run / "games" / "manifest.jsonl"
+    manifest.write_bytes(b"".join(manifest.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+NOTES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a shard without its line": (forget_last_line, "no line of the manifest"),
+    "a temporary": (
+        lambda run: (run / "checkpoints" / f".00000021.{os.getpid()}.tmp").mkdir(),
+        "the next start removes it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_a_kill_leaves_is_a_note(run, name):
+    damage, note = NOTES[name]
+    damage(run)
+    found = verify(run)
+    assert found.problems == []
+    assert [note in line for line in found.notes] == [True]
+
+
+@pytest.mark.parametrize("pattern", ["checkpoints/*/learner.safetensors", "games/*.npz"])
+def test_a_resumed_run_is_sound_again(run, pattern):
+    flip(newest(run, pattern))
+    assert verify(run).problems
+    watcher = Watcher()
+    longer = tiny_config(run.parent, *LIMITS, "--budget.steps", "30")
+    selfplay.resume(run, lambda old: longer, watcher)
+    assert any(line.startswith("warning: ") for line in watcher.lines)
+    found = verify(run)
+    assert found.problems == [] and found.newest == 30
+    assert found.notes, "what was set aside is said"
+
+
+def test_nothing_is_changed(run: Path) -> None:
+    flip(newest(run, "games/*.npz"))
+    forget_last_line(run)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.rglob("*")}
+    verify(run)
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in run.rglob("*")} == before
+
+
+def test_no_run_is_one_line(tmp_path, capsys):
+    assert main(["verify", str(tmp_path / "none")]) == 2
+    assert "no such run" in capsys.readouterr().err
