@@ -36,6 +36,9 @@ SILENT_SECONDS = 120.0
 MOST_FAILURES = 5
 """So many failures of actors, with no message in between, stop the run."""
 
+BACKOFF_SECONDS = 0.5
+"""Before the second failure in a row is made good; twice as long for each that follows. The first is at once."""
+
 STOP_SECONDS = 5.0
 """What actors get to end by themselves."""
 
@@ -44,10 +47,13 @@ STOP_SECONDS = 5.0
 class _Member:
     """One actor."""
 
+    index: int
     process: BaseProcess
     connection: Connection
     heard: float
     gone: bool = False
+    next_start: float | None = None
+    """When another takes its place; None while it lives."""
 
 
 class Fleet:
@@ -68,7 +74,7 @@ class Fleet:
         self._config, self._weights, self._seed, self._warn = config, weights, seed, warn
         self._positions = positions
         self._context = mp.get_context("spawn")
-        self._messages: queue.Queue[tuple[int, Any]] = queue.Queue(WAITING_MESSAGES)
+        self._messages: queue.Queue[tuple[_Member, Any]] = queue.Queue(WAITING_MESSAGES)
         self._closing = threading.Event()
         self.paused = False
         self.restarts = 0
@@ -85,9 +91,10 @@ class Fleet:
         out: list[Any] = []
         try:
             while True:
-                index, message = self._messages.get(timeout=timeout) if not out else self._messages.get_nowait()
+                member, message = self._messages.get(timeout=timeout) if not out else self._messages.get_nowait()
                 if message[0] == "gone":
-                    self._replace(index, "ended")
+                    if member.next_start is None:  # else it was ended for its silence
+                        self._end(member, "ended")
                 elif message[0] == "failed":
                     self._fail(message[1])
                 else:
@@ -97,9 +104,11 @@ class Fleet:
         except queue.Empty:
             pass
         now = time.monotonic()
-        for index, member in enumerate(self._members):
-            if not self.paused and now - member.heard > SILENT_SECONDS:
-                self._replace(index, f"said nothing for {SILENT_SECONDS:.0f} s")
+        for member in list(self._members):
+            if member.next_start is None and not self.paused and now - member.heard > SILENT_SECONDS:
+                self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s")
+            if member.next_start is not None and now >= member.next_start:
+                self._restart(member)
         return out
 
     def send(self, message: tuple[Any, ...]) -> None:
@@ -140,21 +149,27 @@ class Fleet:
         process = self._context.Process(target=actor_main, args=content, name=ACTOR_NAME, daemon=True)
         process.start()
         theirs.close()
-        return _Member(process, ours, time.monotonic())
+        return _Member(index, process, ours, time.monotonic())
 
-    def _replace(self, index: int, why: str) -> None:
-        member = self._members[index]
+    def _end(self, member: _Member, why: str) -> None:
+        """An actor is dead or hangs: make sure of it, and set the time for the next."""
         member.process.kill()
         member.process.join()
         if self._failures >= MOST_FAILURES:
             raise UserError(f"actors: failed {MOST_FAILURES} times in a row; the lines above say how")
         self._failures += 1
+        delay = BACKOFF_SECONDS * 2 ** (self._failures - 2) if self._failures > 1 else 0.0
+        when = f" in {delay:g} s" if delay else ""
+        self._warn(f"actor {member.index} {why} (exit status {member.process.exitcode}); starting another{when}")
+        member.next_start = time.monotonic() + delay
+
+    def _restart(self, old: _Member) -> None:
+        """Another in the place of one that was ended."""
         self.restarts += 1
-        self._warn(f"actor {index} {why} (exit status {member.process.exitcode}); starting another")
-        member.connection.close()
-        self._members[index] = self._start(index)
+        old.connection.close()
+        self._members[old.index] = new = self._start(old.index)
         if self.paused:
-            self._members[index].connection.send(("pause",))
+            new.connection.send(("pause",))
 
     def _fail(self, reason: str) -> None:
         self._warn(f"an actor failed: {reason}")
@@ -162,12 +177,12 @@ class Fleet:
     def _receive(self) -> None:
         """The thread: pass on messages, and the end of an actor as ("gone",)."""
         while not self._closing.is_set():
-            present = [(i, member) for i, member in enumerate(self._members) if not member.gone]
+            present = [member for member in self._members if not member.gone]
             try:
-                ready = wait([member.connection for _, member in present], timeout=0.2)
+                ready = wait([member.connection for member in present], timeout=0.2)
             except OSError:
                 continue  # a connection was closed meanwhile
-            for index, member in present:
+            for member in present:
                 if member.connection not in ready:
                     continue
                 try:
@@ -176,13 +191,12 @@ class Fleet:
                     member.gone = True
                     message = ("gone",)
                 member.heard = time.monotonic()
-                if self._members[index] is member:  # else it was replaced meanwhile
-                    self._pass_on(index, message)
+                self._pass_on(member, message)
 
-    def _pass_on(self, index: int, message: Any) -> None:
+    def _pass_on(self, member: _Member, message: Any) -> None:
         while not self._closing.is_set():
             try:
-                self._messages.put((index, message), timeout=0.2)
+                self._messages.put((member, message), timeout=0.2)
                 return
             except queue.Full:
                 continue

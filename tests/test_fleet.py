@@ -1,0 +1,78 @@
+"""Actors that die, fail or hang are replaced, with longer and longer breaks, and in the end the run stops."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_helpers import tiny_config, wait_until
+
+from selfplay import fleet
+from selfplay.algorithm import load_algorithm
+from selfplay.errors import UserError
+from selfplay.fleet import ACTOR_NAME, Fleet
+from selfplay.tensors import publish_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")]
+
+
+@contextmanager
+def running(folder: Path, with_weights: bool = True) -> Iterator[tuple[Fleet, list[str], Callable[[], list[str]]]]:
+    """One actor, the warnings so far, and a poll that gives the kinds of the messages that came in."""
+    config, weights, warnings = tiny_config(folder, "--actors.num_actors", "1"), folder / "weights.safetensors", []
+    if with_weights:
+        publish_weights(weights, load_algorithm(config).make_net().state_dict(), 0)
+    actors = Fleet(config, weights, np.random.SeedSequence(0), lambda: 0, warnings.append)
+    try:
+        yield actors, warnings, lambda: [message[0] for message in actors.poll(0.05)]
+    finally:
+        actors.stop()
+
+
+def living() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children() if child.name == ACTOR_NAME and child.pid]
+
+
+def test_actors_that_keep_failing_stop_the_run_after_longer_and_longer_breaks(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet, "MOST_FAILURES", 2)
+    monkeypatch.setattr(fleet, "BACKOFF_SECONDS", 0.25)
+    with running(tmp_path, with_weights=False) as (actors, warnings, poll):
+        with pytest.raises(UserError, match="2 times in a row"):
+            wait_until(lambda: poll() == ["never"], "the actors are given up")
+        assert actors.restarts == 2
+    said = [line for line in warnings if "an actor failed" in line]
+    assert len(said) == 3 and all("weights.safetensors" in line for line in said)
+    again = [line.partition("starting another")[2] for line in warnings if "starting another" in line]
+    assert again == ["", " in 0.25 s"]
+    assert living() == []
+
+
+def test_an_actor_that_hangs_is_replaced_once(tmp_path, monkeypatch):
+    with running(tmp_path) as (actors, warnings, poll):
+        wait_until(lambda: "games" in poll(), "the actor plays")
+        (hung,) = living()
+        os.kill(hung, signal.SIGSTOP)
+        monkeypatch.setattr(fleet, "SILENT_SECONDS", 0.0)
+        poll()
+        monkeypatch.undo()
+        wait_until(lambda: "hello" in poll(), "another starts")
+        wait_until(lambda: "games" in poll(), "and plays")
+        assert actors.restarts == 1
+        assert [line for line in warnings if "said nothing" in line] == warnings
+        assert living() != [hung] and len(living()) == 1
+
+
+def test_a_break_is_short_again_after_games(tmp_path):
+    with running(tmp_path) as (actors, warnings, poll):
+        for _ in range(2):
+            wait_until(lambda: "games" in poll(), "the actor plays")
+            os.kill(living()[0], signal.SIGKILL)
+            wait_until(lambda: "hello" in poll(), "another starts")
+        assert actors.restarts == 2
+        assert [line.endswith("starting another") for line in warnings] == [True] * 2
