@@ -41,9 +41,11 @@ class Command:
 
 COMMANDS = {
     "train": Command(
-        "train a player for a game", True, "CONFIG.yaml [--run-dir DIR] [--plan] [--section.option value ...]"
+        "train a player for a game",
+        True,
+        "CONFIG.yaml [--run-dir DIR] [--plan] [--restarts N] [--section.option value ...]",
     ),
-    "resume": Command("go on with a run", True, "RUN_DIR [--section.option value ...]"),
+    "resume": Command("go on with a run", True, "RUN_DIR [--restarts N] [--section.option value ...]"),
     "evaluate": Command("share of labelled positions in which a player keeps the best value"),
     "label": Command("make labelled positions of games that can be solved"),
     "match": Command("play two players against each other"),

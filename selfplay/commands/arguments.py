@@ -24,6 +24,17 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
+def add_restarts(parser: argparse.ArgumentParser) -> None:
+    """Declare the option of `selfplay.supervisor`."""
+    parser.add_argument(
+        "--restarts",
+        metavar="N",
+        type=integer(0, 1000),
+        default=0,
+        help="go on from the last checkpoint when the process dies, up to so many times in a row (0)",
+    )
+
+
 def require_search(config: Config, command: str) -> None:
     """Raise UserError for settings without a search, which `command` knows nothing of."""
     if config.algorithm != "alphazero":

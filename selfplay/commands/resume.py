@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from selfplay.commands.arguments import add_restarts
 from selfplay.commands.train import exit_status
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the folder."""
     parser.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="folder of the run")
+    add_restarts(parser)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -21,6 +23,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     folder = RunFolder.open(args.run_dir)
     config.load(Config, folder.config, overrides)  # complain before anything is touched
+    if args.restarts:
+        from selfplay.supervisor import keep_going
+
+        return keep_going(["resume", str(args.run_dir), *overrides], args.run_dir, args.restarts)
     print("selfplay: loading", flush=True)
     from selfplay.training import resume
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import add_restarts, integer
 from selfplay.commands.plan import SECONDS, make_plan
 
 
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=SECONDS,
         help=f"how long to measure for that, beside the budget ({SECONDS})",
     )
+    add_restarts(parser)
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     settings = config.load(Config, args.config, overrides)
     games.load(settings.game)  # complain before the first sign of life
+    if args.restarts:
+        return _keep_going(args, overrides, settings.name)
     if args.plan:
         settings = make_plan(args.config, overrides, args.plan_seconds).config
     else:
@@ -41,6 +44,15 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.training import train
 
     return exit_status(train(settings, args.run_dir).stopped_by)
+
+
+def _keep_going(args: argparse.Namespace, overrides: list[str], name: str) -> int:
+    from selfplay.run_folder import RUNS, make_fresh
+    from selfplay.supervisor import keep_going
+
+    run_dir = args.run_dir or make_fresh(RUNS, name)
+    command = ["train", str(args.config), "--run-dir", str(run_dir), "--plan-seconds", str(args.plan_seconds)]
+    return keep_going([*command, *(["--plan"] if args.plan else []), *overrides], run_dir, args.restarts)
 
 
 def exit_status(stopped_by: str) -> int:
