@@ -142,6 +142,11 @@ class Fleet:
                 member.process.kill()
                 member.process.join()
 
+    def kill(self) -> None:
+        """Kill all actors; `stop` has still to be called."""
+        for member in self._members:
+            member.process.kill()
+
     def _start(self, index: int) -> _Member:
         ours, theirs = self._context.Pipe()
         (seed,) = self._seed.spawn(1)

@@ -115,6 +115,12 @@ class Learner:
         self._update_average()
         return {**{name: float(term) for name, term in terms.items()}, "grad_norm": float(norm), "learning_rate": rate}
 
+    @property
+    def is_finite(self) -> bool:
+        """False once a weight is infinite or no number: a step from a finite gradient can be too long."""
+        averages = self.average.values() if self.config.ema_decay > 0 else ()
+        return all(bool(torch.isfinite(tensor).all()) for tensor in (*self.net.state_dict().values(), *averages))
+
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights (the last ones with `ema_decay` 0), on the CPU: what plays and what is saved."""
         source = self.average if self.config.ema_decay > 0 else self.net.state_dict()

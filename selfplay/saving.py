@@ -6,14 +6,18 @@ A checkpoint is written after the games that it counts, so what it says has been
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from selfplay import checkpoint, shards
+from selfplay.files import publish
 from selfplay.learner import Learner
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay import Replay
@@ -32,6 +36,8 @@ RAW = "raw."
 
 LOSS = "loss."
 """The same of what the loss remembers."""
+
+BAD_BATCH = "bad_batch.npz"
 
 ALGORITHM = "algorithm."
 """And of what the algorithm has gathered (`Algorithm.state`)."""
@@ -66,6 +72,15 @@ def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
         row["observation"] = record.observation if exact else record.observation.astype(np.float32)
         rows.append(row)
     shards.write_shard(folder.games, shard_id, rows, sum(map(len, records)))
+
+
+def save_bad_batch(folder: RunFolder, batch: Any) -> Path:
+    """A batch whose loss was not finite, to be looked at with numpy; returns the file. Replaces an earlier one."""
+    path, buffer = folder.path / BAD_BATCH, io.BytesIO()
+    arrays = {name: value for name, value in vars(batch).items() if isinstance(value, np.ndarray)}
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    publish(path, buffer.getvalue())
+    return path
 
 
 def save_checkpoint(

@@ -48,6 +48,10 @@ class Source(Protocol):
         """End everything that plays."""
         ...
 
+    def kill(self) -> None:
+        """The same without asking first."""
+        ...
+
 
 class FleetSource:
     """Actor processes, which play while the learner learns."""
@@ -103,6 +107,11 @@ class FleetSource:
         if self._fleet:
             self._fleet.stop()
 
+    def kill(self) -> None:
+        """See `Source.kill`."""
+        if self._fleet:
+            self._fleet.kill()
+
 
 class InlineSource:
     """One round at a time, from fresh random numbers that the round's number decides."""
@@ -151,4 +160,7 @@ class InlineSource:
         """A round is never started before the learner has caught up."""
 
     def stop(self) -> None:
+        """Nothing runs between rounds."""
+
+    def kill(self) -> None:
         """Nothing runs between rounds."""

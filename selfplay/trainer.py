@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
@@ -28,7 +30,7 @@ from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.reporting import add_counts, evaluation_line, evaluation_metrics
 from selfplay.run_folder import RunFolder
-from selfplay.saving import Counters, restore, save_checkpoint, save_games
+from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
@@ -64,6 +66,7 @@ class Trainer:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
         self.version = self.learner.steps  # of the weights that the actors play with
         self.stop_requested: str | None = None
+        self.is_breakable = False
         self.evaluation: Evaluation | None = None
         self.evaluator = Evaluator(config, folder.path)
         self._evaluated: int | None = None  # version that was last given to it
@@ -85,17 +88,35 @@ class Trainer:
         """Train until the budget is spent or somebody asks to stop; ends with a checkpoint."""
         self.save()
         self.display.phase(self.algorithm.warm_up_note)
-        self.algorithm.warm_up()
+        with self.breakable():
+            self.algorithm.warm_up()
+        if self.stop_requested:
+            return
         self.display.phase("starting actors")
         self._source = self._make_source()
         try:
             self._publish_first()
             self._loop(self._source)
+        except KeyboardInterrupt:
+            self._source.kill()
+            raise
         finally:
             self._source.stop()
             self.evaluator.stop()
         self.save()
         self._report(self._source)
+
+    @contextmanager
+    def breakable(self) -> Iterator[None]:
+        """What is done in here is given up at the first request to stop: nothing is unsaved."""
+        self.is_breakable = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self.stop_requested:
+                raise
+        finally:
+            self.is_breakable = False
 
     def _make_source(self) -> Source:
         config = self.config
@@ -165,6 +186,9 @@ class Trainer:
         started = time.monotonic()
         batch = self.replay.sample(self.config.learner.batch_size, self.rng)
         terms = self.learner.step(batch, self.progress)
+        if not terms and self.learner.bad_steps == 1:
+            saved = save_bad_batch(self.folder, batch)
+            self.display.warning(f"the loss of step {self.learner.steps} is not finite, it is left out; see {saved}")
         self.algorithm.after_step(self.learner, self.replay, batch, self.progress)
         self.counters.samples += len(batch)
         self.averages.add_mean({f"train/{name}": value for name, value in terms.items()})
@@ -207,6 +231,7 @@ class Trainer:
     def _publish(self) -> None:
         """The newest weights for the actors, unless the gate has chosen theirs; their version is the learner's step."""
         if self.counters.champion is None and self._source is not None:
+            self._check_weights()
             self.version = self.learner.steps
             self.algorithm.before_publish(self.learner, self.replay)
             learner = self.learner
@@ -243,12 +268,22 @@ class Trainer:
         """All finished games and a checkpoint, whose weights are published too where no gate forbids it."""
         started = time.monotonic()
         self._save_games()
+        self._check_weights()
         self._publish()
         counters = dataclasses.replace(self.counters, seconds=self.elapsed, kept=self.replay.total)
         needed = {version for version in (self.counters.champion, self._evaluated) if version is not None}
         gathered = self.algorithm.state()
         save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint, needed, gathered)
         self.averages.add_sum("time/checkpoint", time.monotonic() - started)
+
+    def _check_weights(self) -> None:
+        """Raises UserError rather than let weights that are not finite out of the learner."""
+        if not self.learner.is_finite:
+            newest = max(checkpoint.versions(self.folder.checkpoints), default=None)
+            raise UserError(
+                f"learner: the weights are not finite at step {self.learner.steps}; lower learner.learning_rate and "
+                + ("start again" if newest is None else f"resume from the last checkpoint, of step {newest}")
+            )
 
     def _request_evaluation(self) -> None:
         """Matches of the checkpoint that was just saved."""

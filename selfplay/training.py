@@ -132,12 +132,14 @@ def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
         shown.phase("starting")
         trainer = Trainer(config, folder, shown)
         previous = _catch_signals(trainer)
+        evaluation, found = None, []
         try:
             trainer.run()
-            stopped_by = trainer.stop_requested or "budget"
-            evaluation = _final_evaluation(trainer) if stopped_by == "budget" else None
-            found = trainer.algorithm.finish(folder.path, trainer.learner) if stopped_by == "budget" else []
-            result = Result(folder.path, trainer.version, stopped_by, evaluation)
+            if not trainer.stop_requested:
+                with trainer.breakable():
+                    evaluation = _final_evaluation(trainer)
+                    found = trainer.algorithm.finish(folder.path, trainer.learner)
+            result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation)
             shown.finish([*_summary(trainer, result), *found], _next_commands(config, result))
         finally:
             for number, handler in previous.items():
@@ -147,12 +149,12 @@ def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
 
 
 def _catch_signals(trainer: Trainer) -> dict[int, Any]:
-    """First SIGINT or SIGTERM: finish, save, end. Second: end at once."""
+    """First SIGINT or SIGTERM: finish, save, end. Second: end at once. So does the first where nothing is unsaved."""
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        if trainer.stop_requested:
+        is_first, trainer.stop_requested = not trainer.stop_requested, signal.Signals(number).name
+        if trainer.is_breakable or not is_first:
             raise KeyboardInterrupt
-        trainer.stop_requested = signal.Signals(number).name
         trainer.display.message("stopping: saving first; once more ends at once")
 
     try:

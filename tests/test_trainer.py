@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
 from selfplay import checkpoint, shards
+from selfplay import config as config_files
+from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.errors import UserError
+from selfplay.files import publish
 from selfplay.metrics import AXES, read_metrics, unknown_names
+from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
 from selfplay.trainer import Trainer
+from selfplay.verification import verify
 
 # The shape checks that only pytest installs look at sizes while a network is traced.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -133,6 +140,79 @@ def test_sigterm_saves_and_exits_143(tmp_path: Path) -> None:
     state = checkpoint.load(run / "checkpoints").state
     row = list(read_metrics(run / "metrics.jsonl"))[-1]
     assert row["step"] == state["steps"] >= 5 and row["train/games"] == state["games"]
+
+
+def test_two_requests_end_a_run_at_once_and_it_can_be_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def ask_twice(status) -> None:
+        if status.step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    config = tiny_config(tmp_path, "--checkpoint.every_steps", "3", "--actors.num_actors", "1", "--budget.steps", "9")
+    with pytest.raises(KeyboardInterrupt):
+        selfplay.train(config, run, Watcher(ask_twice))
+    assert [child for child in multiprocessing.active_children() if child.name == "actor"] == []
+    assert checkpoint.versions(run / "checkpoints")[-1] == 6
+    assert verify(run).problems == []
+    assert selfplay.resume(run, display=Watcher()).version == 9
+
+
+@pytest.mark.parametrize("place", ["warm_up", "finish"])
+def test_a_request_ends_at_once_what_has_nothing_to_save(tmp_path: Path, monkeypatch, place: str) -> None:
+    def ask(*arguments) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(AlphaZero, place, ask)
+    result = selfplay.train(tiny_config(tmp_path, "--budget.steps", "3"), tmp_path / "run", Watcher())
+    assert (result.stopped_by, result.version) == ("SIGTERM", 0 if place == "warm_up" else 3)
+    assert verify(tmp_path / "run").problems == []
+
+
+def test_a_batch_without_a_finite_loss_is_kept_to_be_looked_at(tmp_path: Path, monkeypatch) -> None:
+    """Samples of steps 3 and 4 have no finite value."""
+    sample, drawn = Replay.sample, []
+
+    def broken(self, size, rng):
+        batch = sample(self, size, rng)
+        drawn.append(batch)
+        if len(drawn) in (3, 4):
+            batch.value_target[:] = np.nan
+        return batch
+
+    monkeypatch.setattr(Replay, "sample", broken)
+    run, watcher = tmp_path / "run", Watcher()
+    assert selfplay.train(tiny_config(tmp_path, "--budget.steps", "9"), run, watcher).version == 9
+    assert [line for line in watcher.lines if line.startswith("warning")] == [
+        f"warning: the loss of step 3 is not finite, it is left out; see {run / 'bad_batch.npz'}"
+    ]
+    with np.load(run / "bad_batch.npz") as kept:
+        np.testing.assert_array_equal(kept["observation"], drawn[2].observation)
+    assert list(read_metrics(run / "metrics.jsonl"))[-1]["train/skipped_steps"] == 2
+
+
+@pytest.mark.parametrize("where", ["raw", "average"])
+def test_weights_that_are_not_finite_stay_in_the_learner(tmp_path: Path, where: str) -> None:
+    trainers: list[Trainer] = []
+    run = tmp_path / "run"
+
+    def spoil(status) -> None:
+        if status.step == 5:
+            learner = trainers[0].learner
+            tensors = learner.net.state_dict() if where == "raw" else learner.average
+            next(iter(tensors.values())).view(-1)[0] = math.inf
+
+    config = tiny_config(tmp_path, "--checkpoint.every_steps", "2", "--budget.steps", "9")
+    with RunFolder.create(run, "run") as folder:
+        publish(folder.config, config_files.dump(config).encode())
+        trainers.append(Trainer(config, folder, Watcher(spoil)))
+        with pytest.raises(UserError, match="not finite at step 6; .* of step 4") as caught:
+            trainers[0].run()
+        trainers[0].close()
+    assert "\n" not in str(caught.value)
+    assert verify(run).newest == 4 and verify(run).problems == []
 
 
 # Refusals: one clear line, before anything is made.
