@@ -23,6 +23,7 @@ from nets.inference import Inference
 from selfplay.errors import UserError
 from selfplay.learner import Learner, LossFunction
 from selfplay.metrics import Averages
+from selfplay.preflight import MemoryNeed
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 
@@ -98,6 +99,8 @@ class Algorithm(Protocol):
     """Samples for each new position at most."""
     warm_up_note: str
     """What a person reads while `warm_up` runs."""
+    memory_needs: tuple[MemoryNeed, ...]
+    """What will take much memory."""
 
     def make_net(self) -> nn.Module:
         """A fresh network; the seed of the run decides its weights."""

@@ -5,6 +5,7 @@ Source: Silver et al. 2018, "A general reinforcement learning algorithm that mas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +35,15 @@ from search.perspective import num_values
 from selfplay.learner import Learner, LossFunction, choose_device, uses_bfloat16
 from selfplay.metrics import Averages
 from selfplay.openings import random_observations
+from selfplay.preflight import MemoryNeed
 from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
 from selfplay.reporting import calibration_error, describe_game, selfplay_metrics
 from selfplay.self_play import SelfPlay, SelfPlayCounts
 from selfplay.settings import ActorsConfig, Config
+
+NODE_BYTES = 64 + 32
+"""A node of a search tree with one edge at least."""
 
 CALIBRATION_POSITIONS = 256
 """Positions of random games, from which int8 inference learns how large activations get."""
@@ -55,6 +60,15 @@ class AlphaZero:
         self.config, self.game = config, games.load(config.game)
         self.title = config.game
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
+        positions = config.replay.capacity
+        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
+        nodes = searches * config.search.num_simulations
+        self.memory_needs: tuple[MemoryNeed, ...] = (
+            MemoryNeed(
+                "replay.capacity", f"{positions:,} positions", positions * math.prod(self.game.observation_shape)
+            ),
+            MemoryNeed("search.num_simulations", f"{searches:,} searches at once", nodes * NODE_BYTES),
+        )
 
     def make_net(self) -> PolicyValueNet:
         return make_net(self.config, self.game)

@@ -25,8 +25,8 @@ from selfplay.behaviour import EpsilonGreedy
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.learner import Learner, LossFunction, uses_bfloat16
-from selfplay.machine import free_memory
 from selfplay.model_free import ModelFree
+from selfplay.preflight import MemoryNeed, size
 from selfplay.settings import Config
 from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length
 
@@ -47,13 +47,9 @@ class Dqn(ModelFree):
             ring_length(config.replay.capacity, self._num_streams, config.dqn.n_step, self.environment.frame_stack)
         except ValueError as error:
             raise UserError(str(error)) from None
-        needed, free = replay_bytes(self.environment, config.replay.capacity), free_memory()
-        if needed > free:
-            raise UserError(
-                f"replay.capacity: {config.replay.capacity:,} transitions take {needed / 1e9:.1f} GB of memory, "
-                f"{free / 1e9:.1f} GB are free"
-            )
-        self.warm_up_note = f"starting; the replay takes {needed / 1e6:,.0f} MB of memory when it is full"
+        needed = replay_bytes(self.environment, config.replay.capacity)
+        self.memory_needs = (MemoryNeed("replay.capacity", f"{config.replay.capacity:,} transitions", needed),)
+        self.warm_up_note = f"starting; the replay takes {size(needed)} of memory when it is full"
 
     def make_loss(self) -> LossFunction:
         """See `Algorithm.make_loss`."""

@@ -102,8 +102,14 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss, terms = self.loss(self.net, batch, self.device)
-        loss.backward()
+        try:
+            loss, terms = self.loss(self.net, batch, self.device)
+            loss.backward()
+        except torch.cuda.OutOfMemoryError:
+            raise UserError(
+                f"learner.batch_size: {len(batch)} positions are too many for the memory of the GPU at step "
+                f"{self.steps}; use fewer, or a smaller network, and resume"
+            ) from None
         limit = self.config.gradient_clip if self.config.gradient_clip > 0 else math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit)
         self.steps += 1
@@ -120,6 +126,11 @@ class Learner:
         """False once a weight is infinite or no number: a step from a finite gradient can be too long."""
         averages = self.average.values() if self.config.ema_decay > 0 else ()
         return all(bool(torch.isfinite(tensor).all()) for tensor in (*self.net.state_dict().values(), *averages))
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """About what a checkpoint takes: the weights, their average, and two moments for the optimiser."""
+        return 4 * sum(tensor.nbytes for tensor in self.net.state_dict().values())
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights (the last ones with `ema_decay` 0), on the CPU: what plays and what is saved."""

@@ -25,6 +25,7 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, choose_device
 from selfplay.metrics import Averages
+from selfplay.preflight import MemoryNeed
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import ActorsConfig, Config
 
@@ -84,6 +85,7 @@ class ModelFree(ABC):
     keeps_games = False
     acts_with_average = False
     warm_up_note = "starting"
+    memory_needs: tuple[MemoryNeed, ...] = ()
 
     def __init__(self, config: Config) -> None:
         """Raises UserError or GameError where environment and settings do not fit together."""

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from selfplay import checkpoint, shards
+from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.learner import Learner
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
@@ -36,6 +37,12 @@ RAW = "raw."
 
 LOSS = "loss."
 """The same of what the loss remembers."""
+
+MOST_DAMAGED = 0.01
+"""Share of the shards that a resume goes on without, by itself."""
+
+FEW_SHARDS = 3
+"""So many may be damaged whatever their share."""
 
 BAD_BATCH = "bad_batch.npz"
 
@@ -128,6 +135,7 @@ def restore(
     are kept and counted. Without a `replay` there are no games on disk. `restore_gathered` gets what was `gathered`.
     Returns the learner's random numbers and the counters.
     """
+    damaged = shards.damaged(folder.games)
     if folder.games.is_dir():
         shards.recover(folder.games, warn)
     saved = checkpoint.load_latest(folder.checkpoints, warn)
@@ -150,6 +158,7 @@ def restore(
         return generator_from_state(state["sampling_rng"]), counters
     counters.games, counters.positions, _ = shards.totals(folder.games)
     records, is_full = _newest_games(folder, replay.config.capacity, warn)
+    _refuse_many(folder, shards.damaged(folder.games) - damaged)
     # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
     # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without a position.
     known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= state["last_shard"])
@@ -157,6 +166,16 @@ def restore(
     for _, record in records:
         replay.add(record)
     return generator_from_state(state["sampling_rng"]), counters
+
+
+def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
+    """A shard may be lost to a kill or a flipped bit; many are a sign that the disk fails."""
+    present = len(shards.shard_ids(folder.games)) + newly_damaged
+    if newly_damaged > max(FEW_SHARDS, MOST_DAMAGED * present):
+        raise UserError(
+            f"{folder.games}: {newly_damaged} of {present} shards are damaged and were moved to quarantine; put sound "
+            "copies back, or resume once more to go on without them"
+        )
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -61,6 +61,11 @@ def totals(folder: Path) -> tuple[int, int, int]:
     return sum(entry["games"] for entry in sound), sum(entry["positions"] for entry in sound), next_id
 
 
+def damaged(folder: Path) -> int:
+    """Shards that have been set aside since the run began."""
+    return sum("damage" in entry for entry in _entries(folder).values())
+
+
 def read_shards(
     folder: Path, newest_positions: int | None, warn: Callable[[str], None]
 ) -> Iterator[tuple[int, list[Record]]]:

@@ -26,6 +26,7 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.learner import Learner
 from selfplay.metrics import Averages, MetricsWriter, Row
+from selfplay.preflight import require_disk
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.reporting import add_counts, evaluation_line, evaluation_metrics
@@ -54,6 +55,7 @@ class Trainer:
         self.algorithm = load_algorithm(config)
         torch.set_num_threads(config.learner.threads)
         self.learner = Learner(self.algorithm.make_net(), config.learner, self.algorithm.make_loss())
+        require_disk(folder.path, 2 * self.learner.checkpoint_bytes)
         self.replay = self.algorithm.make_memory()
         saved_games = self.replay if isinstance(self.replay, Replay) else None
         restored = restore(

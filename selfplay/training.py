@@ -21,6 +21,7 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates
 from selfplay.files import publish
 from selfplay.players import read_player
+from selfplay.preflight import require_memory
 from selfplay.reporting import evaluation_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
@@ -80,7 +81,7 @@ def check(config: Config) -> None:
     config_files.check(config)  # a config may have been built in Python
     if config.algorithm == "alphazero":
         _check_search(config)
-    load_algorithm(config)
+    require_memory(load_algorithm(config).memory_needs)
     if config.replay.least_reuse > config.replay.sample_reuse:
         raise UserError(
             f"replay.least_reuse: {config.replay.least_reuse:g} is more than replay.sample_reuse, "

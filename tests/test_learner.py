@@ -238,6 +238,18 @@ def test_bad_losses_in_a_row_stop_the_run_and_others_do_not() -> None:
     assert learner.bad_steps == 2 * MOST_BAD_STEPS - 1
 
 
+def test_a_gpu_without_memory_is_one_clear_line() -> None:
+    learner = number_learner(PLAIN)
+
+    def full(net, batch, device):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory, and a page of figures")
+
+    learner.loss = full
+    with pytest.raises(UserError, match="^learner.batch_size: .* too many for the memory of the GPU") as caught:
+        learner.step(BATCH, 0.0)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")

@@ -15,6 +15,7 @@ from run_helpers import Watcher, processes_with, start, tiny_config, tiny_file, 
 import games
 import selfplay
 from selfplay import alphazero, checkpoint, shards
+from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.metrics import read_metrics
 from selfplay.replay import Replay
@@ -195,6 +196,21 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Learner]:
     counters.kept = replay.total
     save_checkpoint(folder, learner, rng, counters, config.checkpoint)
     return replay, learner
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(3, False), (4, True)])
+def test_many_damaged_shards_stop_a_resume_once(tmp_path: Path, count: int, is_refused: bool) -> None:
+    often = ("--checkpoint.every_steps", "2", "--replay.sample_reuse", "0.5", "--budget.steps", "20")
+    selfplay.train(tiny_config(tmp_path, *often), tmp_path / "run", Watcher())
+    files = sorted((tmp_path / "run" / "games").glob("*.npz"))
+    assert len(files) > 5
+    for file in files[-count:]:
+        file.write_bytes(file.read_bytes()[:-9])
+    longer = tiny_config(tmp_path, *often, "--budget.steps", "25")
+    if is_refused:
+        with pytest.raises(UserError, match=f": 4 of {len(files)} shards are damaged"):
+            selfplay.resume(tmp_path / "run", lambda old: longer, Watcher())
+    assert selfplay.resume(tmp_path / "run", lambda old: longer, Watcher()).version == 25
 
 
 @pytest.mark.parametrize("capacity", [20, 10_000])

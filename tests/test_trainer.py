@@ -14,7 +14,7 @@ import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
-from selfplay import checkpoint, shards
+from selfplay import checkpoint, preflight, shards
 from selfplay import config as config_files
 from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
@@ -215,6 +215,12 @@ def test_weights_that_are_not_finite_stay_in_the_learner(tmp_path: Path, where: 
     assert verify(run).newest == 4 and verify(run).problems == []
 
 
+def test_a_disk_without_room_for_a_checkpoint_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(preflight, "LEAST_DISK", 10**18)
+    with pytest.raises(UserError, match="^disk full: .* needs at least 1,000,000,000.0 GB"):
+        selfplay.train(tiny_config(tmp_path), tmp_path / "run", Watcher())
+
+
 # Refusals: one clear line, before anything is made.
 
 
@@ -232,6 +238,8 @@ def test_weights_that_are_not_finite_stay_in_the_learner(tmp_path: Path, where: 
         ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without pooling"),
         ({"net.kind": "resnet", "game": "pig", "actors.dtype": "int8"}, r"net\.kind: resnet needs a board"),
         ({"replay.min_positions": "100", "replay.capacity": "99"}, r"replay\.min_positions: 100 is more than"),
+        ({"replay.capacity": "1000000000000"}, r"replay\.capacity: 1,000,000,000,000 positions take at least"),
+        ({"search.num_simulations": "9999999", "actors.games_per_actor": "60000"}, r"search\.num_simulations: 60,000"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_before_the_folder_is_made(tmp_path, change, message) -> None:

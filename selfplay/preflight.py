@@ -1,0 +1,58 @@
+"""What a run will need of memory and disk, against what there is: refused before anything is made.
+
+The estimates are low on purpose. A run that is refused could not have worked; one that is not may still be too large
+(`selfplay plan` measures).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfplay.errors import UserError
+from selfplay.machine import free_memory
+
+LEAST_DISK = 64_000_000
+"""Bytes for metrics and games, beside the checkpoints."""
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Memory that a setting asks for."""
+
+    setting: str
+    what: str
+    """What takes it, in the plural."""
+    bytes: int
+    """At least."""
+
+
+def require_memory(needs: Iterable[MemoryNeed]) -> None:
+    """Raise UserError for the first that is more than what is free."""
+    free = free_memory()
+    for need in needs:
+        if need.bytes > free:
+            raise UserError(
+                f"{need.setting}: {need.what} take at least {size(need.bytes)} of memory, {size(free)} are free"
+            )
+
+
+def require_disk(folder: Path, checkpoints: int) -> None:
+    """Raise UserError when the file system of `folder`, which need not exist, has no room for so many bytes of
+    checkpoints and a little more."""
+    place = folder.absolute()
+    while not place.is_dir():
+        place = place.parent
+    free, needed = shutil.disk_usage(place).free, checkpoints + LEAST_DISK
+    if needed > free:
+        raise UserError(
+            f"disk full: {folder} needs at least {size(needed)} for checkpoints and games, {size(free)} are free; "
+            "make room first"
+        )
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
