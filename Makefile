@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 
-.PHONY: train test lint bench clean
+.PHONY: train test lint bench soak clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed
@@ -20,6 +20,9 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	set -e; for script in $(filter-out %/bench_report.py,$(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$script; done
+
+soak: $(VENV)/.installed
+	$(BIN)/python benchmarks/soak.py --out runs/soak-$$(date +%Y%m%d-%H%M%S)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

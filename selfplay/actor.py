@@ -11,9 +11,6 @@ pipe closes or its parent dies.
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -23,21 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from selfplay.child_process import become_child
 from selfplay.settings import Config
 
 SEND_SECONDS = 1.0
 """An actor reports at least this often, finished games or not: the report is its sign of life."""
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this child process when its parent ends; elsewhere the closed pipe has to do."""
-    parent = multiprocessing.parent_process()
-    if sys.platform == "linux" and parent is not None:
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before the call
-            os._exit(1)
 
 
 def actor_main(
@@ -45,7 +32,7 @@ def actor_main(
 ) -> None:
     """Entry point of the process of actor `index`. `weights` is the file that the driver publishes; the run has played
     so many `positions` before."""
-    die_with_parent()
+    become_child()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:

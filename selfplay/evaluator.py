@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.actor import die_with_parent
+from selfplay.child_process import become_child
 from selfplay.settings import Config
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Evaluator:
 
 
 def _evaluator_main(connection: Connection, config: Config, run_dir: Path) -> None:
-    die_with_parent()
+    become_child()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     from nets.inference import one_thread

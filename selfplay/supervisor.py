@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from selfplay.actor import die_with_parent
+from selfplay.child_process import become_child
 from selfplay.cli import main
 from selfplay.run_folder import RunFolder
 
@@ -75,7 +75,9 @@ class _Requests:
 
     def run(self, command: Sequence[str]) -> int:
         """A driver from beginning to end; returns its exit status, -n where signal n killed it."""
-        self._driver = multiprocessing.get_context("spawn").Process(target=_driver_main, args=(list(command),))
+        self._driver = multiprocessing.get_context("spawn").Process(
+            target=_driver_main, args=(list(command),), name="driver"
+        )
         self._driver.start()
         self._driver.join()
         status = self._driver.exitcode
@@ -98,5 +100,5 @@ class _Requests:
 def _driver_main(command: list[str]) -> None:
     """The process: the command line once more."""
     os.setpgrp()  # Ctrl-C reaches it once, by way of the parent, and not a second time from the terminal
-    die_with_parent()
+    become_child()
     sys.exit(main(command))

@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
-from selfplay.actor import die_with_parent
+from selfplay.child_process import become_child
 
 ResultT = TypeVar("ResultT")
 
@@ -30,7 +30,7 @@ def run_together(work: Callable[..., ResultT], processes: int, *arguments: Any) 
     members, connections = [], []
     for _ in range(processes):
         ours, theirs = context.Pipe(duplex=False)
-        member = context.Process(target=_work, args=(theirs, barrier, work, arguments), daemon=True)
+        member = context.Process(target=_work, args=(theirs, barrier, work, arguments), name="measure", daemon=True)
         member.start()
         theirs.close()
         members.append(member)
@@ -66,7 +66,7 @@ def _collect(connections: list[Connection]) -> list[Any]:
 
 
 def _work(connection: Connection, barrier: Barrier, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    die_with_parent()
+    become_child()
     try:
         connection.send((True, work(barrier.wait, *arguments)))
     except BrokenBarrierError:

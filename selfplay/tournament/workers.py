@@ -20,7 +20,7 @@ import numpy as np
 
 import games
 from games import Game, GameError
-from selfplay.actor import die_with_parent
+from selfplay.child_process import become_child
 from selfplay.errors import UserError
 from selfplay.match import MatchGame, Table, forfeit, play_tables, seat, seatings
 from selfplay.openings import Opening
@@ -92,7 +92,9 @@ class _Worker:
     def __init__(self, conditions: Conditions, openings: Sequence[Opening]) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_main, args=(theirs, conditions, list(openings)), daemon=True)
+        self._process = context.Process(
+            target=_main, args=(theirs, conditions, list(openings)), name="games", daemon=True
+        )
         self._process.start()
         theirs.close()
         self._is_gone = False
@@ -155,7 +157,7 @@ class _Worker:
 
 def _main(connection: Connection, conditions: Conditions, openings: list[Opening]) -> None:
     """Entry point of a process: plays what comes."""
-    die_with_parent()
+    become_child()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver ends this process
     try:
         game = games.load(conditions.game)
