@@ -151,8 +151,8 @@ def load_gymnasium(name: str, given: Mapping[str, str]) -> GymnasiumEnvironment:
     if colon:
         try:
             importlib.import_module(prefix)
-        except ImportError as error:
-            raise GameError(f"cannot import the module of environment {name!r}: {error}") from None
+        except (ImportError, TypeError, ValueError) as error:  # the last two for names that are none
+            raise GameError(f"cannot import the module of environment {name[:80]!r}: {error}") from None
         if env_id not in gym.registry:
             raise GameError(f"module {prefix} does not register {env_id!r} with Gymnasium")
     return GymnasiumEnvironment(env_id, {key: _value(text) for key, text in given.items()}, prefix + colon)

@@ -20,6 +20,9 @@ from selfplay.errors import UserError, did_you_mean
 from selfplay.player import Player
 from selfplay.schema import settings_of
 
+LONGEST_SHOWN = 200
+"""Characters of what was given, in an error message."""
+
 
 @dataclass(frozen=True)
 class PlayerSpec:
@@ -108,15 +111,21 @@ def read_player(text: str) -> PlayerSpec:
     kind = _kinds.get(kind_name)
     if kind is None:
         forms = did_you_mean(kind_name, _kinds) or f"; a player is one of {', '.join(_kinds)}"
-        raise UserError(f"player {text!r}: unknown kind {kind_name!r}{forms}")
+        raise UserError(f"player {_quoted(text)}: unknown kind {_quoted(kind_name)}{forms}")
     target = ""
     if kind.target:
         target, colon, rest = _split_command(rest) if kind.is_command else rest.partition(":")
         if not target:
-            raise UserError(f"player {text!r}: {kind.target} is missing; write it as {kind.form(kind_name)}")
+            raise UserError(f"player {_quoted(text)}: {kind.target} is missing; write it as {kind.form(kind_name)}")
     parts = rest.split(",") if colon else []
-    options = read_options(f"player {text!r}", kind.options, parts, f"; write it as {kind.form(kind_name)}")
+    options = read_options(f"player {_quoted(text)}", kind.options, parts, f"; write it as {kind.form(kind_name)}")
     return PlayerSpec(kind_name, target, options)
+
+
+def _quoted(text: str) -> str:
+    """A text as an error message shows it."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= LONGEST_SHOWN else f"{quoted[:LONGEST_SHOWN]}..."
 
 
 def _split_command(text: str) -> tuple[str, str, str]:
@@ -127,7 +136,7 @@ def _split_command(text: str) -> tuple[str, str, str]:
     match = re.match(r"""(?:[^:'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", text, re.DOTALL)
     end = match.end() if match else 0
     if text[end : end + 1] not in ("", ":"):
-        raise UserError(f"player {text!r}: a quote is not closed")
+        raise UserError(f"player {_quoted(text)}: a quote is not closed")
     return text[:end], text[end : end + 1], text[end + 1 :]
 
 
@@ -138,11 +147,11 @@ def read_options(what: str, options: type, parts: Sequence[str], hint: str = "")
     for part in parts:
         key, equals, value = map(str.strip, part.partition("="))
         if not (key and equals):
-            raise UserError(f"{what}: option {part!r} is not name=value{hint}")
+            raise UserError(f"{what}: option {_quoted(part)} is not name=value{hint}")
         if key not in settings:
-            raise UserError(f"{what}: unknown option {key!r}{did_you_mean(key, settings)}{hint}")
+            raise UserError(f"{what}: unknown option {_quoted(key)}{did_you_mean(key, settings)}{hint}")
         if key in values:
-            raise UserError(f"{what}: option {key!r} is given twice")
+            raise UserError(f"{what}: option {_quoted(key)} is given twice")
         try:
             values[key] = settings[key].parse(value)
         except ValueError as error:

@@ -292,7 +292,7 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
     except UserError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen kinds on bytes that are no archive of arrays
-        raise ValueError(f"cannot be read ({error})") from error
+        raise ValueError(f"cannot be read ({str(error)[:200]!r})") from error
     return records, positions
 
 

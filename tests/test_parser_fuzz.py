@@ -1,0 +1,35 @@
+"""Every reader of outside text and files takes what it is given or says in a few lines what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from parser_fuzz import READERS, fuzz
+
+from games.base import GameError
+from games.environment_registry import load_environment
+from selfplay.errors import UserError
+from selfplay.players import read_player
+
+COUNT = 150
+"""`python tests/parser_fuzz.py all 100000` tries more."""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_mutated_input_is_read_or_refused(name: str) -> None:
+    taken, refused = fuzz(name, COUNT, seed=1)
+    assert taken + refused == COUNT
+
+
+# What fuzzing has found.
+
+
+@pytest.mark.parametrize("text", [":x-v0", "..a:x-v0", "a..:x"])
+def test_a_module_that_cannot_be_a_name_is_refused(text: str) -> None:
+    with pytest.raises(GameError, match="cannot import the module"):
+        load_environment(text)
+
+
+def test_a_long_text_of_a_player_is_cut_in_the_message() -> None:
+    with pytest.raises(UserError) as caught:
+        read_player("gtp:x:" + "\udcac" * 5000)
+    assert len(str(caught.value)) < 1000
