@@ -18,7 +18,7 @@ import numpy as np
 from selfplay.commands.arguments import integer
 from selfplay.ratings import ELO_PER_NAT, PairResult, rate
 from selfplay.statistics import wilson_interval
-from selfplay.tournament.sprt import Sprt, expected_score, sprt_state
+from selfplay.tournament.sprt import Sprt, expected_score, log_ratio
 
 ELO = {"a": 0.0, "b": 90.0, "c": 150.0, "d": 240.0, "e": 330.0, "f": 420.0}
 """The anchor first."""
@@ -33,6 +33,9 @@ SPRT_PAIRS = 16
 """Openings between two looks at the test."""
 
 MOST_PAIRS = 40_000
+
+LOOKS = 128
+"""Looks that are computed at once."""
 
 
 def drawn_results(rng: np.random.Generator, draw_parameter: float) -> list[PairResult]:
@@ -68,11 +71,15 @@ def decide(sprt: Sprt, elo: float, draws: float, correlation: float, rng: np.ran
     games = rng.choice([1.0, 0.5, 0.0], size=(MOST_PAIRS, 2), p=chances)
     lopsided = rng.random(MOST_PAIRS) < correlation
     games[lopsided] = np.where(rng.random((lopsided.sum(), 1)) < 2 * (score - 0.5), [1.0, 1.0], [1.0, 0.0])
-    means = games.mean(axis=1)
-    for count in range(SPRT_PAIRS, MOST_PAIRS, SPRT_PAIRS):
-        verdict = sprt_state(sprt, means[:count]).verdict
-        if verdict:
-            return verdict, 2 * count
+    results = np.rint(2 * games.sum(axis=1)).astype(int)
+    counts = np.cumsum(np.eye(5, dtype=int)[results], axis=0)[SPRT_PAIRS - 1 :: SPRT_PAIRS]
+    low, high = sprt.bounds
+    for start in range(0, len(counts), LOOKS):
+        ratios = log_ratio(sprt, counts[start : start + LOOKS])
+        decided = np.flatnonzero((ratios <= low) | (ratios >= high))
+        if len(decided):
+            first = decided[0]
+            return "H1" if ratios[first] >= high else "H0", 2 * SPRT_PAIRS * (start + int(first) + 1)
     return "", 2 * MOST_PAIRS
 
 
@@ -80,7 +87,7 @@ def main() -> int:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tournaments", metavar="N", type=integer(1, 10**6), default=1000, help="(1000)")
-    parser.add_argument("--matches", metavar="N", type=integer(1, 10**6), default=500, help="of each kind (500)")
+    parser.add_argument("--matches", metavar="N", type=integer(1, 10**6), default=5000, help="of each kind (5000)")
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of everything random (0)")
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)

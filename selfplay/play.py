@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ BAR = 20
 
 HINT_MOVES = 10
 """Moves that a hint shows."""
+
+MAX_LINE = 4096
+"""Characters of a typed line; of a longer one nothing is taken."""
 
 HELP = {
     "moves": "list the legal moves",
@@ -53,14 +57,28 @@ class Terminal:
 
     def ask(self, prompt: str) -> str:
         """One line of input without spaces around it. Raises LeftError at the end of the input."""
-        print(prompt, end="", file=self.screen, flush=True)
-        line = self.source.readline()
+        while True:
+            print(prompt, end="", file=self.screen, flush=True)
+            line = self.source.readline(MAX_LINE + 1)
+            if len(line) <= MAX_LINE or line.endswith("\n"):
+                break
+            while line and not line.endswith("\n"):
+                line = self.source.readline(MAX_LINE)
+            self.say(f"that line is longer than {MAX_LINE} characters")
         if not line:
             self.say()
             raise LeftError
         if not self.source.isatty():  # nobody sees what comes through a pipe
             self.say(line.strip())
         return line.strip()
+
+
+def standard_terminal(screen: TextIO) -> Terminal:
+    """Standard input and `screen`. Bytes that are no text come as marks, and so do letters that the screen lacks."""
+    for stream, errors in ((sys.stdin, "replace"), (screen, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+    return Terminal(sys.stdin or io.StringIO(), screen)
 
 
 def board_text(pool: StatePool, slot: int) -> str:
@@ -124,7 +142,7 @@ class HumanPlayer:
 
     def __init__(self, terminal: Terminal | None = None) -> None:
         # Standard output belongs to the result of the match.
-        self._terminal = terminal or Terminal(sys.stdin, sys.stderr)
+        self._terminal = terminal or standard_terminal(sys.stderr)
 
     def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Ask for one position after the other. Raises KeyboardInterrupt when the person leaves."""

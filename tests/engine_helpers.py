@@ -1,4 +1,4 @@
-"""What the tests of engines share: fake engines, real ones where they are installed, and a referee between two."""
+"""What the tests of engines share: fake engines, real ones where they are installed, positions of games."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.engines.go_board import empty_board, margin, result_text
-from selfplay.engines.go_moves import GtpGame
-from selfplay.engines.gtp import COLORS, PASS, GtpEngine
 from selfplay.engines.process import split_command
 from selfplay.errors import UserError
 
@@ -27,8 +24,6 @@ SOURCES = {
     "gogui-twogtp": "GoGui",
 }
 """Programs, and where they come from."""
-
-GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --never-resign --level 1 --seed 1"
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -46,12 +41,6 @@ def fake_engine(protocol: str, behaviour: str, log: Path | str = "", moves: str 
     """The command of a fake engine (tests/fake_engine.py)."""
     script = Path(__file__).with_name("fake_engine.py")
     return shlex.join([sys.executable, "-S", str(script), protocol, behaviour, str(log), moves])
-
-
-def served(command: str, player: str, game: str = "") -> str:
-    """The command line of one of our servers."""
-    arguments = ["-m", "selfplay", command, player, "--seed", "1", *(["--game", game] if game else [])]
-    return shlex.join([sys.executable, *arguments])
 
 
 def after(game: games.Game, *histories: Sequence[int]) -> tuple[games.StatePool, np.ndarray]:
@@ -72,26 +61,3 @@ def random_history(game: games.Game, plies: int, rng: np.random.Generator) -> li
         history.append(int(rng.choice(pool.legal(place)[1])))
         pool.step(place, np.array([history[-1]]), place)
     return history
-
-
-def referee_game(black: GtpEngine, white: GtpEngine, rules: GtpGame, max_moves: int = 1000) -> tuple[list[int], str]:
-    """Let two GTP programs play; every move is checked on a board of our own.
-
-    Returns the moves and the result by area. Both programs are asked for their `final_score` by the caller.
-    """
-    for engine in (black, white):
-        for command in rules.setup():
-            engine.ask(command)
-    board, moves = empty_board(rules.size), list[int]()
-    players = (black, white)
-    while moves[-2:] != [rules.pass_action] * 2:
-        assert len(moves) < max_moves, "the game does not end"
-        player = rules.to_play(len(moves))
-        answer = players[player].ask(f"genmove {COLORS[player]}")
-        action = rules.read_move(answer)
-        following = board.passed() if answer.lower() == PASS else board.play(player, action)
-        assert following is not None, f"{players[player].name} played {answer}, which is illegal"
-        board = following
-        players[1 - player].ask(f"play {COLORS[player]} {answer}")
-        moves.append(action)
-    return moves, result_text(margin(board, rules.komi))

@@ -14,6 +14,7 @@ from run_helpers import Watcher, tiny_config
 
 import games
 import selfplay
+from benchmarks.planted_truth import decide
 from selfplay import cli
 from selfplay.checkpoint import versions
 from selfplay.errors import UserError
@@ -25,7 +26,7 @@ from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
-from selfplay.tournament.sprt import Sprt, expected_score, sprt_state
+from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import Plan, make_openings, play_tournament
 
@@ -85,24 +86,12 @@ def test_swiss_pairs_are_of_equal_points():
 # The sequential test.
 
 
-def play_sprt(sprt: Sprt, elo: float, draws: float, rng: np.random.Generator, most: int = 20_000) -> tuple[str, int]:
-    """The verdict and number of groups of a match with a known difference: two independent games a group."""
-    score = expected_score(elo)
-    results = rng.choice([1.0, 0.5, 0.0], size=(most, 2), p=[score - draws / 2, draws, 1 - score - draws / 2])
-    groups = results.mean(axis=1).tolist()
-    for count in range(8, most, 8):
-        state = sprt_state(sprt, groups[:count])
-        if state.verdict:
-            return state.verdict, count
-    return "", most
-
-
 @pytest.mark.parametrize("draws", [0.0, 0.5])
 def test_sprt_is_wrong_as_rarely_as_promised(draws):
     """By simulation of 400 matches at each of the two hypotheses; a rate of 5 % has a deviation of 1.1 %."""
     sprt, rng = Sprt(elo0=0.0, elo1=60.0, alpha=0.05, beta=0.05), np.random.default_rng(1)
     wrong = {
-        elo: sum(play_sprt(sprt, elo, draws, rng)[0] != right for _ in range(400)) / 400
+        elo: sum(decide(sprt, elo, draws, 0.0, rng)[0] != right for _ in range(400)) / 400
         for elo, right in ((sprt.elo0, "H0"), (sprt.elo1, "H1"))
     }
     assert max(wrong.values()) < 0.05 + 2.5 * 0.011, wrong
@@ -116,6 +105,13 @@ def test_sprt_by_hand():
     assert state.low == pytest.approx(-np.log(19)) and state.high == pytest.approx(np.log(19))
     assert sprt_state(sprt, [1.0] * 60).verdict == "H1" and sprt_state(sprt, [0.5] * 400).verdict == "H0"
     assert sprt_state(sprt, []).verdict == ""
+
+
+def test_many_states_of_a_match_at_once_are_those_one_by_one():
+    sprt, scores = Sprt(), np.random.default_rng(0).integers(5, size=60) / 4
+    counts = np.cumsum(np.eye(5)[(4 * scores).astype(int)], axis=0)
+    one_by_one = [sprt_state(sprt, scores[: number + 1]).log_ratio for number in range(60)]
+    assert log_ratio(sprt, counts).tolist() == pytest.approx(one_by_one, abs=1e-12)
 
 
 # Ratings of games with more seats.

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     import games
-    from selfplay.play import Terminal, play
+    from selfplay.play import play, standard_terminal
     from selfplay.players import read_player
 
     spec = read_player(args.player)
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     rng = np.random.default_rng(args.seed)
     player = spec.make(game, int(rng.integers(2**32)))
     try:
-        play(game, player, args.seat, Terminal(sys.stdin, sys.stdout), rng)
+        play(game, player, args.seat, standard_terminal(sys.stdout), rng)
     finally:
         player.close()
     return 0

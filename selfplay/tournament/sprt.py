@@ -72,13 +72,19 @@ def sprt_state(sprt: Sprt, scores: Sequence[float], seats: int = 2) -> SprtState
     `seats` is the number of games of a group; a group's score is a multiple of 1 / (2 seats).
     """
     steps = 2 * seats
-    counts = np.bincount(np.rint(np.asarray(scores) * steps).astype(int), minlength=steps + 1) + PRIOR_COUNT
-    values = np.arange(steps + 1) / steps
+    counts = np.bincount(np.rint(np.asarray(scores) * steps).astype(int), minlength=steps + 1)
     low, high = sprt.bounds
-    ratio = _log_likelihood(counts, values, expected_score(sprt.elo1)) - _log_likelihood(
-        counts, values, expected_score(sprt.elo0)
-    )
-    return SprtState(float(ratio) if len(scores) else 0.0, low, high, len(scores))
+    return SprtState(float(log_ratio(sprt, counts)) if len(scores) else 0.0, low, high, len(scores))
+
+
+def log_ratio(sprt: Sprt, counts: np.ndarray) -> np.ndarray:
+    """The logarithm of the likelihood ratio [...] after groups of games; counts [..., K] say how many of them had the
+    mean score 0, 1 / (K - 1), ..., 1.
+    """
+    values = np.arange(counts.shape[-1]) / (counts.shape[-1] - 1)
+    weights = counts + PRIOR_COUNT
+    h1, h0 = (_log_likelihood(weights, values, expected_score(elo)) for elo in (sprt.elo1, sprt.elo0))
+    return h1 - h0
 
 
 def expected_score(elo: float) -> float:
@@ -86,19 +92,18 @@ def expected_score(elo: float) -> float:
     return 1.0 / (1.0 + 10.0 ** (-elo / ELO_SCALE))
 
 
-def _log_likelihood(counts: np.ndarray, values: np.ndarray, mean: float) -> float:
-    """The greatest log-likelihood of counts [K] under distributions on `values` [K] with the mean given.
+def _log_likelihood(counts: np.ndarray, values: np.ndarray, mean: float) -> np.ndarray:
+    """The greatest log-likelihood [...] of counts [..., K] under distributions on `values` [K] with the mean given.
 
     It is reached at p_i = counts_i / (N (1 + t (values_i - mean))), where t makes the mean right: the root of a falling
     function between the poles (Owen, "Empirical Likelihood", 2001, 2.9).
     """
     away = values - mean
-    low, high = -1.0 / away.max(), -1.0 / away.min()
+    shape = counts.shape[:-1]
+    low, high = np.full(shape, -1.0 / away.max()), np.full(shape, -1.0 / away.min())
     for _ in range(BISECTIONS):
         t = (low + high) / 2
-        if np.sum(counts * away / (1.0 + t * away)) > 0.0:
-            low = t
-        else:
-            high = t
+        is_low = np.sum(counts * away / (1.0 + t[..., None] * away), axis=-1) > 0.0
+        low, high = np.where(is_low, t, low), np.where(is_low, high, t)
     t = (low + high) / 2
-    return float(-np.sum(counts * np.log1p(t * away)))
+    return -np.sum(counts * np.log1p(t[..., None] * away), axis=-1)
