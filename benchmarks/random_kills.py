@@ -22,6 +22,7 @@ from pathlib import Path
 from bench_report import machine_header
 
 from selfplay import checkpoint, shards
+from selfplay.machine import processes_with
 from selfplay.verification import verify
 
 CONFIG = Path(__file__).parent.parent / "configs" / "smoke.yaml"
@@ -57,19 +58,6 @@ class Published:
         return cls(max(checkpoint.versions(run / "checkpoints"), default=-1), next_shard - 1, games)
 
 
-def left_over(marker: str) -> list[int]:
-    """Living processes of the run."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and marker.encode() in (folder / "environ").read_bytes():
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                found += [int(folder.name)] if state not in "ZX" else []
-        except OSError:
-            continue
-    return found
-
-
 def kill_once(run: Path, log: Path, is_early: bool, seconds: float) -> list[str]:
     """Start or resume, kill `seconds` after the start or the first new checkpoint; returns what is wrong."""
     newest = Published.read(run).version
@@ -96,9 +84,9 @@ def kill_once(run: Path, log: Path, is_early: bool, seconds: float) -> list[str]
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     deadline = time.monotonic() + 5.0
-    while left_over(f"{MARKER}={run}") and time.monotonic() < deadline:
+    while processes_with(f"{MARKER}={run}") and time.monotonic() < deadline:
         time.sleep(0.05)
-    wrong = [f"process {pid} is left" for pid in left_over(f"{MARKER}={run}")]
+    wrong = [f"process {pid} is left" for pid in processes_with(f"{MARKER}={run}")]
     if not (run / "config.yaml").exists():
         return wrong  # it had not begun
     found, after = verify(run), Published.read(run)

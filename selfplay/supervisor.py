@@ -39,7 +39,7 @@ def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
     with requests:
         while True:
             status = requests.run(again if deaths and folder.config.is_file() else first)
-            if requests.stopped or (status >= 0 and status != CRASHED):
+            if requests.number or (status >= 0 and status != CRASHED):
                 return status if status >= 0 else 128 - status
             from selfplay import checkpoint  # here, because torch takes seconds to import
 
@@ -54,20 +54,17 @@ def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
             when = f" in {pause:g} s" if pause else ""
             print(f"selfplay: the driver was {how}; going on from the last checkpoint{when}", file=sys.stderr)
             if requests.wait(pause):
-                return 128 + signal.SIGTERM
+                return 128 + requests.number
 
 
 class _Requests:
     """Passes SIGINT and SIGTERM on to the driver, and remembers them."""
 
     def __init__(self) -> None:
+        self.number = 0
+        """The signal by which somebody asked to stop; 0 while nobody has."""
         self._event = threading.Event()
         self._driver: BaseProcess | None = None
-
-    @property
-    def stopped(self) -> bool:
-        """Somebody asked to stop."""
-        return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until somebody asks to stop; returns whether somebody did."""
@@ -92,6 +89,7 @@ class _Requests:
             signal.signal(number, handler)
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
         self._event.set()
         if self._driver is not None and self._driver.pid is not None and self._driver.is_alive():
             os.kill(self._driver.pid, number)

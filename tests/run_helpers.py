@@ -65,21 +65,6 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def processes_with(marker: str) -> list[int]:
-    """Living processes whose environment holds `marker` (Linux)."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            dead = (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-            if not dead and marker.encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue  # it ended meanwhile, or belongs to somebody else
-    return found
-
-
 class Watcher(Display):
     """Keeps what a person would see, and calls `act(status)` at every turn of the loop."""
 

@@ -6,11 +6,12 @@ import time
 
 import pytest
 from engine_helpers import PYTHON, fake_engine
-from run_helpers import processes_with, wait_until
+from run_helpers import wait_until
 
 from selfplay.engines.gtp import GtpEngine, GtpRefusal
 from selfplay.engines.process import MAX_LINE, EngineError, EngineProcess, split_command
 from selfplay.errors import UserError
+from selfplay.machine import processes_with
 
 LONG, SHORT = 60.0, 0.3
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from run_helpers import Watcher, processes_with, start, tiny_config, tiny_file, wait_until
+from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
 from selfplay import alphazero, checkpoint, shards
 from selfplay.errors import UserError
 from selfplay.learner import Learner
+from selfplay.machine import processes_with
 from selfplay.metrics import read_metrics
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from run_helpers import processes_with, start, tiny_file, wait_until
+from run_helpers import start, tiny_file, wait_until
 
 from selfplay import checkpoint
+from selfplay.machine import processes_with
 from selfplay.verification import verify
 
 pytestmark = pytest.mark.slow
