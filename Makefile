@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that share the tests, by file. Many more make tests slow that start processes of their own.
+WORKERS ?= 2
 PINS := pyproject.toml constraints.txt
 
 .PHONY: train test lint bench soak clean
@@ -12,7 +14,7 @@ train: $(VENV)/.installed
 	$(BIN)/selfplay train configs/connect_four.yaml
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,10 +51,15 @@ def register(name: str, factory: Callable[..., Game]) -> None:
     _factories[name] = factory
 
 
-def load(text: str) -> Game:
-    """The game of a game string, e.g. `hex(board_size=5)`. Raises GameError with one line for a person."""
+def load(text: str, may_import: bool = True) -> Game:
+    """The game of a game string, e.g. `hex(board_size=5)`. Raises GameError with one line for a person.
+
+    Without `may_import` (for text that came with data) a module must have been imported by somebody else.
+    """
     wanted = parse(text)
     if wanted.prefix not in ("", OPENSPIEL):
+        if not may_import and wanted.prefix not in sys.modules:
+            raise GameError(f"{text[:80]}: data does not decide which modules are imported; name the game with --game")
         try:
             importlib.import_module(wanted.prefix)
         except ImportError as error:

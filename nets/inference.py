@@ -20,7 +20,7 @@ from nets import int8
 from nets.config import NetConfig
 from nets.engines import CpuEngine, CudaEngine, Engine, build_twin, input_dtype
 from nets.folding import fold_batch_norm
-from nets.models import build
+from nets.models import PolicyValueNet, build
 
 NO_WEIGHTS = -1
 """`Inference.version` before the first `load`."""
@@ -77,11 +77,11 @@ class Inference:
         measure_seconds: float = 0.3,
         calibration: Float[np.ndarray, "B ..."] | None = None,
     ) -> None:
-        """Build and measure; takes about `measure_seconds` for each candidate.
+        """Build and measure; takes about `measure_seconds` for each candidate, a tenth where nothing is to be chosen.
 
         `device` None means `default_device()`. `dtype` is `auto`, `float32`, `bfloat16` or `int8`; the last needs
         `calibration`, some hundred observations of the game, and `auto` leaves it out without. Larger batches than
-        `max_batch` are split. Raises ValueError for bad settings.
+        `max_batch` are split, and so is one that the GPU has no memory for. Raises ValueError for bad settings.
         """
         if max_batch < 1:
             raise ValueError(f"inference max_batch: {max_batch} is below 1")
@@ -158,7 +158,8 @@ class Inference:
 
     def _candidates(self, dtype: str) -> Iterator[Engine]:
         """Engines to choose from, the finest first, each built when it is asked for."""
-        for name in DTYPES if dtype == "auto" else (dtype,):
+        names = tuple(DTYPES) if dtype == "auto" else (dtype,)
+        for name in names:
             twin = build_twin(*self._sizes)
             if name == "int8":
                 if self.device.type == "cpu" and self._calibration is not None and int8.is_supported(twin):
@@ -166,15 +167,31 @@ class Inference:
                 elif dtype == "int8":
                     raise ValueError("inference dtype: int8 needs a resnet without pooling, and VNNI; use auto")
             elif self.device.type == "cuda":
-                yield CudaEngine(twin, DTYPES[name], self.device, self._buckets)
+                try:
+                    yield self._cuda_engine(twin, DTYPES[name], may_shrink=name == names[0])
+                except torch.cuda.OutOfMemoryError:
+                    if name == names[0]:
+                        raise  # not even a batch of one; else there is an engine already
             else:
                 yield CpuEngine(twin, DTYPES[name])
+
+    def _cuda_engine(self, twin: PolicyValueNet, dtype: torch.dtype, may_shrink: bool) -> Engine:
+        """For batches of half the size, and half of that, where the GPU has no memory for more and they `may_shrink`
+        (no engine depends on the present sizes yet)."""
+        while True:
+            try:
+                return CudaEngine(twin, dtype, self.device, self._buckets)
+            except torch.cuda.OutOfMemoryError:
+                if self._buckets[-1] == 1 or not may_shrink:
+                    raise
+            torch.cuda.empty_cache()
+            self._buckets = batch_buckets(self._buckets[-1] // 2)
 
     def _choose(self, dtype: str, seconds: float) -> tuple[Engine, float]:
         """The fastest engine and its positions per second."""
         candidates = self._candidates(dtype)
         best = next(candidates)
-        best_rate = self._measure(best, seconds)
+        best_rate = self._measure(best, seconds if dtype == "auto" else seconds / 10)
         for engine in candidates:
             rate = self._measure(engine, seconds)
             if rate > best_rate * MIN_GAIN:

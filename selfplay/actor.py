@@ -28,11 +28,17 @@ SEND_SECONDS = 1.0
 
 
 def actor_main(
-    connection: Connection, config: Config, weights: Path, seed: np.random.SeedSequence, positions: int, index: int
+    connection: Connection,
+    stacks: Connection,
+    config: Config,
+    weights: Path,
+    seed: np.random.SeedSequence,
+    positions: int,
+    index: int,
 ) -> None:
     """Entry point of the process of actor `index`. `weights` is the file that the driver publishes; the run has played
-    so many `positions` before."""
-    become_child()
+    so many `positions` before. `stacks`: see `become_child`."""
+    become_child(stacks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:

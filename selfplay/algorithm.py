@@ -40,6 +40,10 @@ class Record(Protocol):
         """Positions that were played."""
         ...
 
+    def leave_out_older(self, version: int) -> int:
+        """Let nothing be learned from positions that a network older than `version` played; returns how many."""
+        ...
+
 
 class Memory(Protocol):
     """What the learner samples from."""
@@ -163,6 +167,8 @@ def load_algorithm(config: Config) -> Algorithm:
     """The algorithm of a run. Raises UserError or GameError for settings that do not fit together."""
     if config.learner.dtype == "float64" and config.algorithm not in ("dqn", "q_iteration"):
         raise UserError("learner.dtype: float64 is for tables; use float32")
+    if config.replay.max_policy_lag and config.algorithm in ("dqn", "q_iteration"):
+        raise UserError(f"replay.max_policy_lag: {config.algorithm} learns from any policy; use 0")
     if config.algorithm == "alphazero":
         from selfplay.alphazero import AlphaZero
 

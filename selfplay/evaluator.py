@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.child_process import become_child
+from selfplay.child_process import Stacks, become_child
 from selfplay.settings import Config
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 NICENESS = 5
 """Training comes first where there are fewer cores than processes."""
+
+HUNG_SECONDS = 2 * 3600.0
+"""An evaluation that takes so long is given up, with its process."""
 
 RATINGS = "ratings"
 """Folder in the run's folder."""
@@ -146,7 +149,9 @@ class Evaluator:
         """The process starts with the first request."""
         self._config, self._run_dir = config, run_dir
         self._connection: Connection | None = None
+        self._stacks: Stacks | None = None
         self._process: mp.process.BaseProcess | None = None
+        self._asked = 0.0
         self.busy = False
 
     def request(self, version: int, games_each: int, champion: int | None = None) -> None:
@@ -154,19 +159,22 @@ class Evaluator:
         if self._process is None or not self._process.is_alive():
             context = mp.get_context("spawn")
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_evaluator_main, args=(theirs, self._config, self._run_dir), name="evaluator", daemon=True
-            )
+            self._stacks = Stacks(context)
+            content = (theirs, self._stacks.child_end, self._config, self._run_dir)
+            self._process = context.Process(target=_evaluator_main, args=content, name="evaluator", daemon=True)
             self._process.start()
             theirs.close()
+            self._stacks.child_end.close()
         assert self._connection is not None
         self._connection.send((version, games_each, champion))
-        self.busy = True
+        self._asked, self.busy = time.monotonic(), True
 
     def result(self, timeout: float = 0.0) -> Evaluation | str | None:
         """A finished evaluation, or a line saying why it failed; None if there is none within `timeout` seconds."""
-        if not self.busy or self._connection is None or not self._connection.poll(timeout):
+        if not self.busy or self._connection is None:
             return None
+        if not self._connection.poll(timeout):
+            return self._give_up() if time.monotonic() - self._asked > HUNG_SECONDS else None
         self.busy = False
         try:
             answer: Evaluation | str = self._connection.recv()
@@ -175,17 +183,26 @@ class Evaluator:
             self._process = None
             return "evaluation: its process ended; training goes on"
 
+    def _give_up(self) -> str:
+        """End a process that hangs; the next request starts another."""
+        assert self._process is not None and self._stacks is not None
+        where = self._stacks.save(self._process, self._run_dir / "hung_evaluator.txt")
+        self.stop()
+        return f"evaluation: no result within {HUNG_SECONDS:.0f} s{where}; its process was ended, training goes on"
+
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
             self._process = None
+        if self._stacks is not None:
+            self._stacks.close()
         self.busy = False
 
 
-def _evaluator_main(connection: Connection, config: Config, run_dir: Path) -> None:
-    become_child()
+def _evaluator_main(connection: Connection, stacks: Connection, config: Config, run_dir: Path) -> None:
+    become_child(stacks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     from nets.inference import one_thread

@@ -48,6 +48,14 @@ class Rollout:
         """Steps of the environments, those that do not count too: they were made."""
         return self.ended.size
 
+    def leave_out_older(self, version: int) -> int:
+        """See `algorithm.Record.leave_out_older`: all steps or none, since one network acted."""
+        if self.version >= version:
+            return 0
+        stale = int(self.counted.sum())
+        self.counted[:] = False
+        return stale
+
 
 @dataclass
 class _Rows:

@@ -9,7 +9,7 @@ nothing happens unless the environment variable `SELFPLAY_FAILPOINT` names it wh
 
 Places: `checkpoint.*`, `shard.*`, `weights.*` and `publish.*` (any other file), each with `after_open`, `mid_write`,
 `before_fsync` and `before_rename`; and `checkpoint.before_manifest`, `checkpoint.after_rename`,
-`checkpoint.during_prune`, `shard.before_manifest`.
+`checkpoint.during_prune`, `shard.before_manifest`, `shard.during_trim`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from selfplay.actor import actor_main
+from selfplay.child_process import Stacks
 from selfplay.errors import UserError
 from selfplay.settings import Config
 
@@ -50,6 +51,7 @@ class _Member:
     index: int
     process: BaseProcess
     connection: Connection
+    stacks: Stacks
     heard: float
     gone: bool = False
     next_start: float | None = None
@@ -106,7 +108,9 @@ class Fleet:
         now = time.monotonic()
         for member in list(self._members):
             if member.next_start is None and not self.paused and now - member.heard > SILENT_SECONDS:
-                self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s")
+                stacks = self._weights.with_name(f"hung_actor_{member.index}.txt")
+                where = member.stacks.save(member.process, stacks)
+                self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s{where}")
             if member.next_start is not None and now >= member.next_start:
                 self._restart(member)
         return out
@@ -136,6 +140,7 @@ class Fleet:
         self._receiver.join(timeout=1.0)
         for member in self._members:
             member.connection.close()  # an actor that is blocked in a send gets an error and ends
+            member.stacks.close()
         for member in self._members:
             member.process.join(timeout=max(0.0, deadline - time.monotonic()))
             if member.process.is_alive():
@@ -149,12 +154,14 @@ class Fleet:
 
     def _start(self, index: int) -> _Member:
         ours, theirs = self._context.Pipe()
+        stacks = Stacks(self._context)
         (seed,) = self._seed.spawn(1)
-        content = (theirs, self._config, self._weights, seed, self._positions(), index)
+        content = (theirs, stacks.child_end, self._config, self._weights, seed, self._positions(), index)
         process = self._context.Process(target=actor_main, args=content, name=ACTOR_NAME, daemon=True)
         process.start()
         theirs.close()
-        return _Member(index, process, ours, time.monotonic())
+        stacks.child_end.close()
+        return _Member(index, process, ours, stacks, time.monotonic())
 
     def _end(self, member: _Member, why: str) -> None:
         """An actor is dead or hangs: make sure of it, and set the time for the next."""
@@ -172,6 +179,7 @@ class Fleet:
         """Another in the place of one that was ended."""
         self.restarts += 1
         old.connection.close()
+        old.stacks.close()
         self._members[old.index] = new = self._start(old.index)
         if self.paused:
             new.connection.send(("pause",))

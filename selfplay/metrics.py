@@ -71,6 +71,10 @@ METRICS: dict[str, Metric] = {
     "train/learning_rate": Metric("", "learning rate of the last step"),
     "train/steps_per_second": Metric("steps/s", "speed of the learner"),
     "train/skipped_steps": Metric("steps", "steps left out since the start because the loss was not finite"),
+    "train/stale_positions": Metric(
+        "positions", "left out of learning since the start because their weights were too old (`replay.max_policy_lag`)"
+    ),
+    "train/bad_shards": Metric("shards", "shards of games that were found damaged and set aside, over all starts"),
     "train/games": Metric("games", "finished games of self-play since the start"),
     "train/replay_positions": Metric("positions", "positions in the replay window"),
     "train/sample_reuse": Metric("", "samples drawn by the learner for each position that it may learn from"),

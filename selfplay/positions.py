@@ -59,9 +59,9 @@ def read_positions(path: Path) -> LabelledPositions:
         try:
             label = _parse(line)
             if game is None:
-                game = games.load(label["game"])
+                game = games.load(label["game"], may_import=False)
                 pool = game.new_pool(len(lines))
-            elif label["game"] != game.name and games.load(label["game"]).rules != game.rules:
+            elif label["game"] != game.name and games.load(label["game"], may_import=False).rules != game.rules:
                 raise ValueError(f"the game is {label['game']}, that of the lines before is {game.name}")
             _set_up(pool, len(moves), label["moves"])
             best_actions.append(_best_actions(pool, len(moves), label, "values"))

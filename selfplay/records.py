@@ -37,6 +37,12 @@ class GameRecord:
         """Games in the record."""
         return 1
 
+    def leave_out_older(self, version: int) -> int:
+        """See `algorithm.Record.leave_out_older`: their weights become 0, on disk too."""
+        stale = (self.version < version) & (self.weight > 0)
+        self.weight[stale] = 0
+        return int(stale.sum())
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -124,6 +124,8 @@ class RolloutMemory:
         advantage, target = self._estimator(rollout, self._shape_rewards(rollout))
         rows = rollout.counted.T  # of one environment after the other, so that steps stay in order
         steps = int(rows.sum())
+        if steps == 0:
+            return
 
         def chosen(array: np.ndarray) -> np.ndarray:
             return array.swapaxes(0, 1)[rows]

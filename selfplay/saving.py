@@ -64,8 +64,8 @@ class Counters:
     champion: int | None = None  # version that the actors play with, where a gate decides that
 
 
-def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
-    """Finished games as one more shard; none for an empty list."""
+def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | None = None) -> None:
+    """Finished games as one more shard; none for an empty list. The oldest go beyond `most_bytes` of them."""
     if not records:
         return
     _, _, shard_id = shards.totals(folder.games)
@@ -79,6 +79,8 @@ def save_games(folder: RunFolder, records: list[GameRecord]) -> None:
         row["observation"] = record.observation if exact else record.observation.astype(np.float32)
         rows.append(row)
     shards.write_shard(folder.games, shard_id, rows, sum(map(len, records)))
+    if most_bytes is not None:
+        shards.trim(folder.games, most_bytes)
 
 
 def save_bad_batch(folder: RunFolder, batch: Any) -> Path:

@@ -164,6 +164,15 @@ class ReplayConfig:
             "max": 1000,
         },
     )
+    max_policy_lag: int = field(
+        default=0,
+        metadata={
+            "help": "positions that were played with weights older than the actors' newest by more than so many steps "
+            "are counted and not learned from; an actor that was held up sends such. 0 takes all; not for dqn, which "
+            "learns from any policy",
+            "min": 0,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -441,6 +450,14 @@ class CheckpointConfig:
     keep_every: int = field(
         default=1000,
         metadata={"help": "beside them the first checkpoint of every so many steps stays; 0 for none", "min": 0},
+    )
+    games_gigabytes: float = field(
+        default=0.0,
+        metadata={
+            "help": "the oldest games on disk are removed beyond so many GB; a resumed run fills its replay with what "
+            "is left. 0 keeps all",
+            "min": 0,
+        },
     )
 
 

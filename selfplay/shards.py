@@ -9,6 +9,7 @@ Arrays whose first axis differs from record to record (one row a ply) are joined
 A shard is published first and its manifest line appended after it. A kill in between leaves a shard without a line,
 which `recover` adopts; so a finished game that reached the disk is not lost, not even when the manifest is. A shard
 that is found damaged is moved to `games/quarantine/` and gets a second line that says so; its id is not used again.
+One that is removed to save space gets such a line too, before it goes, which still counts its games.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def write_shard(folder: Path, shard_id: int, records: Sequence[Mapping[str, np.n
 
 
 def totals(folder: Path) -> tuple[int, int, int]:
-    """Games and positions in the sound shards that the manifest lists, and the next free id. Changes nothing."""
+    """Games and positions in the sound shards that the manifest lists, removed ones too, and the next free id. Changes
+    nothing."""
     entries = _entries(folder)
     sound = [entry for entry in entries.values() if "damage" not in entry]
     next_id = max([-1, *entries, *_files(folder)]) + 1
@@ -82,7 +84,7 @@ def read_shards(
         if missing is not None and missing <= 0:
             break
         entry = entries[shard_id]
-        if "damage" in entry or not _is_sound(folder, entry, warn):
+        if "damage" in entry or "removed" in entry or not _is_sound(folder, entry, warn):
             continue
         chosen.append(shard_id)
         if missing is not None:
@@ -130,6 +132,8 @@ class ShardState:
     """And that line says that it was set aside."""
     games: int
     positions: int
+    is_removed: bool = False
+    """It was removed to save space."""
 
 
 def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
@@ -139,6 +143,9 @@ def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
         path, entry = _path(folder, shard_id), entries.get(shard_id)
         if entry is not None and "damage" in entry:
             yield ShardState(path, entry["damage"], True, True, 0, 0)
+            continue
+        if entry is not None and "removed" in entry:
+            yield ShardState(path, None, True, False, 0, 0, is_removed=True)
             continue
         damage, games, positions = None, 0, 0
         try:
@@ -156,14 +163,18 @@ def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
 def recover(folder: Path, warn: Callable[[str], None]) -> int:
     """Adopt shards that the manifest does not list; returns how many. Only for the holder of the run's lock.
 
-    Those that cannot be read are quarantined, with one line to `warn`.
+    Those that cannot be read are quarantined, with one line to `warn`; a removal that a kill broke off is finished.
     """
     entries = _entries(folder)
     adopted = 0
     for shard_id in _files(folder):
-        if shard_id in entries and "damage" not in entries[shard_id]:
+        entry, path = entries.get(shard_id), _path(folder, shard_id)
+        if entry is not None and "removed" in entry:
+            with storage_errors(path):
+                path.unlink()
             continue
-        path = _path(folder, shard_id)
+        if entry is not None and "damage" not in entry:
+            continue
         with storage_errors(path):
             data = path.read_bytes()
         try:
@@ -174,6 +185,27 @@ def recover(folder: Path, warn: Callable[[str], None]) -> int:
         _append(folder, _entry(shard_id, digest(data), len(records), positions))
         adopted += 1
     return adopted
+
+
+def trim(folder: Path, most_bytes: int) -> int:
+    """Remove the oldest shards until the rest take at most `most_bytes`; returns how many. The newest one stays.
+
+    Their games go on counting in `totals`. Only for the holder of the run's lock; `recover` comes first, so that every
+    shard has its line.
+    """
+    present, entries, removed = _files(folder), _entries(folder), 0
+    with storage_errors(folder):
+        sizes = [_path(folder, shard_id).stat().st_size for shard_id in present]
+        excess = sum(sizes) - most_bytes
+        for shard_id, size in zip(present[:-1], sizes[:-1], strict=True):
+            if excess <= 0:
+                break
+            _append(folder, {**entries[shard_id], "removed": True})
+            failpoint("shard.during_trim")
+            _path(folder, shard_id).unlink()
+            excess -= size
+            removed += 1
+    return removed
 
 
 def drop_after(folder: Path, last_id: int) -> int:

@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from selfplay import checkpoint
+from selfplay import checkpoint, shards
 from selfplay.algorithm import Record, load_algorithm
 from selfplay.budget import budget_fraction
 from selfplay.display import Display, Status
@@ -61,6 +61,7 @@ class Trainer:
         restored = restore(
             folder, self.learner, saved_games, self.inline, display.warning, self.algorithm.restore_state
         )
+        self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
         if saved_games is None:  # the memory is empty: what was drawn from the last one is not owed to this one
             self.counters.samples = 0
@@ -73,6 +74,7 @@ class Trainer:
         self.evaluator = Evaluator(config, folder.path)
         self._evaluated: int | None = None  # version that was last given to it
         self.averages, self._counts = Averages(), SelfPlayCounts()
+        self._stale = 0  # positions left out for their age
         self._unsaved: list[Record] = []
         self._unreported: list[Record] = []
         self._source: Source | None = None
@@ -168,10 +170,12 @@ class Trainer:
         started = time.monotonic()
         for records, counts in source.play(may_learn):
             for record in records:
-                self.replay.add(record)
                 self.counters.games += record.games
                 self.counters.positions += len(record)
                 self.algorithm.describe_record(self.averages, record, self.version)
+                if self.config.replay.max_policy_lag:
+                    self._stale += record.leave_out_older(self.version - self.config.replay.max_policy_lag)
+                self.replay.add(record)
             if self.algorithm.keeps_games:
                 self._unsaved += records
                 self._unreported += records
@@ -263,7 +267,9 @@ class Trainer:
         self.version = self.counters.champion = version
 
     def _save_games(self) -> None:
-        save_games(self.folder, cast(list[GameRecord], self._unsaved))  # of an algorithm with `keeps_games`
+        limit = self.config.checkpoint.games_gigabytes
+        records = cast(list[GameRecord], self._unsaved)  # of an algorithm with `keeps_games`
+        save_games(self.folder, records, int(limit * 1e9) if limit else None)
         self._unsaved = []
 
     def save(self) -> None:
@@ -313,6 +319,8 @@ class Trainer:
             "train/games": self.counters.games,
             "train/replay_positions": self.replay.window,
             "train/skipped_steps": self.learner.bad_steps,
+            "train/stale_positions": self._stale,
+            "train/bad_shards": self._bad_shards,
             "train/sample_reuse": self.counters.samples / max(1, self.replay.total),
             "selfplay/actor_restarts": source.restarts,
         }

@@ -39,6 +39,8 @@ class Verification:
     newest: int | None = None
     """Version of the newest checkpoint."""
     shards: int = 0
+    removed: int = 0
+    """Shards that were removed to save space."""
     games: int = 0
     positions: int = 0
     """In sound shards."""
@@ -91,7 +93,9 @@ def _shards(folder: Path, last_counted: int, found: Verification) -> int:
     """The shards, up to the last that a checkpoint counts at least; returns how many have been set aside."""
     aside = 0
     for state in shards.inspect(folder, last_counted):
-        if state.damage is None:
+        if state.is_removed:
+            found.removed += 1
+        elif state.damage is None:
             found.shards += 1
             found.games += state.games
             found.positions += state.positions
@@ -102,6 +106,8 @@ def _shards(folder: Path, last_counted: int, found: Verification) -> int:
             found.notes.append(f"{state.path} was set aside: it {state.damage}")
         else:
             found.problems.append(f"{state.path}: {state.damage}")
+    if found.removed:
+        found.notes.append(f"{folder}: {found.removed} of the oldest shards were removed (checkpoint.games_gigabytes)")
     return aside
 
 

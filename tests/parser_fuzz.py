@@ -42,6 +42,8 @@ WORDS = [
     "\n \r \ufeff \t ' \" \\ &a *a !!python/object/apply:os.system !!int << --- ... %s {0} $HOME ; ( ] ) [ } size=3 "
     "rows=100000 board_size=99 simulations=1 {}".split(" ")
 ]
+VERSION = "00000001"
+"""Folder of the checkpoint."""
 LONGEST_LINE = 1000
 """Characters of a line that a person gets."""
 MEMORY = 6_000_000_000
@@ -140,25 +142,28 @@ def weights() -> list[bytes]:
 
 
 @functools.cache
-def saved() -> tuple[Path, tuple[str, ...]]:
-    """A checkpoint, and its files."""
-    folder = Path(tempfile.mkdtemp())
-    checkpoint.save(folder, checkpoint.Checkpoint(1, {"a": torch.ones(3)}, {"b": torch.ones(2)}, {"steps": 1}))
-    return folder / "00000001", tuple(sorted(path.name for path in (folder / "00000001").iterdir()))
+def saved() -> dict[str, bytes]:
+    """The files of a checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = checkpoint.Checkpoint(1, {"a": torch.ones(3)}, {"b": torch.ones(2)}, {"steps": 1})
+        checkpoint.save(Path(folder), state)
+        return {path.name: path.read_bytes() for path in sorted((Path(folder) / VERSION).iterdir())}
 
 
 def checkpoint_files() -> list[bytes]:
     """The contents of the files, which of them in the first byte."""
-    folder, names = saved()
-    return [bytes([number]) + (folder / name).read_bytes() for number, name in enumerate(names)]
+    return [bytes([number]) + content for number, content in enumerate(saved().values())]
 
 
 def read_checkpoint(data: bytes, folder: Path) -> object:
-    source, names = saved()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    shutil.copytree(source, folder / "checkpoints" / source.name)
+    files = dict(saved())
     if data:
-        (folder / "checkpoints" / source.name / names[data[0] % len(names)]).write_bytes(data[1:])
+        files[list(files)[data[0] % len(files)]] = data[1:]
+    place = folder / "checkpoints" / VERSION
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for name, content in files.items():
+        (place / name).write_bytes(content)
     return checkpoint.load(folder / "checkpoints")
 
 

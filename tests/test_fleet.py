@@ -65,6 +65,9 @@ def test_an_actor_that_hangs_is_replaced_once(tmp_path, monkeypatch):
         wait_until(lambda: "games" in poll(), "and plays")
         assert actors.restarts == 1
         assert [line for line in warnings if "said nothing" in line] == warnings
+        stacks = tmp_path / "hung_actor_0.txt"
+        assert str(stacks) in warnings[0]
+        assert 'actor.py", line' in stacks.read_text()
         assert living() != [hung] and len(living()) == 1
 
 

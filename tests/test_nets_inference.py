@@ -18,6 +18,8 @@ from nets import (
     fold_batch_norm,
     inverse_transform_value,
 )
+from nets import inference as inference_module
+from nets.engines import CpuEngine
 
 # The shape checks that only pytest installs look at sizes while a network is traced.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -274,6 +276,36 @@ def test_dtype_is_chosen_by_measuring():
     described = inference(max_batch=16).describe()
     assert described["device"] == "cpu" and described["mode"] == "trace" and described["max_batch"] == 16
     assert described["positions_per_second"] > 0
+
+
+@pytest.mark.parametrize("fits", [4, 1])
+def test_batches_are_halved_until_the_gpu_has_memory_for_them(monkeypatch, fits):
+    """The stand-in for the GPU has memory for batches of `fits`, and for one engine."""
+    tried = []
+
+    def cuda_engine(twin, dtype, device, buckets):
+        tried.append((dtype, max(buckets)))
+        if max(buckets) > fits or dtype != torch.float32:
+            raise torch.cuda.OutOfMemoryError
+        return CpuEngine(twin, dtype)
+
+    monkeypatch.setattr(inference_module, "CudaEngine", cuda_engine)
+    found = inference(device="cuda", dtype="auto", max_batch=16)
+    sizes = [size for size in (16, 8, 4, 2, 1) if size >= fits]
+    assert tried == [*((torch.float32, size) for size in sizes), (torch.bfloat16, fits)]
+    assert found.describe()["max_batch"] == fits
+    net = trained_like(SMALL)
+    found.load(net.state_dict(), 0)
+    assert_equal(found.predict(observations(11)), plain(net, observations(11)))
+
+
+def test_a_gpu_without_memory_for_one_position_is_an_error(monkeypatch):
+    def cuda_engine(twin, dtype, device, buckets):
+        raise torch.cuda.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(inference_module, "CudaEngine", cuda_engine)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        inference(device="cuda", max_batch=16)
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 3, 8, 10, 100, 256, 1000])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from exact_player import ExactPlayer, move_values
 
 import games
+from games import registry
 from selfplay import cli
 from selfplay.accuracy import measure_accuracy
 from selfplay.errors import UserError
@@ -149,3 +151,28 @@ def test_command_prints_one_json_object(capsys, write):
     assert result["player"] == "mcts:simulations=300"
     assert cli.main(["evaluate", "mcts:simulations=300", "--positions", str(path)]) == 0
     assert f"accuracy    {result['accuracy']:.1%}" in capsys.readouterr().out  # the seed repeats
+
+
+MODULE = """
+from pathlib import Path
+
+import games
+from games.connect_four import ConnectFour
+
+Path(__file__).with_name("imported").touch()
+games.register("my_connect_four", ConnectFour)
+"""
+
+
+def test_a_file_does_not_decide_which_modules_are_imported(tmp_path, write, monkeypatch, capsys):
+    (tmp_path / "data_module.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    name = "data_module:my_connect_four"
+    path = write({"game": name, "moves": [], "values": {str(action): 0 for action in range(7)}})
+    assert cli.main(["evaluate", "random", "--positions", str(path)]) == 2
+    assert "data does not decide which modules are imported" in capsys.readouterr().err
+    assert not (tmp_path / "imported").exists()
+    assert cli.main(["evaluate", "random", "--positions", str(path), "--game", name]) == 0
+    assert (tmp_path / "imported").exists()
+    del sys.modules["data_module"]

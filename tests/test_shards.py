@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from selfplay import shards
 from selfplay.errors import UserError
 from selfplay.files import sweep_temporaries
-from selfplay.shards import drop_after, read_shards, recover, totals, write_shard
+from selfplay.shards import drop_after, inspect, read_shards, recover, totals, trim, write_shard
 
 Record = dict[str, np.ndarray]
 
@@ -271,3 +271,45 @@ def test_a_kill_while_dropping_is_finished_by_the_next_try(tmp_path: Path) -> No
     drop_after(tmp_path, 0)
     assert totals(tmp_path) == (1, 5, 1)
     assert read(tmp_path)[1] == []
+
+
+def size_of(folder: Path, *shard_ids: int) -> int:
+    return sum((folder / f"{shard_id:08d}.npz").stat().st_size for shard_id in shard_ids)
+
+
+def test_the_oldest_shards_make_room_and_their_games_still_count(tmp_path: Path) -> None:
+    written = {shard_id: write(tmp_path, shard_id, [5, 5]) for shard_id in range(5)}
+    before = totals(tmp_path)
+    assert trim(tmp_path, size_of(tmp_path, 0, 1, 2, 3, 4)) == 0
+    assert trim(tmp_path, size_of(tmp_path, 2, 3, 4)) == 2
+    assert shards.shard_ids(tmp_path) == [2, 3, 4]
+    assert totals(tmp_path) == before
+    restored, warnings = read(tmp_path)
+    assert list(restored) == [2, 3, 4] and not warnings
+    assert_same(restored[3], written[3])
+    assert [state.is_removed for state in inspect(tmp_path, 4)] == [True, True, False, False, False]
+    assert all(state.damage is None for state in inspect(tmp_path, 4))
+    assert trim(tmp_path, 0) == 2, "the newest one stays"
+    assert list(read(tmp_path)[0]) == [4]
+
+
+def test_a_kill_in_a_removal_is_finished_at_the_next_start(tmp_path: Path) -> None:
+    for shard_id in range(3):
+        write(tmp_path, shard_id, [5])
+    before = totals(tmp_path)
+    killed_at("shard.during_trim", lambda: trim(tmp_path, 0))
+    assert shards.shard_ids(tmp_path) == [0, 1, 2]
+    assert list(read(tmp_path)[0]) == [1, 2], "what its line calls removed is not read"
+    assert recover(tmp_path, pytest.fail) == 0
+    assert shards.shard_ids(tmp_path) == [1, 2]
+    assert totals(tmp_path) == before
+
+
+def test_an_exact_resume_forgets_removals_after_its_checkpoint(tmp_path: Path) -> None:
+    for shard_id in range(4):
+        write(tmp_path, shard_id, [5])
+    trim(tmp_path, 0)
+    assert drop_after(tmp_path, 1) == 1
+    assert totals(tmp_path) == (2, 10, 2)
+    write(tmp_path, 2, [5])
+    assert list(read(tmp_path)[0]) == [2]

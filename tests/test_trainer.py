@@ -215,6 +215,47 @@ def test_weights_that_are_not_finite_stay_in_the_learner(tmp_path: Path, where: 
     assert verify(run).newest == 4 and verify(run).problems == []
 
 
+def test_positions_of_old_weights_are_counted_and_not_learned_from(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "--replay.max_policy_lag", "10")
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        trainer = Trainer(config, folder, Watcher())
+        trainer.algorithm.min_positions = 10**9  # so that it only plays
+        source = trainer._make_source()
+        source.publish(trainer.learner.weights(), 4)
+        trainer.version = 14
+        trainer._play(source)
+        taken = trainer.replay.total
+        assert trainer._stale == 0 and taken == trainer.counters.positions > 0
+        trainer.version = 15  # the actors should have had these weights long ago
+        trainer._play(source)
+        late = trainer.counters.positions - taken
+        assert trainer._stale == late > 0 and trainer.replay.total == taken
+        trainer.version = 14
+        trainer._play(source)
+        newest = trainer.counters.positions - taken - late
+        assert trainer.replay.total == taken + newest and trainer._stale == late
+        trainer.save()
+        trainer.close()
+        again = Trainer(config, folder, Watcher())
+        assert again.replay.total == trainer.replay.total, "nor after a resume"
+        again.close()
+
+
+def test_games_on_disk_stay_within_their_limit(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = tiny_config(
+        tmp_path, "--budget.steps", "40", "--replay.sample_reuse", "1", "--checkpoint.every_steps", "4",
+        "--checkpoint.games_gigabytes", "8e-6",
+    )  # fmt: skip
+    selfplay.train(config, run, Watcher())
+    found = verify(run)
+    assert found.problems == [] and found.removed > 0 < found.shards
+    assert sum(path.stat().st_size for path in (run / "games").glob("*.npz")) <= 8000
+    state = checkpoint.load(run / "checkpoints").state
+    assert found.games < state["games"] == shards.totals(run / "games")[0]
+    assert any("of the oldest shards were removed" in note for note in found.notes)
+
+
 def test_a_disk_without_room_for_a_checkpoint_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(preflight, "LEAST_DISK", 10**18)
     with pytest.raises(UserError, match="^disk full: .* needs at least 1,000,000,000.0 GB"):

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the player, and what it is measured on."""
     parser.add_argument("player", metavar="PLAYER", help="the player to measure")
     parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, help="labelled positions")
+    parser.add_argument("--game", metavar="GAME", help="their game, where a module of your own has it (module:name)")
     parser.add_argument("--episodes", metavar="N", type=integer(1, 1_000_000), help="episodes of an environment")
     parser.add_argument("--env", metavar="E", help="the environment (the run's own)")
     parser.add_argument("--video", metavar="FILE.mp4", type=Path, help="film one episode more")
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         raise UserError("give --positions FILE.jsonl for a game, or --episodes N for an environment")
     if args.episodes is None and (args.env or args.video):
         raise UserError("--env and --video are for --episodes N")
+    if args.positions is None and args.game:
+        raise UserError("--game is for --positions FILE.jsonl")
     return _positions(args) if args.episodes is None else _episodes(args)
 
 
@@ -83,11 +86,14 @@ def _episodes(args: argparse.Namespace) -> int:
 
 
 def _positions(args: argparse.Namespace) -> int:
+    import games
     from selfplay.accuracy import measure_accuracy
     from selfplay.players import read_player
     from selfplay.positions import read_positions
 
     spec = read_player(args.player)
+    if args.game:
+        games.load(args.game)
     positions = read_positions(args.positions)
     player = spec.make(positions.game, args.seed)
     try:
