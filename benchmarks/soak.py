@@ -4,8 +4,9 @@
 
 Tic-tac-toe with two actors and a small replay that is full early. Every few seconds one of the actors is killed; the
 other one, the driver and the evaluator live as long as the run. They are measured every five seconds; after the first
-third, a line is fitted through the memory that is theirs alone (RssAnon), whose slope has a 95 % interval from
-resampling stretches of the residuals (they are not independent). Exit status 1 when the upper end for any process is
+third, a line is fitted through the memory that is theirs alone (RssAnon): through the least of every minute, since what
+an evaluation takes and gives back is no growth. Its slope has a 95 % interval from resampling stretches of the
+residuals (they are not independent). Exit status 1 when the upper end for any process is
 over 1 MB an hour, or descriptors or threads have grown, or the run did not go on, or is not sound (`selfplay verify`).
 """
 
@@ -47,8 +48,11 @@ WARM_UP = 1 / 3
 MOST_GROWTH = 1.0
 """MB an hour."""
 
-STRETCH = 12
-"""Measurements in a stretch: a minute."""
+MINUTE = 12
+"""Measurements in a minute."""
+
+STRETCH = 3
+"""Minutes in a stretch."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,9 @@ def name_of(pid: int) -> str:
 
 def growth(samples: list[Sample], rng: np.random.Generator) -> tuple[float, float]:
     """MB an hour, and the upper end of its 95 % interval."""
-    hours = np.array([sample.seconds for sample in samples]) / 3600
-    memory = np.array([sample.megabytes for sample in samples])
+    minutes = [samples[start : start + MINUTE] for start in range(0, len(samples) - MINUTE + 1, MINUTE)]
+    hours = np.array([minute[0].seconds for minute in minutes]) / 3600
+    memory = np.array([min(sample.megabytes for sample in minute) for minute in minutes])
     slope, level = np.polyfit(hours, memory, 1)
     residuals = memory - (slope * hours + level)
     slopes = []
@@ -174,7 +179,7 @@ def main() -> int:
     warm = 60 * arguments.minutes * WARM_UP
     for pid, name in names.items():
         judged = [sample for sample in samples[pid] if sample.seconds >= warm]
-        if name and len(judged) >= 4 * STRETCH:
+        if name and len(judged) >= 4 * MINUTE:
             wrong += judge(name, judged, np.random.default_rng(0))
     rows = list(read_metrics(run / "metrics.jsonl"))
     restarts = max(row.get("selfplay/actor_restarts", 0) for row in rows)

@@ -152,7 +152,7 @@ def load_gymnasium(name: str, given: Mapping[str, str]) -> GymnasiumEnvironment:
         try:
             importlib.import_module(prefix)
         except (ImportError, TypeError, ValueError) as error:  # the last two for names that are none
-            raise GameError(f"cannot import the module of environment {name[:80]!r}: {error}") from None
+            raise GameError(f"cannot import the module of environment {name[:80]!r}: {str(error)[:200]}") from None
         if env_id not in gym.registry:
             raise GameError(f"module {prefix} does not register {env_id!r} with Gymnasium")
     return GymnasiumEnvironment(env_id, {key: _value(text) for key, text in given.items()}, prefix + colon)

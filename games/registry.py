@@ -63,7 +63,7 @@ def load(text: str, may_import: bool = True) -> Game:
         try:
             importlib.import_module(wanted.prefix)
         except ImportError as error:
-            raise GameError(f"cannot import the module of game {text!r}: {error}") from None
+            raise GameError(f"cannot import the module of game {text[:80]!r}: {str(error)[:200]}") from None
     if wanted.prefix != OPENSPIEL and wanted.name in _factories:
         return _load_registered(wanted)
     if wanted.prefix in ("", OPENSPIEL) and wanted.name in known_names():

@@ -7,6 +7,7 @@ from parser_fuzz import READERS, fuzz
 
 from games.base import GameError
 from games.environment_registry import load_environment
+from games.registry import load as load_game
 from selfplay.errors import UserError
 from selfplay.players import read_player
 
@@ -34,3 +35,10 @@ def test_a_long_text_of_a_player_is_cut_in_the_message() -> None:
     with pytest.raises(UserError) as caught:
         read_player("gtp:x:" + "\udcac" * 5000)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("load", [load_game, load_environment])
+def test_a_long_name_of_a_module_is_cut_in_the_message(load) -> None:
+    with pytest.raises(GameError) as caught:
+        load("spiel" * 1000 + ":x-v0")
+    assert len(str(caught.value)) < 400

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from crashing import largest_file
 
 from selfplay import tracking
 from selfplay.tracking import NullTracker, Tracker, have_credentials, open_tracker
@@ -271,3 +272,20 @@ def test_the_real_package_writes_an_offline_run_into_the_run_folder(clean, tmp_p
     assert tracker.where == f"wandb sync {file.parent}"
     content = file.read_bytes()
     assert b"train/policy_loss" in content and b"train/step" in content
+
+
+def test_a_full_disk_is_one_warning(clean, tmp_path):
+    """No file may grow beyond 2 KB from the start of its process on: W&B's own service ends of it."""
+    warnings: list[str] = []
+    with largest_file(2000):
+        tracker = open_tracker(
+            "offline", "project", None, "name", tmp_path, {"seed": 1}, warn=warnings.append, finish_seconds=1.0
+        )
+    for step in range(100):
+        tracker.log({"step": step, "text": "x" * 1000})
+    tracker.finish()
+    assert (
+        len(warnings) == 1
+        and warnings[0].startswith("W&B")
+        and warnings[0].endswith(("metrics.jsonl is complete", "metrics.jsonl goes on"))
+    )
