@@ -3,7 +3,8 @@
 Whoever is to move is the agent, on both sides, and sees its own view of the position. A step is one move and all chance
 up to the next decision, and pays the mover. What the other player then gets it loses, so the discount is -1 where the
 mover changes, 1 where the same player moves again, and 0 at the end: returns `G_t = r_t + discount_t * G_{t+1}` are
-those of the mover at t. With `max_plies`, longer games are cut off, and discounted as if they went on.
+those of the mover at t. With `max_plies`, longer games are cut off, and discounted as if they went on. With
+`opening_plies`, an episode begins after some random moves, which no agent made and none learns from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from games.base import CHANCE, TERMINAL, Game, GameError
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices
 from games.parameters import canonical, parse, typed
+from games.random_play import begin_games, draw_outcomes
 from games.registry import load
 
 PREFIX = "game:"
@@ -26,8 +28,11 @@ class GameEnvironment(Environment):
     observation_dtype = np.dtype(np.float32)
     has_legal_mask = True
 
-    def __init__(self, game: Game, max_plies: int | None = None) -> None:
-        """`max_plies` moves of players are made at most in a game; None: as many as the rules allow.
+    def __init__(self, game: Game, max_plies: int | None = None, opening_plies: int = 0) -> None:
+        """`max_plies` moves of players are made at most in an episode; None: as many as the rules allow.
+
+        `opening_plies`: an episode begins after between 0 and so many random moves, as `begin_games` makes them; they
+        do not count for `max_plies`. That is a matter of training and no part of `name`, so nobody is measured on it.
 
         Raises GameError for a game in which one player's loss is not the other's gain.
         """
@@ -43,6 +48,7 @@ class GameEnvironment(Environment):
             )
         self.game = game
         self.max_plies = max_plies
+        self.opening_plies = opening_plies
         self.observation_shape = game.observation_shape
         self.num_actions = game.num_actions
         self.name = PREFIX + game.name
@@ -52,7 +58,7 @@ class GameEnvironment(Environment):
             self.name = canonical(prefix + wanted.name, {**wanted.parameters, MAX_PLIES: max_plies})
 
     def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> GameBatch:
-        """See `Environment`. The seed is that of chance; `threads` changes nothing."""
+        """See `Environment`. The seed is that of chance and openings; `threads` changes nothing."""
         return GameBatch(self, num_envs, seed)
 
 
@@ -107,11 +113,10 @@ class GameBatch(EnvironmentBatch):
         self._pool.close()
 
     def _begin(self, slots: np.ndarray) -> None:
-        """New games in `slots`, up to their first decision. What chance pays before that is nobody's."""
-        self._pool.reset(slots)
+        """New games in `slots`, up to the first decision that is an agent's. What was paid before that is nobody's."""
+        begin_games(self._pool, slots, self.environment.opening_plies, self._rng)
         self._plies[slots] = 0
         self._to_play[slots] = self._pool.to_play(slots)
-        self._play_chance(self._to_play, np.zeros((self.num_envs, self.environment.game.num_players)))
 
     def _restart(self, ended: np.ndarray, terminated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """New games where one ended. Returns the last observations and what was legal in them, of all N."""
@@ -128,13 +133,7 @@ class GameBatch(EnvironmentBatch):
     def _play_chance(self, to_play: np.ndarray, rewards: np.ndarray) -> None:
         """Play chance wherever it is to move until it is nowhere; `to_play [N]` and `rewards [N, P]` are updated."""
         while (waiting := np.flatnonzero(to_play == CHANCE)).size:
-            offsets, outcomes, probabilities = self._pool.chance(waiting)
-            drawn = np.empty(len(waiting), dtype=np.int64)
-            for i, uniform in enumerate(self._rng.random(len(waiting))):
-                row = slice(offsets[i], offsets[i + 1])
-                cumulative = np.cumsum(probabilities[row])
-                # In [0, last): however the sum is rounded, an outcome of probability 0 is never drawn.
-                drawn[i] = outcomes[row][np.searchsorted(cumulative, uniform * cumulative[-1], side="right")]
+            drawn = draw_outcomes(self._pool, waiting, [self._rng] * len(waiting))
             after, paid = self._pool.step(waiting, drawn, waiting)
             to_play[waiting] = after
             rewards[waiting] += paid

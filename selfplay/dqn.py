@@ -12,12 +12,15 @@ Sources: Mnih et al. 2013 and 2015; van Hasselt et al. 2016 (double); Wang et al
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from games.grid_world import GridWorld
+from games.mdp import greedy_policy, optimal_q
 from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind
@@ -26,6 +29,7 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.learner import Learner, LossFunction, uses_bfloat16
 from selfplay.model_free import ModelFree
+from selfplay.openings import with_openings
 from selfplay.preflight import MemoryNeed, size
 from selfplay.settings import Config
 from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length
@@ -36,6 +40,7 @@ class Dqn(ModelFree):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.environment = with_openings(self.environment, config.actors.opening_plies)
         if self.environment.is_continuous:
             raise UserError(
                 f"algorithm: dqn needs a finite number of actions, {self.title} has real ones; use actor_critic"
@@ -99,6 +104,18 @@ class Dqn(ModelFree):
         if learner.steps % self.config.dqn.target_steps == 0:
             loss.renew(learner.net)
 
+    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+        """See `Algorithm.finish`: on a grid world, in how many states the policy is an optimal one."""
+        if not isinstance(self.environment, GridWorld):
+            return []
+        net = copy.deepcopy(learner.net).eval()
+        net.load_state_dict(learner.weights())  # what plays and is saved
+        with torch.no_grad():  # with duelling the best advantage is the best value
+            found, _ = net(torch.eye(self.environment.num_states).to(next(net.parameters())))
+        optimal = greedy_policy(optimal_q(self.environment.to_mdp(), self.config.rewards.discount)) > 0
+        is_optimal = optimal[np.arange(len(optimal)), found.argmax(dim=1).cpu().numpy()][~self.environment.terminal]
+        return [("optimal policy", f"in {is_optimal.sum()} of {len(is_optimal)} states")]
+
 
 class DqnLoss(nn.Module):
     """The Bellman error against a target network, which is its state."""
@@ -108,10 +125,14 @@ class DqnLoss(nn.Module):
         frozen = copy.deepcopy(target).eval().requires_grad_(False)
         if config.learner.dtype == "float64":
             frozen = frozen.double()
-        self.target = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._settings = config.dqn
         kind = resolve_kind(target.config, target.observation_shape)
         self._is_bfloat16 = uses_bfloat16(config.learner, kind)
+        if self._is_bfloat16:  # what autocast would make of these weights in every step
+            for layer in frozen.modules():
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    layer.bfloat16()
+        self.target = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._is_float64 = config.learner.dtype == "float64"
         self.errors = np.empty(0, np.float32)
         """Absolute errors [B] of the last batch."""

@@ -1,6 +1,7 @@
 """Random openings, so that games between players that always play the same move are not all the same game.
 
-A match plays every opening once with each seating; an opening that favours one side favours both players once.
+A match plays every opening once with each seating; an opening that favours one side favours both players once. Those of
+training are random moves too (`with_openings`), made by `games.random_play`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
+from games import CHANCE, TERMINAL, Environment, Game, GameError, StatePool, check_action
+from games.game_environment import GameEnvironment
+from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
-from selfplay.self_play import draw, random_actions
 
 Opening = tuple[int, ...]
 """Actions, and chance outcomes where nature moves, from the start of the game."""
@@ -85,6 +87,18 @@ def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     return tuple(openings)
 
 
+def with_openings(environment: Environment, plies: int) -> Environment:
+    """The same environment, whose episodes begin after between 0 and `plies` random moves: for training without search.
+
+    Raises UserError for more than 0 plies where the environment is no game.
+    """
+    if plies == 0:
+        return environment
+    if not isinstance(environment, GameEnvironment):
+        raise UserError(f"actors.opening_plies: {environment.name} is no game, it begins episodes itself; use 0")
+    return GameEnvironment(environment.game, environment.max_plies, plies)
+
+
 def _different_openings(game: Game, count: int, rng: np.random.Generator, plies: int) -> list[Opening]:
     """Up to `count` openings that lead to positions with different observations."""
     pool = game.new_pool(count)
@@ -122,14 +136,6 @@ def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) ->
         for slot, action in zip(running, actions):
             moves[slot].append(int(action))
         pool.step(running, actions, running)
-
-
-def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Nature's move for each of `slots` [n], drawn with the random numbers of its game, int64 [n]."""
-    offsets, outcomes, probabilities = pool.chance(slots)
-    rows = [slice(offsets[i], offsets[i + 1]) for i in range(len(slots))]
-    drawn = [outcomes[row][draw(probabilities[row], rng)] for row, rng in zip(rows, rngs)]
-    return np.array(drawn, dtype=np.int64)
 
 
 def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.ndarray:

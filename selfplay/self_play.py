@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from games import CHANCE, TERMINAL, Game, StatePool
+from games import CHANCE, TERMINAL, Game
+from games.random_play import begin_games, draw
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
 from search.search import slots_needed
@@ -135,27 +136,10 @@ class SelfPlay:
         return counts
 
     def _start_games(self, slots: np.ndarray) -> None:
-        self.pool.reset(slots)
-        self._play_nature(slots, self.pool.to_play(slots))
-        if self.actors.opening_plies > 0:
-            self._play_opening(slots)
+        begin_games(self.pool, slots, self.actors.opening_plies, self.rng)
         for slot in slots:
             self.trajectories[slot] = Trajectory()
         self._begin_search(slots)
-
-    def _play_opening(self, slots: np.ndarray) -> None:
-        """Between 0 and `opening_plies` random moves in each game; a game that they end starts again without any."""
-        left = self.rng.integers(0, self.actors.opening_plies, size=len(slots), endpoint=True)
-        for ply in range(int(left.max())):
-            moving = slots[left > ply]
-            to_play, _ = self.pool.step(moving, random_actions(self.pool, moving, self.rng), moving)
-            to_play = to_play.copy()
-            self._play_nature(moving, to_play)
-            ended = moving[to_play == TERMINAL]
-            if ended.size:
-                self.pool.reset(ended)
-                self._play_nature(ended, self.pool.to_play(ended))
-                left[np.isin(slots, ended)] = 0
 
     def _begin_search(self, slots: np.ndarray) -> None:
         """Full searches with noise; fast ones without it, for some of the moves and the rest of decided games."""
@@ -311,18 +295,6 @@ class SelfPlay:
         )
 
 
-def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random legal action for each of `slots` [n] (a player is to move), int64 [n]."""
-    offsets, actions = pool.legal(slots)
-    return actions[offsets[:-1] + rng.integers(np.diff(offsets))]
-
-
 def sharpened(policy: np.ndarray, temperature: float) -> np.ndarray:
     """Weights [L] in proportion to `policy ** (1 / temperature)`; never all zero, however low the temperature."""
     return (policy / policy.max()) ** (1.0 / temperature)
-
-
-def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
-    """An index drawn in proportion to `weights` (not all zero)."""
-    cumulative = np.cumsum(weights)
-    return int(min(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"), len(weights) - 1))

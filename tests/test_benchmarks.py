@@ -7,7 +7,9 @@ import math
 import operator
 import runpy
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -292,3 +294,74 @@ def test_ablation_complains_in_one_line_before_it_trains(words, ablation, tiny_r
     assert ablation["main"](arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+# Atari.
+
+
+@pytest.fixture
+def atari_speed(monkeypatch):
+    """The names of the script, which has not run yet."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return runpy.run_path(str(SCRIPTS / "atari_speed.py"))
+
+
+@pytest.fixture
+def clock(atari_speed):
+    """What the script takes for the time; the test sets it."""
+    time = SimpleNamespace(now=0.0)
+    time.perf_counter = lambda: time.now
+    atari_speed["main"].__globals__["time"] = time
+    return time
+
+
+def test_time_within_a_timed_method_belongs_to_the_innermost(atari_speed, clock):
+    class Loop:
+        def step(self):
+            clock.now += 2.0
+            self.sample()
+            clock.now += 3.0
+
+        def sample(self):
+            clock.now += 5.0
+
+    clocks, loop = atari_speed["Clocks"](), Loop()
+    clocks.time(Loop, "step", "learner")
+    clocks.time(loop, "sample", "replay")
+    loop.step()
+    clock.now += 7.0
+    assert clocks.lap() == {"learner": 5.0, "replay": 5.0, atari_speed["REST"]: 7.0}
+    loop.sample()
+    assert clocks.lap() == {"replay": 5.0, atari_speed["REST"]: 0.0}
+
+
+def test_the_window_opens_after_learning_has_settled(atari_speed, clock):
+    window = atari_speed["Window"](settle=10.0, seconds=30.0)
+    for clock.now, is_learning, total in [(0, False, 0), (50, True, 400), (59, True, 500)]:
+        window.spent.update({"learner: replay": 1.0})
+        assert window.look(is_learning, total) is None
+    for clock.now, total in [(60, 1000), (89, 2000)]:
+        assert window.look(True, total) is None
+        window.spent.update({"learner: replay": 1.0, "learner: learner": 3.0, "actor: waiting": 0.5})
+    clock.now = 90
+    assert window.look(True, 4000) == [100.0]
+    shares = atari_speed["shares"](window.spent)
+    assert shares == {"actor: waiting": 100.0, "learner: learner": 75.0, "learner: replay": 25.0}
+    assert list(shares) == sorted(shares)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("actors", [0, 1])
+def test_atari_speed_says_where_the_time_of_our_loop_went(actors, atari_speed, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    words = f"--seconds 1 --settle 0 --fill 128 --no-sb3 --dtypes float32 --actors.num-actors {actors}".split()
+    assert atari_speed["main"]([*words, "--json", str(report)]) == 0
+    speed, *spent = read_rows(report).items()
+    assert speed[1] > 0 and "(float32)" in speed[0]
+    whole: Counter[str] = Counter()
+    for name, share in spent:
+        whole[name.split(", ")[-1].split(":")[0]] += share
+    assert whole == pytest.approx(dict.fromkeys(["actor", "learner"] if actors else ["learner"], 100.0))
+    names = " ".join(name for name, _ in spent)
+    assert all(part in names for part in ("environment", "network", "learner: learner", "replay"))
+    assert "without stable_baselines3" in capsys.readouterr().out

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from run_helpers import ROOT
 from torch import nn
 
+import selfplay
+from games.grid_world import GridWorld
+from games.mdp import greedy_policy, optimal_q
 from nets.models import build
 from selfplay.behaviour import EpsilonGreedy
-from selfplay.dqn import DqnLoss
+from selfplay.dqn import Dqn, DqnLoss
+from selfplay.learner import Learner
 from selfplay.settings import Config, DqnConfig, NetConfig
 from selfplay.transition_replay import TransitionBatch
 
@@ -106,3 +113,38 @@ def test_epsilon_greedy_takes_legal_actions_only_and_every_one_of_them():
     actions, _ = behaviour.act(output, legal, np.random.default_rng(0))
     shares = np.bincount(actions, minlength=4) / 4000
     np.testing.assert_allclose(shares, [0, 1 / 6, 1 / 6, 2 / 3], atol=0.03)
+
+
+STILL = "grid_world(map=four_rooms,slip=0,slip_back=0)"
+"""From most cells several ways to the goal are equally short, and all of them count as optimal."""
+
+
+@pytest.mark.parametrize("ema_decay", ["0", "0.99"])
+@pytest.mark.parametrize("last_of_equals", [False, True])
+def test_a_run_on_a_grid_world_says_in_how_many_states_its_policy_is_optimal(last_of_equals, ema_decay):
+    overrides = ["--environment", STILL, "--net.kind", "table", "--learner.ema-decay", ema_decay]
+    algorithm = Dqn(selfplay.load_config(Config, ROOT / "configs" / "gridworld_dqn.yaml", overrides))
+    world = algorithm.environment
+    assert isinstance(world, GridWorld)
+    best = greedy_policy(optimal_q(world.to_mdp(), algorithm.config.rewards.discount)) > 0
+    chosen = 3 - best[:, ::-1].argmax(axis=1) if last_of_equals else best.argmax(axis=1)
+    learner = Learner(algorithm.make_net(), algorithm.config.learner, algorithm.make_loss())
+    # What plays is the average where there is one, whatever the weights beside it are.
+    table = (learner.net.state_dict() if ema_decay == "0" else learner.average)["policy_head.weight"]
+
+    def said() -> str:
+        table.copy_(torch.eye(4)[chosen].T)
+        return dict(algorithm.finish(Path(), learner))["optimal policy"]
+
+    states = world.num_states - 1  # less the goal
+    assert said() == f"in {states} of {states} states"
+    wrong = np.flatnonzero(~best.all(axis=1))[[0, 50]]
+    chosen[wrong] = best[wrong].argmin(axis=1)
+    assert said() == f"in {states - 2} of {states} states"
+
+
+def test_a_run_on_anything_else_says_nothing_of_that():
+    config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", [])
+    algorithm = Dqn(config)
+    learner = Learner(algorithm.make_net(), config.learner, algorithm.make_loss())
+    assert algorithm.finish(Path(), learner) == []
