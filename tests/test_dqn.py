@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from run_helpers import ROOT
+from run_helpers import ROOT, Watcher
 from torch import nn
 
 import selfplay
@@ -141,6 +141,17 @@ def test_a_run_on_a_grid_world_says_in_how_many_states_its_policy_is_optimal(las
     wrong = np.flatnonzero(~best.all(axis=1))[[0, 50]]
     chosen[wrong] = best[wrong].argmin(axis=1)
     assert said() == f"in {states - 2} of {states} states"
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # as in test_q_iteration.py
+def test_the_shipped_settings_learn_an_optimal_policy_in_every_state(tmp_path):
+    """With six tenths of their budget: five seconds."""
+    shorter = ["--budget.positions", "120000", "--evaluation.final-games", "4"]
+    watcher = Watcher()
+    selfplay.train(
+        selfplay.load_config(Config, ROOT / "configs" / "gridworld_dqn.yaml", shorter), tmp_path / "run", watcher
+    )
+    assert "optimal policy: in 103 of 103 states" in watcher.lines
 
 
 def test_a_run_on_anything_else_says_nothing_of_that():
