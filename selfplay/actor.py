@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from selfplay.child_process import become_child
+from selfplay.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.settings import Config
+from selfplay.timer import Timer
 
 SEND_SECONDS = 1.0
 """An actor reports at least this often, finished games or not: the report is its sign of life."""
@@ -86,6 +88,7 @@ class _Actor:
         """Play, send, obey."""
         records: list[Any] = []
         started = last_sent = time.monotonic()
+        memory = Timer(MEMORY_SECONDS)
         while self._obey():
             if not self.paused:
                 records += self.generator.advance()
@@ -95,6 +98,8 @@ class _Actor:
                 counts.seconds = now - started
                 self.connection.send(("games", records, counts))
                 records, started, last_sent = [], now, now
+            if memory.due():
+                give_back_memory()
 
     def _obey(self) -> bool:
         """Read what the driver said; False to stop. Waits while paused."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfplay.child_process import Stacks, become_child
+from selfplay.machine import give_back_memory
 from selfplay.settings import Config
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def _evaluator_main(connection: Connection, stacks: Connection, config: Config, 
             answer: Evaluation | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
         except Exception as error:  # the run goes on without this evaluation
             answer = f"evaluation of version {version} failed: {type(error).__name__}: {error}"
+        give_back_memory()
         try:
             connection.send(answer)
         except OSError:

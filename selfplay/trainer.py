@@ -25,6 +25,7 @@ from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.learner import Learner
+from selfplay.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.metrics import Averages, MetricsWriter, Row
 from selfplay.preflight import require_disk
 from selfplay.records import GameRecord
@@ -35,6 +36,7 @@ from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, 
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
+from selfplay.timer import Timer
 from selfplay.tracking import open_tracker
 
 REPORT_SECONDS = 10.0
@@ -137,10 +139,11 @@ class Trainer:
         return FleetSource(config, self.folder, seed, lambda: self.counters.positions, self.display)
 
     def _loop(self, source: Source) -> None:
-        report = _Timer(REPORT_SECONDS)
-        shard = _Timer(SHARD_SECONDS)
-        save = _Timer(60 * self.config.checkpoint.every_minutes)
-        evaluate = _Timer(60 * self.config.evaluation.every_minutes if evaluates(self.config) else 0)
+        report = Timer(REPORT_SECONDS)
+        shard = Timer(SHARD_SECONDS)
+        save = Timer(60 * self.config.checkpoint.every_minutes)
+        evaluate = Timer(60 * self.config.evaluation.every_minutes if evaluates(self.config) else 0)
+        memory = Timer(MEMORY_SECONDS)
         steps_due, saved_step = self.config.checkpoint.every_steps, self.learner.steps
         while not self.stop_requested and self.progress < 1.0:
             self._play(source)
@@ -156,6 +159,8 @@ class Trainer:
                 self.save()
                 self._request_evaluation()
             self._take_evaluation(self.evaluator.result())
+            if memory.due():
+                give_back_memory()
             if report.due():
                 self._report(source)
             self._show()
@@ -358,19 +363,3 @@ class Trainer:
         """Close the record and the mirror."""
         self.metrics.close()
         self.tracker.finish()
-
-
-class _Timer:
-    """Says when its time has come round again. A period of 0 never comes."""
-
-    def __init__(self, period: float) -> None:
-        self._period = period
-        self._next = time.monotonic() + period
-
-    def due(self) -> bool:
-        """True once every `period` seconds; the next period starts now."""
-        now = time.monotonic()
-        if self._period <= 0 or now < self._next:
-            return False
-        self._next = now + self._period
-        return True
