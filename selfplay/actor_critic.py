@@ -23,7 +23,6 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, LossFunction, uses_bfloat16
 from selfplay.model_free import ModelFree, clipped, make_behaviour, net_config
-from selfplay.openings import with_openings
 from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.running_moments import RunningMoments
 from selfplay.settings import Config
@@ -37,7 +36,6 @@ class ActorCritic(ModelFree):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.environment = with_openings(self.environment, config.actors.opening_plies)
         self.is_reinforce = config.algorithm == "reinforce"
         self.min_positions = 1  # a rollout is learned from as soon as it is there
         if self.is_reinforce:

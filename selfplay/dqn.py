@@ -29,7 +29,6 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.learner import Learner, LossFunction, uses_bfloat16
 from selfplay.model_free import ModelFree
-from selfplay.openings import with_openings
 from selfplay.preflight import MemoryNeed, size
 from selfplay.settings import Config
 from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length
@@ -40,7 +39,6 @@ class Dqn(ModelFree):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.environment = with_openings(self.environment, config.actors.opening_plies)
         if self.environment.is_continuous:
             raise UserError(
                 f"algorithm: dqn needs a finite number of actions, {self.title} has real ones; use actor_critic"

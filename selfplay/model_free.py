@@ -25,6 +25,7 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, choose_device
 from selfplay.metrics import Averages
+from selfplay.openings import with_openings
 from selfplay.preflight import MemoryNeed
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import ActorsConfig, Config
@@ -91,7 +92,7 @@ class ModelFree(ABC):
         """Raises UserError or GameError where environment and settings do not fit together."""
         self.config = config
         self.title = environment_text(config)
-        self.environment = load_environment(self.title)
+        self.environment = with_openings(load_environment(self.title), config.actors.opening_plies)
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
