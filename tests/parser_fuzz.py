@@ -87,25 +87,27 @@ def mutated(seeds: list[bytes], rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+def takes(name: str, data: bytes, folder: Path) -> bool:
+    """Whether a reader takes an input. Raises AssertionError where it neither takes nor refuses it as it should."""
+    try:
+        READERS[name].read(data, folder)
+    except (UserError, games.GameError) as error:
+        assert "Traceback" not in str(error), (name, data)
+        assert all(len(line) <= LONGEST_LINE for line in str(error).splitlines()), (name, data)
+        return False
+    except Exception as error:
+        raise AssertionError(f"{name}: {data!r}") from error
+    return True
+
+
 def fuzz(name: str, count: int, seed: int) -> tuple[int, int]:
     """Give a reader `count` inputs; returns how many it took and how many it refused. Raises AssertionError."""
-    reader, rng = READERS[name], np.random.default_rng([seed, sorted(READERS).index(name)])
-    seeds, taken, refused = reader.seeds(), 0, 0
+    rng, seeds = np.random.default_rng([seed, sorted(READERS).index(name)]), READERS[name].seeds()
     with tempfile.TemporaryDirectory() as folder:
         for good in seeds:
-            reader.read(good, Path(folder))  # or the mutations would show nothing
-        for _ in range(count):
-            data = mutated(seeds, rng)
-            try:
-                reader.read(data, Path(folder))
-                taken += 1
-            except (UserError, games.GameError) as error:
-                refused += 1
-                assert "Traceback" not in str(error), (name, data)
-                assert all(len(line) <= LONGEST_LINE for line in str(error).splitlines()), (name, data)
-            except Exception as error:
-                raise AssertionError(f"{name}: {data!r}") from error
-    return taken, refused
+            assert takes(name, good, Path(folder)), (name, good)  # or the mutations would show nothing
+        taken = sum(takes(name, mutated(seeds, rng), Path(folder)) for _ in range(count))
+    return taken, count - taken
 
 
 def text(data: bytes) -> str:

@@ -1,0 +1,60 @@
+"""What `make soak` and the random kills judge by, and a few of the kills themselves."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def soak() -> dict[str, Any]:
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        return runpy.run_path(str(SCRIPTS / "soak.py"))
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+def samples(soak: dict[str, Any], slope: float, noise: float = 0.1, peaks: bool = False, files: int = 7) -> list[Any]:
+    """Twenty minutes of a process that grows by `slope` MB an hour."""
+    rng, found = np.random.default_rng(1), []
+    for i in range(240):
+        seconds = 5.0 * i
+        megabytes = 300 + slope * seconds / 3600 + noise * rng.random() + (60.0 if peaks and i % 12 > 6 else 0.0)
+        found.append(soak["Sample"](seconds, megabytes, files + (i > 200), 4))
+    return found
+
+
+@pytest.mark.parametrize("peaks", [False, True])
+@pytest.mark.parametrize("slope", [0.0, 3.0])
+def test_growth_is_that_of_the_least_memory_of_every_minute(slope, peaks, soak):
+    found, upper = soak["growth"](samples(soak, slope, peaks=peaks), np.random.default_rng(0))
+    assert abs(found - slope) < 0.3
+    assert found < upper < found + 0.5
+
+
+def test_what_grows_is_named(soak, capsys):
+    grown = soak["judge"]("driver", samples(soak, 3.0), np.random.default_rng(0))
+    assert [text.split(" by ")[0].split(" from ")[0] for text in grown] == ["driver: memory", "driver: descriptors"]
+    assert capsys.readouterr().out.startswith("driver ")
+
+
+def test_random_kills_lose_nothing(tmp_path, monkeypatch, capsys):
+    """One while it starts and two in training, with these seeds; `--kills 100` is for a quiet hour."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.setattr(sys, "argv", ["random_kills.py", "--out", str(tmp_path / "out"), "--kills", "3", "--seed", "1"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / "random_kills.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0, printed
+    lines = [line for line in printed.splitlines() if "killed" in line]
+    assert sum("after its start" in line for line in lines) == 1 and all(line.endswith("sound") for line in lines)
+    last = lines[-1].partition("step ")[2]
+    assert int(last.split(",")[0]) > 0, printed
