@@ -3,7 +3,8 @@
     pip install atheris
     python tests/coverage_fuzz.py NAME -runs=100000
 
-What follows the name goes to libFuzzer. It ends at the first input that a reader neither takes nor refuses as it should.
+What follows the name goes to libFuzzer. It ends at the first input that a reader neither takes nor refuses as it
+should.
 """
 
 from __future__ import annotations

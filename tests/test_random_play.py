@@ -145,7 +145,9 @@ def test_algorithms_without_search_play_the_openings_of_the_settings(algorithm: 
     assert isinstance(batch, GameBatch) and set(marks(batch.observation).tolist()) == {0, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize("name", ["cartpole_reinforce", "cartpole_a2c", "cartpole_dqn", "gridworld_dqn", "gridworld_q_iteration"])
+@pytest.mark.parametrize(
+    "name", ["cartpole_reinforce", "cartpole_a2c", "cartpole_dqn", "gridworld_dqn", "gridworld_q_iteration"]
+)
 def test_openings_without_a_game_are_refused_in_one_line(name: str) -> None:
     path = ROOT / "configs" / f"{name}.yaml"
     with pytest.raises(UserError, match="actors.opening_plies: .* is no game") as refused:
