@@ -56,6 +56,7 @@ VARIANTS: dict[str, str] = {
     "reply and moves-left heads": "--net.reply-head --net.moves-left-head",
     "soft resignation": "--actors.resign-value 0.9",
     "global pooling": "--net.pooling-every 2",
+    "policy gradient beside the search": "--learner.policy-gradient-weight 0.2",
 }
 """Flags of `selfplay train` by the name of the row."""
 
