@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 from pathlib import Path
 
@@ -41,11 +42,13 @@ def resident_bytes(pid: int | None = None) -> int:
 
 
 def give_back_memory() -> None:
-    """Ask the C library to hand free pages back to the system (glibc; nothing elsewhere).
+    """Free what only cycles of objects hold, and hand free pages back to the system (the latter with glibc only).
 
-    Blocks of many sizes that come and go for days leave holes, and the heap grows by them although no more is in use.
-    Takes milliseconds.
+    Python looks for such cycles once there are a quarter as many new objects as old ones, of which torch and numba
+    alone make half a million; and blocks of many sizes that come and go for days leave holes in the heap of the C
+    library. Takes a tenth of a second.
     """
+    gc.collect()
     with contextlib.suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
