@@ -6,13 +6,15 @@ Tic-tac-toe with two actors and a small replay that is full early. Every few sec
 other one, the driver and the evaluator live as long as the run. They are measured every five seconds; after the first
 third, a line is fitted through the memory that is theirs alone (RssAnon): through the least of every minute, since what
 an evaluation takes and gives back is no growth. Its slope has a 95 % interval from resampling stretches of the
-residuals (they are not independent). Exit status 1 when the upper end for any process is
-over 1 MB an hour, or descriptors or threads have grown, or the run did not go on, or is not sound (`selfplay verify`).
+residuals (they are not independent). All measurements are kept in DIR/samples.jsonl. Exit status 1 when the upper end
+for any process is over 1 MB an hour, or descriptors or threads have grown, or the run did not go on, or is not sound
+(`selfplay verify`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +179,9 @@ def main() -> int:
         wrong.append(f"the run was asked to stop and ended with status {status}; see {log}")
     print(f"{kills} kills\n\nprocess          samples       MB      MB/h   at most  files threads")
     warm = 60 * arguments.minutes * WARM_UP
+    with (arguments.out / "samples.jsonl").open("w") as output:
+        for pid, taken in samples.items():
+            output.writelines(json.dumps({"process": names[pid], "pid": pid, **asdict(one)}) + "\n" for one in taken)
     for pid, name in names.items():
         judged = [sample for sample in samples[pid] if sample.seconds >= warm]
         if name and len(judged) >= 4 * MINUTE:
