@@ -6,15 +6,15 @@ Both play the game of Mnih et al. 2015 and train their network with a batch of 3
 same size; one action in twenty is random. They run one after the other, pinned to the same cores, each in processes of
 its own; what is counted begins some seconds after learning has.
 
-Ours is the loop of `selfplay train`, with an actor and a learner in a process each, as in configs/pong_dqn.yaml, and
-once more in float32 where it chooses bfloat16. Options that are not known here are settings for it:
+Ours is the loop of `selfplay train`, playing and learning in turn on two threads, as in configs/pong_dqn.yaml, and once
+more in float32 where it chooses bfloat16. Options that are not known here are settings for it:
 
-    python benchmarks/atari_speed.py --actors.num-actors 0 --learner.threads 2
+    python benchmarks/atari_speed.py --actors.num-actors 1 --learner.threads 1
 
-plays and learns in turn with two threads. Its actor may run ahead of its learner, as in any run; steps that nothing was
-learned from are not counted. Stable-Baselines3 has one process and float32, with one environment (as in its zoo) and
-with eight, with one thread and with one for each core; the fastest is what ours is compared with. It is left out where
-it is not installed (it needs opencv-python-headless too).
+has an actor and a learner in a process each. Such an actor may run ahead of its learner, as in any run; steps that
+nothing was learned from are not counted. Stable-Baselines3 has one process and float32, with one
+environment (as in its zoo) and with eight, with one thread and with one for each core; the fastest is what ours is
+compared with. It is left out where it is not installed (it needs opencv-python-headless too).
 """
 
 from __future__ import annotations

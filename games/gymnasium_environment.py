@@ -20,7 +20,7 @@ from gymnasium.spaces import Box, Discrete, Space
 from games.base import GameError
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices, checked_vectors
-from games.gymnasium_vector import episode_seeds, new_vector_env, tame_mujoco
+from games.gymnasium_vector import episode_seeds, is_mujoco, new_vector_env, tame_mujoco
 from games.parameters import Value, canonical
 
 RENDER_MODE = "rgb_array"
@@ -41,7 +41,10 @@ class GymnasiumEnvironment(Environment):
         self.solved_return = self.spec.reward_threshold
         if parameters.get("render_mode", RENDER_MODE) != RENDER_MODE:
             raise GameError(f"{self.name}: render_mode is {RENDER_MODE} or left out")
-        tame_mujoco(self.spec)
+        if is_mujoco(self.spec):
+            tame_mujoco()
+            if "render_mode" in parameters and not {"camera_id", "camera_name"} & parameters.keys():
+                self.parameters["camera_name"] = "track"  # a camera that stays behind lets runners out of the picture
         try:
             env = gym.make(self.spec, **self.parameters)
         except Exception as error:  # whatever an environment, or a library that it misses, raises

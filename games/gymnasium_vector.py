@@ -79,14 +79,17 @@ def _own_vector_class(spec: EnvSpec) -> Callable[..., VectorEnv] | None:
     return own if mode is AutoresetMode.SAME_STEP else None
 
 
-def tame_mujoco(spec: EnvSpec) -> None:
-    """Turn warnings of MuJoCo into Python's: it writes each into a file MUJOCO_LOG.TXT, wherever that may be. Nothing
-    for other environments."""
-    if "mujoco" in str(spec.entry_point):
-        with contextlib.suppress(ImportError):  # making the environment says what is missing
-            import mujoco
+def is_mujoco(spec: EnvSpec) -> bool:
+    """Whether MuJoCo makes it move."""
+    return "mujoco" in str(spec.entry_point)
 
-            mujoco.set_mju_user_warning(_warn_of_mujoco)
+
+def tame_mujoco() -> None:
+    """Turn warnings of MuJoCo into Python's: it writes each into a file MUJOCO_LOG.TXT, wherever that may be."""
+    with contextlib.suppress(ImportError):  # making the environment says what is missing
+        import mujoco
+
+        mujoco.set_mju_user_warning(_warn_of_mujoco)
 
 
 def _warn_of_mujoco(message: str) -> None:

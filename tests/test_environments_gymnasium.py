@@ -341,3 +341,12 @@ def test_frames_are_drawn_where_they_are_asked_for() -> None:
         assert (frame.shape, frame.dtype) == ((4, 6, 3), np.uint8) and (frame == expected).all()
     with pytest.raises(GameError, match="render_mode=rgb_array"):
         load("Painted-v0").new_batch(1, seed=0).frame()
+
+
+@needs_mujoco
+def test_the_camera_follows_what_runs_unless_another_is_named() -> None:
+    text = "Ant-v5(render_mode=rgb_array)"
+    environment = load(text)
+    assert environment.name == text and environment.parameters["camera_name"] == "track"
+    assert "camera_name" not in load("Ant-v5").parameters
+    assert "camera_name" not in load("Ant-v5(camera_id=0,render_mode=rgb_array)").parameters
