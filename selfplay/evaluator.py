@@ -128,7 +128,7 @@ def _meet_opponents(
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
         results[met.second] = f"{met.score:.1%} ({met.wins} won, {met.draws} drawn, {met.losses} lost)"
-    rating = rate_pairs(game, folder.by_pair(game), anchor=opponents[0]).rating(player)
+    rating = rate_pairs(game, folder.scores(game), anchor=opponents[0]).rating(player)
     return scores, results, (rating.elo, rating.low, rating.high)
 
 

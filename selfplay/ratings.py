@@ -170,7 +170,6 @@ class _Games:
         self, counts: dict[tuple[str, str, int], np.ndarray], players: list[str], anchor: int, prior_games: float
     ) -> None:
         self.anchor = anchor
-        rows = np.arange(len(counts))
         first, second = np.array([[players.index(player) for player in pair] for *pair, _ in counts]).T
         wins, draws, losses = np.array(list(counts.values())).T
         played = wins + draws + losses
@@ -180,9 +179,8 @@ class _Games:
         self.score = wins + draws / 2 + virtual / 2  # [K], of the first player
         self.draws = draws
         self.played = played + virtual
-        design = np.zeros((len(counts), len(players)))
-        design[rows, first], design[rows, second] = 1.0, -1.0
-        self.design = np.delete(design, anchor, axis=1)  # [K, P - 1]: t_first - t_second = design @ t
+        self.first, self.second = first, second  # [K]
+        self.num_parameters = len(players) - 1 + self.has_draws
         self.handicap = np.log([opponents for *_, opponents in counts])
 
     def likelihood(self, parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -192,28 +190,43 @@ class _Games:
         an exponential family. So the gradient is what was seen of s and of draws minus what is expected, and the
         information is n times their covariance, a matrix that does not depend on the results.
         """
-        free = self.design.shape[1]
-        x = self.design @ parameters[:free] - self.handicap
+        free = len(self.of_player) - 1
+        strength = np.insert(parameters[:free], self.anchor, 0.0)
+        x = strength[self.first] - strength[self.second] - self.handicap
         log_nu = parameters[free] if self.has_draws else -np.inf
         log_z = np.logaddexp(np.logaddexp(x / 2, -x / 2), log_nu)
         win, draw = np.exp(x / 2 - log_z), np.exp(log_nu - log_z)
         expected = win + draw / 2
         value = float((self.score - self.played / 2) @ x - self.played @ log_z)
-        gradient = self.design.T @ (self.score - self.played * expected)
-        variance = self.played * (win + draw / 4 - expected**2)
-        information = self.design.T @ (variance[:, None] * self.design)
+        gradient = self._by_player(self.score - self.played * expected)
+        information = self._by_pair(self.played * (win + draw / 4 - expected**2))
         if self.has_draws:
             value += float(self.draws.sum() * log_nu)
             gradient = np.append(gradient, np.sum(self.draws - self.played * draw))
-            both = self.design.T @ (self.played * draw * (0.5 - expected))  # covariance of score and draw
+            both = self._by_player(self.played * draw * (0.5 - expected))  # covariance of score and draw
             corner = np.sum(self.played * draw * (1 - draw))
             information = np.block([[information, both[:, None]], [both[None, :], corner]])
         return value, gradient, information
 
+    def _by_player(self, of_pair: np.ndarray) -> np.ndarray:
+        """[P - 1]: what a derivative by t_first - t_second is by each t but the anchor's."""
+        size = len(self.of_player)
+        by_player = np.bincount(self.first, of_pair, size) - np.bincount(self.second, of_pair, size)
+        return np.delete(by_player, self.anchor)
+
+    def _by_pair(self, of_pair: np.ndarray) -> np.ndarray:
+        """[P - 1, P - 1]: the same for a second derivative."""
+        both = np.zeros((len(self.of_player), len(self.of_player)))
+        np.add.at(both, (self.first, self.first), of_pair)
+        np.add.at(both, (self.second, self.second), of_pair)
+        np.add.at(both, (self.first, self.second), -of_pair)
+        np.add.at(both, (self.second, self.first), -of_pair)
+        return np.delete(np.delete(both, self.anchor, axis=0), self.anchor, axis=1)
+
 
 def _maximise(games: _Games) -> np.ndarray:
     """The parameters with the greatest likelihood, by Newton's method with steps halved where they lead down."""
-    parameters = np.zeros(games.design.shape[1] + games.has_draws)
+    parameters = np.zeros(games.num_parameters)
     value, gradient, information = games.likelihood(parameters)
     for _ in range(NEWTON_STEPS):
         step = np.linalg.solve(information, gradient)

@@ -183,7 +183,7 @@ def read_tournament(data: bytes, folder: Path) -> object:
     (folder / "t" / "games.jsonl").write_bytes(data)
     tournament = TournamentFolder(folder / "t", CONDITIONS)
     try:
-        return tournament.played(2)
+        return tournament.played("ab", 2), tournament.scores(loaded("connect_four"))
     finally:
         tournament.close()
 

@@ -468,7 +468,7 @@ class _Judge:
 def test_actors_play_with_the_champion_only(tmp_path, monkeypatch):
     judge = _Judge([True, False])
     monkeypatch.setattr("selfplay.trainer.Evaluator", lambda config, run_dir: judge)
-    monkeypatch.setattr("selfplay.trainer._Timer.due", lambda self: self._period > 0)  # every turn of the loop
+    monkeypatch.setattr("selfplay.trainer.Timer.due", lambda self: self._period > 0)  # every turn of the loop
     gate = ["--evaluation.gate", "--evaluation.every_minutes", "1"]
     config = tiny_config(tmp_path, "--budget.steps", "6", "--checkpoint.keep_last", "1", *gate)
     run = tmp_path / "run"

@@ -104,10 +104,10 @@ def choose_anchor(names: tuple[str, ...], wanted: str | None = None) -> str:
     return names[0]
 
 
-def rate_pairs(game: Game, by_pair: ByPair, anchor: str) -> Ratings:
-    """The ratings that fit all games."""
+def rate_pairs(game: Game, scores: dict[tuple[str, str], list[float]], anchor: str) -> Ratings:
+    """The ratings that fit all games, of which the scores of the first of each pair are given."""
     opponents = max(1, game.num_players - 1)
-    return rate([PairResult(*pair, *_counts(found), opponents=opponents) for pair, found in by_pair.items()], anchor)
+    return rate([PairResult(*pair, *_counts(found), opponents=opponents) for pair, found in scores.items()], anchor)
 
 
 def games_by_pair(outcome: Outcome) -> ByPair:
@@ -121,7 +121,7 @@ def games_by_pair(outcome: Outcome) -> ByPair:
 def meetings_of(by_pair: ByPair) -> tuple[Meeting, ...]:
     """The results of every pair."""
     return tuple(
-        Meeting(*pair, *_counts(records), len({record.moves for record in records}))
+        Meeting(*pair, *_counts(_scores(records)), len({record.moves for record in records}))
         for pair, records in by_pair.items()
     )
 
@@ -130,7 +130,7 @@ def make_standings(outcome: Outcome, anchor: str) -> Standings:
     """Everything from the games."""
     game = games.load(outcome.game)
     by_pair = games_by_pair(outcome)
-    ratings = rate_pairs(game, by_pair, anchor)
+    ratings = rate_pairs(game, {pair: _scores(records) for pair, records in by_pair.items()}, anchor)
     everything = [record for records in by_pair.values() for record in records]
     return Standings(
         game=game.name,
@@ -149,16 +149,20 @@ def make_standings(outcome: Outcome, anchor: str) -> Standings:
     )
 
 
-def _counts(records: list[MatchGame]) -> tuple[int, int, int]:
+def _scores(records: list[MatchGame]) -> list[float]:
+    return [record.score for record in records]
+
+
+def _counts(scores: list[float]) -> tuple[int, int, int]:
     """Wins, draws and losses of the first of a pair; a shared first place among more than two is a draw."""
-    wins, losses = (sum(record.score == score for record in records) for score in (1.0, 0.0))
-    return wins, len(records) - wins - losses, losses
+    wins, losses = scores.count(1.0), scores.count(0.0)
+    return wins, len(scores) - wins - losses, losses
 
 
 def _table(ratings: Ratings, by_pair: ByPair) -> list[Standing]:
     totals = {name: np.zeros(4, np.int64) for name in ratings.players}  # wins, draws, losses, forfeits
     for (first, second), records in by_pair.items():
-        wins, draws, losses = _counts(records)
+        wins, draws, losses = _counts(_scores(records))
         by_first, by_second = (sum(bool(r.forfeit) and r.score == score for r in records) for score in (0.0, 1.0))
         totals[first] += (wins, draws, losses, by_first)
         totals[second] += (losses, draws, wins, by_second)

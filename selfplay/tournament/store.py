@@ -14,8 +14,10 @@ tournament later: a block's games depend on its players and openings, not on who
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Sequence
+import operator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,33 +114,52 @@ class TournamentFolder:
             lines.append(json.dumps(record).encode())
         append_line(self.games, b"\n".join(lines))
 
-    def played(self, group_size: int) -> dict[str, Kept]:
-        """The games of every block that is there, by the block's key; `group_size` games have the same opening.
-
-        A line that is no game, as a kill leaves behind, is passed over.
-        """
-        found: dict[tuple[str, str, str], dict[int, MatchGame]] = {}
-        for line in self.games.read_bytes().splitlines() if self.games.exists() else ():
-            try:
-                record = json.loads(line)
-                fields = {field.name: record[field.name] for field in dataclasses.fields(MatchGame)}
-                lists = {name: tuple(fields[name]) for name in ("moves", "seats", "returns")}
-                place = record["block"], record["first"], record["second"]
-                found.setdefault(place, {})[record["number"]] = MatchGame(**fields | lists)
-            except (ValueError, KeyError, TypeError):
-                continue
+    def played(self, names: Collection[str], group_size: int) -> dict[str, Kept]:
+        """The games of every block between players of `names` that is there, by the block's key; `group_size` games
+        have the same opening."""
         return {
-            key: Kept(first, second, tuple(games[number] for number in range(len(games))))
-            for (key, first, second), games in found.items()
-            if set(games) == set(range(len(games))) and len(games) % group_size == 0
+            key: Kept(first, second, found)
+            for (key, first, second), found in self._blocks(group_size)
+            if first in names and second in names
         }
 
-    def by_pair(self, game: Game) -> dict[tuple[str, str], list[MatchGame]]:
-        """All games that are there, with the scores of the first of each pair."""
-        found: dict[tuple[str, str], list[MatchGame]] = {}
-        for kept in self.played(len(seatings(game.num_players))).values():
-            found.setdefault((kept.first, kept.second), []).extend(score_comparisons(game, list(kept.games)))
-        return found
+    def scores(self, game: Game) -> dict[tuple[str, str], list[float]]:
+        """The scores of the first of each pair in all games that are there."""
+        by_block = {
+            block: [one.score for one in score_comparisons(game, list(found))]
+            for block, found in self._blocks(len(seatings(game.num_players)))
+        }
+        by_pair: dict[tuple[str, str], list[float]] = {}
+        for (_, first, second), scores in by_block.items():
+            by_pair.setdefault((first, second), []).extend(scores)
+        return by_pair
+
+    def _blocks(self, group_size: int) -> Iterator[tuple[tuple[str, str, str], tuple[MatchGame, ...]]]:
+        """(key, first, second) of every block with its games; of one that is there twice, the later counts.
+
+        A folder of many players is never in memory as a whole. What a kill tore apart is passed over.
+        """
+        for block, lines in itertools.groupby(self._lines(), key=operator.itemgetter(0)):
+            found = {number: game for _, number, game in lines}
+            if set(found) == set(range(len(found))) and len(found) % group_size == 0:
+                yield block, tuple(found[number] for number in range(len(found)))
+
+    def _lines(self) -> Iterator[tuple[tuple[str, str, str], int, MatchGame]]:
+        """Block, number and game of every line that has one."""
+        if not self.games.exists():
+            return
+        with self.games.open("rb") as file:
+            for line in file:
+                try:
+                    record = json.loads(line)
+                    fields = {field.name: record[field.name] for field in dataclasses.fields(MatchGame)}
+                    lists = {name: tuple(fields[name]) for name in ("moves", "seats", "returns")}
+                    block = str(record["block"]), str(record["first"]), str(record["second"])
+                    number, game = record["number"], MatchGame(**fields | lists)
+                except (ValueError, KeyError, TypeError):
+                    continue
+                if isinstance(number, int):
+                    yield block, number, game
 
     def _read(self, conditions: Conditions) -> dict[str, str]:
         """The names of the players so far."""

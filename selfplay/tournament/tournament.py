@@ -101,7 +101,7 @@ class _Tournament:
 
     def run(self) -> Outcome:
         """Round after round."""
-        before = self.folder.played(self.group_size)
+        before = self.folder.played(self.plan.names, self.group_size)
         for blocks in self._rounds():
             self.order += blocks
             for block in blocks:
