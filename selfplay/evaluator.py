@@ -32,6 +32,9 @@ NICENESS = 5
 HUNG_SECONDS = 2 * 3600.0
 """An evaluation that takes so long is given up, with its process."""
 
+RATED_VERSIONS = 50
+"""A rating comes from the games of so many versions: to fit all of a long run would take ever more time and memory."""
+
 RATINGS = "ratings"
 """Folder in the run's folder."""
 
@@ -118,7 +121,7 @@ def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int) -
 def _meet_opponents(
     folder: TournamentFolder, game: Game, player: str, opponents: list[str], games_each: int
 ) -> tuple[dict[str, float], dict[str, str], tuple[float, float, float]]:
-    """Scores and lines by opponent, and the rating by all games of the folder."""
+    """Scores and lines by opponent, and the rating by the games of the newest versions with these opponents."""
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 
@@ -128,7 +131,11 @@ def _meet_opponents(
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
         results[met.second] = f"{met.score:.1%} ({met.wins} won, {met.draws} drawn, {met.losses} lost)"
-    rating = rate_pairs(game, folder.scores(game), anchor=opponents[0]).rating(player)
+    pairs = {pair: found for pair, found in folder.scores(game).items() if not set(pair).isdisjoint(opponents)}
+    for pair in list(pairs)[: -RATED_VERSIONS * len(opponents)]:
+        if player not in pair:
+            del pairs[pair]
+    rating = rate_pairs(game, pairs, anchor=opponents[0]).rating(player)
     return scores, results, (rating.elo, rating.low, rating.high)
 
 

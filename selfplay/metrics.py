@@ -97,7 +97,9 @@ METRICS: dict[str, Metric] = {
     "selfplay/weight_staleness": Metric("versions", "age of the weights that played a stored position, on average"),
     "selfplay/actor_restarts": Metric("restarts", "actors replaced since the start"),
     "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),
-    "eval/elo": Metric("Elo", "rating of the current network by all matches so far, the first opponent at 0"),
+    "eval/elo": Metric(
+        "Elo", "rating of the current network by the matches of the last 50 evaluations, the first opponent at 0"
+    ),
     "eval/elo_low": Metric("Elo", "lower end of its 95 % interval"),
     "eval/elo_high": Metric("Elo", "upper end of its 95 % interval"),
     "eval/beats_champion": Metric("", "1 when the gate found it stronger than the champion, else 0"),

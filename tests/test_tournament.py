@@ -27,6 +27,7 @@ from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
+from selfplay.tournament.standings import rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import Plan, make_openings, play_tournament
 
@@ -431,6 +432,26 @@ def test_evaluations_rate_all_checkpoints_together(tmp_path):
     kept = lines_of(run / "ratings")
     gated = evaluate_checkpoint(config, run, 4, 6, champion=0)
     assert gated.beats_champion in (True, False) and set(kept) < set(lines_of(run / "ratings"))
+
+
+def test_a_rating_comes_from_the_newest_versions_and_the_one_that_is_rated(tmp_path, monkeypatch):
+    overrides = ["--budget.steps", "8", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
+    config = tiny_config(tmp_path, *overrides, "--evaluation.opponents", "random", "mcts:simulations=4")
+    run = tmp_path / "run"
+    selfplay.train(config, run, Watcher())
+    monkeypatch.setattr("selfplay.evaluator.RATED_VERSIONS", 2)
+    rated = []
+
+    def rate_and_note(game, scores, anchor):
+        rated.append({player.partition("@")[2] for pair in scores for player in pair} - {""})
+        return rate_pairs(game, scores, anchor)
+
+    monkeypatch.setattr("selfplay.tournament.standings.rate_pairs", rate_and_note)
+    for version in (2, 4, 6, 2):
+        evaluate_checkpoint(config, run, version, 2)
+    assert [{text.partition(":")[0] for text in one} for one in rated] == [
+        {"8", "2"}, {"2", "4"}, {"4", "6"}, {"2", "4", "6"},
+    ]  # fmt: skip
 
 
 def test_a_run_that_somebody_else_is_rating_ends_well(tmp_path):
