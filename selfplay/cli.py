@@ -12,6 +12,7 @@ Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -22,6 +23,10 @@ from typing import NoReturn
 
 from selfplay import __version__
 from selfplay.errors import UserError, did_you_mean
+from selfplay.schema import shown
+
+PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
+"""What is wrong with a path that somebody gave, not with the program."""
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -93,6 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is still buffered cannot be written; without this the interpreter complains about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:  # what is checked before is whether files are there, not whether they can be asked for
+        if error.errno not in PATH_ERRORS or not isinstance(error.filename, str | bytes):
+            raise
+        return _report(UserError(f"{shown(os.fsdecode(error.filename))}: {error.strerror}"))
 
 
 class _Parser(argparse.ArgumentParser):

@@ -122,7 +122,7 @@ def _read_flags(
         values = [text] if equals else values
         key, negated = _key(option), _key_without_no(option)
         if not option.startswith("--"):
-            problems.append(f"{option}: unexpected argument; settings are given as --section.option value")
+            problems.append(f"{_named(option)}: unexpected argument; settings are given as --section.option value")
         elif key in settings and settings[key].many:
             given.append((option, key, values))
         elif key in settings and settings[key].kind is bool:
@@ -133,7 +133,7 @@ def _read_flags(
             given.append((option, negated, "false"))
         else:
             suggestion = did_you_mean(option, (f"--{known}" for known in settings))
-            problems.append(f"{option}: unknown setting{suggestion}")
+            problems.append(f"{_named(option)}: unknown setting{suggestion}")
     return given
 
 
@@ -160,6 +160,11 @@ def _num_values(settings: Mapping[str, Setting], option: str, following: Sequenc
     if setting.kind is bool:
         return int(available > 0 and following[0].lower() in TRUE_WORDS | FALSE_WORDS)
     return min(available, 1)
+
+
+def _named(option: str) -> str:
+    """An argument as a message begins with it: as it is where that is short and on one line."""
+    return option if option.isprintable() and shown(option) == repr(option) else shown(option)
 
 
 def _key(option: str) -> str:

@@ -46,6 +46,42 @@ def error_lines(capsys, *arguments: str) -> list[str]:
     return [line.removeprefix("selfplay: error: ") for line in lines]
 
 
+LONG_NAME = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", LONG_NAME],
+        ["report", LONG_NAME],
+        ["resume", LONG_NAME],
+        ["rate", LONG_NAME],
+        ["gtp", LONG_NAME],
+        ["uci", LONG_NAME],
+        ["label", "--game", "tic_tac_toe", "--positions", "3", "--out", LONG_NAME],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_said_in_one_line(arguments, empty_folder, capsys):
+    (line,) = error_lines(capsys, *arguments)
+    assert line.endswith("File name too long") and len(line) < 200
+    assert not list(empty_folder.iterdir())
+
+
+def test_links_in_a_circle_are_said_in_one_line(empty_folder, capsys):
+    (empty_folder / "a").symlink_to("b")
+    (empty_folder / "b").symlink_to("a")
+    error_lines(capsys, "verify", "a")
+
+
+def test_errors_of_the_program_keep_their_traceback(command):
+    def fails(args, overrides):
+        raise FileNotFoundError(2, "No such file or directory", "a.bin")
+
+    command(fails)
+    with pytest.raises(FileNotFoundError):
+        cli.main(["fake"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

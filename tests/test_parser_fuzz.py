@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from parser_fuzz import READERS, fuzz
+from parser_fuzz import READERS, fuzz, takes
 
 from games.base import GameError
 from games.environment_registry import load_environment
@@ -20,6 +22,17 @@ def test_a_mutated_input_is_read_or_refused(name: str) -> None:
     taken, refused = fuzz(name, COUNT, seed=1)
     assert taken + refused == COUNT
     assert (refused > 0) == (name != "tournament"), "lines that are no games are passed over, all else is refused"
+
+
+EXTREMES = [
+    b"[" * 10**5, b'{"a":' * 10**4, b"a: " + b"[" * 10**4, b"- " * 10**4, b"(" * 10**5, b"9" * 10**6, b"-" * 10**5,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_nesting_without_end_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    for data in EXTREMES:
+        takes(name, data, tmp_path)
 
 
 # What fuzzing has found.

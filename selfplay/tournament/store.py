@@ -156,7 +156,7 @@ class TournamentFolder:
                     lists = {name: tuple(fields[name]) for name in ("moves", "seats", "returns")}
                     block = str(record["block"]), str(record["first"]), str(record["second"])
                     number, game = record["number"], MatchGame(**fields | lists)
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     continue
                 if isinstance(number, int):
                     yield block, number, game
