@@ -35,7 +35,7 @@ SOLVED = 475.0
 EPISODES = 100
 OURS = {
     "dqn": ("cartpole_dqn", 320),
-    "reinforce": ("cartpole_reinforce", 4),
+    "reinforce": ("cartpole_reinforce", 2),
     "a2c": ("cartpole_a2c", 6),
     "ppo": ("cartpole_ppo", 100),
     "alphazero": ("cartpole_alphazero", 640),
