@@ -77,7 +77,8 @@ def _episodes(args: argparse.Namespace) -> int:
         print(json.dumps({"agent": agent.name, "environment": environment.name, **figures}))
         return 0
     print(f"{agent.name}: {environment.name}, {args.episodes} episodes")
-    print(f"  mean return  {found.mean:.1f}  (95 %: {low:.1f} to {high:.1f})")
+    interval = f"  (95 %: {low:.1f} to {high:.1f})" if len(found.returns) > 1 else ""
+    print(f"  mean return  {found.mean:.1f}{interval}")
     print(
         f"  from         {found.returns.min():.1f} to {found.returns.max():.1f}, median {np.median(found.returns):.1f}"
     )
