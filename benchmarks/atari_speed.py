@@ -12,9 +12,9 @@ more in float32 where it chooses bfloat16. Options that are not known here are s
     python benchmarks/atari_speed.py --actors.num-actors 1 --learner.threads 1
 
 has an actor and a learner in a process each. Such an actor may run ahead of its learner, as in any run; steps that
-nothing was learned from are not counted. Stable-Baselines3 has one process and float32, with one
-environment (as in its zoo) and with eight, with one thread and with one for each core; the fastest is what ours is
-compared with. It is left out where it is not installed (it needs opencv-python-headless too).
+nothing was learned from are not counted. Stable-Baselines3 has one process and float32, with one environment (as in its
+zoo) and with eight, with one thread and with one for each core; the fastest is what ours is compared with. It is left
+out where it is not installed (it needs opencv-python-headless too).
 """
 
 from __future__ import annotations
