@@ -24,11 +24,12 @@ def soak() -> dict[str, Any]:
 
 def samples(soak: dict[str, Any], slope: float, noise: float = 0.1, peaks: bool = False, files: int = 7) -> list[Any]:
     """Twenty minutes of a process that grows by `slope` MB an hour."""
-    rng, found = np.random.default_rng(1), []
-    for i in range(240):
-        seconds = 5.0 * i
-        megabytes = 300 + slope * seconds / 3600 + noise * rng.random() + (60.0 if peaks and i % 12 > 6 else 0.0)
-        found.append(soak["Sample"](seconds, megabytes, files + (i > 200), 4))
+    rng, found, minute = np.random.default_rng(1), [], soak["MINUTE"]
+    for i in range(20 * minute):
+        seconds = soak["EVERY"] * i
+        peak = 60.0 if peaks and i % minute > minute / 2 else 0.0
+        megabytes = 300 + slope * seconds / 3600 + noise * rng.random() + peak
+        found.append(soak["Sample"](seconds, megabytes, files + (i > 16 * minute), 4))
     return found
 
 
