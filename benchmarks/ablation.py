@@ -3,9 +3,10 @@
     python benchmarks/ablation.py configs/connect_four.yaml --out runs/ablation --minutes 15 --seeds 1 2 \\
         --positions benchmarks/data/connect_four_positions.jsonl
 
-Trains one run after the other (give them the machine to themselves), measures each on the positions as `selfplay
-evaluate` does, and prints a table. Started again with the same --out it goes on where it was stopped. `base` is the
-config as it stands; every other row changes it by the flags in VARIANTS, or by those given as `--variant NAME FLAGS`.
+Trains one run after the other, or `--jobs` of them side by side with their share of the cores each (give them the
+machine to themselves), measures each on the positions as `selfplay evaluate` does, and prints a table. Started again
+with the same --out it goes on where it was stopped. `base` is the config as it stands; every other row changes it by
+the flags in VARIANTS, or by those given as `--variant NAME FLAGS`.
 
 A difference is that of the shares of positions kept, paired by position and averaged over the seeds; its 95 % interval
 takes the positions as drawn at random and the runs as they are, so it is too narrow by what seeds differ: compare the
@@ -16,10 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +86,17 @@ def measure(folder: Path, positions: LabelledPositions, simulations: Sequence[in
     return found
 
 
+def shares_of_cores(jobs: int) -> list[set[int]]:
+    """The cores of each of `jobs` processes; all of them for each where there are fewer cores than jobs."""
+    cores = sorted(os.sched_getaffinity(0))
+    return [set(cores[job::jobs]) if jobs <= len(cores) else set(cores) for job in range(jobs)]
+
+
+def take_cores(shares: Any) -> None:
+    """Keep this process, and what it starts, to the next share."""
+    os.sched_setaffinity(0, shares.get())
+
+
 def result_of(arguments: argparse.Namespace, positions: LabelledPositions, name: str, seed: int) -> dict[str, Any]:
     """The result of one run, from disk where it has been made before."""
     folder = arguments.out / f"{name.replace(' ', '_').replace(',', '')}-{seed}"
@@ -135,6 +150,7 @@ def read_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, required=True)
     parser.add_argument("--minutes", metavar="M", type=float, default=15.0, help="of each run (15)")
     parser.add_argument("--seeds", metavar="N", nargs="+", type=int, default=[1, 2], help="(1 2)")
+    parser.add_argument("--jobs", metavar="N", type=integer(1, 256), default=1, help="runs side by side (1)")
     parser.add_argument(
         "--simulations", metavar="S", nargs="+", type=integer(0, MAX_SIMULATIONS), default=[0, 100, 600]
     )
@@ -158,14 +174,23 @@ def main(words: Sequence[str] | None = None) -> int:
         positions = read_positions(arguments.positions)
         arguments.out.mkdir(parents=True, exist_ok=True)
         print(f"{machine_header()}\n{arguments.config}, {arguments.minutes:g} minutes a run\n", flush=True)
-        results: dict[str, list[dict[str, Any]]] = {}
-        for name in arguments.variants:
-            results[name] = []
-            for seed in arguments.seeds:
-                results[name].append(result_of(arguments, positions, name, seed))
-                kept = results[name][-1]["kept"]
-                shares = ", ".join(f"{count}: {100 * np.mean(each):.1f} %" for count, each in kept.items())
-                print(f"{name}, seed {seed}: {shares}", flush=True)
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.variants}
+        spawn = multiprocessing.get_context("spawn")  # torch's threads would not live through a fork
+        shares = spawn.SimpleQueue()
+        for share in shares_of_cores(arguments.jobs):
+            shares.put(share)
+        with ProcessPoolExecutor(arguments.jobs, spawn, take_cores, (shares,)) as pool:
+            rows = [(name, seed) for name in arguments.variants for seed in arguments.seeds]
+            runs = [pool.submit(result_of, arguments, positions, name, seed) for name, seed in rows]
+            try:
+                for run in as_completed(runs):
+                    found = run.result()
+                    kept = ", ".join(f"{count}: {100 * np.mean(each):.1f} %" for count, each in found["kept"].items())
+                    print(f"{found['name']}, seed {found['seed']}: {kept}", flush=True)
+            finally:  # after a failure nothing else is begun
+                pool.shutdown(cancel_futures=True)
+            for (name, _), run in zip(rows, runs):
+                results[name].append(run.result())
         print(f"\n{table(results, arguments.simulations)}")
     except UserError as error:
         print(f"ablation: error: {error}", file=sys.stderr)

@@ -4,8 +4,8 @@
 
 Tic-tac-toe with two actors and a small replay that is full early. Every few seconds one of the actors is killed; the
 other one, the driver and the evaluator live as long as the run. They are measured every second; after the first
-third, a line is fitted through the memory that is theirs alone (RssAnon): through the least of every minute, since what
-an evaluation takes and gives back is no growth. Its slope has a 95 % interval from resampling stretches of the
+third, a line is fitted through the memory that is theirs alone (RssAnon): through its mean of every minute, or through
+its least for the evaluator, whose work comes and goes. The slope has a 95 % interval from resampling stretches of the
 residuals (they are not independent). All measurements are kept in DIR/samples.jsonl. Exit status 1 when the upper end
 for any process is over 1 MB an hour, or descriptors or threads have grown, or the run did not go on, or is not sound
 (`selfplay verify`).
@@ -22,8 +22,10 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from bench_report import machine_header
@@ -39,8 +41,11 @@ OPTIONS = (
     "--wandb.mode disabled"
 ).split()
 EVERY = 1.0
-"""Seconds between measurements. A process gives memory back once a minute and takes some of it again with the next
-checkpoint, which is at most 18 seconds away: with five seconds, every third minute showed its least memory."""
+"""Seconds between measurements."""
+
+LEVEL: dict[str, Callable[[list[float]], float]] = {"driver": fmean, "sp-actor": fmean, "sp-evaluator": min}
+"""What is fitted of the measurements of a minute, by process. Once a minute a process gives memory back, of which the
+driver takes 4 MB again within seconds: its least of a minute is a matter of which second was measured."""
 
 BREAK = (3.0, 12.0)
 """Seconds between kills, at least and at most."""
@@ -97,11 +102,13 @@ def name_of(pid: int) -> str:
         return ""
 
 
-def growth(samples: list[Sample], rng: np.random.Generator) -> tuple[float, float]:
-    """MB an hour, and the upper end of its 95 % interval."""
+def growth(
+    samples: list[Sample], level: Callable[[list[float]], float], rng: np.random.Generator
+) -> tuple[float, float]:
+    """MB an hour of the `level` of every minute, and the upper end of its 95 % interval."""
     minutes = [samples[start : start + MINUTE] for start in range(0, len(samples) - MINUTE + 1, MINUTE)]
     hours = np.array([minute[0].seconds for minute in minutes]) / 3600
-    memory = np.array([min(sample.megabytes for sample in minute) for minute in minutes])
+    memory = np.array([level([sample.megabytes for sample in minute]) for minute in minutes])
     slope, level = np.polyfit(hours, memory, 1)
     residuals = memory - (slope * hours + level)
     slopes = []
@@ -140,7 +147,7 @@ def watch(driver: subprocess.Popen[bytes], minutes: float, rng: random.Random) -
 
 def judge(name: str, samples: list[Sample], rng: np.random.Generator) -> list[str]:
     """Print a row; returns what has grown."""
-    slope, upper = growth(samples, rng)
+    slope, upper = growth(samples, LEVEL[name], rng)
     half = len(samples) // 2
     grown = [f"memory by up to {upper:.2f} MB an hour"] if upper > MOST_GROWTH else []
     counts = []

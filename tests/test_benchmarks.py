@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import operator
+import os
 import runpy
 import sys
 from collections import Counter
@@ -250,9 +252,9 @@ def test_checkpoints_are_spread_over_time_and_the_last_is_among_them(learning_cu
 
 @pytest.fixture
 def ablation(monkeypatch):
-    """The names of the script, which has not run yet."""
+    """The names of the script, imported as its own processes do."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    return runpy.run_path(str(SCRIPTS / "ablation.py"))
+    return vars(importlib.import_module("ablation"))
 
 
 def test_ablation_trains_what_is_missing_and_compares_it_with_the_base(tiny_run, ablation, tmp_path, capsys):
@@ -263,7 +265,7 @@ def test_ablation_trains_what_is_missing_and_compares_it_with_the_base(tiny_run,
     (out / "no_heads-3").mkdir()  # a run that was stopped in the middle
     words = [str(tiny_file(tmp_path)), "--out", str(out), "--positions", str(tiny_run / "positions.jsonl")]
     words += ["--minutes", "1", "--seeds", "3", "--simulations", "0", "--only", "base"]
-    words += ["--variant", "no heads", "--net.hidden 8 --budget.steps 6"]
+    words += ["--variant", "no heads", "--net.hidden 8 --budget.steps 6", "--jobs", "2"]
     assert ablation["main"](words) == 0
     made = json.loads((out / "no_heads-3.json").read_text())
     assert made["steps"] > 0 and made["positions"] > 0 and len(made["kept"]["0"]) == 5
@@ -271,6 +273,12 @@ def test_ablation_trains_what_is_missing_and_compares_it_with_the_base(tiny_run,
     assert "| base | 10 | 100 | 40.0 % (40.0) |  |" in text
     assert f"| no heads | {made['steps']:,} | {made['positions']:,} | {20 * sum(made['kept']['0'])}.0 %" in text
     assert "hidden: 8" in (out / "no_heads-3" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("jobs, shares", [(1, [{0, 1, 5}]), (2, [{0, 5}, {1}]), (4, 4 * [{0, 1, 5}])])
+def test_ablation_gives_each_run_its_share_of_the_cores(jobs, shares, ablation, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5})
+    assert ablation["shares_of_cores"](jobs) == shares
 
 
 def test_ablation_difference_is_paired_by_position(ablation):

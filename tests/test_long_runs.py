@@ -33,10 +33,11 @@ def samples(soak: dict[str, Any], slope: float, noise: float = 0.1, peaks: bool 
     return found
 
 
-@pytest.mark.parametrize("peaks", [False, True])
+@pytest.mark.parametrize("process, peaks", [("driver", False), ("sp-actor", False), ("sp-evaluator", True)])
 @pytest.mark.parametrize("slope", [0.0, 3.0])
-def test_growth_is_that_of_the_least_memory_of_every_minute(slope, peaks, soak):
-    found, upper = soak["growth"](samples(soak, slope, peaks=peaks), np.random.default_rng(0))
+def test_growth_is_that_of_what_a_process_holds_at_the_end_of_its_work(slope, process, peaks, soak):
+    level = soak["LEVEL"][process]
+    found, upper = soak["growth"](samples(soak, slope, peaks=peaks), level, np.random.default_rng(0))
     assert abs(found - slope) < 0.3
     assert found < upper < found + 0.5
 
