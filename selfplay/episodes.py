@@ -26,10 +26,11 @@ class EpisodeResults:
         return float(self.returns.mean())
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the mean, by its standard error."""
-        deviation = self.returns.std(ddof=1) if len(self.returns) > 1 else math.nan
-        margin = 1.96 * float(deviation) / math.sqrt(len(self.returns))
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the mean, by its standard error; None for one episode."""
+        if len(self.returns) < 2:
+            return None
+        margin = 1.96 * float(self.returns.std(ddof=1)) / math.sqrt(len(self.returns))
         return self.mean - margin, self.mean + margin
 
 

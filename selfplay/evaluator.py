@@ -54,8 +54,10 @@ class Evaluation:
     """Its rating, the first opponent at 0, and the ends of the 95 % interval; None without opponents."""
     beats_champion: bool | None = None
     """The verdict of the gate; None where nobody asked."""
-    mean_return: tuple[float, float, float] | None = None
-    """Mean return of its episodes and the ends of the 95 % interval; None for games."""
+    mean_return: float | None = None
+    """Of its episodes; None for games."""
+    return_interval: tuple[float, float] | None = None
+    """The 95 % interval of `mean_return`; None for one episode."""
 
 
 def rating_conditions(config: Config, game: Game) -> Conditions:
@@ -115,7 +117,7 @@ def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int) -
     agent = NetworkAgent(f"{run_dir}@{version}", environment, is_greedy=True, seed=version)
     found = play_episodes(agent, environment, episodes, seed=EPISODES_SEED + config.seed % EPISODES_SEED)
     seconds = time.monotonic() - started
-    return Evaluation(version, {}, {}, seconds, mean_return=(found.mean, *found.interval))
+    return Evaluation(version, {}, {}, seconds, mean_return=found.mean, return_interval=found.interval)
 
 
 def _meet_opponents(

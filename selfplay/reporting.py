@@ -68,6 +68,11 @@ def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dic
     return values
 
 
+def mean_text(mean: float, interval: tuple[float, float] | None) -> str:
+    """A mean return for a person."""
+    return f"{mean:.1f}" if interval is None else f"{mean:.1f} (95 %: {interval[0]:.1f} to {interval[1]:.1f})"
+
+
 def evaluation_line(evaluation: Evaluation) -> str:
     """Scores of a checkpoint as one line."""
     parts = [f"{name} {score:.0%}" for name, score in evaluation.scores.items()]
@@ -75,8 +80,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
         rating, low, high = evaluation.elo
         parts.append(f"Elo {rating:+.0f} ({low:+.0f} to {high:+.0f})")
     if evaluation.mean_return is not None:
-        mean, low, high = evaluation.mean_return
-        parts.append(f"return {mean:.1f} ({low:.1f} to {high:.1f})")
+        parts.append(f"return {mean_text(evaluation.mean_return, evaluation.return_interval)}")
     if evaluation.beats_champion is not None:
         parts.append("beats the champion" if evaluation.beats_champion else "does not beat the champion")
     return f"step {evaluation.version}: {', '.join(parts)}"
@@ -88,7 +92,9 @@ def evaluation_metrics(evaluation: Evaluation) -> dict[str, float]:
     if evaluation.elo is not None:
         values |= dict(zip(("eval/elo", "eval/elo_low", "eval/elo_high"), evaluation.elo))
     if evaluation.mean_return is not None:
-        values |= dict(zip(("eval/return", "eval/return_low", "eval/return_high"), evaluation.mean_return))
+        values["eval/return"] = evaluation.mean_return
+    if evaluation.return_interval is not None:
+        values |= dict(zip(("eval/return_low", "eval/return_high"), evaluation.return_interval))
     if evaluation.beats_champion is not None:
         values["eval/beats_champion"] = float(evaluation.beats_champion)
     return {**values, "time/evaluation": evaluation.seconds}

@@ -268,8 +268,8 @@ class LearnerConfig:
         default="auto",
         metadata={
             "help": "number type of forward and backward pass; weights and optimiser stay float32. auto is bfloat16 "
-            "for convolutions where the processor multiplies it (AMX, AVX-512 BF16, GPUs), else float32; float64 is "
-            "for tables, the weights too",
+            "for convolutions on GPUs and on processors that are faster with it (tried at the start), else float32; "
+            "float64 is for tables, the weights too",
             "choices": ("auto", "float32", "bfloat16", "float64"),
         },
     )

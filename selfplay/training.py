@@ -22,7 +22,7 @@ from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates
 from selfplay.files import publish
 from selfplay.players import read_player
 from selfplay.preflight import require_memory
-from selfplay.reporting import evaluation_metrics
+from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
@@ -197,8 +197,8 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
             anchor = next(iter(result.evaluation.results))
             rows.append(("Elo", f"{rating:+.0f} (95 %: {low:+.0f} to {high:+.0f}), {anchor} = 0"))
         if result.evaluation.mean_return is not None:
-            mean, low, high = result.evaluation.mean_return
-            rows.append(("mean return", f"{mean:.1f} (95 %: {low:.1f} to {high:.1f})"))
+            text = mean_text(result.evaluation.mean_return, result.evaluation.return_interval)
+            rows.append(("mean return", text))
     return rows
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import games
 from nets import NetConfig
-from selfplay import alphazero
+from selfplay import alphazero, learner
 from selfplay.errors import UserError
 from selfplay.learner import MOST_BAD_STEPS, Learner, choose_device, learning_rate, make_optimizer
 from selfplay.replay import Batch
@@ -102,6 +102,31 @@ def test_auxiliary_heads_are_learned_with_their_weights(kind: str, dtype: str) -
     total = last["policy_loss"] + last["value_loss"] + 0.3 * last["reply_loss"] + 0.7 * last["moves_left_loss"]
     assert last["loss"] == pytest.approx(total, rel=1e-5)
     assert all(weight.dtype != torch.bfloat16 for weight in learner.weights().values())
+
+
+@pytest.mark.parametrize(("float32", "bfloat16", "pays"), [(2.0, 1.0, True), (1.1, 1.0, False), (1.0, 1.5, False)])
+def test_bfloat16_pays_where_a_trial_says_so(float32, bfloat16, pays, monkeypatch) -> None:
+    others = iter([9.0, 0.0] + 100 * [0.0])  # other work slows down one measurement, the first
+
+    def seconds(dtype: torch.dtype) -> float:
+        return next(others) + (float32 if dtype == torch.float32 else bfloat16)
+
+    monkeypatch.setattr(learner, "_probe_seconds", seconds)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert learner.bfloat16_pays.__wrapped__() is pays
+
+
+def test_bfloat16_is_not_tried_without_instructions_for_it(monkeypatch) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    monkeypatch.setattr(learner, "_probe_seconds", lambda dtype: pytest.fail("tried"))
+    assert not learner.bfloat16_pays.__wrapped__()
+
+
+def test_the_trial_draws_no_random_numbers() -> None:
+    before = torch.get_rng_state()
+    assert learner._probe_seconds(torch.float32) > 0
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_average_follows_its_formula() -> None:

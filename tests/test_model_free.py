@@ -68,7 +68,7 @@ def test_a_run_trains_evaluates_and_repeats_exactly_from_its_seed(tmp_path, name
     for folder in folders:
         result = selfplay.train(config, folder, Watcher())
         assert result.stopped_by == "budget"
-        mean, low, high = result.evaluation.mean_return
+        mean, (low, high) = result.evaluation.mean_return, result.evaluation.return_interval
         assert low <= mean <= high and 8 <= mean <= 500
     first, second = map(saved_weights, folders)
     assert first.keys() == second.keys()
@@ -164,6 +164,15 @@ def test_evaluate_plays_episodes_of_a_run_and_of_random_actions(tmp_path, capsys
         assert len(found["returns"]) == 5 and found["low"] <= found["mean"] <= found["high"]
     assert main(["evaluate", "random", "--env", "CartPole-v1", "--episodes", "50"]) == 0
     assert "mean return" in capsys.readouterr().out
+
+
+def test_one_episode_has_no_interval(capsys):
+    words = ["evaluate", "random", "--env", "CartPole-v1", "--episodes", "1"]
+    assert main(words) == 0
+    assert "95 %" not in capsys.readouterr().out
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["low"] is None and found["high"] is None and found["returns"] == [found["mean"]]
 
 
 def test_a_search_acts_in_the_environment_whose_states_its_game_knows():

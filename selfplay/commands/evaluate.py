@@ -58,6 +58,7 @@ def _episodes(args: argparse.Namespace) -> int:
     from selfplay.errors import UserError
     from selfplay.model_free import environment_text
     from selfplay.players import read_player
+    from selfplay.reporting import mean_text
     from selfplay.run_player import run_config
 
     spec = read_player(args.player)
@@ -67,18 +68,17 @@ def _episodes(args: argparse.Namespace) -> int:
     environment = load_environment(args.env or environment_text(run_config(spec.target)))
     agent = make_agent(spec, environment, args.seed)
     found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
-    low, high = found.interval
     if args.video is not None:
         from selfplay.video import film_episode, with_pictures
 
         film_episode(agent, with_pictures(environment), args.seed, args.video)
     if args.json:
+        low, high = found.interval or (None, None)
         figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
         print(json.dumps({"agent": agent.name, "environment": environment.name, **figures}))
         return 0
     print(f"{agent.name}: {environment.name}, {args.episodes} episodes")
-    interval = f"  (95 %: {low:.1f} to {high:.1f})" if len(found.returns) > 1 else ""
-    print(f"  mean return  {found.mean:.1f}{interval}")
+    print(f"  mean return  {mean_text(found.mean, found.interval)}")
     print(
         f"  from         {found.returns.min():.1f} to {found.returns.max():.1f}, median {np.median(found.returns):.1f}"
     )
