@@ -123,7 +123,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         suggestion = did_you_mean(name, COMMANDS) or f"; one of {', '.join(COMMANDS)}"
-        raise UserError(f"unknown command {name!r}{suggestion}")
+        raise UserError(f"unknown command {shown(name)}{suggestion}")
     return _run_command(name, rest)
 
 

@@ -88,6 +88,7 @@ def test_errors_of_the_program_keep_their_traceback(command):
         ([], "no command given"),
         (["trian"], "did you mean 'train'"),
         (["zzz"], "one of train, resume"),
+        (["z" * 5000], "zzz...; one of train"),
         (["--verbose"], "unknown command '--verbose'"),
         (["train"], "CONFIG"),
         (["train", "none.yaml"], "none.yaml"),
