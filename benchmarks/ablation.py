@@ -97,7 +97,7 @@ def take_cores(shares: Any) -> None:
     os.sched_setaffinity(0, shares.get())
 
 
-def result_of(arguments: argparse.Namespace, positions: LabelledPositions, name: str, seed: int) -> dict[str, Any]:
+def result_of(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
     """The result of one run, from disk where it has been made before."""
     folder = arguments.out / f"{name.replace(' ', '_').replace(',', '')}-{seed}"
     path = folder.with_suffix(".json")
@@ -109,6 +109,7 @@ def result_of(arguments: argparse.Namespace, positions: LabelledPositions, name:
     flags += ["--seed", str(seed), "--budget.minutes", str(arguments.minutes)]
     flags += ["--evaluation.every-minutes", "0", "--evaluation.final-games", "2", "--evaluation.opponents", "random"]
     train(arguments.config, folder, [*flags, "--wandb.mode", "disabled"])
+    positions = read_positions(arguments.positions)  # not from the caller: games do not travel between processes
     last = [row for row in read_metrics(folder / "metrics.jsonl") if "train/games" in row][-1]
     counts = {"steps": last["step"], "positions": last["positions"]}
     result = {"name": name, "seed": seed, **counts, "kept": measure(folder, positions, arguments.simulations)}
@@ -171,7 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 bad input or a run that failed."""
     try:
         arguments = read_arguments(words)
-        positions = read_positions(arguments.positions)
+        read_positions(arguments.positions)  # complains before anything is trained
         arguments.out.mkdir(parents=True, exist_ok=True)
         print(f"{machine_header()}\n{arguments.config}, {arguments.minutes:g} minutes a run\n", flush=True)
         results: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.variants}
@@ -181,7 +182,7 @@ def main(words: Sequence[str] | None = None) -> int:
             shares.put(share)
         with ProcessPoolExecutor(arguments.jobs, spawn, take_cores, (shares,)) as pool:
             rows = [(name, seed) for name in arguments.variants for seed in arguments.seeds]
-            runs = [pool.submit(result_of, arguments, positions, name, seed) for name, seed in rows]
+            runs = [pool.submit(result_of, arguments, name, seed) for name, seed in rows]
             try:
                 for run in as_completed(runs):
                     found = run.result()
