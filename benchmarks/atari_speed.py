@@ -6,8 +6,9 @@ Both play the game of Mnih et al. 2015 and train their network with a batch of 3
 same size; one action in twenty is random. They run one after the other, pinned to the same cores, each in processes of
 its own; what is counted begins some seconds after learning has.
 
-Ours is the loop of `selfplay train`, playing and learning in turn on two threads, as in configs/pong_dqn.yaml, and once
-more in float32 where it chooses bfloat16. Options that are not known here are settings for it:
+Ours is the loop of `selfplay train`, playing and learning in turn on two threads, as in configs/pong_dqn.yaml, with the
+number types that it chooses and once more in float32, which may be the same. Options that are not known here are
+settings for it:
 
     python benchmarks/atari_speed.py --actors.num-actors 1 --learner.threads 1
 
