@@ -20,7 +20,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
 DUMP_SECONDS = 2.0
-"""What a hung process gets to say where it hangs; one that can say it does so in milliseconds."""
+"""A hung process that has been silent for so long has said where it hangs: it takes milliseconds, but writes line by
+line, and on a busy machine it may have to wait between two lines."""
 
 _kept_open: list[Connection] = []
 
@@ -49,7 +50,7 @@ class Stacks:
             os.kill(process.pid, signal.SIGUSR1)
             os.kill(process.pid, signal.SIGCONT)  # it may only have been stopped; the signal before comes first
         text = b""
-        while self._read.poll(DUMP_SECONDS if not text else 0.1) and (part := os.read(self._read.fileno(), 1 << 16)):
+        while self._read.poll(DUMP_SECONDS) and (part := os.read(self._read.fileno(), 1 << 16)):
             text += part
         if not text:
             return ""
