@@ -57,8 +57,8 @@ def uses_bfloat16(config: LearnerConfig, kind: str) -> bool:
 def bfloat16_pays() -> bool:
     """Whether this processor learns faster in bfloat16: it can multiply it, and a convolution says so when it is tried.
 
-    With AMX a step of a tower for boards takes 0.4 to 0.5 of the time of float32, with AVX-512 BF16 0.6 on Zen 4 and
-    1.5 on a Xeon, without either far more.
+    A step of a tower for boards takes 0.4 to 0.6 of the time of float32 with AMX, and with AVX-512 BF16 on Zen 4; with
+    AVX-512 BF16 on a Xeon it takes 1.5, without either far more.
     """
     if not (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
         return False

@@ -22,22 +22,26 @@ def soak() -> dict[str, Any]:
         sys.path.remove(str(SCRIPTS))
 
 
-def samples(soak: dict[str, Any], slope: float, noise: float = 0.1, peaks: bool = False, files: int = 7) -> list[Any]:
-    """Twenty minutes of a process that grows by `slope` MB an hour."""
+def samples(soak: dict[str, Any], slope: float, shape: str = "steady", files: int = 7) -> list[Any]:
+    """Twenty minutes of a process that grows by `slope` MB an hour, has up to 4 MB less in one measurement of a minute
+    (`dips`) or 60 MB more in half of them (`peaks`)."""
     rng, found, minute = np.random.default_rng(1), [], soak["MINUTE"]
     for i in range(20 * minute):
         seconds = soak["EVERY"] * i
-        peak = 60.0 if peaks and i % minute > minute / 2 else 0.0
-        megabytes = 300 + slope * seconds / 3600 + noise * rng.random() + peak
+        megabytes = 300 + slope * seconds / 3600 + 0.1 * rng.random()
+        if shape == "peaks" and i % minute > minute / 2:
+            megabytes += 60
+        elif shape == "dips" and i % minute == 20:
+            megabytes -= 4 * rng.random()
         found.append(soak["Sample"](seconds, megabytes, files + (i > 16 * minute), 4))
     return found
 
 
-@pytest.mark.parametrize("process, peaks", [("driver", False), ("sp-actor", False), ("sp-evaluator", True)])
+@pytest.mark.parametrize("process, shape", [("driver", "dips"), ("sp-actor", "steady"), ("sp-evaluator", "peaks")])
 @pytest.mark.parametrize("slope", [0.0, 3.0])
-def test_growth_is_that_of_what_a_process_holds_at_the_end_of_its_work(slope, process, peaks, soak):
+def test_growth_is_told_from_what_comes_and_goes(slope, process, shape, soak):
     level = soak["LEVEL"][process]
-    found, upper = soak["growth"](samples(soak, slope, peaks=peaks), level, np.random.default_rng(0))
+    found, upper = soak["growth"](samples(soak, slope, shape), level, np.random.default_rng(0))
     assert abs(found - slope) < 0.3
     assert found < upper < found + 0.5
 
