@@ -30,13 +30,17 @@ from typing import Any
 import numpy as np
 from bench_report import machine_header
 
+import games
 from selfplay.accuracy import values_kept
 from selfplay.commands.arguments import integer
+from selfplay.config import load
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.metrics import read_metrics
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
+from selfplay.settings import Config
+from selfplay.training import check
 
 BASE = "base"
 
@@ -168,11 +172,24 @@ def read_arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def check_rows(arguments: argparse.Namespace) -> None:
+    """Raises UserError for a row that would fail once it is its turn."""
+    positions = read_positions(arguments.positions)
+    for name, flags in arguments.variants.items():
+        try:
+            config = load(Config, arguments.config, flags.split())
+            check(config)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+        if games.load(config.game).rules != positions.game.rules:
+            raise UserError(f"{name}: plays {config.game}, {arguments.positions} is of {positions.game.name}")
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 bad input or a run that failed."""
     try:
         arguments = read_arguments(words)
-        read_positions(arguments.positions)  # complains before anything is trained
+        check_rows(arguments)
         arguments.out.mkdir(parents=True, exist_ok=True)
         print(f"{machine_header()}\n{arguments.config}, {arguments.minutes:g} minutes a run\n", flush=True)
         results: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.variants}

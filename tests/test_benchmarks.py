@@ -295,7 +295,15 @@ def test_every_variant_of_the_ablation_is_a_config_that_training_accepts(ablatio
         check(selfplay.load_config(selfplay.Config, config, flags.split()))
 
 
-@pytest.mark.parametrize("words", [["--only", "no such row"], ["--positions", "nowhere.jsonl"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--only", "no such row"],
+        ["--positions", "nowhere.jsonl"],
+        ["--variant", "bad", "--search.rule nothing"],
+        ["--variant", "another game", "--game hex(board_size=3)"],
+    ],
+)
 def test_ablation_complains_in_one_line_before_it_trains(words, ablation, tiny_run, tmp_path, capsys):
     arguments = [str(tiny_file(tmp_path)), "--out", str(tmp_path / "out")]
     arguments += ["--positions", str(tiny_run / "positions.jsonl"), *words]
