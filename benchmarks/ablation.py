@@ -31,6 +31,7 @@ import numpy as np
 from bench_report import machine_header
 
 import games
+from games import GameError
 from selfplay.accuracy import values_kept
 from selfplay.commands.arguments import integer
 from selfplay.config import load
@@ -179,10 +180,12 @@ def check_rows(arguments: argparse.Namespace) -> None:
         try:
             config = load(Config, arguments.config, flags.split())
             check(config)
-        except UserError as error:
+            fits = not config.environment and games.load(config.game).rules == positions.game.rules
+        except (UserError, GameError) as error:
             raise UserError(f"{name}: {error}") from None
-        if games.load(config.game).rules != positions.game.rules:
-            raise UserError(f"{name}: plays {config.game}, {arguments.positions} is of {positions.game.name}")
+        if not fits:
+            played = config.environment or config.game
+            raise UserError(f"{name}: plays {played}, {arguments.positions} is of {positions.game.name}")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -109,14 +109,14 @@ def growth(
     minutes = [samples[start : start + MINUTE] for start in range(0, len(samples) - MINUTE + 1, MINUTE)]
     hours = np.array([minute[0].seconds for minute in minutes]) / 3600
     memory = np.array([level([sample.megabytes for sample in minute]) for minute in minutes])
-    slope, first = np.polyfit(hours, memory, 1)
-    residuals = memory - (slope * hours + first)
+    slope, intercept = np.polyfit(hours, memory, 1)
+    residuals = memory - (slope * hours + intercept)
     slopes = []
     for _ in range(2000):
         starts = rng.integers(0, max(1, len(residuals) - STRETCH + 1), -(-len(residuals) // STRETCH))
         drawn = np.concatenate([residuals[start : start + STRETCH] for start in starts])
         drawn = np.resize(drawn, len(residuals))
-        slopes.append(np.polyfit(hours, slope * hours + first + drawn, 1)[0])
+        slopes.append(np.polyfit(hours, slope * hours + intercept + drawn, 1)[0])
     return float(slope), float(np.quantile(slopes, 0.975))
 
 

@@ -69,7 +69,6 @@ METRICS: dict[str, Metric] = {
     ),
     "train/grad_norm": Metric("", "norm of the gradient before clipping"),
     "train/learning_rate": Metric("", "learning rate of the last step"),
-    "train/steps_per_second": Metric("steps/s", "speed of the learner"),
     "train/skipped_steps": Metric("steps", "steps left out since the start because the loss was not finite"),
     "train/stale_positions": Metric(
         "positions", "left out of learning since the start because their weights were too old (`replay.max_policy_lag`)"
@@ -106,7 +105,6 @@ METRICS: dict[str, Metric] = {
     "eval/return": Metric("", "mean return of the episodes of an evaluation, as the environment pays it"),
     "eval/return_low": Metric("", "lower end of its 95 % interval"),
     "eval/return_high": Metric("", "upper end of its 95 % interval"),
-    "eval/accuracy": Metric("share", "positions of a solved set where the move keeps the best value"),
     "time/learning": Metric("s", "spent in steps of the learner since the last row"),
     "time/waiting": Metric("s", "the learner waited for new positions since the last row"),
     "time/checkpoint": Metric("s", "spent writing checkpoints since the last row"),

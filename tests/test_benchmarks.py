@@ -302,6 +302,8 @@ def test_every_variant_of_the_ablation_is_a_config_that_training_accepts(ablatio
         ["--positions", "nowhere.jsonl"],
         ["--variant", "bad", "--search.rule nothing"],
         ["--variant", "another game", "--game hex(board_size=3)"],
+        ["--variant", "no game", "--game nonsense"],
+        ["--variant", "an environment", "--environment CartPole-v1 --algorithm dqn"],
     ],
 )
 def test_ablation_complains_in_one_line_before_it_trains(words, ablation, tiny_run, tmp_path, capsys):

@@ -103,11 +103,11 @@ def fake(clean, tmp_path, monkeypatch):
 def test_rows_arrive_in_order_with_names_for_wandb(fake):
     tracker = fake.open()
     for step in range(3):
-        tracker.log({"step": step, "positions": 7, "time_s": 1.5, "train/loss": float("nan"), "eval/accuracy": 0.5})
+        tracker.log({"step": step, "positions": 7, "time_s": 1.5, "train/loss": float("nan"), "eval/elo": 0.5})
     tracker.summary({"score": 0.9})
     tracker.finish()
     tracker.finish()
-    expected = [{"train/step": i, "train/positions": 7, "time/train": 1.5, "eval/accuracy": 0.5} for i in range(3)]
+    expected = [{"train/step": i, "train/positions": 7, "time/train": 1.5, "eval/elo": 0.5} for i in range(3)]
     assert [call[1] for call in fake.calls("log")] == expected
     assert [call[0] for call in fake.calls()][-2:] == ["summary", "finish"]
     assert fake.warnings == []

@@ -154,11 +154,11 @@ def test_curves_follow_a_file_that_grows_and_one_that_begins_anew(tmp_path):
 
 def test_a_long_run_is_sent_in_few_points_with_all_its_evaluations(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    rows = [f'{{"step": {i}' + (', "eval/accuracy": 0.5' if i % 100 == 7 else "") + "}\n" for i in range(5000)]
+    rows = [f'{{"step": {i}' + (', "eval/elo": 0.5' if i % 100 == 7 else "") + "}\n" for i in range(5000)]
     path.write_text("".join(rows))
     series = Curves(path).as_json()["series"]
     assert len(series["step"]) == 400 and series["step"][-1] == 4999
-    assert sum(value is not None for value in series["eval/accuracy"]) == 50
+    assert sum(value is not None for value in series["eval/elo"]) == 50
 
 
 def test_only_folders_of_runs_and_tournaments_are_taken(tmp_path):

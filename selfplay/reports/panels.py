@@ -14,7 +14,7 @@ from selfplay.scores import Statistic
 
 RETURN = "eval/return"
 
-FIRST = (RETURN, "eval/elo", "eval/accuracy", "selfplay/return", "selfplay/game_length", "train/loss")
+FIRST = (RETURN, "eval/elo", "selfplay/return", "selfplay/game_length", "train/loss")
 """Metrics that are shown before the others of their kind."""
 
 _KINDS = {
