@@ -244,7 +244,10 @@ class LearnerConfig:
     )
     reply_weight: float = field(
         default=0.15,
-        metadata={"help": "weight of the loss of net.reply_head, the answer to the move played (Wu 2019, section 3.4: 0.15)", "min": 0},
+        metadata={
+            "help": "weight of the loss of net.reply_head, the answer to the move played (Wu 2019, section 3.4: 0.15)",
+            "min": 0,
+        },
     )
     moves_left_weight: float = field(
         default=0.1,
