@@ -40,7 +40,7 @@ class RootStatistics:
     q_values: np.ndarray  # [n, L] float64 for the player to move; nan where unvisited
     prior: np.ndarray  # [n, L] float64, without noise
     policy_target: np.ndarray  # [n, L] float64, before any temperature; rows sum to 1
-    root_value: np.ndarray  # [n, P] float64: mean return of the search, or the exact value
+    root_value: np.ndarray  # [n, P] float64: mean return (`root.policy_value` with Gumbel), or the exact value
     raw_value: np.ndarray  # [n, P] float64: the evaluator's value of the root
     to_play: np.ndarray  # [n] int64
     best_action: np.ndarray  # [n] int64: the move the search would play

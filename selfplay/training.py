@@ -211,7 +211,7 @@ def _next_commands(config: Config, result: Result) -> list[str]:
             f"selfplay resume {run} --budget.positions {2 * config.budget.positions or 100_000}",
         ]
     if config.algorithm != "alphazero":
-        return [f"selfplay play net:{run}", f"selfplay match net:{run} random --games 1000"]
+        return [f"selfplay play net:{run}", f"selfplay match net:{run} random --games 1000 --opening-plies 0"]
     return [
         f"selfplay play run:{run}:simulations=200",
         f"selfplay match run:{run}:simulations=100 mcts:simulations=1000 --games 200",

@@ -208,6 +208,23 @@ class ReferenceSearch:
         unit = self.scaled if self.game.has_rewards else lambda q: (q + 1) / 2
         return [x + scale * unit(q if n else mixed) for x, q, n in zip(node.logits, node.qs, node.counts, strict=True)]
 
+    def root_value(self) -> np.ndarray:
+        """[P]: exact, or the mean of the returns, which Gumbel weighs by the improved policy."""
+        node = self.root
+        if node.exact:
+            return node.value
+        if self.config.rule != "gumbel":
+            return node.total / node.visits
+        improved = np.array(self.improved_logits(node))
+        policy = np.exp(improved - improved.max())
+        returns, weights = [], []
+        for child, count, probability in zip(node.children, node.counts, policy, strict=True):
+            if child is not None:
+                below = child.value if child.exact else child.total / child.visits
+                returns.append(child.reward + self.config.discount * below)
+                weights.append(count * probability)
+        return np.average(returns, axis=0, weights=weights)
+
     def gumbel_scores(self, node: Node) -> list[float]:
         improved = self.improved_logits(node)
         if node is self.root:

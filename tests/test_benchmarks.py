@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from exact_player import move_values
 from run_helpers import Watcher, tiny_config, tiny_file
+from search_helpers import fixed_evaluator, search_after
 
 import games
 import selfplay
@@ -238,6 +239,39 @@ def test_learning_curve_leaves_out_what_the_run_removes_meanwhile(tiny_run, lear
     assert learning_curve["main"]([str(tiny_run / "run"), *options, str(report)]) == 0
     assert [point["version"] for point in json.loads(report.read_text())["checkpoints"]] == [0]
     assert "version 99 is left out, the run has removed it" in capsys.readouterr().err
+
+
+@pytest.fixture
+def root_values(monkeypatch):
+    """The names of the script, which has not run yet."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return runpy.run_path(str(SCRIPTS / "root_values.py"))
+
+
+def test_root_values_finds_the_mean_that_puct_takes_and_a_worse_one_for_gumbel(root_values):
+    # One move in seven wins at once and is a poor one for the network, which thinks nothing of any position.
+    one_move_wins, prior = [0, 1, 0, 1, 0, 1], [0.04, *[0.16] * 6]
+    game = games.load("connect_four")
+
+    def found(rule):
+        config = SearchConfig(rule=rule, num_simulations=28, proven_values=False)
+        evaluator = fixed_evaluator(game, prior, lambda observation: 0.0)
+        return root_values["estimates"](search_after(game, one_move_wins, config, evaluator))
+
+    puct, gumbel = found("puct"), found("gumbel")
+    assert puct["root_value"] == pytest.approx(puct["plain mean"]) and puct["network"] == 0.0
+    assert gumbel["plain mean"] < 0.5 < 0.95 < gumbel["root_value"]
+
+
+def test_root_values_prints_a_row_an_estimate(root_values, tiny_run, capsys):
+    positions = ["--positions", str(tiny_run / "positions.jsonl")]
+    assert root_values["main"]([f"run:{tiny_run / 'run'}:simulations=4", *positions]) == 0
+    printed = capsys.readouterr().out
+    assert "of 5 positions" in printed and printed.count("\n| ") == 1 + 4
+    for player, complaint in (("random", "does not search"), ("net:missing", "no such run")):
+        assert root_values["main"]([player, *positions]) == 2
+        error = capsys.readouterr().err
+        assert complaint in error and error.count("\n") == 1
 
 
 def test_checkpoints_are_spread_over_time_and_the_last_is_among_them(learning_curve):

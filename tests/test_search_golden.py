@@ -69,19 +69,21 @@ def test_golden_proven_win_ends_the_search():
 def test_golden_gumbel_improved_policy():
     # Two moves considered, eight simulations: four each. Values 0 and 1 are 1/2 and 1 on the scale of sigma, whose
     # factor is (0 + 4) * 0.5 = 2. Improved policy: 0.7 e^1 to 0.3 e^2, that is 0.7 to 0.3 e.
-    visits, q, target, _, _ = golden(rule="gumbel", c_visit=0.0, c_scale=0.5)
+    visits, q, target, root_value, _ = golden(rule="gumbel", c_visit=0.0, c_scale=0.5)
     assert (visits, q) == ([4, 4], [0.0, 1.0])
     assert target == pytest.approx([0.7 / (0.7 + 0.3 * math.e), 0.3 * math.e / (0.7 + 0.3 * math.e)], rel=1e-6)
+    assert root_value == pytest.approx(target[1], rel=1e-6), "0 and 1, four visits each, as the policy plays them"
 
 
 def test_golden_gumbel_completes_values_of_unvisited_moves():
     # One simulation: 5 is visited, and x, to move then, thinks it is worth 0.4, so q = -0.4. The move 8 is assumed to
     # be worth v_mix = (0.4 + 1 * -0.4) / 2 = 0. Scale of sigma: (0 + 1) * 0.5; unit values 0.3 and 0.5.
-    visits, q, target, _, _ = golden(value=0.4, rule="gumbel", c_visit=0.0, c_scale=0.5, num_simulations=1)
+    visits, q, target, root_value, _ = golden(value=0.4, rule="gumbel", c_visit=0.0, c_scale=0.5, num_simulations=1)
     assert visits == [1, 0]
     assert q[0] == pytest.approx(-0.4) and math.isnan(q[1])
     first, second = 0.7 * math.exp(0.15), 0.3 * math.exp(0.25)
     assert target == pytest.approx([first / (first + second), second / (first + second)], rel=1e-6)
+    assert root_value == pytest.approx(-0.4, rel=1e-6)
 
 
 def test_golden_tree_flips_the_view_at_every_ply():

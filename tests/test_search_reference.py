@@ -36,8 +36,7 @@ def test_visit_counts_equal_the_reference(name: str, rule: str, noise: bool, pro
         assert found.actions[i, :count].tolist() == root.actions
         assert found.visit_counts[i, :count].tolist() == root.counts
         assert found.to_play[i] == root.to_play
-        value = root.value if root.exact else root.total / root.visits
-        np.testing.assert_allclose(found.root_value[i], value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.root_value[i], expected.root_value(), rtol=1e-5, atol=1e-6)
         assert bool(found.exact[i]) == root.exact
 
 
@@ -48,9 +47,10 @@ def test_three_players_equal_the_reference(rule: str) -> None:
     pool, states = random_positions(game, 2, seed=3)
     found = fast_search(game, config, pool, np.arange(2, dtype=np.uint64), noise=False)
     for i, state in enumerate(states):
-        root = ReferenceSearch(game, config, reference_evaluate(game), i).run(state)
+        expected = ReferenceSearch(game, config, reference_evaluate(game), i)
+        root = expected.run(state)
         assert found.visit_counts[i, : len(root.counts)].tolist() == root.counts
-        np.testing.assert_allclose(found.root_value[i], root.total / root.visits, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.root_value[i], expected.root_value(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", ["puct", "uct", "gumbel"])
