@@ -20,6 +20,7 @@ from bench_report import machine_header
 
 from games import GameError
 from search import RootStatistics
+from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
 from selfplay.players import read_player
 from selfplay.positions import read_positions
@@ -44,18 +45,20 @@ def run(arguments: argparse.Namespace) -> None:
     """Search every position and print a row an estimate."""
     positions = read_positions(arguments.positions)
     player = read_player(arguments.player).make(positions.game, arguments.seed)
-    if not isinstance(player, SearchPlayer):
-        raise UserError(f"{arguments.player} does not search; expected run:RUN_DIR:simulations=N")
     tree = np.zeros(1, np.int64)
     errors: list[list[float]] = []
-    for i, value in enumerate(positions.values):
-        search = player.begin(positions.pool, i)
-        search.run(tree)
-        found = search.statistics(tree)
-        if not found.exact[0]:
-            said = estimates(found)
-            errors.append([one - value for one in said.values()])
-    player.close()
+    try:
+        if not isinstance(player, SearchPlayer):
+            raise UserError(f"{arguments.player} does not search; expected run:RUN_DIR:simulations=N")
+        for i, value in enumerate(positions.values):
+            search = player.begin(positions.pool, i)
+            search.run(tree)
+            found = search.statistics(tree)
+            if not found.exact[0]:
+                said = estimates(found)
+                errors.append([one - value for one in said.values()])
+    finally:
+        player.close()
     if not errors:
         raise UserError(f"{arguments.positions}: the search proves every position")
     print(f"{machine_header()}\n{player.name}, {len(errors)} of {len(positions.values)} positions, the others proven\n")
@@ -69,7 +72,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("player", metavar="PLAYER", help="run:RUN_DIR:simulations=N")
     parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, required=True, help="labelled positions")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the player (0)")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of the player (0)")
     try:
         run(parser.parse_args(words))
     except (UserError, GameError) as error:
