@@ -9,7 +9,8 @@ For each network, in this order:
    positions with twice the simulations. REFERENCE_SIMULATIONS belong to REFERENCE_POSITIONS for each square of the
    board (action, where there is no board). More, where the learner could not follow the actors otherwise;
 4. fewer games an actor where a game would take more than LONG_GAME of the budget, or the trees too much memory;
-5. `sample_reuse` is what the learner can do with SPARE to spare, so that actors never wait, within REUSE;
+5. `sample_reuse` is what the learner can do with SPARE to spare, so that actors never wait, within REUSE; `least_reuse`
+   is no more than that;
 6. the window starts with 5 % of the positions expected, and FEWEST_GAMES at least.
 
 Of the networks the largest is taken for which the learner draws SAMPLES_PER_WEIGHT samples for each weight of the trunk
@@ -47,7 +48,7 @@ OUTDONE = 1.2
 """A larger network must be this many times as fast for a smaller one to be left out; less may be noise."""
 
 TARGET_REUSE = 2.0
-"""Samples a position for which the learner is given more threads (`configs/connect_four.yaml`: 2.2)."""
+"""Samples a position for which the learner is given more threads (`configs/connect_four.yaml`: between 1.5 and 4)."""
 
 REUSE = (1.0, 4.0)
 """Least and greatest `sample_reuse` proposed (KataGo: about 4)."""
@@ -81,7 +82,8 @@ TREE_SHARE, REPLAY_SHARE = 0.5, 0.25
 
 PLANNED = (
     "net.channels", "net.blocks", "net.hidden", "net.layers", "search.num_simulations", "actors.num_actors",
-    "actors.games_per_actor", "learner.threads", "replay.sample_reuse", "replay.capacity", "replay.window_start",
+    "actors.games_per_actor", "learner.threads", "replay.sample_reuse", "replay.least_reuse", "replay.capacity",
+    "replay.window_start",
 )  # fmt: skip
 """The settings that a plan may change."""
 
@@ -204,7 +206,10 @@ def _shorter_games(config: Config, given: Sequence[str], measured: Measurements,
 def _reuse(config: Config, given: Sequence[str], measured: Measurements, speed: NetSpeed) -> dict[str, Any]:
     least, greatest = REUSE
     affordable = min(greatest, max(least, _affordable_reuse(config, measured, speed)))
-    return {"replay.sample_reuse": math.floor(10 * affordable) / 10}
+    reuse = math.floor(10 * affordable) / 10
+    if "replay.least_reuse" in given:
+        reuse = max(reuse, config.replay.least_reuse)
+    return {"replay.sample_reuse": reuse, "replay.least_reuse": min(reuse, config.replay.least_reuse)}
 
 
 def _window(config: Config, given: Sequence[str], measured: Measurements, speed: NetSpeed) -> dict[str, Any]:

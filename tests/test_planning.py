@@ -159,6 +159,18 @@ def test_a_slow_learner_gets_fewer_samples_a_position_and_a_smaller_network():
     assert slow.prediction.actors_busy == fast.prediction.actors_busy == 1, "actors never wait"
 
 
+def test_the_least_reuse_of_a_file_is_lowered_to_what_the_learner_can_do():
+    measured = scaled(dataclasses.replace(XEON, nets=TOWERS[1:2]), learner=0.4)
+    file = with_values(CONFIG, {"replay.sample_reuse": 4.0, "replay.least_reuse": 3.0})
+    same = {"net__channels": 64, "net__blocks": 3, "search__num_simulations": 40}
+    plan = plan_with(measured, file, **same)
+    assert plan.config.replay.least_reuse == plan.config.replay.sample_reuse < 3.0
+    training.check(plan.config)
+    asked = plan_with(measured, file, **same, replay__least_reuse=3.0)
+    assert asked.config.replay.least_reuse == asked.config.replay.sample_reuse == 3.0
+    assert plan_with(measured, CONFIG, **same).config.replay.least_reuse == 0.0
+
+
 def test_simulations_grow_where_the_learner_could_not_follow():
     measured = scaled(dataclasses.replace(XEON, nets=TOWERS[1:2]), network=4)
     plan = plan_with(measured)
