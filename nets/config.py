@@ -115,7 +115,7 @@ class NetConfig:
         metadata={
             "help": "Applied to observations first: symlog for raw numbers such as tile values (DreamerV3: symlog), "
             "pixels divides by 255 (DQN), running takes away the mean seen so far and divides by the deviation (PPO "
-            "for locomotion)",
+            "for locomotion). none stands for pixels in environments that show bytes",
             "choices": ("none", "symlog", "pixels", "running"),
         },
     )
@@ -124,7 +124,7 @@ class NetConfig:
         metadata={
             "help": "none: values in [-1, 1] through tanh; linear: any values, as they are; signed_sqrt: the same, "
             "learned on the scale h(x) of Pohlen et al. 2018 (AlphaZero: none, DQN: linear, MuZero on Atari: "
-            "signed_sqrt)",
+            "signed_sqrt). none stands for signed_sqrt in games with rewards on the way and for linear in environments",
             "choices": ("none", "linear", "signed_sqrt"),
         },
     )
@@ -138,3 +138,8 @@ class NetConfig:
             "max": 1e6,
         },
     )
+
+    @property
+    def output_scale(self) -> float:
+        """What the last layer's output is multiplied by to be a value; losses are measured in it. 1 through tanh."""
+        return 1.0 if self.value_transform == "none" else self.value_scale

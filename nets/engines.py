@@ -82,6 +82,14 @@ def padded(observations: np.ndarray, bucket: int, buffers: dict[int, np.ndarray]
     return buffers[bucket]
 
 
+def with_dtype(twin: PolicyValueNet, dtype: torch.dtype) -> PolicyValueNet:
+    """The twin with weights of another precision; what observations are normalised by stays in float32."""
+    twin.to(dtype=dtype)
+    if twin.normaliser is not None:
+        twin.normaliser.float()
+    return twin
+
+
 def channels_last(twin: PolicyValueNet) -> PolicyValueNet:
     return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
@@ -100,7 +108,7 @@ class CpuEngine(Engine):
     def __init__(self, twin: PolicyValueNet, dtype: torch.dtype) -> None:
         """Takes `twin` over (its precision and memory format change)."""
         self.dtype = dtype
-        self._twin = channels_last(twin.to(dtype=dtype))
+        self._twin = channels_last(with_dtype(twin, dtype))
         self._padded: dict[int, np.ndarray] = {}
         example = torch.zeros(2, *twin.observation_shape, dtype=input_dtype(twin.config))
         self._traced = _trace(_Evaluator(self._twin, dtype).eval(), example)
@@ -136,7 +144,7 @@ class CudaEngine(Engine):
         """Takes `twin` over and captures the graphs, largest first, in one memory pool."""
         self.dtype = dtype
         self._device = device
-        self._twin = channels_last(twin.to(device=device, dtype=dtype))
+        self._twin = channels_last(with_dtype(twin.to(device=device), dtype))
         self._evaluator = _Evaluator(self._twin, dtype).eval()
         with torch.cuda.device(device), torch.inference_mode():
             self._pool = torch.cuda.graph_pool_handle()

@@ -25,7 +25,7 @@ from nets.models import PolicyValueNet, resolve_kind
 from nets.transforms import inverse_transform_value
 
 MAX_VALUE_ERROR = 0.05
-"""Versions whose values move by more than this on average (root of the mean square, over `value_scale`) ..."""
+"""Versions whose values move by more than this on average (root of the mean square, over `output_scale`) ..."""
 
 MAX_POLICY_ERROR = 0.02
 """... or whose policies diverge by more nats than this on average, are evaluated in float32."""
@@ -41,8 +41,9 @@ def is_supported(twin: PolicyValueNet) -> bool:
 
 
 def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
-    """True for residual towers without pooling. Raises ValueError where `config.kind` does not fit the observation."""
-    return resolve_kind(config, observation_shape) == "resnet" and not 0 < config.pooling_every <= config.blocks
+    """True for one residual tower without pooling. Raises ValueError where `config.kind` does not fit observations."""
+    is_tower = resolve_kind(config, observation_shape) == "resnet" and not config.separate_value
+    return is_tower and not 0 < config.pooling_every <= config.blocks
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class Int8Engine(Engine):
             tower = _Tower(self._twin, self._calibration)
             x = self._twin.transform_input(self._calibration)
             (policy, value), (exact_policy, exact_value) = tower(x), self._twin.evaluate(x)
-            self.value_error = float((value - exact_value).square().mean().sqrt()) / self._twin.config.value_scale
+            self.value_error = float((value - exact_value).square().mean().sqrt()) / self._twin.config.output_scale
             log_policy, log_exact = torch.log_softmax(policy, -1), torch.log_softmax(exact_policy, -1)
             self.policy_error = float((log_exact.exp() * (log_exact - log_policy)).sum(-1).mean())
         is_close = self.value_error <= MAX_VALUE_ERROR and self.policy_error <= MAX_POLICY_ERROR

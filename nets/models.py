@@ -105,7 +105,7 @@ class PolicyValueNet(nn.Module):
 
     def output_value(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
         """What the value head's last layer stands for: a value within [-1, 1], or an unbounded one."""
-        return torch.tanh(x) if self.config.value_transform == "none" else x * self.config.value_scale
+        return torch.tanh(x) if self.config.value_transform == "none" else x * self.config.output_scale
 
 
 def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:

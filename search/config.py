@@ -38,7 +38,7 @@ class SearchConfig:
         default=0.2,
         metadata={
             "help": "an unvisited move counts as the node's mean value less this times the root of the visited prior "
-            "(KataGo, Wu 2019: 0.2)",
+            "(KataGo, Wu 2019: 0.2, at a root with noise 0)",
             "min": 0,
             "max": 10,
         },

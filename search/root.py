@@ -13,7 +13,7 @@ import numpy as np
 from search import random
 from search.config import GUMBEL, Rules
 from search.kernels import kernel
-from search.selection import exploration, forced_visits, improved_logits, rescaled, softmax_in_place
+from search.selection import exploration, forced_visits, improved_logits, lost, rescaled, softmax_in_place
 from search.tree import UNVISITED, Tree
 
 
@@ -119,6 +119,7 @@ def policy_target(tree: Tree, b: int, rules: Rules, out: np.ndarray, scratch: np
     """What the network should learn, into `out[:num_edges]`: visit shares, or Gumbel's improved policy.
 
     At a root proven to be won the target is uniform over its proven wins: the visits stopped early and mean nothing.
+    Proven losses are no part of it while there is anything else: their visits were made before the proof.
     """
     first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
     wins = 0
@@ -147,6 +148,27 @@ def policy_target(tree: Tree, b: int, rules: Rules, out: np.ndarray, scratch: np
             total += out[i]
         for i in range(num):
             out[i] = out[i] / total if total > 0 else tree.edges[b, first + i].prior
+    if wins == 0:
+        drop_losses(tree, b, rules, out)
+
+
+@kernel
+def drop_losses(tree: Tree, b: int, rules: Rules, policy: np.ndarray) -> None:
+    """Take the root's proven losses out of `policy[:num_edges]`, unless all moves are lost."""
+    first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
+    losses, rest = 0, 0.0
+    for i in range(num):
+        if lost(tree, b, first + i, rules):
+            losses += 1
+        else:
+            rest += policy[i]
+    if losses == 0 or losses == num:
+        return
+    for i in range(num):
+        if lost(tree, b, first + i, rules):
+            policy[i] = 0.0
+        else:  # a rest of 0: only losses were visited
+            policy[i] = policy[i] / rest if rest > 0.0 else 1.0 / (num - losses)
 
 
 @kernel

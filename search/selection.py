@@ -141,9 +141,9 @@ def uct_edge(tree: Tree, b: int, node: int, rules: Rules) -> int:
 
 @inlined
 def unit_q(tree: Tree, b: int, q: float, rules: Rules) -> float:
-    """q in [0, 1], as sigma expects it."""
+    """q in [0, 1], as sigma expects it. What v_mix assumes may lie beyond the values that were seen."""
     if rules.normalize_q:
-        return rescaled(tree, b, q, rules)
+        return min(1.0, max(0.0, rescaled(tree, b, q, rules)))
     return 0.5 * (q + 1.0)
 
 

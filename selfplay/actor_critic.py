@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nets.config import NetConfig
 from nets.inference import Inference
 from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
 from nets.models import PolicyValueNet, resolve_kind
@@ -48,12 +49,12 @@ class ActorCritic(ModelFree):
             )
         self._observations = RunningMoments(self.environment.observation_shape)
         self._returns = RunningMoments()
-        self._running_return: np.ndarray | None = None
+        self._running_return: dict[int, np.ndarray] = {}  # by the rollout's source
 
     def make_loss(self) -> LossFunction:
         """See `Algorithm.make_loss`."""
         net = net_config(self.config, self.environment)
-        return make_loss(self.config, net.policy, resolve_kind(net, self.environment.observation_shape))
+        return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape))
 
     def make_memory(self) -> RolloutMemory:
         """See `Algorithm.make_memory`."""
@@ -107,24 +108,26 @@ class ActorCritic(ModelFree):
 
     def _normalised(self, rollout: Rollout, reward: np.ndarray) -> np.ndarray:
         """Rewards over the deviation of the running discounted return (Engstrom et al. 2020, section 3)."""
-        if self._running_return is None or rollout.begins:
-            self._running_return = np.zeros(reward.shape[1])
+        running = self._running_return.get(rollout.source)
+        if running is None or rollout.begins:
+            running = np.zeros(reward.shape[1])
         sums = np.empty(reward.shape)
         for t in range(len(reward)):
-            sums[t] = self._running_return = self.config.rewards.discount * self._running_return + reward[t]
-            self._running_return = np.where(rollout.ended[t], 0.0, self._running_return)
+            sums[t] = running = self.config.rewards.discount * running + reward[t]
+            running = np.where(rollout.ended[t], 0.0, running)
+        self._running_return[rollout.source] = running
         self._returns.add(sums.ravel())
         return np.clip(reward / np.sqrt(self._returns.variance + 1e-8), -REWARD_LIMIT, REWARD_LIMIT)
 
 
-def make_loss(config: Config, policy_kind: str, kind: str) -> LossFunction:
-    """The policy gradient, the squared error of the value, and the entropy.
+def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunction:
+    """The policy gradient, the squared error of the value, and the entropy, for a network as `net_config` has it.
 
     For `reinforce` the mean over steps is turned into the textbook's mean over episodes of the sum over steps.
     """
-    settings, learner, policy_class = config.actor_critic, config.learner, POLICIES[policy_kind]
+    settings, learner, policy_class = config.actor_critic, config.learner, POLICIES[net_settings.policy]
     is_reinforce = config.algorithm == "reinforce"
-    transform, scale = config.net.value_transform, config.net.value_scale
+    transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, kind)
 
     def loss(net: nn.Module, batch: RolloutBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:

@@ -184,7 +184,8 @@ def warm_up(config: Config, game: Game) -> None:
 def played_share(log_probability: Tensor, policy_target: Tensor, action: Tensor) -> Tensor:
     """[B]: `min(1, p(a) / pi(a))` for moves drawn from the search's policy pi and not from the network's p.
 
-    So much of a gradient counts (Espeholt et al. 2018, "IMPALA", equation 1 with the clipping at 1).
+    So much of a gradient counts (Espeholt et al. 2018, "IMPALA", equation 1 with the clipping at 1). Self-play plays
+    by pi at temperature 1; of moves at lower temperatures, which it plays more often than pi says, too much counts.
     """
     searched = policy_target.gather(1, action[:, None]).squeeze(1).clamp(min=1e-6)
     return (log_probability.detach().exp() / searched).clamp(max=1.0)
@@ -195,7 +196,7 @@ def make_loss(config: Config, game: Game) -> LossFunction:
     of the auxiliary heads that the network has; where it is asked for, a policy gradient on the moves played, with the
     result as return and the value as baseline."""
     net_settings, learner = net_config(config, game), config.learner
-    transform, scale = net_settings.value_transform, net_settings.value_scale
+    transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, resolve_kind(net_settings, game.observation_shape))
 
     def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:

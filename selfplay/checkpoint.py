@@ -2,8 +2,8 @@
 
     checkpoints/00001200/
         weights.safetensors   averaged weights (EMA), the ones that play
-        learner.safetensors   raw weights, optimiser state, random state of torch
-        state.json            counters, schedules, numpy random states, replay position, config digest
+        learner.safetensors   raw weights, optimiser state, what the loss and the algorithm remember
+        state.json            counters, random numbers of the sampling, the last shard of games
         manifest.json         size and sha256 of the three, sealed
 
 One folder a version, written under a temporary name, fsynced, and renamed as a whole. The newest is decided by version

@@ -48,7 +48,7 @@ COMMANDS = {
     "train": Command(
         "train a player for a game",
         True,
-        "CONFIG.yaml [--run-dir DIR] [--plan] [--restarts N] [--section.option value ...]",
+        "CONFIG.yaml [--run-dir DIR] [--plan] [--plan-seconds N] [--restarts N] [--section.option value ...]",
     ),
     "resume": Command("go on with a run", True, "RUN_DIR [--restarts N] [--section.option value ...]"),
     "evaluate": Command("share of labelled positions in which a player keeps the best value"),

@@ -98,7 +98,8 @@ class Dqn(ModelFree):
         loss: Any = learner.loss
         first = self.config.dqn.importance_exponent
         memory.importance = first + (1.0 - first) * progress
-        memory.set_errors(batch.row, loss.errors)
+        if np.isfinite(loss.errors).all():  # else the step was left out, and so is what it says of the batch
+            memory.set_errors(batch.row, loss.errors)
         if learner.steps % self.config.dqn.target_steps == 0:
             loss.renew(learner.net)
 

@@ -36,7 +36,7 @@ class Rollout:
     log_probability: np.ndarray  # [T, N] float32: of the action
     counted: np.ndarray  # [T, N] bool: false after the end of the one episode that was asked for
     begins: bool  # the first row is the first of an episode in every environment
-    version: int  # of the network that acted
+    version: int  # of the network that acted first; a newer one may have come in between
     source: int = 0  # which actor made it, counted from 0
 
     @property
@@ -49,7 +49,7 @@ class Rollout:
         return self.ended.size
 
     def leave_out_older(self, version: int) -> int:
-        """See `algorithm.Record.leave_out_older`: all steps or none, since one network acted."""
+        """See `algorithm.Record.leave_out_older`: all steps or none, by the oldest network that acted."""
         if self.version >= version:
             return 0
         stale = int(self.counted.sum())
@@ -97,6 +97,7 @@ class Experience:
         self.num_envs, self.rollout_steps, self.rng, self.endless = num_envs, rollout_steps, rng, endless
         self.newest_frame, self.threads = newest_frame and environment.frame_stack > 1, threads
         self.version, self.source = 0, 0
+        self._oldest = 0  # version that acted in the first row of the rollout under way
         self.done = False
         self.counts = SelfPlayCounts()
         self._episodes = EpisodeCounter(num_envs)
@@ -116,6 +117,8 @@ class Experience:
         if self._output is None:
             self._output = self._predict(observation)
         output, value = self._output
+        if not self._rows.reward:
+            self._oldest = self.version
         action, log_probability = self.behaviour.act(output, legal_mask, self.rng)
         step = self.batch.step(action)
         self._output = self._predict(step.observation)
@@ -216,7 +219,7 @@ class Experience:
             log_probability=np.stack(rows.log_probability),
             counted=np.stack(rows.counted),
             begins=self._begins,
-            version=self.version,
+            version=self._oldest,
             source=self.source,
         )
         self._begins = False

@@ -34,6 +34,9 @@ WAITING_MESSAGES = 16
 SILENT_SECONDS = 120.0
 """An actor that says nothing for so long (start and compiling included) is replaced."""
 
+STALL_SECONDS = 0.5 * SILENT_SECONDS
+"""A driver that did not poll for so long (stopped, or its disk hung) takes no silence for a failure."""
+
 MOST_FAILURES = 5
 """So many failures of actors, with no message in between, stop the run."""
 
@@ -81,6 +84,7 @@ class Fleet:
         self.paused = False
         self.restarts = 0
         self._failures = 0
+        self._polled = time.monotonic()
         self._members = [self._start(index) for index in range(config.actors.num_actors)]
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
         self._receiver.start()
@@ -106,6 +110,9 @@ class Fleet:
         except queue.Empty:
             pass
         now = time.monotonic()
+        if now - self._polled > STALL_SECONDS:
+            self._hear_all()
+        self._polled = now
         for member in list(self._members):
             if member.next_start is None and not self.paused and now - member.heard > SILENT_SECONDS:
                 stacks = self._weights.with_name(f"hung_actor_{member.index}.txt")
@@ -128,9 +135,7 @@ class Fleet:
         if paused != self.paused:
             self.paused = paused
             self.send(("pause",) if paused else ("go",))
-            now = time.monotonic()
-            for member in self._members:
-                member.heard = now
+            self._hear_all()
 
     def stop(self) -> None:
         """End all actors: asked first, then killed."""
@@ -162,6 +167,12 @@ class Fleet:
         theirs.close()
         stacks.child_end.close()
         return _Member(index, process, ours, stacks, time.monotonic())
+
+    def _hear_all(self) -> None:
+        """Their silence so far does not count."""
+        now = time.monotonic()
+        for member in self._members:
+            member.heard = now
 
     def _end(self, member: _Member, why: str) -> None:
         """An actor is dead or hangs: make sure of it, and set the time for the next."""

@@ -119,7 +119,7 @@ class Learner:
         self._bad_in_a_row = 0
 
     def step(self, batch: Any, progress: float) -> dict[str, float]:
-        """One update. A loss or gradient that is not finite changes nothing and is counted.
+        """One update. A loss or gradient that is not finite changes no weight and is counted.
 
         Returns the terms of the loss, `grad_norm` and `learning_rate`. Raises UserError after MOST_BAD_STEPS bad ones.
         """

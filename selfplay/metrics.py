@@ -57,30 +57,38 @@ METRICS: dict[str, Metric] = {
     "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
     "train/policy_kl": Metric(
         "nats",
-        "KL divergence of the search from its prior: how far the search moved from the network's policy; without "
-        "search that of the policy that acted from the present one",
+        "KL divergence of the search's policy from that of the network as it learns; without search of the policy that "
+        "acted",
     ),
     "train/clipped_share": Metric("share", "steps whose probability ratio is beyond `actor_critic.clip`"),
     "train/bellman_residual": Metric("", "greatest change of a value in a sweep of `q_iteration`"),
     "train/td_error": Metric("", "mean absolute error of `dqn` against its targets"),
     "train/q_value": Metric("", "mean value of the best action in a batch of `dqn`"),
     "train/value_calibration_error": Metric(
-        "", "mean gap between predicted value and result in ten bins of the prediction; 0 is calibrated"
+        "", "mean gap between the search's value of a position and the result in ten bins of the value; 0 is calibrated"
     ),
     "train/grad_norm": Metric("", "norm of the gradient before clipping"),
-    "train/learning_rate": Metric("", "learning rate of the last step"),
-    "train/skipped_steps": Metric("steps", "steps left out since the start because the loss was not finite"),
+    "train/learning_rate": Metric("", "mean learning rate of the steps"),
+    "train/skipped_steps": Metric(
+        "steps", "steps left out since this start of the run because the loss was not finite"
+    ),
     "train/stale_positions": Metric(
-        "positions", "left out of learning since the start because their weights were too old (`replay.max_policy_lag`)"
+        "positions",
+        "left out of learning since this start of the run because their weights were too old (`replay.max_policy_lag`)",
     ),
     "train/bad_shards": Metric("shards", "shards of games that were found damaged and set aside, over all starts"),
-    "train/games": Metric("games", "finished games of self-play since the start"),
+    "train/games": Metric("games", "finished games of self-play, over all starts"),
     "train/replay_positions": Metric("positions", "positions in the replay window"),
-    "train/sample_reuse": Metric("", "samples drawn by the learner for each position that it may learn from"),
+    "train/sample_reuse": Metric(
+        "",
+        "samples drawn by the learner for each position that it may learn from, since `sample_reuse` was last changed",
+    ),
     "selfplay/simulations_per_second": Metric("simulations/s", "of all actors together"),
     "selfplay/positions_per_second": Metric("positions/s", "moves played by all actors together"),
     "selfplay/games_per_minute": Metric("games/min", "games finished by all actors together"),
-    "selfplay/game_length": Metric("plies", "mean length of the games finished since the last row"),
+    "selfplay/game_length": Metric(
+        "plies", "mean length of the games finished since the last row, without a random opening"
+    ),
     "selfplay/first_player_win": Metric("share", "games won by the first player"),
     "selfplay/draw": Metric("share", "games drawn"),
     "selfplay/second_player_win": Metric("share", "games won by the second player"),
@@ -89,12 +97,16 @@ METRICS: dict[str, Metric] = {
     ),
     "selfplay/decided_wrongly": Metric("share", "decided games that this player did not win after all"),
     "selfplay/return": Metric("", "mean return of the first player, as the game counts it"),
-    "selfplay/root_value": Metric("", "mean value of the search at the root, for the player to move"),
+    "selfplay/root_value": Metric(
+        "", "mean value of the search at the root, for the player to move; without search the network's"
+    ),
     "selfplay/batch_fill": Metric("share", "positions in a network call against its batch size"),
     "selfplay/cache_hit_rate": Metric("share", "evaluations answered by the cache"),
-    "selfplay/network_share": Metric("share", "time of the actors spent in the network call"),
+    "selfplay/network_share": Metric(
+        "share", "time of the actors spent in the network call; waiting for the learner is time outside it"
+    ),
     "selfplay/weight_staleness": Metric("versions", "age of the weights that played a stored position, on average"),
-    "selfplay/actor_restarts": Metric("restarts", "actors replaced since the start"),
+    "selfplay/actor_restarts": Metric("restarts", "actors replaced since this start of the run"),
     "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),
     "eval/elo": Metric(
         "Elo", "rating of the current network by the matches of the latest evaluations, the first opponent at 0"

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+import games
 from games.environment import Environment
 from games.environment_registry import load_environment
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
+from selfplay import alphazero
 from selfplay.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
 from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
@@ -42,9 +44,9 @@ def environment_text(config: Config) -> str:
 def net_config(config: Config, environment: Environment) -> NetConfig:
     """The settings of the network with what the environment decides: the kind of policy, pixels, unbounded returns.
 
-    Policies on a game have the same network as AlphaZero's.
+    Policies on a game have the same network as AlphaZero's, so that the same players can be made from it.
     """
-    net = config.net
+    net = config.net if config.environment else alphazero.net_config(config, games.load(config.game))
     if net.policy == "auto":
         net = replace(net, policy="gaussian" if environment.is_continuous else "categorical")
     if config.environment and net.value_transform == "none":
@@ -92,6 +94,11 @@ class ModelFree(ABC):
         """Raises UserError or GameError where environment and settings do not fit together."""
         self.config = config
         self.title = environment_text(config)
+        if config.actors.max_plies > 0:
+            raise UserError(
+                f"actors.max_plies: {config.algorithm} does not cut games off; give environment: "
+                f"game:NAME(max_plies={config.actors.max_plies}) in place of game"
+            )
         self.environment = with_openings(load_environment(self.title), config.actors.opening_plies)
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments

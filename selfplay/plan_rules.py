@@ -42,7 +42,7 @@ from selfplay.replay import window_size
 from selfplay.settings import Config, ReplayConfig
 
 SAMPLES_PER_WEIGHT = 4.0
-"""Samples for each weight of the trunk that a network must get. 64x3 got 6.5 in 15 minutes, 64x5 would have got 2.4."""
+"""Samples for each weight of the trunk that a network must get. 64x3 got 6.1 in 15 minutes, 64x5 would have got 2.4."""
 
 OUTDONE = 1.2
 """A larger network must be this many times as fast for a smaller one to be left out; less may be noise."""

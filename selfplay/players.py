@@ -19,6 +19,7 @@ import numpy as np
 from games import Game, StatePool
 from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
 from selfplay.engines.options import GtpOptions, UciOptions
+from selfplay.errors import UserError
 from selfplay.openings import random_actions
 from selfplay.player import Player
 from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
@@ -133,12 +134,16 @@ def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
     options: RunOptions = spec.options
     network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
     settings = network.config
+    if settings.algorithm == "dqn":
+        network.close()
+        raise UserError(f"{spec.target}: dqn has learned what moves are worth, no policy for a search; use net:")
     simulations = options.simulations or settings.evaluation.num_simulations
     config = dataclasses.replace(
         settings.search,
         rule=options.rule or settings.search.rule,
         num_simulations=simulations,
         subtree_reuse=False,  # positions come in any order
+        forced_playouts=0.0,  # they belong to the noise of self-play
     )
     name = PlayerSpec(spec.kind, network.target, dataclasses.replace(options, simulations=simulations)).name
     return SearchPlayer(

@@ -120,24 +120,31 @@ class NetworkPlayer:
         to_play = pool.to_play(slots)
         found = self._evaluate(pool, slots)
         best = [int(np.argmax(found.logits[a:b])) + a for a, b in zip(found.offsets[:-1], found.offsets[1:])]
-        return found.actions[best], found.values[np.arange(len(slots)), to_play].astype(np.float64)
+        return found.actions[best], self._worth(found, to_play)
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`. Nothing is searched: every move has its prior alone."""
-        to_play = int(pool.to_play(np.array([slot]))[0])
-        found = self._evaluate(pool, np.array([slot], np.int64))
+        slots = np.array([slot], np.int64)
+        found = self._evaluate(pool, slots)
         prior = np.exp(found.logits.astype(np.float64) - found.logits.max())
         prior /= prior.sum()
         moves = tuple(
             MoveAnalysis(int(found.actions[k]), pool.action_text(slot, int(found.actions[k])), 0, math.nan, prior[k])
             for k in np.argsort(-prior, kind="stable")
         )
-        return Analysis(moves[0].action, float(found.values[0, to_play]), moves)
+        return Analysis(moves[0].action, float(self._worth(found, pool.to_play(slots))[0]), moves)
 
     def close(self) -> None:
         """Free the network and the positions."""
         self.network.close()
         self._pool = None
+
+    def _worth(self, found: Evaluation, to_play: np.ndarray) -> np.ndarray:
+        """[n]: values for the players to move; those of DQN are of their best moves, its value head learns nothing."""
+        config = self.network.config
+        if config.algorithm == "dqn" and not config.dqn.duelling:
+            return np.maximum.reduceat(found.logits, found.offsets[:-1]).astype(np.float64)
+        return found.values[np.arange(len(to_play)), to_play].astype(np.float64)
 
     def _evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
         """The network's view of positions, seen through the game that it was trained on."""

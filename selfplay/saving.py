@@ -46,6 +46,9 @@ FEW_SHARDS = 3
 
 BAD_BATCH = "bad_batch.npz"
 
+MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
+"""Unpacked size from which on games go to another shard; one game may be larger."""
+
 ALGORITHM = "algorithm."
 """And of what the algorithm has gathered (`Algorithm.state`)."""
 
@@ -57,7 +60,9 @@ class Counters:
     samples: int = 0  # positions drawn by the learner
     games: int = 0
     positions: int = 0
-    kept: int = 0  # positions that the replay has ever kept, by their weight
+    kept: int = 0  # positions that the replay has ever kept, by their weight; it starts again where games are lost
+    reuse_kept: int = 0  # `kept` and `samples` from which on the learner's samples are counted by position: not those
+    reuse_samples: int = 0  # of before `replay.sample_reuse` was changed
     rounds: int = 0  # of `InlineSource`
     seconds: float = 0.0  # of training, before this start of the process
     wandb_id: str | None = None
@@ -65,20 +70,29 @@ class Counters:
 
 
 def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | None = None) -> None:
-    """Finished games as one more shard; none for an empty list. The oldest go beyond `most_bytes` of them."""
+    """Finished games as one more shard, or as several where they are many; none for an empty list.
+
+    The oldest go beyond `most_bytes` of them.
+    """
     if not records:
         return
     _, _, shard_id = shards.totals(folder.games)
     width = max(record.legal_actions.shape[1] for record in records)
     exact = all(record.observation.dtype == np.uint8 for record in records)
-    rows = []
+    rows: list[dict[str, np.ndarray]] = []
+    positions = size = 0
     for record in records:
         row = record.arrays()
         row["legal_actions"] = widen(record.legal_actions, width, NO_ACTION)
         row["policy_target"] = widen(record.policy_target, width, 0.0)
         row["observation"] = record.observation if exact else record.observation.astype(np.float32)
+        row_size = sum(array.nbytes for array in row.values())
+        if rows and size + row_size > MOST_SHARD_BYTES:
+            shards.write_shard(folder.games, shard_id, rows, positions)
+            shard_id, rows, positions, size = shard_id + 1, [], 0, 0
         rows.append(row)
-    shards.write_shard(folder.games, shard_id, rows, sum(map(len, records)))
+        positions, size = positions + len(record), size + row_size
+    shards.write_shard(folder.games, shard_id, rows, positions)
     if most_bytes is not None:
         shards.trim(folder.games, most_bytes)
 
@@ -155,6 +169,8 @@ def restore(
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
     state.setdefault("champion", None)  # and from before there was a gate
+    state.setdefault("reuse_kept", 0)  # and from before these were
+    state.setdefault("reuse_samples", 0)
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     if replay is None:
         return generator_from_state(state["sampling_rng"]), counters
@@ -165,6 +181,7 @@ def restore(
     # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without a position.
     known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= state["last_shard"])
     replay.total = max(0, counters.kept - known) if is_full else 0
+    counters.reuse_kept -= max(0, counters.kept - known) - replay.total  # the learner owes what it did, no more or less
     for _, record in records:
         replay.add(record)
     return generator_from_state(state["sampling_rng"]), counters

@@ -274,7 +274,8 @@ class SelfPlay:
         counts.draws += int(total[0] == 0)
         if trajectory.decided != UNDECIDED:
             counts.decided += 1
-            counts.decided_wrongly += int(outcome[0, trajectory.decided] < self.actors.resign_value)
+            result = total if is_terminal else outcome[0]  # undiscounted, where the game has one
+            counts.decided_wrongly += int(result[trajectory.decided] < self.actors.resign_value)
         weight = sampling_weights(
             np.array(trajectory.is_full), np.maximum(trajectory.surprise, 0.0), self.learner.policy_surprise
         )

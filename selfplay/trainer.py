@@ -49,8 +49,11 @@ SHARD_SECONDS = 30.0
 class Trainer:
     """One run, from its start or its last checkpoint to its budget."""
 
-    def __init__(self, config: Config, folder: RunFolder, display: Display) -> None:
-        """Builds everything and loads the last checkpoint if there is one. The folder must be locked."""
+    def __init__(self, config: Config, folder: RunFolder, display: Display, is_reuse_new: bool = False) -> None:
+        """Builds everything and loads the last checkpoint if there is one. The folder must be locked.
+
+        `is_reuse_new`: the run has been played with another `replay.sample_reuse` or `least_reuse` so far.
+        """
         self._started = time.monotonic()
         self.config, self.folder, self.display = config, folder, display
         self.inline = config.actors.num_actors == 0
@@ -65,8 +68,8 @@ class Trainer:
         )
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
-        if saved_games is None:  # the memory is empty: what was drawn from the last one is not owed to this one
-            self.counters.samples = 0
+        if saved_games is None or is_reuse_new:  # the memory is empty, or other numbers are asked for: nothing is owed
+            self.counters.reuse_kept, self.counters.reuse_samples = self.replay.total, self.counters.samples
         if restored:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
         self.version = self.learner.steps  # of the weights that the actors play with
@@ -134,8 +137,8 @@ class Trainer:
                 lambda: self.counters.positions,
                 lambda: self.stop_requested is not None,
             )
-        # Steps are part of the seed, so that a resumed run plays other games.
-        seed = np.random.SeedSequence([config.seed, self.learner.steps])
+        # So that a resumed run plays other games, even from the same step.
+        seed = np.random.SeedSequence([config.seed, self.learner.steps, self.counters.positions])
         return FleetSource(config, self.folder, seed, lambda: self.counters.positions, self.display)
 
     def _loop(self, source: Source) -> None:
@@ -229,7 +232,17 @@ class Trainer:
 
     def _samples_owed(self, reuse: float) -> float:
         """Samples that the learner has still to draw for `reuse` of every position kept so far."""
-        return reuse * self.replay.total - self.counters.samples
+        return reuse * self._counted_positions - self._counted_samples
+
+    @property
+    def _counted_positions(self) -> int:
+        """Positions kept since samples are counted by them."""
+        return self.replay.total - self.counters.reuse_kept
+
+    @property
+    def _counted_samples(self) -> int:
+        """Samples drawn in the same time."""
+        return self.counters.samples - self.counters.reuse_samples
 
     def _is_behind(self) -> bool:
         """True when the learner owes so much that the actors should wait for it."""
@@ -326,7 +339,7 @@ class Trainer:
             "train/skipped_steps": self.learner.bad_steps,
             "train/stale_positions": self._stale,
             "train/bad_shards": self._bad_shards,
-            "train/sample_reuse": self.counters.samples / max(1, self.replay.total),
+            "train/sample_reuse": self._counted_samples / max(1, self._counted_positions),
             "selfplay/actor_restarts": source.restarts,
         }
         self._counts, self._unreported = SelfPlayCounts(), []

@@ -73,7 +73,7 @@ def resume(
         check(new)
         if new != old:
             publish(folder.config, config_files.dump(new).encode())
-        return _run(new, folder, display)
+        return _run(new, folder, display, _reuse(new) != _reuse(old))
 
 
 def check(config: Config) -> None:
@@ -81,11 +81,14 @@ def check(config: Config) -> None:
     config_files.check(config)  # a config may have been built in Python
     if config.algorithm == "alphazero":
         _check_search(config)
-    require_memory(load_algorithm(config).memory_needs)
-    if config.replay.least_reuse > config.replay.sample_reuse:
+    algorithm = load_algorithm(config)
+    require_memory(algorithm.memory_needs)
+    if config.replay.least_reuse > algorithm.sample_reuse:
+        is_set = algorithm.sample_reuse == config.replay.sample_reuse
+        most = "replay.sample_reuse" if is_set else f"what {config.algorithm} draws"
         raise UserError(
-            f"replay.least_reuse: {config.replay.least_reuse:g} is more than replay.sample_reuse, "
-            f"{config.replay.sample_reuse:g}; actors and learner would wait for each other"
+            f"replay.least_reuse: {config.replay.least_reuse:g} is more than {most}, "
+            f"{algorithm.sample_reuse:g}; actors and learner would wait for each other"
         )
     if config.replay.min_positions > config.replay.capacity:
         raise UserError(
@@ -116,7 +119,7 @@ def _check_search(config: Config) -> None:
     if config.actors.resign_value > 0 and game.has_rewards:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
-        raise UserError("actors.dtype: int8 needs a resnet without pooling; use auto")
+        raise UserError("actors.dtype: int8 needs a resnet without pooling and separate_value; use auto")
 
 
 def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
@@ -126,12 +129,16 @@ def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
         raise UserError(str(error)) from None
 
 
-def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
+def _reuse(config: Config) -> tuple[float, float]:
+    return config.replay.sample_reuse, config.replay.least_reuse
+
+
+def _run(config: Config, folder: RunFolder, display: Display | None, is_reuse_new: bool = False) -> Result:
     with display or make_display(sys.stdout, sys.stdout.isatty()) as shown:
         played = config.environment or config.game
         shown.start(f"{config.algorithm} on {played} in {folder.path}", budget_text(config.budget))
         shown.phase("starting")
-        trainer = Trainer(config, folder, shown)
+        trainer = Trainer(config, folder, shown, is_reuse_new)
         previous = _catch_signals(trainer)
         evaluation, found = None, []
         try:

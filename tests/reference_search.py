@@ -205,7 +205,8 @@ class ReferenceSearch:
             mean = sum(p * q for p, q in visited) / sum(p for p, _ in visited)
             mixed = (mixed + total * mean) / (1 + total)
         scale = (self.config.c_visit + max(node.counts)) * self.config.c_scale
-        unit = self.scaled if self.game.has_rewards else lambda q: (q + 1) / 2
+        pays = self.game.has_rewards
+        unit = (lambda q: min(1.0, max(0.0, self.scaled(q)))) if pays else lambda q: (q + 1) / 2
         return [x + scale * unit(q if n else mixed) for x, q, n in zip(node.logits, node.qs, node.counts, strict=True)]
 
     def root_value(self) -> np.ndarray:
@@ -215,15 +216,33 @@ class ReferenceSearch:
             return node.value
         if self.config.rule != "gumbel":
             return node.total / node.visits
-        improved = np.array(self.improved_logits(node))
-        policy = np.exp(improved - improved.max())
         returns, weights = [], []
-        for child, count, probability in zip(node.children, node.counts, policy, strict=True):
+        for child, count, probability in zip(node.children, node.counts, self.policy_target(), strict=True):
             if child is not None:
                 below = child.value if child.exact else child.total / child.visits
                 returns.append(child.reward + self.config.discount * below)
                 weights.append(count * probability)
-        return np.average(returns, axis=0, weights=weights)
+        return np.average(returns, axis=0, weights=weights) if sum(weights) > 0 else node.value
+
+    def policy_target(self) -> np.ndarray:
+        """[edges]: the proven wins, else what the rule makes of the moves that are not proven losses."""
+        node = self.root
+        lost = np.array([self.is_lost(node, i) for i in range(len(node.actions))])
+        known = [self.config.proven_values and child is not None and child.exact for child in node.children]
+        won = np.array([k and q >= self.max_return for k, q in zip(known, node.qs, strict=True)])
+        if won.any():
+            return won / won.sum()
+        if self.config.rule == "gumbel":
+            improved = np.array(self.improved_logits(node))
+            policy = np.exp(improved - improved.max())
+        else:
+            forced = self.noise and self.config.forced_playouts > 0
+            policy = np.array(self.pruned_counts() if forced else node.counts, float)
+        if not lost.all():
+            policy = np.where(lost, 0.0, policy)
+            if policy.sum() == 0.0:
+                policy = np.where(lost, 0.0, 1.0)
+        return policy / policy.sum()
 
     def gumbel_scores(self, node: Node) -> list[float]:
         improved = self.improved_logits(node)

@@ -154,6 +154,29 @@ def test_the_shipped_settings_learn_an_optimal_policy_in_every_state(tmp_path):
     assert "optimal policy: in 103 of 103 states" in watcher.lines
 
 
+def test_a_batch_that_is_left_out_changes_no_priority():
+    overrides = ["--dqn.priority-exponent", "0.6", "--replay.min-positions", "9", "--actors.num-actors", "0"]
+    config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
+    algorithm = Dqn(config)
+    learner, memory = Learner(algorithm.make_net(), config.learner, algorithm.make_loss()), algorithm.make_memory()
+    inference = algorithm.make_inference()
+    inference.load(learner.weights(), 0)
+    generator = algorithm.make_generator(inference, np.random.default_rng(0), 0, 0)
+    while memory.total < 100:
+        for rollout in generator.advance():
+            memory.add(rollout)
+    batch = memory.sample(32, np.random.default_rng(0))
+    batch.reward[0] = np.nan
+    before = memory._tree.total
+    assert learner.step(batch, 0.0) == {}
+    algorithm.after_step(learner, memory, batch, 0.0)
+    assert memory._tree.total == before
+    batch = memory.sample(32, np.random.default_rng(0))
+    assert learner.step(batch, 0.0)
+    algorithm.after_step(learner, memory, batch, 0.0)
+    assert np.isfinite(memory._tree.total) and memory._tree.total != before
+
+
 def test_a_run_on_anything_else_says_nothing_of_that():
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", [])
     algorithm = Dqn(config)

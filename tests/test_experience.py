@@ -52,6 +52,14 @@ def test_values_after_a_step_are_those_of_the_next_observation_or_of_the_last_wh
                 assert rollout.next_value[t, env] == own + 1
 
 
+def test_a_rollout_is_as_old_as_the_first_network_that_acted_in_it():
+    generator = experience(steps=4)
+    generator.weights_changed(5)
+    assert generator.advance() == []
+    generator.weights_changed(9)
+    assert [rollout.version for rollout in play(generator, 2)] == [5, 9]
+
+
 def test_rollouts_follow_one_another_without_a_gap():
     rollouts = play(experience(steps=4), 5)
     frames = np.concatenate([rollout.observation for rollout in rollouts])

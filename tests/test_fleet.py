@@ -71,6 +71,15 @@ def test_an_actor_that_hangs_is_replaced_once(tmp_path, monkeypatch):
         assert living() != [hung] and len(living()) == 1
 
 
+def test_a_driver_that_stood_still_takes_no_silence_for_a_failure(tmp_path, monkeypatch):
+    with running(tmp_path) as (actors, warnings, poll):
+        wait_until(lambda: "games" in poll(), "the actor plays")
+        monkeypatch.setattr(fleet, "SILENT_SECONDS", 0.0)
+        monkeypatch.setattr(fleet, "STALL_SECONDS", 0.0)
+        poll()  # a stop of any length between two polls is now one, and any time without a word a silence
+        assert actors.restarts == 0 and warnings == []
+
+
 def test_a_break_is_short_again_after_games(tmp_path):
     with running(tmp_path) as (actors, warnings, poll):
         for _ in range(2):

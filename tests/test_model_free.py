@@ -12,9 +12,10 @@ import pytest
 import torch
 from run_helpers import Watcher
 
+import games
 import selfplay
 from games.environment_registry import load_environment
-from selfplay import checkpoint
+from selfplay import alphazero, checkpoint
 from selfplay.agents import NetworkAgent, RandomAgent, make_agent
 from selfplay.algorithm import load_algorithm
 from selfplay.cli import main
@@ -100,6 +101,54 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, name):
             for key in before.learner
             if key.startswith("loss.target.")
         )
+
+
+@pytest.mark.parametrize(("game", "transform"), [("tic_tac_toe", "none"), ("2048", "signed_sqrt")])
+def test_a_policy_on_a_game_has_the_network_that_players_make_of_it(tmp_path, game, transform):
+    """Returns of 2048 are in the thousands, where a value through tanh would say 1."""
+    config = small_config(tmp_path, *ALGORITHMS["ppo"], "--environment", "", "--game", game)
+    ours, theirs = load_algorithm(config).make_net(), alphazero.make_net(config, games.load(game))
+    assert ours.config.value_transform == theirs.config.value_transform == transform
+    assert [tensor.shape for tensor in ours.state_dict().values()] == [t.shape for t in theirs.state_dict().values()]
+
+
+def test_dqn_on_a_game_says_what_its_best_move_is_worth(tmp_path):
+    config = small_config(tmp_path, *ALGORITHMS["dqn"], "--environment", "", "--game", "tic_tac_toe")
+    selfplay.train(dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=20)), tmp_path / "run")
+    game = games.load("tic_tac_toe")
+    player = read_player(f"net:{tmp_path / 'run'}").make(game, 0)
+    pool = game.new_pool(2)
+    pool.reset(np.arange(2))
+    pool.step(np.array([1]), np.array([4]), np.array([1]))
+    actions, values = player.decide(pool, np.arange(2), [[], [4]])
+    evaluation = player.network.evaluator.evaluate(pool, np.arange(2))
+    q = np.split(evaluation.logits, evaluation.offsets[1:-1])
+    assert values.tolist() == [row.max() for row in q]
+    assert player.analyse(pool, 1).value == values[1]
+    player.close()
+    with pytest.raises(UserError, match="no policy for a search; use net:"):
+        read_player(f"run:{tmp_path / 'run'}:simulations=4").make(game, 0)
+
+
+def test_returns_that_rewards_are_divided_by_run_on_within_each_actor(tmp_path):
+    """Rollouts of several actors come in any order; each goes on with its own episodes."""
+    config = small_config(tmp_path, *ALGORITHMS["ppo"], "--rewards.discount", "0.5")
+
+    def deviation(order: list[int]) -> np.ndarray:
+        algorithm = load_algorithm(config)
+        rng = np.random.default_rng(0)
+        inference = algorithm.make_inference()
+        inference.load(algorithm.make_net().state_dict(), 0)
+        made = [algorithm.make_generator(inference, np.random.default_rng(actor), 0, actor) for actor in (0, 1)]
+        rollouts = {actor: [r for _ in range(24) for r in generator.advance()] for actor, generator in enumerate(made)}
+        for rollout in (r for actor in (0, 1) for r in rollouts[actor]):
+            rollout.reward[:] = rng.uniform(size=rollout.reward.shape)
+            rollout.ended[:] = False
+        for actor in order:
+            algorithm._take(rollouts[actor].pop(0))
+        return algorithm._returns.variance
+
+    assert deviation([0, 0, 0, 1, 1, 1]) == pytest.approx(deviation([0, 1, 0, 1, 1, 0]))
 
 
 def test_what_the_loss_remembers_comes_back(tmp_path):

@@ -99,6 +99,18 @@ def test_bfloat16_is_near_the_plain_network():
     assert not np.allclose(policy_logits, expected[0], rtol=1e-6), "this was float32"
 
 
+def test_what_observations_are_normalised_by_keeps_its_precision():
+    """Means far from zero and rounded to bfloat16 would move every input by some deviations."""
+    config = NetConfig(kind="mlp", hidden=32, layers=2, input_transform="running", value_transform="linear")
+    net = trained_like(config, (4,))
+    net.normaliser.mean.fill_(1003.0)
+    net.normaliser.variance.fill_(1.0)
+    batch = observations(9, (4,)) + np.float32(1003.0)
+    fast = inference(config, (4,), dtype="bfloat16")
+    fast.load(net.state_dict(), version=1)
+    assert np.abs(fast.predict(batch)[0] - plain(net, batch)[0]).max() < 0.05 * np.abs(plain(net, batch)[0]).max()
+
+
 BYTES = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this processor has no instructions for bytes")
 BOARDS = [case for case in KINDS if case.id in ("resnet", "resnet-no-norm-three-players", "transforms")]
 
@@ -154,7 +166,8 @@ def test_int8_steps_back_to_float32_for_a_version_that_loses_too_much(monkeypatc
 
 def test_int8_is_refused_where_it_cannot_be_had():
     some = observations(256, seed=7)
-    for settings, calibration in (({"kind": "mlp"}, some), ({"pooling_every": 1}, some), ({}, None)):
+    without_form = ({"kind": "mlp"}, {"pooling_every": 1}, {"separate_value": True})
+    for settings, calibration in (*((settings, some) for settings in without_form), ({}, None)):
         with pytest.raises(ValueError, match="int8 needs a resnet"):
             inference(dataclasses.replace(SMALL, **settings), dtype="int8", calibration=calibration)
 

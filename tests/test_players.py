@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -209,6 +210,17 @@ def test_run_searches_with_its_network(run_dir):
     default = parse_player(f"run:{run_dir}", CONNECT_FOUR)
     assert default.name == f"run:{run_dir}@12:simulations={Config().evaluation.num_simulations}"
     default.close()
+
+
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_a_run_with_forced_playouts_plays_by_any_rule(run_dir, tmp_path, rule):
+    copy = tmp_path / "forced"
+    shutil.copytree(run_dir, copy)
+    settings = config.load(Config, copy / "config.yaml", ["--search.rule", "puct", "--search.forced-playouts", "2"])
+    (copy / "config.yaml").write_text(config.dump(settings))
+    player = parse_player(f"run:{copy}@3:simulations=200,rule={rule}", CONNECT_FOUR, seed=1)
+    assert moves_of(player, CONNECT_FOUR, (3, 0, 3, 0, 3, 0)) == [3]
+    player.close()
 
 
 def test_temperature_draws_moves(run_dir):

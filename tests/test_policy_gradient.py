@@ -68,7 +68,7 @@ def test_the_mean_of_the_estimator_over_all_trajectories_is_the_gradient(baselin
         net.policy_head.weight.normal_(generator=torch.Generator().manual_seed(0))
         value = net(torch.from_numpy(STATES))[1][:, 0].numpy()
     chance = probabilities(net)
-    loss = make_loss(make_config(baseline), "categorical", "mlp")
+    loss = make_loss(make_config(baseline), NET, "mlp")
     estimate = torch.zeros_like(net.policy_head.weight)
     for first, second in itertools.product(range(2), repeat=2):
         memory = RolloutMemory(monte_carlo_returns(GAMMA, reward_to_go, baseline), lambda rollout: rollout.reward)
@@ -101,7 +101,7 @@ def test_a_baseline_takes_variance_away():
         second = np.array([sum(chance[1 + a, b] * REWARDS[a, b][1] for b in range(2)) for a in range(2)])
         first = sum(chance[0, a] * (REWARDS[a, 0][0] + GAMMA * second[a]) for a in range(2))
         value = np.array([first, *second], np.float32)
-        loss, gradients, weights = make_loss(make_config(baseline), "categorical", "mlp"), [], []
+        loss, gradients, weights = make_loss(make_config(baseline), NET, "mlp"), [], []
         for a, b in itertools.product(range(2), repeat=2):
             memory = RolloutMemory(monte_carlo_returns(GAMMA, True, baseline), lambda rollout: rollout.reward)
             memory.add(trajectory(a, b, value))

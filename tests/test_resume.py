@@ -14,15 +14,16 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay import alphazero, checkpoint, shards
+from selfplay import alphazero, checkpoint, saving, shards
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
 from selfplay.metrics import read_metrics
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
-from selfplay.saving import Counters, restore, save_checkpoint, save_games
+from selfplay.saving import Counters, _game_record, restore, save_checkpoint, save_games
 from selfplay.settings import Config
+from selfplay.trainer import Trainer
 
 # The shape checks that only pytest installs look at sizes while a network is traced.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -224,6 +225,39 @@ def test_a_replay_of_few_kept_positions_is_filled_again(tmp_path: Path, capacity
     assert again.total == replay.total and len(again) == min(capacity, again.total)
     for name, column in replay._columns.items():
         np.testing.assert_array_equal(again._columns[name][: len(again)], column[: len(again)], err_msg=name)
+
+
+def test_games_that_are_lost_change_nothing_in_what_the_learner_owes(tmp_path: Path) -> None:
+    """Else it would stand still until as much is played again as was lost."""
+    run = tmp_path / "run"
+    often = ("--budget.steps", "60", "--checkpoint.every_steps", "9")
+    config = tiny_config(tmp_path, *often, "--replay.sample_reuse", "1")
+    selfplay.train(config, run, Watcher())
+    newest = sorted((run / "games").glob("*.npz"))[-2:]
+    shards.trim(run / "games", sum(file.stat().st_size for file in newest))
+    with RunFolder.resume(run) as folder:
+        trainer = Trainer(config, folder, Watcher())
+        trainer.close()
+    counters = checkpoint.load(run / "checkpoints").state
+    assert len(trainer.replay) == trainer.replay.total < counters["kept"] / 2
+    assert trainer._samples_owed(1.0) == counters["kept"] - counters["samples"] >= 0
+    assert trainer._samples_owed(3.0) == 3 * counters["kept"] - counters["samples"]
+
+
+def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
+    """A shard that unpacks to more than a reader takes could never be read again."""
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        saved_run(folder, 10_000)
+        games_played, positions, next_shard = shards.totals(folder.games)
+        records = [_game_record(row) for _, rows in shards.read_shards(folder.games, None, pytest.fail) for row in rows]
+        monkeypatch.setattr(saving, "MOST_SHARD_BYTES", 3 * sum(array.nbytes for array in records[0].arrays().values()))
+        save_games(folder, records)
+        assert shards.totals(folder.games)[:2] == (2 * games_played, 2 * positions)
+        again = list(shards.read_shards(folder.games, None, pytest.fail))
+    sizes = [len(rows) for shard_id, rows in again if shard_id >= next_shard]
+    assert len(sizes) > 5 and max(sizes) <= 5
+    written = [row for shard_id, rows in again if shard_id >= next_shard for row in rows]
+    assert all((row["action"] == record.action).all() for row, record in zip(written, records, strict=True))
 
 
 def test_games_that_are_lost_leave_no_empty_rows_in_the_replay(tmp_path: Path) -> None:

@@ -66,6 +66,36 @@ def test_golden_proven_win_ends_the_search():
     assert golden(proven_values=True) == ([2, 1], [0.0, 1.0], [0.0, 1.0], 1.0, True)
 
 
+def a_loss_that_the_prior_likes(**settings) -> tuple[list[int], list[float]]:
+    """Visits and policy target of x's moves, of which all but 6 let o win with 2 4 6 next; 0.9 of the prior on 1."""
+    #   x . o    It is x's move.
+    #   . o .
+    #   . . x
+    prior = [0.01, 0.9, 0.01, 0.02, 0.01, 0.02, 0.02, 0.02, 0.01]
+    evaluator = fixed_evaluator(TIC_TAC_TOE, prior, lambda observation: 0.0)
+    found = search_after(TIC_TAC_TOE, [0, 4, 8, 2], SearchConfig(proven_values=True, **settings), evaluator)
+    assert found.actions.tolist() == [[1, 3, 5, 6, 7]] and not found.exact[0]
+    return found.visit_counts[0].tolist(), found.policy_target[0].tolist()
+
+
+@pytest.mark.parametrize(("rule", "simulations"), [("puct", 7), ("gumbel", 16)])
+def test_golden_proven_losses_are_not_taught(rule: str, simulations: int):
+    # The move 1 is visited until o's answer 6 is found, and is then known to be lost: its visits and its prior count
+    # no more, although with PUCT both are the most.
+    visits, target = a_loss_that_the_prior_likes(rule=rule, num_simulations=simulations, c_scale=0.01)
+    assert visits[0] >= (max(visits[1:]) if rule == "puct" else 3)
+    assert target[0] == 0.0 and sum(target) == pytest.approx(1.0)
+
+
+def test_golden_with_nothing_but_losses_visited_the_others_are_alike():
+    # As many simulations as o's answer needs to be found below the move 1, which is the first to be visited.
+    for simulations in range(2, 9):
+        visits, target = a_loss_that_the_prior_likes(num_simulations=simulations)
+        if target[0] == 0.0:
+            break
+    assert visits[1:] == [0, 0, 0, 0] and target == [0.0, 0.25, 0.25, 0.25, 0.25]
+
+
 def test_golden_gumbel_improved_policy():
     # Two moves considered, eight simulations: four each. Values 0 and 1 are 1/2 and 1 on the scale of sigma, whose
     # factor is (0 + 4) * 0.5 = 2. Improved policy: 0.7 e^1 to 0.3 e^2, that is 0.7 to 0.3 e.

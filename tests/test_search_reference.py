@@ -37,6 +37,7 @@ def test_visit_counts_equal_the_reference(name: str, rule: str, noise: bool, pro
         assert found.visit_counts[i, :count].tolist() == root.counts
         assert found.to_play[i] == root.to_play
         np.testing.assert_allclose(found.root_value[i], expected.root_value(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found.policy_target[i, :count], expected.policy_target(), rtol=1e-5, atol=1e-9)
         assert bool(found.exact[i]) == root.exact
 
 
@@ -80,11 +81,8 @@ def test_forced_playouts_and_pruned_targets_equal_the_reference(name: str) -> No
         expected = ReferenceSearch(game, config, reference_evaluate(game), int(seeds[i]), noise=True)
         root = expected.run(state)
         assert found.visit_counts[i, : len(root.counts)].tolist() == root.counts
-        if not root.exact:
-            pruned = expected.pruned_counts()
-            num_pruned += sum(root.counts) - sum(pruned)
-            shares = np.array(pruned) / sum(pruned)
-            np.testing.assert_allclose(found.policy_target[i, : len(pruned)], shares, atol=1e-12)
+        num_pruned += sum(root.counts) - sum(expected.pruned_counts())
+        np.testing.assert_allclose(found.policy_target[i, : len(root.counts)], expected.policy_target(), atol=1e-12)
     assert num_pruned > 0
 
 

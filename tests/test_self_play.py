@@ -351,6 +351,25 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     assert (counts.decided, counts.decided_wrongly) == (40, not_won) and 0 < not_won < 40
 
 
+def test_a_discount_makes_no_verdict_wrong() -> None:
+    """The winner of a long game is promised less than 1; that he won is what counts."""
+    game, settings = games.load("tic_tac_toe"), {"resign_value": 0.5, "resign_plies": 1}
+    search = SearchConfig(num_simulations=8, discount=0.5)
+    generator = self_play(game, search, games_per_actor=60, **settings)
+    records = play_all(generator)
+    counts = generator.take_counts()
+    wrong, decided = 0, 0
+    for record in records:
+        verdicts = np.flatnonzero(np.abs(record.root_value[:, 0]) >= 0.5)
+        if len(verdicts):
+            first = verdicts[0]
+            decided += 1
+            winner = record.to_play[first] if record.root_value[first, 0] > 0 else 1 - record.to_play[first]
+            last = record.to_play[-1] if record.outcome[-1, 0] > 0 else 1 - record.to_play[-1]
+            wrong += record.outcome[-1, 0] == 0 or winner != last
+    assert (counts.decided, counts.decided_wrongly) == (decided, wrong) and decided > wrong > 0
+
+
 def test_what_is_left_of_decided_games_is_searched_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = self_play(games.load("tic_tac_toe"), resign_value=0.2, resign_plies=1, fast_simulations=3)
     begin, seen = generator.search.begin, []

@@ -102,6 +102,24 @@ def test_actors_wait_for_the_learner_below_the_least_reuse(tmp_path: Path, least
         trainer.close()
 
 
+def test_a_change_of_the_reuse_owes_nothing_for_what_was_played_before(tmp_path: Path) -> None:
+    """Else the learner would stand still until twice as much is played, or draw as much again from old positions."""
+    run, budget = tmp_path / "run", ("--budget.steps", "20")
+    selfplay.train(tiny_config(tmp_path, *budget, "--replay.sample_reuse", "4"), run, Watcher())
+    before = list(read_metrics(run / "metrics.jsonl"))[-1]
+    for reuse, steps in (("2", 40), ("8", 60)):
+        changed = tiny_config(tmp_path, "--budget.steps", str(steps), "--replay.sample_reuse", reuse)
+        selfplay.resume(run, lambda old, new=changed: new, Watcher())
+        after = list(read_metrics(run / "metrics.jsonl"))[-1]
+        drawn, played = 20 * 16, after["positions"] - before["positions"]
+        assert drawn <= float(reuse) * played <= drawn + 16 + float(reuse) * 8 * 9, "a round of eight games more"
+        assert after["train/sample_reuse"] == pytest.approx(drawn / played)
+        before = after
+    selfplay.resume(run, lambda old: replace(old, budget=replace(old.budget, steps=65)), Watcher())
+    last = list(read_metrics(run / "metrics.jsonl"))[-1]
+    assert last["train/sample_reuse"] == pytest.approx(25 * 16 / (played + last["positions"] - before["positions"]))
+
+
 def test_training_goes_on_after_an_actor_is_killed(tmp_path: Path) -> None:
     killed: list[int] = []
 
@@ -274,6 +292,11 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused(tmp_path: Path, monkeyp
         ({"search.rule": "uct"}, r"search\.rule: uct"),
         ({"search.subtree_reuse": "true"}, r"search\.subtree_reuse: not with search\.rule gumbel"),
         ({"replay.least_reuse": "5"}, r"replay\.least_reuse: 5 is more than replay\.sample_reuse, 4;"),
+        (
+            {"algorithm": "reinforce", "replay.least_reuse": "2"},
+            r"replay\.least_reuse: 2 is more than what reinforce draws, 1;",
+        ),
+        ({"algorithm": "dqn", "actors.max_plies": "9"}, r"actors\.max_plies: dqn .*game:NAME\(max_plies=9\)"),
         ({"search.forced_playouts": "2"}, r"search\.forced_playouts: only with search\.rule puct"),
         ({"game": "2048", "actors.resign_value": "0.9"}, r"actors\.resign_value: 2048 is not won or lost"),
         ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without pooling"),

@@ -1,7 +1,8 @@
 """Play two players against each other: paired openings with seats swapped, Elo difference with a 95 % interval.
 
-A PLAYER is random, human, mcts:simulations=N, uniform:simulations=N, run:RUN_DIR[@VERSION]:simulations=N or
-net:RUN_DIR[@VERSION]; more options follow after commas, e.g. mcts:simulations=1000,c=1.4,seed=3.
+A PLAYER is random, human, solver, mcts:simulations=N, uniform:simulations=N, run:RUN_DIR[@VERSION]:simulations=N,
+net:RUN_DIR[@VERSION], gtp:COMMAND or uci:COMMAND (docs/engines.md); more options follow after commas, e.g.
+mcts:simulations=1000,c=1.4,seed=3.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--opening-plies", metavar="K", type=integer(0, 10_000), help="random moves at the start (2 to 4, as needed)"
     )
     parser.add_argument(
-        "--max-plies", metavar="K", type=integer(1, 10**9), help="longer games are draws (the longest of the rules)"
+        "--max-plies",
+        metavar="K",
+        type=integer(1, 10**9),
+        help="longer games are judged or drawn (as the rules allow)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--save", metavar="FILE.jsonl", type=Path, help="write the games, one a line; must not exist")

@@ -18,7 +18,7 @@ FIRST = (RETURN, "eval/elo", "selfplay/return", "selfplay/game_length", "train/l
 """Metrics that are shown before the others of their kind."""
 
 _KINDS = {
-    "Evaluation": re.compile(r"eval/(return|elo|accuracy|score/.+)"),
+    "Evaluation": re.compile(r"eval/(return|elo|score/.+)"),
     "Self-play": re.compile(r"selfplay/(return|game_length)"),
     "Losses": re.compile(r"train/((\w+_)?loss|td_error|bellman_residual)"),
 }
