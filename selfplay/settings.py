@@ -110,8 +110,8 @@ class ActorsConfig:
     max_plies: int = field(
         default=0,
         metadata={
-            "help": "alphazero cuts a game off after so many moves, valued by its judge or the search; 0 means never. The "
-            "others take environment: game:NAME(max_plies=N)",
+            "help": "alphazero cuts a game off after so many moves, valued by its judge or the search; 0 means never. "
+            "The others take environment: game:NAME(max_plies=N)",
             "min": 0,
         },
     )
