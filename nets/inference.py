@@ -165,7 +165,9 @@ class Inference:
                 if self.device.type == "cpu" and self._calibration is not None and int8.is_supported(twin):
                     yield int8.Int8Engine(twin, self._calibration)
                 elif dtype == "int8":
-                    raise ValueError("inference dtype: int8 needs a resnet without pooling, and VNNI; use auto")
+                    raise ValueError(
+                        "inference dtype: int8 needs a resnet without pooling or separate_value, and VNNI; use auto"
+                    )
             elif self.device.type == "cuda":
                 try:
                     yield self._cuda_engine(twin, DTYPES[name], may_shrink=name == names[0])

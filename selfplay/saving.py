@@ -61,8 +61,9 @@ class Counters:
     games: int = 0
     positions: int = 0
     kept: int = 0  # positions that the replay has ever kept, by their weight; it starts again where games are lost
-    reuse_kept: int = 0  # `kept` and `samples` from which on the learner's samples are counted by position: not those
-    reuse_samples: int = 0  # of before `replay.sample_reuse` was changed
+    reuse: list[float] | None = None  # `replay.sample_reuse` and `least_reuse`, and from which `kept` and `samples` on
+    reuse_kept: int = 0  # they are meant: what was drawn under other numbers is neither owed nor paid
+    reuse_samples: int = 0
     rounds: int = 0  # of `InlineSource`
     seconds: float = 0.0  # of training, before this start of the process
     wandb_id: str | None = None
@@ -169,8 +170,8 @@ def restore(
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
     state.setdefault("champion", None)  # and from before there was a gate
-    state.setdefault("reuse_kept", 0)  # and from before these were
-    state.setdefault("reuse_samples", 0)
+    for name in ("reuse", "reuse_kept", "reuse_samples"):  # and from before these were
+        state.setdefault(name, getattr(Counters, name))
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     if replay is None:
         return generator_from_state(state["sampling_rng"]), counters

@@ -49,11 +49,8 @@ SHARD_SECONDS = 30.0
 class Trainer:
     """One run, from its start or its last checkpoint to its budget."""
 
-    def __init__(self, config: Config, folder: RunFolder, display: Display, is_reuse_new: bool = False) -> None:
-        """Builds everything and loads the last checkpoint if there is one. The folder must be locked.
-
-        `is_reuse_new`: the run has been played with another `replay.sample_reuse` or `least_reuse` so far.
-        """
+    def __init__(self, config: Config, folder: RunFolder, display: Display) -> None:
+        """Builds everything and loads the last checkpoint if there is one. The folder must be locked."""
         self._started = time.monotonic()
         self.config, self.folder, self.display = config, folder, display
         self.inline = config.actors.num_actors == 0
@@ -68,8 +65,10 @@ class Trainer:
         )
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
-        if saved_games is None or is_reuse_new:  # the memory is empty, or other numbers are asked for: nothing is owed
+        reuse = [config.replay.sample_reuse, config.replay.least_reuse]
+        if saved_games is None or self.counters.reuse not in (None, reuse):  # an empty memory, or other numbers
             self.counters.reuse_kept, self.counters.reuse_samples = self.replay.total, self.counters.samples
+        self.counters.reuse = reuse
         if restored:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
         self.version = self.learner.steps  # of the weights that the actors play with

@@ -73,7 +73,7 @@ def resume(
         check(new)
         if new != old:
             publish(folder.config, config_files.dump(new).encode())
-        return _run(new, folder, display, _reuse(new) != _reuse(old))
+        return _run(new, folder, display)
 
 
 def check(config: Config) -> None:
@@ -119,7 +119,7 @@ def _check_search(config: Config) -> None:
     if config.actors.resign_value > 0 and game.has_rewards:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
-        raise UserError("actors.dtype: int8 needs a resnet without pooling and separate_value; use auto")
+        raise UserError("actors.dtype: int8 needs a resnet without pooling or separate_value; use auto")
 
 
 def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
@@ -129,16 +129,12 @@ def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
         raise UserError(str(error)) from None
 
 
-def _reuse(config: Config) -> tuple[float, float]:
-    return config.replay.sample_reuse, config.replay.least_reuse
-
-
-def _run(config: Config, folder: RunFolder, display: Display | None, is_reuse_new: bool = False) -> Result:
+def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
     with display or make_display(sys.stdout, sys.stdout.isatty()) as shown:
         played = config.environment or config.game
         shown.start(f"{config.algorithm} on {played} in {folder.path}", budget_text(config.budget))
         shown.phase("starting")
-        trainer = Trainer(config, folder, shown, is_reuse_new)
+        trainer = Trainer(config, folder, shown)
         previous = _catch_signals(trainer)
         evaluation, found = None, []
         try:

@@ -19,9 +19,10 @@ from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
 from selfplay.metrics import read_metrics
+from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
-from selfplay.saving import Counters, _game_record, restore, save_checkpoint, save_games
+from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
 
@@ -249,7 +250,8 @@ def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
     with RunFolder.create(tmp_path / "run", "run") as folder:
         saved_run(folder, 10_000)
         games_played, positions, next_shard = shards.totals(folder.games)
-        records = [_game_record(row) for _, rows in shards.read_shards(folder.games, None, pytest.fail) for row in rows]
+        found = shards.read_shards(folder.games, None, pytest.fail)
+        records = [GameRecord(**row) for _, rows in found for row in rows]
         monkeypatch.setattr(saving, "MOST_SHARD_BYTES", 3 * sum(array.nbytes for array in records[0].arrays().values()))
         save_games(folder, records)
         assert shards.totals(folder.games)[:2] == (2 * games_played, 2 * positions)

@@ -109,6 +109,11 @@ def test_a_change_of_the_reuse_owes_nothing_for_what_was_played_before(tmp_path:
     before = list(read_metrics(run / "metrics.jsonl"))[-1]
     for reuse, steps in (("2", 40), ("8", 60)):
         changed = tiny_config(tmp_path, "--budget.steps", str(steps), "--replay.sample_reuse", reuse)
+        for _ in range(2):  # as often as it is killed before its next checkpoint
+            with RunFolder.resume(run) as folder:
+                trainer = Trainer(changed, folder, Watcher())
+                assert trainer._samples_owed(float(reuse)) == 0
+                trainer.close()
         selfplay.resume(run, lambda old, new=changed: new, Watcher())
         after = list(read_metrics(run / "metrics.jsonl"))[-1]
         drawn, played = 20 * 16, after["positions"] - before["positions"]
