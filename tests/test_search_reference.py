@@ -42,6 +42,43 @@ def test_visit_counts_equal_the_reference(name: str, rule: str, noise: bool, pro
 
 
 @pytest.mark.parametrize("rule", ["puct", "gumbel"])
+def test_targets_without_proven_losses_equal_the_reference(rule: str) -> None:
+    game = games.load("connect_four(rows=4,columns=4,x_in_row=3)")
+    config = SearchConfig(rule=rule, num_simulations=20, proven_values=True, c_scale=0.1)
+    pool, states = random_positions(game, 40, seed=12, fewest=3)
+    seeds = np.arange(40, dtype=np.uint64)
+    found = fast_search(game, config, pool, seeds, noise=True)
+    dropped = 0
+    for i, state in enumerate(states):
+        expected = ReferenceSearch(game, config, reference_evaluate(game), int(seeds[i]), noise=True)
+        root = expected.run(state)
+        target = found.policy_target[i, : len(root.actions)]
+        np.testing.assert_allclose(target, expected.policy_target(), rtol=1e-5, atol=1e-9)
+        lost = [expected.is_lost(root, k) for k in range(len(target))]
+        if any(lost) and not all(lost):
+            assert (target[lost] == 0.0).all()
+            dropped += 1
+    assert dropped > 5
+
+
+def test_a_value_assumed_beyond_those_seen_equals_the_reference() -> None:
+    """After two simulations v_mix may lie outside of the two values that rewards are rescaled by."""
+    game = games.load("2048")
+    config = SearchConfig(rule="gumbel", num_simulations=2)
+    pool, states = random_positions(game, 20, seed=13)
+    found = fast_search(game, config, pool, np.arange(20, dtype=np.uint64), noise=False)
+    beyond = 0
+    for i, state in enumerate(states):
+        expected = ReferenceSearch(game, config, reference_evaluate(game), i)
+        root = expected.run(state)
+        np.testing.assert_allclose(
+            found.policy_target[i, : len(root.actions)], expected.policy_target(), rtol=1e-5, atol=1e-9
+        )
+        beyond += not expected.least <= root.value[0] <= expected.most
+    assert beyond > 5
+
+
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
 def test_three_players_equal_the_reference(rule: str) -> None:
     game = games.load("chinese_checkers(players=3)")
     config = SearchConfig(rule=rule, num_simulations=40)
