@@ -47,7 +47,7 @@ class Stacks:
         """
         assert process.pid is not None
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGUSR1)
+            _ask_main_thread(process.pid)
             os.kill(process.pid, signal.SIGCONT)  # it may only have been stopped; the signal before comes first
         text = b""
         while self._read.poll(DUMP_SECONDS) and (part := os.read(self._read.fileno(), 1 << 16)):
@@ -59,6 +59,17 @@ class Stacks:
         except StorageError:
             return ""
         return f"; its stacks are in {path}"
+
+
+def _ask_main_thread(pid: int) -> None:
+    """SIGUSR1 for the main thread of a process alone, on Linux.
+
+    Sent to the process, it may be taken by any thread once a stopped one goes on, while the main thread moves away from
+    where it hung and its frames are changed under the reader.
+    """
+    tgkill = getattr(ctypes.CDLL(None), "tgkill", None)
+    if tgkill is None or tgkill(pid, pid, signal.SIGUSR1) != 0:
+        os.kill(pid, signal.SIGUSR1)
 
 
 def become_child(stacks: Connection | None = None) -> None:

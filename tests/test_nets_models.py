@@ -64,7 +64,7 @@ def test_every_parameter_can_learn(batch_norm):
     everything = {"pooling_every": 2, "reply_head": True, "moves_left_head": True}
     net = build(dataclasses.replace(SMALL, batch_norm=batch_norm, **everything), (5, 6, 7), 7, 1)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
-    observation = torch.randn(16, 5, 6, 7)
+    observation = torch.randn(16, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
         optimiser.zero_grad()
         policy_logits, value, said = net.forward_training(observation)
