@@ -148,17 +148,6 @@ def _step(boards, played, to_play, rows, columns, x_in_row, src, actions, dst, o
 
 
 @njit(cache=True)
-def _copy(boards, played, to_play, src, out_boards, out_played, out_to_play, dst):  # type: ignore[no-untyped-def]
-    for i in range(src.shape[0]):
-        s, d = src[i], dst[i]
-        board, parent = out_boards[d], boards[s]
-        for cell in range(board.shape[0]):
-            board[cell] = parent[cell]
-        out_played[d] = played[s]
-        out_to_play[d] = to_play[s]
-
-
-@njit(cache=True)
 def _legal(boards, to_play, rows, columns, slots, offsets, actions):  # type: ignore[no-untyped-def]
     top = rows * (columns + 1) + 1
     count = 0

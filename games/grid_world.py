@@ -107,7 +107,7 @@ class GridWorld(Environment):
     def _directions(self) -> Float[np.ndarray, "4 4"]:
         """The probability of moving in a direction (second axis) after an action (first)."""
         slip, back = self.grid.slip, self.grid.slip_back
-        clockwise = np.array([1.0 - slip - back, slip / 2, back, slip / 2])
+        clockwise = np.array([max(0.0, 1.0 - slip - back), slip / 2, back, slip / 2])  # 1 - 0.8 - 0.2 is below 0
         return np.array([np.roll(clockwise, action) for action in range(len(ACTIONS))])
 
 

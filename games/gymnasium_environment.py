@@ -41,6 +41,8 @@ class GymnasiumEnvironment(Environment):
         self.solved_return = self.spec.reward_threshold
         if parameters.get("render_mode", RENDER_MODE) != RENDER_MODE:
             raise GameError(f"{self.name}: render_mode is {RENDER_MODE} or left out")
+        if "disable_env_checker" in parameters:
+            raise GameError(f"{self.name}: disable_env_checker is always on here; leave it out")
         if is_mujoco(self.spec):
             tame_mujoco()
             if "render_mode" in parameters and not {"camera_id", "camera_name"} & parameters.keys():

@@ -19,6 +19,9 @@ from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+NO_LIMIT = -1
+"""Value of `max_episode_steps` for episodes that are not cut off."""
+
 
 class SameStepCartPole(CartPoleVectorEnv):
     """Gymnasium's CartPole in arrays, which would spend the step after an end on starting again.
@@ -53,7 +56,7 @@ class CopiedObservation(gym.ObservationWrapper):
 def new_vector_env(spec: EnvSpec, num_envs: int, parameters: Mapping[str, Any]) -> VectorEnv:
     """`num_envs` copies with autoreset mode SAME_STEP. `parameters` are those of `gymnasium.make`."""
     own = _own_vector_class(spec)
-    if own is not None:
+    if own is not None and parameters.get("max_episode_steps") != NO_LIMIT:  # which only `gymnasium.make` understands
         return gym.make_vec(dataclasses.replace(spec, vector_entry_point=own), num_envs, **parameters)
     return gym.make_vec(
         spec,

@@ -1,9 +1,10 @@
 """The exact value of every move in any small game: all positions from the start on, and their values backwards.
 
 Forwards, level by level, every position that can be reached is found once; positions with the same text, observation
-and player to move are one. Backwards, values are computed from those of the positions that follow until none changes:
-at once where no position comes back, by retrograde analysis where some do, by value iteration where chance decides
-whether they do (Shapley, "Stochastic Games", 1953). A game that goes on for ever is worth 0, a draw.
+and player to move are one, and so are nature's with the same text, outcomes and probabilities. A game whose text and
+observation hide something is not solved exactly. Backwards, values are computed from those of the positions that follow
+until none changes: at once where no position comes back, by retrograde analysis where some do, by value iteration where
+chance decides whether they do (Shapley, "Stochastic Games", 1953). A game that goes on for ever is worth 0, a draw.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class RetrogradeSolver:
         players that do not sum to zero."""
         if game.num_players > 2 or (game.num_players == 2 and not game.zero_sum):
             raise GameError(f"{game.name}: exact play is defined for one player, and for two with zero sum")
+        _require_texts(game)
         self._graph = _explore(game)
         self._values, self._settled = _solve(self._graph, game.name)
 
@@ -90,13 +92,27 @@ class RetrogradeSolver:
         return graph.moves[edges], sign * (graph.rewards[edges] + self._values[children]), self._settled[children]
 
 
+def _require_texts(game: Game) -> None:
+    """Raises GameError for a game of Python's whose positions all have a text of their own, equal ones too."""
+    place, pools = np.zeros(1, np.int64), [game.new_pool(1), game.new_pool(1)]
+    for pool in pools:
+        pool.reset(place)
+    if len({pool.text(0) for pool in pools}) > 1:
+        raise GameError(f"{game.name}: exact play tells positions apart by their text; its State needs `__str__`")
+
+
 def _keys(pool: StatePool, slots: np.ndarray) -> list[bytes]:
     """What tells positions apart."""
     to_play = pool.to_play(slots)
     playing = np.nonzero(to_play >= 0)[0]
     observations = np.empty((len(playing), *pool.game.observation_shape), np.float32)
     pool.observe(slots[playing], observations)
-    seen = dict(zip(playing.tolist(), observations))
+    seen = {i: observation.tobytes() for i, observation in zip(playing.tolist(), observations)}
+    nature = np.nonzero(to_play == CHANCE)[0]
+    if nature.size:
+        rows, outcomes, likely = pool.chance(slots[nature])
+        for i, first, last in zip(nature.tolist(), rows, rows[1:]):
+            seen[i] = outcomes[first:last].tobytes() + likely[first:last].tobytes()
     keys = []
     for i, (slot, player) in enumerate(zip(slots.tolist(), to_play.tolist())):
         if player == TERMINAL:
@@ -104,7 +120,7 @@ def _keys(pool: StatePool, slots: np.ndarray) -> list[bytes]:
             continue
         key = blake2b(f"{player} {pool.text(slot)}".encode(), digest_size=16)
         if i in seen:
-            key.update(seen[i].tobytes())
+            key.update(seen[i])
         keys.append(key.digest())
     return keys
 

@@ -43,7 +43,7 @@ def is_supported(twin: PolicyValueNet) -> bool:
 def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
     """True for one residual tower without pooling. Raises ValueError where `config.kind` does not fit observations."""
     is_tower = resolve_kind(config, observation_shape) == "resnet" and not config.separate_value
-    return is_tower and not 0 < config.pooling_every <= config.blocks
+    return is_tower and config.policy != "gaussian" and not 0 < config.pooling_every <= config.blocks
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def build(
     shape = tuple(int(size) for size in observation_shape)
     kind = resolve_kind(config, shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
         make_parts = _PARTS[kind]
         trunk, new_policy_head, new_value_head = make_parts(config, shape)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
@@ -173,7 +173,7 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module,
             convolution(config.channels, config.policy_channels, 1, config.batch_norm),
             nn.ReLU(),
             nn.Flatten(),
-            output_layer(config.policy_channels * height * width, outputs),
+            _policy_layer(config)(config.policy_channels * height * width, outputs),
         )
 
     def value_head(outputs: int) -> nn.Module:
@@ -226,7 +226,7 @@ def _flat_heads(config: NetConfig, inputs: int) -> tuple[NewHead, NewHead]:
     """How policy and value heads are made behind a trunk that gives `inputs` numbers."""
 
     def policy_head(outputs: int) -> nn.Module:
-        return (GaussianHead if config.policy == "gaussian" else output_layer)(inputs, outputs)
+        return _policy_layer(config)(inputs, outputs)
 
     def value_head(outputs: int) -> nn.Module:
         if config.value_hidden == 0:
@@ -240,8 +240,15 @@ def _flat_heads(config: NetConfig, inputs: int) -> tuple[NewHead, NewHead]:
     return policy_head, value_head
 
 
+def _policy_layer(config: NetConfig) -> Callable[[int, int], nn.Module]:
+    """Makes the last layer of a policy head."""
+    return GaussianHead if config.policy == "gaussian" else output_layer
+
+
 def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
     """The same for tables: zeros, and nothing that two rows share."""
+    if config.policy == "gaussian":
+        raise ValueError("net.kind: a table has a row for each of finitely many states and actions; use auto or mlp")
 
     def head(outputs: int) -> nn.Module:
         layer = nn.Linear(math.prod(shape), outputs, bias=False)

@@ -63,7 +63,7 @@ class ActorCritic(ModelFree):
             estimator = monte_carlo_returns(discount, settings.reward_to_go, settings.baseline)
         else:
             estimator = generalised_advantages(discount, settings.gae_lambda)
-        return RolloutMemory(estimator, self._take)
+        return RolloutMemory(estimator, self._take, passes=int(self.sample_reuse))
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool

@@ -167,6 +167,8 @@ def load_algorithm(config: Config) -> Algorithm:
     """The algorithm of a run. Raises UserError or GameError for settings that do not fit together."""
     if config.learner.dtype == "float64" and config.algorithm not in ("dqn", "q_iteration"):
         raise UserError("learner.dtype: float64 is for tables; use float32")
+    if config.net.input_transform == "running" and config.algorithm not in ("actor_critic", "reinforce"):
+        raise UserError(f"net.input_transform: {config.algorithm} keeps no running moments; use none or symlog")
     if config.replay.max_policy_lag and config.algorithm in ("dqn", "q_iteration"):
         raise UserError(f"replay.max_policy_lag: {config.algorithm} learns from any policy; use 0")
     if config.algorithm == "alphazero":

@@ -12,7 +12,15 @@ import games
 from games import Game
 from selfplay.benchmark import SelfPlaySpeed, with_actors
 from selfplay.benchmark_report import Row
-from selfplay.breakdown import ActorProfile, LearnerSpeed, actor_profile, learner_speed, position_bytes, random_records
+from selfplay.breakdown import (
+    ActorProfile,
+    LearnerSpeed,
+    actor_profile,
+    learned_share,
+    learner_speed,
+    position_bytes,
+    random_records,
+)
 from selfplay.reporting import selfplay_metrics
 from selfplay.settings import Config
 from selfplay.together import run_together
@@ -25,6 +33,8 @@ class LoopParts:
     profile: ActorProfile
     learner: LearnerSpeed
     position_bytes: int
+    learned_share: float
+    """Positions that the replay keeps of each that is played, by their weight."""
 
 
 def measure_loop(config: Config, seconds: float) -> LoopParts:
@@ -32,7 +42,9 @@ def measure_loop(config: Config, seconds: float) -> LoopParts:
     config = with_actors(config)
     (profile,) = run_together(actor_profile, 1, config, seconds, seconds / 2)
     (learner,) = run_together(learner_speed, 1, config, seconds)
-    return LoopParts(profile, learner, position_bytes(random_records(config, games.load(config.game))))
+    game = games.load(config.game)
+    records = random_records(config, game)
+    return LoopParts(profile, learner, position_bytes(records), learned_share(config, game, records))
 
 
 def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
@@ -59,7 +71,8 @@ def _actor_rows(profile: ActorProfile) -> list[Row]:
 def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
     """The learner alone, and who would wait: it at `sample_reuse`, the actors at `least_reuse` (or the same)."""
     rate = parts.learner.per_second
-    positions = selfplay_metrics(speed.counts, speed.num_actors, game).get("selfplay/positions_per_second", 0.0)
+    played = selfplay_metrics(speed.counts, speed.num_actors, game).get("selfplay/positions_per_second", 0.0)
+    positions = parts.learned_share * played
     needed = config.replay.sample_reuse * positions
     least = (config.replay.least_reuse or config.replay.sample_reuse) * positions
     return [

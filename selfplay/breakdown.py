@@ -107,6 +107,14 @@ def position_bytes(records: Sequence[GameRecord]) -> int:
     )
 
 
+def learned_share(config: Config, game: Game, records: Sequence[GameRecord]) -> float:
+    """Positions that the replay keeps, by their weight, for each that was played."""
+    replay = Replay(config.replay, game.num_actions, [])
+    for record in records:
+        replay.add(record)
+    return replay.total / sum(map(len, records))
+
+
 def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], seconds: float) -> LearnerSpeed:
     """Learn from `records` for `seconds`, and one step at least, with the network, batch, device and threads of the
     settings; the first two steps, with fewer samples, are not counted.

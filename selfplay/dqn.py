@@ -50,6 +50,8 @@ class Dqn(ModelFree):
             ring_length(config.replay.capacity, self._num_streams, config.dqn.n_step, self.environment.frame_stack)
         except ValueError as error:
             raise UserError(str(error)) from None
+        # With fewer steps there may be no stream yet that has all of a return.
+        self.min_positions = max(self.min_positions, self._num_streams * config.dqn.n_step + 1)
         needed = replay_bytes(self.environment, config.replay.capacity)
         self.memory_needs = (MemoryNeed("replay.capacity", f"{config.replay.capacity:,} transitions", needed),)
         self.warm_up_note = f"starting; the replay takes {size(needed)} of memory when it is full"

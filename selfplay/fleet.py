@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -57,6 +58,8 @@ class _Member:
     stacks: Stacks
     heard: float
     gone: bool = False
+    unsent: list[tuple[Any, ...]] = field(default_factory=list)
+    """Messages that its pipe had no room for."""
     next_start: float | None = None
     """When another takes its place; None while it lives."""
 
@@ -114,7 +117,8 @@ class Fleet:
             self._hear_all()
         self._polled = now
         for member in list(self._members):
-            if member.next_start is None and not self.paused and now - member.heard > SILENT_SECONDS:
+            _send_waiting(member)
+            if member.next_start is None and not self.paused and _is_silent(member, now):
                 stacks = self._weights.with_name(f"hung_actor_{member.index}.txt")
                 where = member.stacks.save(member.process, stacks)
                 self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s{where}")
@@ -123,12 +127,12 @@ class Fleet:
         return out
 
     def send(self, message: tuple[Any, ...]) -> None:
-        """Tell every actor; small messages only, so that a full pipe cannot block the driver."""
+        """Tell every actor, now or at a later poll: the pipe of one that reads nothing fills, and must not block the
+        driver. Small messages only."""
         for member in self._members:
-            try:
-                member.connection.send(message)
-            except OSError:
-                pass  # it is gone; the receiver finds out
+            # Of equal ones the last counts: every kind stays at most once, and those after it in their order.
+            member.unsent = [*(one for one in member.unsent if one != message), message]
+            _send_waiting(member)
 
     def set_paused(self, paused: bool) -> None:
         """Let the actors wait, or go on."""
@@ -224,3 +228,21 @@ class Fleet:
                 return
             except queue.Full:
                 continue
+
+
+def _send_waiting(member: _Member) -> None:
+    """Send what there is room for. A pipe that takes anything takes a small message whole (Linux: it says so while less
+    than a quarter of it is full)."""
+    room = select.poll()
+    try:
+        room.register(member.connection, select.POLLOUT)
+        while member.unsent and room.poll(0):
+            member.connection.send(member.unsent.pop(0))
+    except OSError:
+        member.unsent = []  # it is gone; the receiver finds out
+
+
+def _is_silent(member: _Member, now: float) -> bool:
+    """Whether it has said nothing for too long. What waits in its pipe, because the receiver hangs on half a message of
+    another actor, was said."""
+    return now - member.heard > SILENT_SECONDS and not member.connection.poll()

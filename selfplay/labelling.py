@@ -7,9 +7,11 @@ random moves only, so its positions are of all kinds, also such as no good playe
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import games
 from games import Game
 from games.solving import ScoringSolver, Solver, make_solver
+from selfplay.child_process import become_child
 from selfplay.errors import UserError
 from selfplay.openings import Opening, play_random
 
@@ -64,6 +67,8 @@ def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
     with ProcessPoolExecutor(processes, context, _start, (wanted.game, wanted.scores)) as pool:
         try:
             yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
+        except BrokenProcessPool:
+            raise UserError("label: a process was ended, for its memory perhaps; try fewer --processes") from None
         finally:
             pool.shutdown(cancel_futures=True)  # those drawn ahead
 
@@ -96,6 +101,8 @@ _labeller: _Labeller
 
 def _start(name: str, scores: bool) -> None:
     global _labeller
+    become_child()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word
     _labeller = _Labeller(name, scores)
 
 

@@ -127,6 +127,22 @@ METRICS: dict[str, Metric] = {
 _EVAL_SCORE = "eval/score/"
 
 
+def add_row(kept: list[Row], row: Row) -> None:
+    """Append a row, and take away those that a resumed run has undone with it.
+
+    A run that was killed goes on from its last checkpoint: what it had written after that checkpoint stays in the file,
+    and the axes go back. The rows before the jump that are ahead of the row after it belong to training that was lost.
+    Fields that are no numbers are not looked at.
+    """
+    while kept and any(_is_ahead(kept[-1].get(axis), row.get(axis)) for axis in AXES):
+        kept.pop()
+    kept.append(row)
+
+
+def _is_ahead(before: object, after: object) -> bool:
+    return isinstance(before, (int, float)) and isinstance(after, (int, float)) and before > after
+
+
 def unknown_names(row: Mapping[str, object]) -> list[str]:
     """Names in a row that neither `AXES` nor `METRICS` explains."""
     return [name for name in row if name not in AXES and name not in METRICS and not _is_score(name)]

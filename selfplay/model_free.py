@@ -104,6 +104,12 @@ class ModelFree(ABC):
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
             raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {self.title}; use auto")
+        transform = net_config(config, self.environment).input_transform
+        if (transform == "pixels") != (self.environment.observation_dtype == np.uint8):
+            raise UserError(
+                f"net.input_transform: {transform} is not for the {self.environment.observation_dtype} numbers of "
+                f"{self.title}; use none"
+            )
         try:
             self.make_net()
         except ValueError as error:

@@ -54,9 +54,9 @@ def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int |
 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     """The openings of a file with one JSON object a line, `{"moves": [3, 3, 2], ...}`; other fields are passed over, so
-    games of a tournament and labelled positions are openings too.
+    labelled positions are openings too.
 
-    Raises UserError that names file and line.
+    Raises UserError that names file and line, also for moves that end the game.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -24,6 +24,7 @@ from nets.models import resolve_kind
 from selfplay import alphazero, benchmark
 from selfplay.breakdown import (
     ActorProfile,
+    learned_share,
     measure_learner,
     position_bytes,
     profile_actor,
@@ -34,7 +35,6 @@ from selfplay.learner import choose_device
 from selfplay.machine import free_memory, resident_bytes, usable_cores
 from selfplay.openings import random_observations
 from selfplay.planning import Measurements, NetSpeed, with_values
-from selfplay.replay import Replay
 from selfplay.settings import Config
 from selfplay.together import run_together
 
@@ -102,10 +102,6 @@ def combine(
 ) -> Measurements:
     """What the processes found out, together with what random games say of the game."""
     records = random_records(config, game)
-    replay = Replay(config.replay, game.num_actions, [])
-    for record in records:
-        replay.add(record)
-    positions = sum(map(len, records))
     actors, learner = [f for f in found if f.inference], next(f for f in found if f.learner)
     profiles = [f.profile for f in actors if f.profile is not None]
     simulations = max(1, sum(p.counts.simulations for p in profiles))
@@ -128,8 +124,8 @@ def combine(
         memory=free_memory(),
         on_gpu=_on_gpu(config),
         squares=squares(game),
-        game_length=positions / len(records),
-        learned_share=max(0.01, replay.total / positions),
+        game_length=sum(map(len, records)) / len(records),
+        learned_share=max(0.01, learned_share(config, game, records)),
         position_bytes=position_bytes(records),
         compile_seconds=compile_seconds,
         start_seconds=max(f.start_seconds for f in actors),

@@ -126,7 +126,7 @@ def predict(config: Config, measured: Measurements, speed: NetSpeed) -> Predicti
         games=positions / measured.game_length,
         steps=samples / learner.batch_size,
         samples=samples,
-        samples_per_weight=samples / speed.weights,
+        samples_per_weight=samples / max(1, speed.weights),  # a trunk without layers has none
         actors_busy=rate / alone,
         learner_busy=rate * reuse * learning,
         turns_taken=turns_taken,

@@ -12,7 +12,7 @@ who wins, for instance how soon; a move is perfect if no other has a greater sco
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def _parse(line: str) -> dict[str, Any]:
         if not isinstance(label[name], dict):
             raise ValueError(f"{name}: expected an object from action id to value, got {shown(label[name])}")
         for action, value in label[name].items():
-            if type(value) not in (int, float) or not math.isfinite(value):
+            if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:  # no NaN either
                 raise ValueError(f"{name}: {action}: expected a number, got {shown(value)}")
     return label
 

@@ -102,9 +102,11 @@ def _from_the_start(returns: np.ndarray, rollout: Rollout) -> np.ndarray:
 class RolloutMemory:
     """The rollouts that are learned from at present, and those that have come in since."""
 
-    def __init__(self, estimator: Estimator, shape_rewards: Callable[[Rollout], np.ndarray]) -> None:
-        """`shape_rewards` gives the rewards [T, N] of a rollout as they are learned from."""
-        self._estimator, self._shape_rewards = estimator, shape_rewards
+    def __init__(self, estimator: Estimator, shape_rewards: Callable[[Rollout], np.ndarray], passes: int = 1) -> None:
+        """`shape_rewards` gives the rewards [T, N] of a rollout as they are learned from. Rollouts give way to those
+        that have come in after so many `passes`."""
+        self._estimator, self._shape_rewards, self._passes = estimator, shape_rewards, passes
+        self._passes_begun = passes
         self.total = 0
         """Steps ever added."""
         self._waiting: list[RolloutBatch] = []
@@ -146,6 +148,8 @@ class RolloutMemory:
     def sample(self, size: int, rng: np.random.Generator) -> RolloutBatch:
         """The next `size` steps of a pass in random order, or what is left of it; all steps in order for size 0.
 
+        A single step that would be left goes with the last `size`: alone it has no variance to normalise by.
+
         Raises ValueError while the memory is empty.
         """
         if not len(self._order):
@@ -154,16 +158,19 @@ class RolloutMemory:
         if size == 0:
             self._order = self._order[:0]
             return self._current
+        if len(self._order) == size + 1:
+            size += 1
         rows, self._order = self._order[:size], self._order[size:]
         return _pick(self._current, rows)
 
     def _begin_pass(self, size: int, rng: np.random.Generator) -> None:
         """Over the rollouts that have come in, or once more over the present ones."""
-        if self._waiting:
+        if self._waiting and self._passes_begun >= self._passes:
             self._current = _joined(self._waiting)
-            self._waiting = []
+            self._waiting, self._passes_begun = [], 0
         if self._current is None:
             raise ValueError("rollouts: nothing to sample yet")
+        self._passes_begun += 1
         self._order = np.arange(len(self._current)) if size == 0 else rng.permutation(len(self._current))
 
 

@@ -71,6 +71,8 @@ class RunFolder:
         """
         if path is None:
             path = make_fresh(parent, name)
+        if ":" in str(path) or re.search(r"@\d+$", str(path)):
+            raise UserError(f"{path}: in the text of a player, `:` and a last `@` with digits mean something else")
         run = cls(path)
         run._refuse_existing()
         with storage_errors(path):

@@ -395,7 +395,9 @@ class EvaluationConfig:
     every_minutes: float = field(
         default=3.0, metadata={"help": "minutes between evaluations; 0 evaluates only at the end", "min": 0}
     )
-    num_simulations: int = field(default=100, metadata={"help": "simulations a move of the network's player", "min": 1})
+    num_simulations: int = field(
+        default=100, metadata={"help": "simulations a move of the network's player", "min": 1, "max": 1_000_000}
+    )
     symmetries: bool = field(
         default=False,
         metadata={"help": "players of a run average the network over the game's symmetries (AlphaGo Zero drew one)"},

@@ -65,6 +65,8 @@ class _Requests:
         """The signal by which somebody asked to stop; 0 while nobody has."""
         self._event = threading.Event()
         self._driver: BaseProcess | None = None
+        self._early = 0
+        """A signal that came while no driver was there to be told."""
 
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until somebody asks to stop; returns whether somebody did."""
@@ -72,12 +74,13 @@ class _Requests:
 
     def run(self, command: Sequence[str]) -> int:
         """A driver from beginning to end; returns its exit status, -n where signal n killed it."""
-        self._driver = multiprocessing.get_context("spawn").Process(
-            target=_driver_main, args=(list(command),), name="driver"
-        )
-        self._driver.start()
-        self._driver.join()
-        status = self._driver.exitcode
+        driver = multiprocessing.get_context("spawn").Process(target=_driver_main, args=(list(command),), name="driver")
+        driver.start()
+        self._driver = driver
+        if self._early:
+            self._pass_on(self._early, None)
+        driver.join()
+        self._driver, status = None, driver.exitcode
         assert status is not None
         return status
 
@@ -91,7 +94,10 @@ class _Requests:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._event.set()
-        if self._driver is not None and self._driver.pid is not None and self._driver.is_alive():
+        if self._driver is None:
+            self._early = number
+        elif self._driver.is_alive():
+            assert self._driver.pid is not None
             os.kill(self._driver.pid, number)
 
 

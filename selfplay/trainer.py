@@ -112,6 +112,8 @@ class Trainer:
             self._source.stop()
             self.evaluator.stop()
         self.save()
+        if self.counters.champion is None:
+            self.version = self.learner.steps
         self._report(self._source)
 
     @contextmanager
@@ -290,11 +292,12 @@ class Trainer:
         self._unsaved = []
 
     def save(self) -> None:
-        """All finished games and a checkpoint, whose weights are published too where no gate forbids it."""
+        """All finished games and a checkpoint, whose weights go to actor processes too where no gate forbids it."""
         started = time.monotonic()
         self._save_games()
         self._check_weights()
-        self._publish()
+        if not self.inline:  # else a clock would say when the learner's normaliser changes; a round begins with it
+            self._publish()
         counters = dataclasses.replace(self.counters, seconds=self.elapsed, kept=self.replay.total)
         needed = {version for version in (self.counters.champion, self._evaluated) if version is not None}
         gathered = self.algorithm.state()

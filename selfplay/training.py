@@ -10,11 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from torch import nn
+
 import games
 from nets import int8
 from nets.config import NetConfig
 from selfplay import config as config_files
-from selfplay.algorithm import load_algorithm
+from selfplay.algorithm import Algorithm, load_algorithm
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
@@ -95,8 +97,27 @@ def check(config: Config) -> None:
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
             f"{config.replay.capacity}; learning would never start"
         )
+    if config.learner.batch_size == 1 and _has_batch_norm(algorithm):
+        raise UserError("learner.batch_size: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
+    if config.evaluation.gate:
+        _check_gate(config)
     for opponent in config.evaluation.opponents:
-        read_player(opponent)
+        if read_player(opponent).kind == "human":
+            raise UserError("evaluation.opponents: human cannot sit through a training; use `selfplay play`")
+
+
+def _has_batch_norm(algorithm: Algorithm) -> bool:
+    return any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in algorithm.make_net().modules())
+
+
+def _check_gate(config: Config) -> None:
+    """What would leave the actors with the first network for ever."""
+    if config.environment:
+        raise UserError("evaluation.gate: it compares networks in games, an environment has none; leave it out")
+    if config.evaluation.every_minutes == 0:
+        raise UserError(
+            "evaluation.gate: with evaluation.every_minutes 0 no network is ever compared with the actors' one"
+        )
 
 
 def _check_search(config: Config) -> None:
@@ -106,6 +127,8 @@ def _check_search(config: Config) -> None:
     game = games.load(config.game)
     if config.learner.batch_size == 0:
         raise UserError("learner.batch_size: 0 takes all of a rollout, alphazero has none; say how many positions")
+    if config.net.input_transform == "pixels":
+        raise UserError("net.input_transform: pixels is for bytes, a game shows numbers; use none")
     if config.net.policy == "gaussian" or config.net.value_transform == "linear" and not game.has_rewards:
         raise UserError("net: alphazero plays games, whose policy is categorical and whose value is within [-1, 1]")
     if config.search.rule == "uct":

@@ -51,7 +51,19 @@ class Verification:
 
 
 def verify(path: Path) -> Verification:
-    """Read every file that a run has published. Raises UserError where `path` holds no run."""
+    """Read every file that a run has published. Raises UserError where `path` holds no run.
+
+    A problem is what two looks agree on: a run that goes on may remove a checkpoint after it was listed.
+    """
+    first = _look(path)
+    if not first.problems:
+        return first
+    second = _look(path)
+    second.problems = [problem for problem in second.problems if problem in first.problems]
+    return second
+
+
+def _look(path: Path) -> Verification:
     folder = RunFolder.open(path)
     found = Verification(path)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,40 +36,50 @@ def with_pictures(environment: Environment) -> Environment:
         batch.close()
 
 
+def check_film_path(path: Path) -> None:
+    """Raises UserError for a name that no film can have."""
+    if path.suffix != ".mp4":
+        raise UserError(f"{path}: films are .mp4 files")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}")
+
+
 def film_episode(agent: Agent, environment: Environment, seed: int, path: Path) -> tuple[float, int]:
     """Play one episode and write the film. Returns its return and its length.
 
     Raises GameError where the environment cannot be drawn, UserError where the file cannot be written.
     """
     batch = environment.new_batch(1, seed)
-    frames, total = [batch.frame()], 0.0
-    try:
+    rewards: list[float] = []
+
+    def play() -> Iterator[np.ndarray]:
         while True:
+            yield batch.frame()
             step = batch.step(agent.act(batch))
-            total += float(step.reward[0])
+            rewards.append(float(step.reward[0]))
             if step.ended[0]:  # what is to be seen now belongs to the next episode
-                break
-            frames.append(batch.frame())
+                return
+
+    try:
+        write_film(play(), path)
     finally:
         batch.close()
-    write_film(frames, path)
-    return total, len(frames)
+    return sum(rewards), len(rewards)
 
 
-def write_film(frames: list[np.ndarray], path: Path) -> None:
-    """Pictures uint8 [H, W, 3] of one size as an MP4 file (H.264)."""
+def write_film(frames: Iterator[np.ndarray], path: Path) -> None:
+    """Pictures uint8 [H, W, 3] of one size as an MP4 file (H.264), written as they come. See `check_film_path`."""
     from imageio_ffmpeg import write_frames
 
-    if path.suffix != ".mp4":
-        raise UserError(f"{path}: films are .mp4 files")
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}")
-    times = -(-LEAST_SIDE // min(frames[0].shape[:2]))
-    enlarged = [frame.repeat(times, axis=0).repeat(times, axis=1) for frame in frames]
-    height, width = (side - side % 2 for side in enlarged[0].shape[:2])  # the format has colours for 2x2 pixels
+    first = next(frames)
+    times = -(-LEAST_SIDE // min(first.shape[:2]))
+    height, width = (times * side - times * side % 2 for side in first.shape[:2])  # a colour is for 2x2 pixels
     with storage_errors(path):
         writer = write_frames(str(path), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2)
-        writer.send(None)
-        for frame in enlarged:
-            writer.send(np.ascontiguousarray(frame[:height, :width]))
-        writer.close()
+        try:
+            writer.send(None)
+            for frame in chain([first], frames):
+                enlarged = frame.repeat(times, axis=0).repeat(times, axis=1)
+                writer.send(np.ascontiguousarray(enlarged[:height, :width]))
+        finally:
+            writer.close()

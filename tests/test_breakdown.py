@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import games
@@ -36,7 +38,14 @@ PARTS = LoopParts(
     ),
     learner=LearnerSpeed(samples=1024, seconds=64.0, sampling_seconds=16.0, resident_bytes=500_000_000),
     position_bytes=100,
+    learned_share=1.0,
 )
+
+
+def test_who_waits_follows_from_the_positions_that_are_kept():
+    parts = dataclasses.replace(PARTS, learned_share=0.25)
+    rows = {row.name: row.value for row in loop_rows(Config(), games.load("tic_tac_toe"), parts, SPEED)}
+    assert rows["learner samples needed by sample_reuse"] == 4.0 and rows["learner would wait for positions"] == 75.0
 
 
 def test_rows_of_the_loop_are_the_right_ratios():

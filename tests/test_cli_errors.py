@@ -113,6 +113,10 @@ def test_errors_of_the_program_keep_their_traceback(command):
         (["match", "run:nowhere", "random", "--game", "tic_tac_toe", "--games", "2"], "nowhere"),
         (["match", "random", "random", "--game", "tic_tac_to", "--games", "2"], "tic_tac_toe"),
         (["match", "random", "random", "--game", "tic_tac_toe", "--games", "0"], "games"),
+        (
+            ["match", "random", "random", "--game", "tic_tac_toe", "--games", "2", "--save", "good.yaml/games.jsonl"],
+            "cannot be written",
+        ),
         (["report"], "name at least one run"),
         (["report", "nowhere"], "nowhere"),
         (["report", "good.yaml"], "good.yaml"),

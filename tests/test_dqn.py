@@ -177,6 +177,19 @@ def test_a_batch_that_is_left_out_changes_no_priority():
     assert np.isfinite(memory._tree.total) and memory._tree.total != before
 
 
+def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
+    overrides = ["--dqn.n-step", "9", "--replay.min-positions", "1", "--actors.games-per-actor", "3"]
+    config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
+    algorithm = Dqn(config)
+    inference, memory = algorithm.make_inference(), algorithm.make_memory()
+    inference.load(algorithm.make_net().state_dict(), 0)
+    generator = algorithm.make_generator(inference, np.random.default_rng(0), 0, 0)
+    while memory.total < algorithm.min_positions:
+        for rollout in generator.advance():
+            memory.add(rollout)
+    assert memory.total < 60 and len(memory.sample(4, np.random.default_rng(0))) == 4
+
+
 def test_a_run_on_anything_else_says_nothing_of_that():
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", [])
     algorithm = Dqn(config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -430,6 +431,20 @@ def test_clocks_become_limits():
     assert [limits.seconds for limits in asked] == [move_seconds(300), move_seconds(6, moves_to_go=3), None]
     assert move_seconds(300) == pytest.approx(9) and move_seconds(1, 10) == pytest.approx(0.9)
     assert on._table.clocks == (None, None)
+
+
+def test_a_clock_has_byo_yomi_after_its_main_time_and_begins_anew_with_a_game(monkeypatch):
+    on = server()
+    asked = on._thinker.limits
+    ticks = itertools.count(step=40.0)
+    monkeypatch.setattr("selfplay.engines.gtp_server.time.monotonic", lambda: next(ticks))  # 40 s a move
+    answers(on, "time_settings 60 30 5", *["genmove b", "genmove w"] * 3)
+    spent = [move_seconds(60)] * 2 + [move_seconds(20)] * 2 + [move_seconds(30, moves_to_go=5)] * 2
+    assert [limits.seconds for limits in asked] == spent
+    answers(on, "undo", "genmove w", "clear_board", "genmove b")
+    assert [limits.seconds for limits in asked[6:]] == [move_seconds(30, moves_to_go=5), move_seconds(60)]
+    answers(on, "clear_board", "time_settings 60 30 0", "genmove b")
+    assert asked[-1].seconds is None
 
 
 def test_a_player_that_fails_is_an_error_and_no_move():

@@ -185,6 +185,12 @@ def test_a_balanced_pole_is_cut_off_after_500_steps_and_what_follows_has_a_value
     assert not batch.step(balanced(batch.observation)).ended.any()
 
 
+def test_a_pole_without_a_limit_is_not_cut_off() -> None:
+    batch = load("CartPole-v1(max_episode_steps=-1)").new_batch(2, seed=0)
+    assert not batch.step(np.zeros(2, np.int64)).ended.any()
+    batch.close()
+
+
 def test_an_end_that_is_also_a_cut_off_is_an_end() -> None:
     step = load("Spaces-v0").new_batch(2, 0).step(np.array([0, 1]))
     assert step.ended.all() and (step.discount == 0.0).all()
@@ -264,6 +270,7 @@ def test_pictures_have_their_planes_first_and_stay_bytes() -> None:
         ("Corridor-v0(width=2)", "unexpected keyword argument 'width'"),
         ("Corridor-v0(length)", "is not key=value"),
         ("CartPole-v1(render_mode=human)", "render_mode is rgb_array"),
+        ("CartPole-v1(disable_env_checker=true)", "leave it out"),
         ("CartPole-v1((", "malformed environment"),
         ("", "malformed environment"),
         ("CartPol-v1", "did you mean CartPole-v1"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from run_helpers import tiny_config, wait_until
+from run_helpers import BOUND_SECONDS, tiny_config, wait_until
 
 from selfplay import fleet
 from selfplay.algorithm import load_algorithm
@@ -59,7 +61,7 @@ def test_an_actor_that_hangs_is_replaced_once(tmp_path, monkeypatch):
         (hung,) = living()
         os.kill(hung, signal.SIGSTOP)
         monkeypatch.setattr(fleet, "SILENT_SECONDS", 0.0)
-        poll()
+        wait_until(lambda: bool(poll() is None or warnings), "its silence is found")
         monkeypatch.undo()
         wait_until(lambda: "hello" in poll(), "another starts")
         wait_until(lambda: "games" in poll(), "and plays")
@@ -88,3 +90,34 @@ def test_a_break_is_short_again_after_games(tmp_path):
             wait_until(lambda: "hello" in poll(), "another starts")
         assert actors.restarts == 2
         assert [line.endswith("starting another") for line in warnings] == [True] * 2
+
+
+def test_messages_for_an_actor_that_reads_nothing_do_not_block_the_driver(tmp_path):
+    with running(tmp_path) as (actors, warnings, poll):
+        wait_until(lambda: "games" in poll(), "the actor plays")
+        os.kill(living()[0], signal.SIGSTOP)
+
+        def send_many() -> None:  # more than a pipe holds
+            for _ in range(5000):
+                actors.send(("weights",))
+            for message in ("pause", "go", "pause"):
+                actors.send((message,))
+
+        sender = threading.Thread(target=send_many, daemon=True)
+        sender.start()
+        sender.join(BOUND_SECONDS)
+        assert not sender.is_alive()
+        os.kill(living()[0], signal.SIGCONT)
+        wait_until(lambda: poll() is not None and not actors._members[0].unsent, "what waited is sent")
+        actors.send(("go",))
+        poll()
+        wait_until(lambda: "games" in poll(), "the actor plays again")
+        assert actors.restarts == 0 and warnings == []
+
+
+def test_what_waits_in_the_pipe_of_an_actor_was_said():
+    ours, theirs = multiprocessing.Pipe()
+    member = fleet._Member(0, None, ours, None, heard=time.monotonic() - 2 * fleet.SILENT_SECONDS)
+    assert fleet._is_silent(member, time.monotonic())
+    theirs.send(("hello", {}))
+    assert not fleet._is_silent(member, time.monotonic())

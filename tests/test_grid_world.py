@@ -207,6 +207,11 @@ def test_steps_have_the_declared_shapes_and_meanings(name):
         steps_of[step.ended] = 0
 
 
+@pytest.mark.parametrize("slips", ["slip=0.8,slip_back=0.2", "slip=0.9,slip_back=0.1"])
+def test_a_world_where_no_move_goes_as_it_should_has_a_process(slips):
+    optimal_q(load_environment(f"grid_world(map=russell_norvig,{slips})").to_mdp(), 0.9)
+
+
 def test_the_goal_ends_and_the_limit_cuts_off():
     world = world_of("max_steps: 3\nS.G")
     batch = world.new_batch(2, seed=0)

@@ -191,6 +191,17 @@ def test_observations_are_normalised_by_what_was_seen(tmp_path):
     assert not torch.equal(weights["normaliser.mean"], torch.zeros(4))
 
 
+def test_when_it_is_saved_changes_nothing_that_is_learned(tmp_path):
+    """The moments that the network normalises by are those of the start of a rollout for all passes over it."""
+    found = []
+    for every in ("1", "0"):
+        run = tmp_path / every
+        config = small_config(tmp_path, *ALGORITHMS["ppo"], "--budget.steps", "40", "--checkpoint.every-steps", every)
+        selfplay.train(config, run, Watcher())
+        found.append(checkpoint.load_weights(run / "checkpoints")[0])
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[1])
+
+
 def test_a_policy_by_self_play_is_a_player_like_any_other(tmp_path, capsys):
     config = small_config(
         tmp_path, "--environment", "", "--game", "tic_tac_toe", *ALGORITHMS["reinforce"], "--budget.games", "300",
@@ -249,13 +260,14 @@ def test_evaluate_says_what_is_wrong(arguments, complaint, capsys):
     assert complaint in capsys.readouterr().err
 
 
-def test_an_episode_is_filmed(tmp_path, capsys):
+def test_an_episode_is_filmed(tmp_path, capsys, monkeypatch):
     film = tmp_path / "film.mp4"
     world = "grid_world(map=russell_norvig,max_steps=20)"
     assert main(["evaluate", "random", "--env", world, "--episodes", "2", "--video", str(film)]) == 0
     frames = imageio_ffmpeg.read_frames(str(film))
     size = next(frames)["size"]
     assert min(size) >= 240 and sum(1 for _ in frames) >= 1
+    monkeypatch.setattr("selfplay.episodes.play_episodes", lambda *_: pytest.fail("the result would be lost"))
     assert main(["evaluate", "random", "--env", world, "--episodes", "2", "--video", str(tmp_path / "film.gif")]) == 2
     assert ".mp4" in capsys.readouterr().err
 
@@ -271,6 +283,11 @@ def test_an_episode_is_filmed(tmp_path, capsys):
         (("--algorithm", "reinforce", "--actor-critic.clip", "0.2"), "clip"),
         (("--algorithm", "actor_critic", "--replay.sample-reuse", "1.5"), "passes"),
         (("--algorithm", "actor_critic", "--net.policy", "gaussian"), "net.policy"),
+        (("--algorithm", "actor_critic", "--evaluation.gate"), "evaluation.gate"),
+        (("--algorithm", "actor_critic", "--net.input-transform", "pixels"), "input_transform: pixels is not for"),
+        (("--algorithm", "dqn", "--net.input-transform", "running"), "input_transform: dqn keeps no running"),
+        (("--algorithm", "dqn", "--environment", "ALE/Pong-v5", "--net.input-transform", "symlog"), "input_transform"),
+        (("--algorithm", "dqn", "--net.batch-norm", "--learner.batch-size", "1"), "batch_size: 1"),
         (("--algorithm", "actor_critic", "--net.kind", "nature"), "screen"),
         (("--algorithm", "actor_critic", "--environment", "", "--game", "chinese_checkers(players=3)"), "zero"),
     ],

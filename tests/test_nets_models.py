@@ -150,6 +150,15 @@ def test_signed_sqrt_has_its_inverse_in_float32(values):
     torch.testing.assert_close(signed_sqrt(inverse_signed_sqrt(x / 1e3)), x / 1e3, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(5, 6, 7), (13,)])
+def test_a_gaussian_policy_has_means_and_deviations_on_every_trunk(shape):
+    net = build(dataclasses.replace(SMALL, policy="gaussian"), shape, 4, 1).eval()
+    policy, _ = net(torch.randn(3, *shape))
+    assert policy.shape == (3, 8) and torch.equal(policy[:, 4:], torch.zeros(3, 4))
+    with pytest.raises(ValueError, match=r"^net\.kind: a table"):
+        build(dataclasses.replace(SMALL, policy="gaussian", kind="table"), shape, 4, 1)
+
+
 @pytest.mark.parametrize(("kind", "shape"), [("resnet", (13,)), ("resnet", (2, 2, 9)), ("transformer", (5, 6, 7))])
 def test_unfitting_kind_is_refused(kind, shape):
     with pytest.raises(ValueError, match=r"^net\.kind: .*(mlp)"):

@@ -120,6 +120,11 @@ def test_positions_follow_from_the_time_of_a_simulation():
     assert crowded.positions_per_second == pytest.approx(3 * expected * 2 / 4), "four busy processes on two cores"
 
 
+def test_a_trunk_without_weights_has_a_prediction():
+    none = dataclasses.replace(TOWERS[1], weights=0)
+    assert predict(CONFIG, XEON, none).samples_per_weight == predict(CONFIG, XEON, none).samples
+
+
 def test_between_least_and_most_reuse_nobody_waits():
     config = with_values(CONFIG, {"actors.num_actors": 1, "actors.games_per_actor": 512, "replay.sample_reuse": 0.01})
     alone = predict(config, XEON, TOWERS[1]).positions_per_second

@@ -98,6 +98,7 @@ GOOD = {"game": "tic_tac_toe", "moves": [0, 1, 3, 4, 2, 6], "values": {"5": 1, "
         (GOOD | {"moves": [0, 3, 1, 4, 2]}, "no player is to move"),
         (GOOD | {"values": [1]}, "values: expected an object"),
         (GOOD | {"values": {"5": "1", "7": 0, "8": 0}}, "values: 5: expected a number, got '1'"),
+        (GOOD | {"values": {"5": 10**400, "7": 0, "8": 0}}, "values: 5: expected a number"),
         (GOOD | {"values": {"5": True, "7": 0, "8": 0}}, "values: 5: expected a number"),
         ('{"game": "tic_tac_toe", "moves": [], "values": {"0": NaN}}', "values: 0: expected a number"),
         (GOOD | {"values": {"5": 1, "7": 0}}, "'8' is missing; legal here: 5 7 8"),

@@ -134,6 +134,27 @@ def test_new_rollouts_take_the_place_of_the_old_after_a_pass():
     assert memory.total == 16
 
 
+def test_rollouts_are_passed_over_as_often_as_was_asked_before_newer_ones_come():
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward, passes=2)
+    rng = np.random.default_rng(0)
+    older, newer = make_rollout(4, 2, 5), make_rollout(4, 2, 6)
+    memory.add(older)
+    seen = [memory.sample(8, rng).observation]
+    memory.add(newer)
+    seen += [memory.sample(8, rng).observation for _ in range(4)]
+    assert [any((frame == newer.observation[0, 0]).all() for frame in batch) for batch in seen] == [0, 0, 1, 1, 1]
+
+
+def test_no_step_is_left_alone():
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    rollout, rng = make_rollout(11, 3, 5), np.random.default_rng(0)
+    memory.add(rollout)
+    batches = [memory.sample(8, rng) for _ in range(4)]
+    assert [len(batch) for batch in batches] == [8, 8, 8, 9]
+    seen = np.concatenate([batch.observation for batch in batches])
+    assert sorted(map(tuple, seen)) == sorted(map(tuple, rollout.observation.reshape(-1, 3)))
+
+
 def test_steps_after_the_one_episode_that_was_asked_for_are_left_out():
     rollout = make_rollout(6, 3, 7)
     counted = np.ones((6, 3), np.bool_)

@@ -47,6 +47,13 @@ def test_a_folder_that_holds_a_run_is_refused_and_left_alone(tmp_path: Path, nam
     assert os.listdir(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("name", ["a:b", "a@5"])
+def test_a_folder_that_the_text_of_a_player_cannot_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="in the text of a player"):
+        RunFolder.create(tmp_path / name, "unused")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import multiprocessing
@@ -258,6 +259,60 @@ def test_chance_is_a_mean():
     assert texts == pytest.approx({"roll": 2 * roll(0, 0, 0) - 1, "stop": 2 * hold(0, 0, 0) - 1}, abs=1e-6)
 
 
+class Mystery(games.State):
+    """One call of a coin that is biased by what was called, which neither text nor observation says."""
+
+    def __init__(self) -> None:
+        self.called, self.fallen = -1, -1
+
+    def clone(self) -> Mystery:
+        return copy.copy(self)
+
+    def to_play(self) -> int:
+        return games.TERMINAL if self.fallen >= 0 else games.CHANCE if self.called >= 0 else 0
+
+    def legal_actions(self) -> list[int]:
+        return [0, 1]
+
+    def chance_outcomes(self) -> list[tuple[int, float]]:
+        return [(0, 0.25 + self.called / 2), (1, 0.75 - self.called / 2)]
+
+    def apply(self, action: int) -> None:
+        if self.called < 0:
+            self.called = action
+        else:
+            self.fallen = action
+
+    def rewards(self) -> tuple[float, float]:
+        paid = 0.0 if self.fallen < 0 else 1.0 - 2 * self.fallen
+        return paid, -paid
+
+    def observation(self) -> np.ndarray:
+        return np.zeros(1, np.float32)
+
+
+class Said(Mystery):
+    def __str__(self) -> str:
+        return "a coin"
+
+
+class MysteryGame(games.Game):
+    num_players, num_actions, observation_shape, max_game_length, max_chance_outcomes = 2, 2, (1,), 1, 2
+
+    def __init__(self, state: type[Mystery]) -> None:
+        self.name, self._state = "mystery", state
+
+    def new_state(self) -> Mystery:
+        return self._state()
+
+
+def test_chance_is_told_apart_by_its_probabilities_and_a_game_without_texts_is_refused():
+    game = MysteryGame(Said)
+    assert RetrogradeSolver(game).move_values(position_after(game, []), 0) == {0: -0.5, 1: 0.5}
+    with pytest.raises(games.GameError, match="mystery: .*needs `__str__`"):
+        RetrogradeSolver(MysteryGame(Mystery))
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -321,6 +376,14 @@ def test_label_complains_in_one_line(words, part, capsys):
     assert cli.main(["label", "--positions", "20", "--processes", "1", *words]) == 2
     error = capsys.readouterr().err
     assert part in error and error.count("\n") == 1
+
+
+def test_what_was_labelled_before_the_end_is_kept(tmp_path, capsys):
+    path = tmp_path / "labels.jsonl"
+    words = ["--game", "tic_tac_toe", "--plies", "1", "--positions", "20", "--processes", "1", "--out", str(path)]
+    assert cli.main(["label", *words]) == 2
+    assert f"{path} has the 9 that were found" in capsys.readouterr().err
+    assert len(read_positions(path).moves) == 9
 
 
 def test_labels_that_are_given_up_end_their_processes():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from run_helpers import start, tiny_file, wait_until
 
 from selfplay import checkpoint
 from selfplay.machine import processes_with
+from selfplay.supervisor import _Requests
 from selfplay.verification import verify
 
 pytestmark = pytest.mark.slow
@@ -46,6 +49,27 @@ def test_what_ends_by_itself_is_not_resumed(tmp_path):
     assert driver.returncode == 2 and "replay.min_positions" in output and "going on" not in output
 
 
+def test_a_request_while_the_driver_is_being_started_reaches_it(monkeypatch):
+    requests, told = _Requests(), []
+
+    class Starting:
+        pid, exitcode = 7, 0
+
+        def start(self) -> None:
+            requests._pass_on(signal.SIGTERM, None)
+
+        def is_alive(self) -> bool:
+            return True
+
+        def join(self) -> None:
+            assert told == [(7, signal.SIGTERM)]
+
+    context = SimpleNamespace(Process=lambda **_: Starting())
+    monkeypatch.setattr("selfplay.supervisor.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("selfplay.supervisor.os.kill", lambda pid, number: told.append((pid, number)))
+    assert requests.run(["train"]) == 0 and told == [(7, signal.SIGTERM)]
+
+
 def test_a_request_to_stop_reaches_the_driver_and_a_kill_leaves_nothing(tmp_path):
     for kill in (False, True):
         folder = tmp_path / str(kill)
@@ -61,3 +85,15 @@ def test_a_request_to_stop_reaches_the_driver_and_a_kill_leaves_nothing(tmp_path
         assert kill or ("saving first" in output and "going on" not in output)
         wait_until(lambda at=folder: not processes_with(f"{MARKER}={at}"), "nothing is left")
         assert verify(folder / "run").problems == []
+
+
+def test_the_processes_of_label_end_with_it(tmp_path):
+    words = ["--game", "connect_four", "--positions", "100000", "--min-plies", "20", "--max-plies", "30"]
+    labelling = start("label", *words, "--processes", "2", **{MARKER: str(tmp_path)})
+    try:
+        assert labelling.stdout is not None and labelling.stdout.readline().startswith("{")
+        labelling.kill()
+        wait_until(lambda: not processes_with(f"{MARKER}={tmp_path}"), "nothing is left")
+    finally:
+        labelling.kill()
+        labelling.communicate()

@@ -15,13 +15,14 @@ from run_helpers import Watcher, tiny_config
 import games
 import selfplay
 from benchmarks.planted_truth import decide
-from selfplay import cli
+from selfplay import checkpoint, cli
 from selfplay.checkpoint import versions
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
 from selfplay.match import FIRST, play_tables, seat
 from selfplay.players import RandomPlayer, register_player
 from selfplay.ratings import PairResult, rate
+from selfplay.statistics import elo_difference
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf
@@ -106,6 +107,15 @@ def test_sprt_by_hand():
     assert state.low == pytest.approx(-np.log(19)) and state.high == pytest.approx(np.log(19))
     assert sprt_state(sprt, [1.0] * 60).verdict == "H1" and sprt_state(sprt, [0.5] * 400).verdict == "H0"
     assert sprt_state(sprt, []).verdict == ""
+
+
+@pytest.mark.parametrize("num_players", [2, 3, 6])
+def test_sprt_takes_a_share_of_the_wins_as_equal_among_more_players(num_players):
+    assert expected_score(0.0, num_players) == pytest.approx(1 / num_players)
+    assert elo_difference(expected_score(70.0, num_players), num_players) == pytest.approx(70.0)
+    sprt, equal, half = Sprt(elo1=100.0), [1.0, *[0.0] * (num_players - 1)] * 400, [0.5] * 400
+    assert sprt_state(sprt, equal, num_players).verdict == "H0"
+    assert sprt_state(sprt, half, num_players).verdict == ("H0" if num_players == 2 else "H1")
 
 
 def test_many_states_of_a_match_at_once_are_those_one_by_one():
@@ -347,6 +357,8 @@ def test_openings_from_a_file_are_played(tmp_path, one_process, capsys):
         (["random", "random:seed=1", "mcts", "--sprt", "elo1=10"], "it compares two players, not 3"),
         (["random", "mcts", "--sprt", "elo1=-10"], "elo0=0 must be less than elo1=-10"),
         (["random", "mcts", "--sprt", "alpha=1"], "alpha=1 is out of range"),
+        (["random", "mcts", "--sprt", "elo1=1e9"], "elo1=1e+09 is out of range"),
+        (["random", "mcts", "--sprt", "elo1=10", "--format", "swiss"], "leave out --format swiss"),
         (["random", "mcts", "--sprt", "gamma=1"], "unknown option 'gamma'"),
         (["random", "mcts", "--anchor", "uniform"], "--anchor: uniform does not play"),
         (["random", "mcts", "--openings", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
@@ -398,6 +410,42 @@ def _tables(game, opening):
 # The ratings of a run.
 
 
+def test_every_pair_of_a_rating_plays_however_few_games_are_asked_for(tmp_path, one_process, capsys):
+    run = tmp_path / "run"
+    selfplay.train(tiny_config(tmp_path, "--budget.steps", "2"), run, Watcher())
+    assert cli.main(["rate", str(run), "--anchors", "random", "--games", "1", "--simulations", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["games"] == 2 * 3
+    assert cli.main(["rate", str(run), "--anchors", "human"]) == 2
+    assert "people play with" in capsys.readouterr().err
+
+
+def test_an_anchor_goes_by_the_names_of_the_tournament(tmp_path, one_process, capsys):
+    run, config = tmp_path / "run", tiny_config(tmp_path, "--budget.steps", "2")
+    selfplay.train(config, run, Watcher())
+    words = ["--game", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", str(tmp_path / "t")]
+    words += ["--anchor", f"net:{run}@2"]
+    assert cli.main(["tournament", f"net:{run}", "random", *words]) == 0
+    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=4))
+    selfplay.resume(run, lambda old: longer, Watcher())
+    assert cli.main(["tournament", f"net:{run}", "random", *words]) == 0
+    before = lines_of(tmp_path / "t")
+    words[3], words[-1] = "8", f"net:{run}@4"
+    assert cli.main(["tournament", f"net:{run}", "random", *words]) == 2
+    assert "does not play" in capsys.readouterr().err and lines_of(tmp_path / "t") == before
+
+
+def test_a_run_and_its_version_that_joined_before_are_one_player(tmp_path, one_process, capsys):
+    run, config = tmp_path / "run", tiny_config(tmp_path, "--budget.steps", "2")
+    selfplay.train(config, run, Watcher())
+    words = ["--game", "tic_tac_toe", "--games", "2", "--processes", "1", "--out", str(tmp_path / "t")]
+    assert cli.main(["tournament", f"net:{run}", "random", *words]) == 0
+    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=4))
+    selfplay.resume(run, lambda old: longer, Watcher())
+    capsys.readouterr()
+    assert cli.main(["tournament", f"net:{run}", f"net:{run}@2", "random", *words]) == 2
+    assert f"net:{run} and net:{run}@2 are the same player" in capsys.readouterr().err
+
+
 def test_rate_makes_a_curve_and_plays_nothing_twice(tmp_path, one_process, capsys):
     overrides = ["--budget.steps", "4", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
     run = tmp_path / "run"
@@ -407,6 +455,10 @@ def test_rate_makes_a_curve_and_plays_nothing_twice(tmp_path, one_process, capsy
     curve = json.loads(capsys.readouterr().out)
     assert [point["version"] for point in curve["checkpoints"]] == [0, 4]
     assert curve["anchors"][0]["player"] == "random" and curve["anchors"][0]["elo"] == 0.0
+    assert [point["games"] for point in curve["checkpoints"]] == [
+        checkpoint.load(run / "checkpoints", version).state["games"] for version in (0, 4)
+    ]
+    assert [point["rating_games"] for point in curve["checkpoints"]] == [12, 12]
     before = lines_of(run / "ratings")
     assert len(before) == 4 * 6
     assert cli.main([*words, "--checkpoints", "3"]) == 0

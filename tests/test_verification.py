@@ -12,7 +12,7 @@ import pytest
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import shards
+from selfplay import checkpoint, shards
 from selfplay.cli import main
 from selfplay.files import append_line, publish, seal, unseal
 from selfplay.verification import verify
@@ -134,6 +134,19 @@ def test_a_resumed_run_is_sound_again(run, pattern):
     found = verify(run)
     assert found.problems == [] and found.newest == 30
     assert found.notes, "what was set aside is said"
+
+
+def test_a_checkpoint_that_the_run_removes_meanwhile_is_no_problem(run, monkeypatch):
+    load = checkpoint.load
+
+    def remove_first(folder: Path, version: int) -> checkpoint.Checkpoint:
+        if version == min(checkpoint.versions(folder)) and len(checkpoint.versions(folder)) == 4:
+            shutil.rmtree(folder / f"{version:08d}")
+        return load(folder, version)
+
+    monkeypatch.setattr("selfplay.verification.checkpoint.load", remove_first)
+    found = verify(run)
+    assert (found.problems, found.checkpoints, found.newest) == ([], 3, 20)
 
 
 def test_nothing_is_changed(run: Path) -> None:

@@ -152,6 +152,16 @@ def test_curves_follow_a_file_that_grows_and_one_that_begins_anew(tmp_path):
     assert curves.as_json()["series"]["step"] == [9]
 
 
+def test_rows_that_a_resumed_run_has_undone_are_not_drawn(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    curves = Curves(path)
+    path.write_text("".join(f'{{"step": {10 * i}, "positions": {i}, "time_s": {i}}}\n' for i in range(4)))
+    assert curves.as_json()["series"]["step"] == [0, 10, 20, 30]
+    with path.open("a") as file:
+        file.write('{"step": 15, "positions": 2, "time_s": "now"}\n')
+    assert curves.as_json()["series"]["step"] == [0, 10, 15]
+
+
 def test_a_long_run_is_sent_in_few_points_with_all_its_evaluations(tmp_path):
     path = tmp_path / "metrics.jsonl"
     rows = [f'{{"step": {i}' + (', "eval/elo": 0.5' if i % 100 == 7 else "") + "}\n" for i in range(5000)]

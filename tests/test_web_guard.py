@@ -65,6 +65,14 @@ def test_changes_from_other_pages_are_refused(client, origin):
     assert answer.status_code == 403 and "Origin" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403)]
+)
+def test_another_page_cannot_read_either(client, site, status):
+    assert client.get("/api/game?name=hex", headers={"Sec-Fetch-Site": site}).status_code == status
+    assert client.get("/", headers={"Sec-Fetch-Site": site}).status_code == 200, "a link to the page is no harm"
+
+
 def test_a_form_of_another_page_cannot_send_json(client):
     answer = client.post("/api/games", content=json.dumps(GAME), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400 and "application/json" in answer.json()["error"]
@@ -358,3 +366,17 @@ def test_setup_shows_the_runs_and_no_paths(tmp_path):
     with page(run) as found:
         setup = found.get("/api/setup")
         assert [entry["name"] for entry in setup.json()["runs"]] == ["run"] and "secret" not in setup.text
+
+
+def test_runs_that_cannot_play_are_not_offered(tmp_path):
+    environment, learned = tmp_path / "pole", tmp_path / "dqn"
+    for path, line in ((environment, "environment: CartPole-v1"), (learned, "environment: ''")):
+        make_run(path, with_games=False)
+        config = re.sub(r"(?m)^environment:.*$", line, (path / "config.yaml").read_text())
+        (path / "config.yaml").write_text(re.sub(r"(?m)^algorithm:.*$", "algorithm: dqn", config))
+    with page(environment, learned) as found:
+        runs = found.get("/api/setup").json()["runs"]
+        assert [(bool(run["versions"]), run["searches"]) for run in runs] == [(False, False), (True, False)]
+        for number, kind, complaint in ((0, "net", "which is no game"), (1, "run", "no policy for a search")):
+            seats = [HUMAN, {"kind": kind, "run": number}]
+            assert complaint in refused(found, "/api/games", {"game": "connect_four", "seats": seats})

@@ -131,6 +131,14 @@ def test_hints_do_not_move(client):
     assert state["thinking"]["thought"]["moves"] == [] and state["thinking"]["thought"]["value"] is None
 
 
+def test_a_thought_belongs_to_its_position(client):
+    state = act(client, begin(client, "tic_tac_toe", HUMAN, HUMAN), "move", ply=0, action=4)
+    state = settled(client, act(client, state, "hint", ply=1, player=mcts()))
+    assert state["thinking"]["ply"] == 1
+    state = act(client, state, "undo", ply=1)
+    assert act(client, state, "move", ply=0, action=0)["thinking"] is None
+
+
 def test_a_network_plays_and_two_versions_are_compared(run_dir):
     with page(run_dir) as client:
         run = {"kind": "run", "run": 0, "simulations": 8}
@@ -210,6 +218,7 @@ def test_thinking_in_steps_is_the_same_as_at_once():
         ("tic_tac_toe", "x(1,1) o(0,0)", [4, 0]),
         ("gomoku", "0,3 1,1", [3, 16]),
         ("go(board_size=9)", "(;FF[4]SZ[9];B[aa];W[]\n;B[ba])", [72, 81, 73]),
+        ("go(board_size=9)", "(;SZ[9];B[aa];W[tt];B[ba])", [72, 81, 73]),
         ("go(board_size=9)", "B a1\nW b1", [0, 1]),
         ("go(board_size=9)", "a1 b1", [0, 1]),
     ],

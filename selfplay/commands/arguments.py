@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from selfplay.errors import UserError
 from selfplay.settings import Config
@@ -33,6 +35,17 @@ def add_restarts(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="go on from the last checkpoint when the process dies, up to so many times in a row (0)",
     )
+
+
+def require_new_file(option: str, path: Path | None) -> None:
+    """Raise UserError, before any work, for a file that exists or could not be made."""
+    if path is None:
+        return
+    if path.exists():
+        raise UserError(f"{option}: {path} exists already; name another file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{option}: {path} cannot be written: {folder} is no folder that takes files")
 
 
 def require_search(config: Config, command: str) -> None:

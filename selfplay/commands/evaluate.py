@@ -24,6 +24,7 @@ from selfplay.commands.progress import show_progress
 
 if TYPE_CHECKING:
     from selfplay.accuracy import Share
+    from selfplay.episodes import EpisodeResults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,32 +59,39 @@ def _episodes(args: argparse.Namespace) -> int:
     from selfplay.errors import UserError
     from selfplay.model_free import environment_text
     from selfplay.players import read_player
-    from selfplay.reporting import mean_text
     from selfplay.run_player import run_config
+    from selfplay.video import check_film_path, film_episode, with_pictures
 
     spec = read_player(args.player)
     is_run = spec.kind in ("run", "net") and run_config(spec.target).algorithm != "alphazero"
     if args.env is None and not is_run:
         raise UserError(f"{args.player}: say which environment with --env")
     environment = load_environment(args.env or environment_text(run_config(spec.target)))
+    if args.video is not None:  # complain before the episodes
+        check_film_path(args.video)
+        drawn = with_pictures(environment)
     agent = make_agent(spec, environment, args.seed)
     found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
-    if args.video is not None:
-        from selfplay.video import film_episode, with_pictures
+    _print_episodes(args, agent.name, environment.name, found)
+    if args.video is not None:  # after the figures, which a full disk must not take away
+        film_episode(agent, drawn, args.seed, args.video)
+    return 0
 
-        film_episode(agent, with_pictures(environment), args.seed, args.video)
+
+def _print_episodes(args: argparse.Namespace, agent: str, environment: str, found: EpisodeResults) -> None:
+    from selfplay.reporting import mean_text
+
     if args.json:
         low, high = found.interval or (None, None)
         figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
-        print(json.dumps({"agent": agent.name, "environment": environment.name, **figures}))
-        return 0
-    print(f"{agent.name}: {environment.name}, {args.episodes} episodes")
+        print(json.dumps({"agent": agent, "environment": environment, **figures}), flush=True)
+        return
+    print(f"{agent}: {environment}, {args.episodes} episodes")
     print(f"  mean return  {mean_text(found.mean, found.interval)}")
     print(
         f"  from         {found.returns.min():.1f} to {found.returns.max():.1f}, median {np.median(found.returns):.1f}"
     )
-    print(f"  length       {found.lengths.mean():.1f} steps")
-    return 0
+    print(f"  length       {found.lengths.mean():.1f} steps", flush=True)
 
 
 def _positions(args: argparse.Namespace) -> int:

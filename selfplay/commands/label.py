@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
 
@@ -39,20 +40,23 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.files import publish
     from selfplay.labelling import Wanted, label_positions
 
-    if args.out is not None and args.out.exists():
-        raise UserError(f"--out: {args.out} exists already; name another file")
+    require_new_file("--out", args.out)
     least, most = _plies(args)
     wanted = Wanted(args.game, args.positions, least, most, args.hard, args.scores, args.seed)
     processes = min(args.processes or os.cpu_count() or 1, args.positions)
     progress, lines = show_progress("positions"), []
-    for label in label_positions(wanted, processes):
-        lines.append(json.dumps(label) + "\n")
-        if args.out is None:
-            print(lines[-1], end="", flush=True)
-        elif progress:
-            progress(len(lines), args.positions)
-    if args.out is not None:
-        publish(args.out, "".join(lines).encode())
+    try:
+        for label in label_positions(wanted, processes):
+            lines.append(json.dumps(label) + "\n")
+            if args.out is None:
+                print(lines[-1], end="", flush=True)
+            elif progress:
+                progress(len(lines), args.positions)
+    finally:  # what was solved stays, whatever ended it
+        if args.out is not None and lines:
+            publish(args.out, "".join(lines).encode())
+            if len(lines) < args.positions:
+                print(f"selfplay label: {args.out} has the {len(lines)} that were found", file=sys.stderr)
     return 0
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
 
@@ -49,8 +49,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.players import read_player
 
     specs = [read_player(text) for text in (args.first, args.second)]
-    if args.save is not None and args.save.exists():
-        raise UserError(f"--save: {args.save} exists already; name another file")
+    require_new_file("--save", args.save)
     name = args.game or next(filter(None, (spec.game for spec in specs)), None)
     if name is None:
         raise UserError("match: --game is missing; `selfplay games` lists them")
@@ -72,9 +71,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     finally:
         for player in players:
             player.close()
+    print(json.dumps(result.as_json()) if args.json else _text(result), flush=True)
     if args.save is not None:
         _save(args.save, result)
-    print(json.dumps(result.as_json()) if args.json else _text(result))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 Checkpoints spread evenly over the run meet every anchor and their neighbours; ratings are fitted to all games together,
 with the first anchor at 0. The games stay in RUN_DIR/ratings, so that nothing is played twice when the run has gone on
-or more games are asked for. The run may be running.
+or more games are asked for. The run may be running; it leaves out its own evaluations meanwhile, and says so.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.evaluator import RATINGS, rating_conditions
     from selfplay.files import publish
+    from selfplay.match import seatings
     from selfplay.run_folder import RunFolder
     from selfplay.run_player import game_of_run, run_config
     from selfplay.snapshots import read_snapshots, spread
@@ -63,7 +64,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     texts = [_player(args.run_dir, snapshot, simulations) for snapshot in chosen]
     names = check_players([*args.anchors, *texts], game)
     pairs = ladder(len(args.anchors), len(names))
-    plan = Plan(names, "ladder", args.games * len(pairs), len(args.anchors))
+    of_pair = -(-args.games // len(seatings(game.num_players))) * len(seatings(game.num_players))
+    plan = Plan(names, "ladder", of_pair * len(pairs), len(args.anchors))
     tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
     try:
         outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))
@@ -87,13 +89,14 @@ def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
 def _curve(
     run_dir: str, chosen: list[Snapshot], names: tuple[str, ...], num_anchors: int, standings: Standings
 ) -> dict[str, Any]:
-    """Ratings in the order of time, for `json.dumps`."""
-    by_name = {row.player: vars(row) for row in standings.table}
+    """Ratings in the order of time, for `json.dumps`. A checkpoint's `games` are those of the training, `rating_games`
+    those of its matches."""
+    by_name = {row.player: {"rating_games": row.games, **vars(row)} for row in standings.table}
     return {
         "run": run_dir,
         "game": standings.game,
         "games": standings.games,
-        "checkpoints": [vars(one) | by_name[name] for one, name in zip(chosen, names[num_anchors:])],
+        "checkpoints": [by_name[name] | vars(one) for one, name in zip(chosen, names[num_anchors:])],
         "anchors": [by_name[name] for name in names[:num_anchors]],
     }
 

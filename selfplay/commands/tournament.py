@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,13 +75,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     specs = [read_player(text) for text in args.players]
     if len(specs) < 2:
         raise UserError("tournament: at least two players are needed")
-    if any(spec.kind == "human" for spec in specs):
-        raise UserError("tournament: people play with `selfplay play` and `selfplay serve`")
     name = args.game or next(filter(None, (spec.game for spec in specs)), None)
     if name is None:
         raise UserError("tournament: --game is missing; `selfplay games` lists them")
     game = games.load(name)
-    sprt = _read_sprt(args.sprt, len(specs)) if args.sprt is not None else None
+    sprt = _read_sprt(args.sprt, len(specs), args.format) if args.sprt is not None else None
     conditions = Conditions(
         game=game.name,
         seed=args.seed,
@@ -89,14 +88,17 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         max_plies=args.max_plies,
     )
     names = check_players(args.players, game)
-    choose_anchor(names, args.anchor)  # complain before the games
+    if args.out is None or not args.out.exists():
+        choose_anchor(names, args.anchor)  # complain before the folder is made
     folder = TournamentFolder(args.out or make_fresh(RUNS, f"tournament-{game.name}"), conditions)
     try:
         names = tuple(folder.name(text, name) for text, name in zip(args.players, names))
+        _refuse_twice(names, args.players, folder.path)
+        anchor = choose_anchor(names, args.anchor)
         progress = show_progress("games")
         plan = Plan(names, args.format, args.games)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
-        standings = make_standings(outcome, choose_anchor(names, args.anchor))
+        standings = make_standings(outcome, anchor)
         page = report.write(standings, folder.path)
         write_notation(outcome, folder.path)
     finally:
@@ -107,14 +109,24 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def _read_sprt(text: str, num_players: int) -> Sprt:
+def _read_sprt(text: str, num_players: int, tournament_format: str) -> Sprt:
     from selfplay.player_text import read_options
     from selfplay.tournament.sprt import Sprt
 
     if num_players != 2:
         raise UserError(f"--sprt: it compares two players, not {num_players}")
+    if tournament_format == "swiss":
+        raise UserError("--sprt: two players meet in every format; leave out --format swiss")
     sprt: Sprt = read_options("--sprt", Sprt, text.split(","), "; write it as elo0=0,elo1=20,alpha=0.05,beta=0.05")
     return sprt
+
+
+def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> None:
+    """A run stays the version that it was when it joined, which may be given by its number now."""
+    for name in names:
+        same = [text for text, other in zip(texts, names) if other == name]
+        if len(same) > 1:
+            raise UserError(f"{' and '.join(same)} are the same player in {folder}, {name}; leave out one")
 
 
 def _log(project: str, standings: Standings, folder: Path) -> None:

@@ -51,6 +51,10 @@ class _Table:
     moves: tuple[int, ...] = ()
     komi: float = 0.0
     clocks: tuple[_Clock | None, _Clock | None] = (None, None)
+    main: _Clock | None = None
+    """What both have at the start of a game."""
+    overtime: _Clock | None = None
+    """What they have again and again when the main time is spent; None for nothing."""
 
 
 class GtpServer:
@@ -138,9 +142,13 @@ class GtpServer:
         return self._clear_board(())
 
     def _clear_board(self, arguments: tuple[str, ...]) -> str:
+        self._take_back_all()
+        self._table = replace(self._table, clocks=(self._table.main, self._table.main))
+        return ""
+
+    def _take_back_all(self) -> None:
         self._pool.reset(self._slot)
         self._table = replace(self._table, board=self._start, moves=())
-        return ""
 
     def _komi(self, arguments: tuple[str, ...]) -> str:
         komi = _number(arguments, 0)
@@ -175,7 +183,7 @@ class GtpServer:
         moves = self._table.moves
         if not moves:
             raise Refusal("cannot undo")
-        self._clear_board(())
+        self._take_back_all()
         for ply, action in enumerate(moves[:-1]):
             self._move(self._rules.to_play(ply), action)
         return ""
@@ -223,11 +231,11 @@ class GtpServer:
         main, byoyomi, stones = (_whole_number(arguments, place) for place in range(3))
         if max(main, byoyomi, stones) > MAX_SECONDS:
             raise Refusal("syntax error: the numbers are too large")
-        if main > 0:
-            clock: _Clock | None = _Clock(main, 0)
-        else:  # byoyomi without stones means no limit (GTP, section 4.2)
-            clock = _Clock(byoyomi, stones) if stones else None
-        self._table = replace(self._table, clocks=(clock, clock))
+        overtime = _Clock(byoyomi, stones) if stones else None
+        clock = _Clock(main, 0) if main > 0 else overtime
+        if byoyomi > 0 and stones == 0:  # means no limit (GTP 2, section 4.2)
+            clock = None
+        self._table = replace(self._table, clocks=(clock, clock), main=clock, overtime=overtime)
         return ""
 
     def _time_left(self, arguments: tuple[str, ...]) -> str:
@@ -249,7 +257,8 @@ class GtpServer:
         """Our own account of the main time, for controllers that do not send `time_left`."""
         clock = self._table.clocks[player]
         if clock is not None and clock.moves == 0:
-            self._set_clock(player, replace(clock, seconds=max(0.0, clock.seconds - seconds)))
+            left = replace(clock, seconds=max(0.0, clock.seconds - seconds))
+            self._set_clock(player, self._table.overtime or left if left.seconds == 0.0 else left)
 
     # The result.
 

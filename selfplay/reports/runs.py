@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from selfplay import config as config_files
 from selfplay.errors import UserError
-from selfplay.metrics import AXES, Row, read_metrics
+from selfplay.metrics import AXES, Row, add_row, read_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 
@@ -93,16 +93,10 @@ def read_run(path: Path) -> Run:
 
 
 def rows_that_count(rows: Iterable[Row]) -> list[Row]:
-    """The rows without those that a resumed run has undone.
-
-    A run that was killed goes on from its last checkpoint: what it had written after that checkpoint stays in the file,
-    and the axes go back. The rows before the jump that are ahead of the row after it belong to training that was lost.
-    """
+    """The rows without those that a resumed run has undone."""
     kept: list[Row] = []
     for row in rows:
-        while kept and any(kept[-1][axis] > row[axis] for axis in AXES):
-            kept.pop()
-        kept.append(row)
+        add_row(kept, row)
     return kept
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from games import Game
 from selfplay.errors import UserError
 from selfplay.player import Player
-from selfplay.players import parse_player
+from selfplay.players import parse_player, read_player
 from selfplay.tournament.schedule import Block
 
 PLAYERS = 1
@@ -22,6 +22,8 @@ def check_players(texts: Sequence[str], game: Game) -> tuple[str, ...]:
     same."""
     names: list[str] = []
     for text in texts:
+        if read_player(text).kind == "human":
+            raise UserError("human: people play with `selfplay play` and `selfplay serve`")
         player = parse_player(text, game)
         player.close()
         if player.name in names:

@@ -26,6 +26,9 @@ PRIOR_COUNT = 1e-3
 
 BISECTIONS = 80
 
+MOST_ELO = 1000.0
+"""Of a hypothesis: beyond, the expected score is as good as 0 or 1."""
+
 
 @dataclass(frozen=True)
 class Sprt:
@@ -39,6 +42,11 @@ class Sprt:
     def __post_init__(self) -> None:
         if not self.elo0 < self.elo1:
             raise UserError(f"--sprt: elo0={self.elo0:g} must be less than elo1={self.elo1:g}")
+        for name in ("elo0", "elo1"):
+            if abs(getattr(self, name)) > MOST_ELO:
+                raise UserError(
+                    f"--sprt: {name}={getattr(self, name):g} is out of range; expected at most {MOST_ELO:g} either way"
+                )
         for name in ("alpha", "beta"):
             if not 0.0 < getattr(self, name) < 0.5:
                 raise UserError(
@@ -78,18 +86,19 @@ def sprt_state(sprt: Sprt, scores: Sequence[float], seats: int = 2) -> SprtState
 
 
 def log_ratio(sprt: Sprt, counts: np.ndarray) -> np.ndarray:
-    """The logarithm of the likelihood ratio [...] after groups of games; counts [..., K] say how many of them had the
-    mean score 0, 1 / (K - 1), ..., 1.
+    """The logarithm of the likelihood ratio [...] after groups of games; counts [..., 2 seats + 1] say how many of them
+    had the mean score 0, 1 / (2 seats), ..., 1. With more than two seats the first player meets copies of the second.
     """
+    seats = (counts.shape[-1] - 1) // 2
     values = np.arange(counts.shape[-1]) / (counts.shape[-1] - 1)
     weights = counts + PRIOR_COUNT
-    h1, h0 = (_log_likelihood(weights, values, expected_score(elo)) for elo in (sprt.elo1, sprt.elo0))
+    h1, h0 = (_log_likelihood(weights, values, expected_score(elo, seats)) for elo in (sprt.elo1, sprt.elo0))
     return h1 - h0
 
 
-def expected_score(elo: float) -> float:
-    """Of a player who is `elo` points stronger."""
-    return 1.0 / (1.0 + 10.0 ** (-elo / ELO_SCALE))
+def expected_score(elo: float, num_players: int = 2) -> float:
+    """Of a player who is `elo` points stronger than each of the others; the inverse of `elo_difference`."""
+    return 1.0 / (1.0 + (num_players - 1) * 10.0 ** (-elo / ELO_SCALE))
 
 
 def _log_likelihood(counts: np.ndarray, values: np.ndarray, mean: float) -> np.ndarray:

@@ -147,7 +147,8 @@ class _Tournament:
             for block in blocks:
                 scores = [game.score for game in self.done[block.key].games]
                 share = sum(scores) / len(scores)
-                points[[names.index(block.first), names.index(block.second)]] += (share, 1.0 - share)
+                won = (share, (1.0 - share) / (self.group_size - 1))  # a copy's share: equal players get the same
+                points[[names.index(block.first), names.index(block.second)]] += won
 
     def _in_order(self) -> Iterator[Played]:
         """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""

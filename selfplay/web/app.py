@@ -70,6 +70,7 @@ class Page:
                 "game": run.game.name,
                 "rules": run.game.rules,
                 "versions": run.versions(),
+                "searches": run.searches,
                 "simulations": run.config.evaluation.num_simulations,
             }
             for run in self.library.runs

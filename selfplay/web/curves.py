@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import UserError
-from selfplay.metrics import AXES, METRICS, Row
+from selfplay.metrics import AXES, METRICS, Row, add_row
 from selfplay.web.thinking import finite
 
 MAX_READ = 64 << 20
@@ -58,7 +58,7 @@ class Curves:
             except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
-                self._rows.append(row)
+                add_row(self._rows, row)
 
 
 def _spread(rows: list[Row]) -> list[Row]:

@@ -2,7 +2,8 @@
 
 A web page elsewhere that the person looks at can make their browser send requests here. Reading answers is forbidden by
 browsers; what remains is closed: a name of another machine that was made to point here (DNS rebinding) fails at the
-`Host` header, requests that change something fail at `Origin` and must carry JSON.
+`Host` header, what a browser says comes from another page at `Sec-Fetch-Site`, and requests that change something also
+at `Origin` and must carry JSON.
 """
 
 from __future__ import annotations
@@ -85,6 +86,9 @@ class Guard:
             return Refused(f"host {shown(host)} is not this page; {hint}", FORBIDDEN)
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MAX_URL:
             return Refused("the address is too long", TOO_LARGE)
+        site = headers.get(b"sec-fetch-site", [b"none"])[0]
+        if scope["path"].startswith("/api/") and site not in (b"same-origin", b"none"):
+            return Refused("the request does not come from this page (Sec-Fetch-Site)", FORBIDDEN)
         if scope["method"] in READING:
             return None
         origins = headers.get(b"origin", [])

@@ -45,8 +45,15 @@ class Run:
     config: Config
     game: Game
 
+    @property
+    def searches(self) -> bool:
+        """Whether its network has a policy that a search can use."""
+        return self.config.algorithm != "dqn"
+
     def versions(self) -> list[int]:
-        """Versions of its checkpoints, ascending, as they are now."""
+        """Versions of its checkpoints that play a game, ascending, as they are now; none of a run on an environment."""
+        if self.config.environment:
+            return []
         from selfplay.checkpoint import versions  # torch takes two seconds to import
 
         return versions(self.folder.checkpoints)

@@ -77,7 +77,9 @@ class Opponents:
             simulations = fields.integer("simulations", 1, MAX_SIMULATIONS, USUAL_SIMULATIONS)
         if kind in WITH_RUN:
             run = fields.integer("run", 0, 10_000)
-            self.library.run(run)
+            entry = self.library.run(run)
+            if kind == "run" and not entry.searches:
+                raise Refused(f"{entry.name} has learned what moves are worth, no policy for a search; take it alone")
             version = self._version(run, fields.integer("version", 0, 2**53, None), game)
         if kind == "solver" and not can_solve(game):
             raise Refused(f"solver: {game.name} is too large to be solved while somebody waits")
@@ -110,6 +112,8 @@ class Opponents:
 
     def _version(self, run: int, version: int | None, game: Game) -> int:
         entry = self.library.run(run)
+        if entry.config.environment:
+            raise Refused(f"{entry.name} was trained on {entry.config.environment}, which is no game")
         if entry.game.rules != game.rules:
             raise Refused(f"{entry.name} was trained on {entry.game.name}, it cannot play {game.name}")
         versions = entry.versions()

@@ -81,7 +81,7 @@ def _json_moves(text: str) -> list[int] | None:
 
 def _sgf_moves(game: Game, text: str) -> Iterator[str]:
     size = int(parse(game.rules).parameters.get("board_size", 19))
-    for colour, point in re.findall(r";\s*([BW])\[([a-s]{0,2})\]", text):
+    for colour, point in re.findall(r";\s*([BW])\[([a-z]{0,2})\]", text):
         if len(point) < 2 or ord(point[0]) - 97 >= size:
             yield f"{colour} PASS"
         else:

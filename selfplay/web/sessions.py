@@ -154,7 +154,7 @@ class Session:
 
     def _set(self, table: Table) -> None:
         self._drop()
-        self.table = table
+        self.table, self.thought = table, None
         self.values = {ply: value for ply, value in self.values.items() if ply <= table.ply}
         self._changed()
 

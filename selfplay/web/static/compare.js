@@ -45,7 +45,7 @@ export async function open() {
 
 /** Another checkpoint of the same run, or a search without it. */
 function other(first) {
-  const versions = first.kind === "run" ? setup.runs[first.run].versions : [];
+  const versions = first.run !== undefined ? setup.runs[first.run].versions : [];
   return versions.length > 1 ? { ...first, version: versions[0] } : { kind: "mcts", simulations: 400 };
 }
 

@@ -111,6 +111,7 @@ export function usualSeat(seat, setup, game) {
 export function usualAdviser(setup, game) {
   const index = setup.runs.findIndex((run) => run.rules === game.rules && run.versions.length);
   if (index < 0) return { kind: "mcts", simulations: setup.limits.usual_simulations };
-  const { versions, simulations } = setup.runs[index];
-  return { kind: "run", run: index, version: versions[versions.length - 1], simulations };
+  const { versions, simulations, searches } = setup.runs[index];
+  const version = versions[versions.length - 1];
+  return searches ? { kind: "run", run: index, version, simulations } : { kind: "net", run: index, version };
 }
