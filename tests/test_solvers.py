@@ -297,10 +297,11 @@ class Said(Mystery):
 
 
 class MysteryGame(games.Game):
-    num_players, num_actions, observation_shape, max_game_length, max_chance_outcomes = 2, 2, (1,), 1, 2
+    num_players, num_actions, observation_shape, max_game_length, max_chance_outcomes = 2, 2, (2,), 1, 2
 
     def __init__(self, state: type[Mystery]) -> None:
-        self.name, self._state = "mystery", state
+        self.name = self.rules = "mystery"
+        self._state = state
 
     def new_state(self) -> Mystery:
         return self._state()
