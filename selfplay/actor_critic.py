@@ -8,6 +8,7 @@ Sources: Williams 1992; Mnih et al. 2016 (A3C, of which A2C is the synchronous f
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,9 @@ class ActorCritic(ModelFree):
             estimator = monte_carlo_returns(discount, settings.reward_to_go, settings.baseline)
         else:
             estimator = generalised_advantages(discount, settings.gae_lambda)
-        return RolloutMemory(estimator, self._take, passes=int(self.sample_reuse))
+        # As often as actors wait for: where they play on after fewer, rollouts would come in faster than they go.
+        passes = math.ceil(self.config.replay.least_reuse or self.sample_reuse)
+        return RolloutMemory(estimator, self._take, passes)
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool

@@ -190,6 +190,12 @@ def whole_groups(game: Game, num_games: int) -> int:
     return -(-num_games // game.num_players) * game.num_players
 
 
+def games_of_a_pair(game: Game, num_games: int) -> int:
+    """The least number of games, at least `num_games`, in which a pair plays every opening with every seating."""
+    size = len(seatings(game.num_players))
+    return -(-num_games // size) * size
+
+
 def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> MatchResult:
     """The result of games that are grouped by opening, each group with every seating in turn."""
     size = len(seatings(game.num_players))

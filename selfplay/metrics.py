@@ -131,11 +131,16 @@ def add_row(kept: list[Row], row: Row) -> None:
     """Append a row, and take away those that a resumed run has undone with it.
 
     A run that was killed goes on from its last checkpoint: what it had written after that checkpoint stays in the file,
-    and the axes go back. The rows before the jump that are ahead of the row after it belong to training that was lost.
-    Fields that are no numbers are not looked at.
+    and steps and positions go back. The rows before the jump that are ahead of the row after it belong to training that
+    was lost. Where time alone goes back nothing was: the matches after a budget took it, and they count as if they had
+    taken none. Fields that are no numbers are not looked at.
     """
-    while kept and any(_is_ahead(kept[-1].get(axis), row.get(axis)) for axis in AXES):
+    while kept and any(_is_ahead(kept[-1].get(axis), row.get(axis)) for axis in ("step", "positions")):
         kept.pop()
+    for i in reversed(range(len(kept))):
+        if not _is_ahead(kept[i].get("time_s"), row.get("time_s")):
+            break
+        kept[i] = {**kept[i], "time_s": row["time_s"]}
     kept.append(row)
 
 

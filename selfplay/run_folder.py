@@ -72,7 +72,10 @@ class RunFolder:
         if path is None:
             path = make_fresh(parent, name)
         if ":" in str(path) or re.search(r"@\d+$", str(path)):
-            raise UserError(f"{path}: in the text of a player, `:` and a last `@` with digits mean something else")
+            raise UserError(
+                f"{path}: `:`, and `@` with digits at the end, mean something else in the text of a player; "
+                "name another folder"
+            )
         run = cls(path)
         run._refuse_existing()
         with storage_errors(path):

@@ -135,7 +135,9 @@ class ReplayConfig:
     capacity: int = field(
         default=500_000, metadata={"help": "positions kept at most (AlphaGo Zero: 500 000 games)", "min": 1}
     )
-    min_positions: int = field(default=5_000, metadata={"help": "learning starts with so many positions", "min": 1})
+    min_positions: int = field(
+        default=5_000, metadata={"help": "learning starts with so many positions at the earliest", "min": 1}
+    )
     window_start: int = field(
         default=25_000,
         metadata={

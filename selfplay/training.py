@@ -97,8 +97,7 @@ def check(config: Config) -> None:
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
             f"{config.replay.capacity}; learning would never start"
         )
-    if config.learner.batch_size == 1 and _has_batch_norm(algorithm):
-        raise UserError("learner.batch_size: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
+    _check_batch_norm(config, algorithm)
     if config.evaluation.gate:
         _check_gate(config)
     for opponent in config.evaluation.opponents:
@@ -106,8 +105,14 @@ def check(config: Config) -> None:
             raise UserError("evaluation.opponents: human cannot sit through a training; use `selfplay play`")
 
 
-def _has_batch_norm(algorithm: Algorithm) -> bool:
-    return any(isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) for part in algorithm.make_net().modules())
+def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:
+    """A batch of one position has no variance that a fully connected layer could be normalised by."""
+    sizes = [("learner.batch_size", config.learner.batch_size)]
+    if config.algorithm == "actor_critic":
+        sizes.append(("actors.rollout_steps", config.actors.rollout_steps * config.actors.games_per_actor))
+    for name, size in sizes:
+        if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in algorithm.make_net().modules()):
+            raise UserError(f"{name}: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
 
 
 def _check_gate(config: Config) -> None:

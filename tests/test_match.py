@@ -12,7 +12,7 @@ from exact_player import ExactPlayer
 import games
 from selfplay import cli
 from selfplay.errors import UserError
-from selfplay.match import FIRST, SECOND, MatchGame, play_match, summarise, whole_groups
+from selfplay.match import FIRST, SECOND, MatchGame, games_of_a_pair, play_match, summarise, whole_groups
 from selfplay.openings import draw_openings
 from selfplay.players import parse_player
 from selfplay.statistics import elo_difference, score_interval
@@ -297,3 +297,11 @@ def test_bad_arguments_are_one_line(capsys, tmp_path, monkeypatch, arguments, pa
     assert cli.main(["match", *arguments]) == cli.BAD_INPUT
     captured = capsys.readouterr()
     assert captured.out == "" and len(captured.err.splitlines()) == 1 and part in captured.err
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "played"),
+    [("tic_tac_toe", 5, 6), ("tic_tac_toe", 6, 6), ("chinese_checkers(players=3)", 2, 3), ("2048", 1, 2)],
+)
+def test_a_pair_plays_every_opening_with_every_seating(name, asked, played):
+    assert games_of_a_pair(games.load(name), asked) == played

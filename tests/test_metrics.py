@@ -20,6 +20,7 @@ from selfplay.metrics import (
     METRICS,
     Averages,
     MetricsWriter,
+    add_row,
     calibration,
     read_metrics,
     to_json_value,
@@ -34,6 +35,14 @@ def write_rows(path: Path, count: int) -> list[dict]:
         return [
             writer.write({"train/loss": 1.0 / (i + 1)}, step=i, positions=10 * i, time_s=0.5 * i) for i in range(count)
         ]
+
+
+def test_matches_after_the_budget_stay_when_the_run_is_resumed():
+    kept: list[dict[str, float]] = []
+    for step, positions, seconds in ((100, 9, 600.0), (100, 9, 630.0), (100, 9, 660.0), (110, 12, 612.0)):
+        add_row(kept, {"step": step, "positions": positions, "time_s": seconds, "was": seconds})
+    assert [row["was"] for row in kept] == [600.0, 630.0, 660.0, 612.0]
+    assert [row["time_s"] for row in kept] == [600.0, 612.0, 612.0, 612.0]
 
 
 def test_rows_come_back_as_written(tmp_path):

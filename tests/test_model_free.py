@@ -191,6 +191,12 @@ def test_observations_are_normalised_by_what_was_seen(tmp_path):
     assert not torch.equal(weights["normaliser.mean"], torch.zeros(4))
 
 
+@pytest.mark.parametrize(("least", "passes"), [("0", 4), ("1", 1), ("1.5", 2)])
+def test_rollouts_give_way_as_soon_as_actors_would_not_wait(tmp_path, least, passes):
+    config = small_config(tmp_path, *ALGORITHMS["ppo"], "--replay.least-reuse", least)
+    assert load_algorithm(config).make_memory()._passes == passes
+
+
 def test_when_it_is_saved_changes_nothing_that_is_learned(tmp_path):
     """The moments that the network normalises by are those of the start of a rollout for all passes over it."""
     found = []
@@ -288,6 +294,11 @@ def test_an_episode_is_filmed(tmp_path, capsys, monkeypatch):
         (("--algorithm", "dqn", "--net.input-transform", "running"), "input_transform: dqn keeps no running"),
         (("--algorithm", "dqn", "--environment", "ALE/Pong-v5", "--net.input-transform", "symlog"), "input_transform"),
         (("--algorithm", "dqn", "--net.batch-norm", "--learner.batch-size", "1"), "batch_size: 1"),
+        (
+            ("--algorithm", "actor_critic", "--net.batch-norm", "--actors.rollout-steps", "1")
+            + ("--actors.games-per-actor", "1"),
+            "rollout_steps: 1",
+        ),
         (("--algorithm", "actor_critic", "--net.kind", "nature"), "screen"),
         (("--algorithm", "actor_critic", "--environment", "", "--game", "chinese_checkers(players=3)"), "zero"),
     ],

@@ -30,7 +30,7 @@ from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split,
 from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
 from selfplay.tournament.standings import rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
-from selfplay.tournament.tournament import Plan, make_openings, play_tournament
+from selfplay.tournament.tournament import Plan, make_openings, play_tournament, points_of
 
 # Schedules.
 
@@ -116,6 +116,13 @@ def test_sprt_takes_a_share_of_the_wins_as_equal_among_more_players(num_players)
     sprt, equal, half = Sprt(elo1=100.0), [1.0, *[0.0] * (num_players - 1)] * 400, [0.5] * 400
     assert sprt_state(sprt, equal, num_players).verdict == "H0"
     assert sprt_state(sprt, half, num_players).verdict == ("H0" if num_players == 2 else "H1")
+
+
+@pytest.mark.parametrize("num_players", [2, 3, 6])
+def test_points_of_a_round_do_not_depend_on_who_is_named_first(num_players):
+    assert points_of(1 / num_players, num_players) == pytest.approx(0.5)
+    assert points_of(0.0, num_players) == 0.0 and points_of(1.0, num_players) == 1.0
+    assert points_of(expected_score(90.0, num_players), num_players) == pytest.approx(expected_score(90.0))
 
 
 def test_many_states_of_a_match_at_once_are_those_one_by_one():
@@ -229,6 +236,7 @@ def test_a_player_may_join_later(tmp_path, one_process):
 def test_another_tournament_in_the_folder_is_refused(tmp_path):
     folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
     assert folder.name("run:x", "run:x@3") == "run:x@3"
+    folder.enter({"run:x": "run:x@3"})
     with pytest.raises(UserError, match="in use"):
         TournamentFolder(tmp_path, TIC_TAC_TOE)
     folder.close()
@@ -428,10 +436,11 @@ def test_an_anchor_goes_by_the_names_of_the_tournament(tmp_path, one_process, ca
     longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=4))
     selfplay.resume(run, lambda old: longer, Watcher())
     assert cli.main(["tournament", f"net:{run}", "random", *words]) == 0
-    before = lines_of(tmp_path / "t")
+    before = [path.read_bytes() for path in sorted((tmp_path / "t").glob("*.json*"))]
     words[3], words[-1] = "8", f"net:{run}@4"
-    assert cli.main(["tournament", f"net:{run}", "random", *words]) == 2
-    assert "does not play" in capsys.readouterr().err and lines_of(tmp_path / "t") == before
+    assert cli.main(["tournament", f"net:{run}", "random", "random:seed=5", *words]) == 2
+    assert "does not play" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted((tmp_path / "t").glob("*.json*"))] == before
 
 
 def test_a_run_and_its_version_that_joined_before_are_one_player(tmp_path, one_process, capsys):

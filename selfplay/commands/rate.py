@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.evaluator import RATINGS, rating_conditions
     from selfplay.files import publish
-    from selfplay.match import seatings
+    from selfplay.match import games_of_a_pair
     from selfplay.run_folder import RunFolder
     from selfplay.run_player import game_of_run, run_config
     from selfplay.snapshots import read_snapshots, spread
@@ -64,8 +64,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     texts = [_player(args.run_dir, snapshot, simulations) for snapshot in chosen]
     names = check_players([*args.anchors, *texts], game)
     pairs = ladder(len(args.anchors), len(names))
-    of_pair = -(-args.games // len(seatings(game.num_players))) * len(seatings(game.num_players))
-    plan = Plan(names, "ladder", of_pair * len(pairs), len(args.anchors))
+    plan = Plan(names, "ladder", games_of_a_pair(game, args.games) * len(pairs), len(args.anchors))
     tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
     try:
         outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))
@@ -89,9 +88,11 @@ def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
 def _curve(
     run_dir: str, chosen: list[Snapshot], names: tuple[str, ...], num_anchors: int, standings: Standings
 ) -> dict[str, Any]:
-    """Ratings in the order of time, for `json.dumps`. A checkpoint's `games` are those of the training, `rating_games`
-    those of its matches."""
+    """Ratings in the order of time, for `json.dumps`. `rating_games` are those of the matches, a checkpoint's `games`
+    those of the training."""
     by_name = {row.player: {"rating_games": row.games, **vars(row)} for row in standings.table}
+    for ratings in by_name.values():
+        del ratings["games"]
     return {
         "run": run_dir,
         "game": standings.game,

@@ -95,6 +95,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         names = tuple(folder.name(text, name) for text, name in zip(args.players, names))
         _refuse_twice(names, args.players, folder.path)
         anchor = choose_anchor(names, args.anchor)
+        folder.enter(dict(zip(args.players, names)))
         progress = show_progress("games")
         plan = Plan(names, args.format, args.games)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)

@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 import json
 import operator
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,14 @@ class TournamentFolder:
     def name(self, text: str, found: str) -> str:
         """What the player of `text` is called here: the first time the name that was found for it, later the same as
         then, although a run may have a newer version by now."""
-        if text not in self._names:
-            self._names[text] = found
+        return self._names.get(text, found)
+
+    def enter(self, names: Mapping[str, str]) -> None:
+        """Let these players, by their texts, be called so from now on."""
+        if not names.items() <= self._names.items():
+            self._names |= names
             settings = {"version": VERSION, "conditions": self.conditions.to_json(), "names": self._names}
             publish(self._settings, seal(settings) + b"\n")
-        return self._names[text]
 
     def add(self, block: Block, games: Sequence[MatchGame]) -> None:
         """Keep the games of a block; they are on disk afterwards."""

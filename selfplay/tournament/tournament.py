@@ -147,8 +147,8 @@ class _Tournament:
             for block in blocks:
                 scores = [game.score for game in self.done[block.key].games]
                 share = sum(scores) / len(scores)
-                won = (share, (1.0 - share) / (self.group_size - 1))  # a copy's share: equal players get the same
-                points[[names.index(block.first), names.index(block.second)]] += won
+                won = points_of(share, self.group_size)
+                points[[names.index(block.first), names.index(block.second)]] += (won, 1.0 - won)
 
     def _in_order(self) -> Iterator[Played]:
         """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""
@@ -180,6 +180,13 @@ class _Tournament:
             self.state = sprt_state(self.sprt, self._scores, self.group_size)
             self._read += 1
         return bool(self.state and self.state.verdict)
+
+
+def points_of(share: float, num_players: int) -> float:
+    """What a player gets, in [0, 1], who won a share of the games alone against copies of one opponent: half where it
+    won one of P, as an equal does (see `statistics.elo_difference`)."""
+    odds = (num_players - 1) * share
+    return odds / (odds + 1.0 - share)
 
 
 def group_scores(played: tuple[MatchGame, ...], group_size: int) -> list[float]:

@@ -26,7 +26,7 @@ export class SeatPicker {
     const kinds = Object.keys(NAMES).filter((kind) => {
       if (kind === "human") return person;
       if (kind === "solver") return game.solver;
-      return !setup.kinds.with_run.includes(kind) || this.runs.length > 0;
+      return !setup.kinds.with_run.includes(kind) || this.fitting(kind).length > 0;
     });
     this.kind = el("select", { id: `${id}-kind`, change: () => this.update() });
     options(
@@ -34,10 +34,6 @@ export class SeatPicker {
       kinds.map((kind) => [kind, NAMES[kind]]),
     );
     this.run = el("select", { "aria-label": `${legend}: run`, change: () => this.versions() });
-    options(
-      this.run,
-      this.runs.map((run) => [run.index, run.name]),
-    );
     this.version = el("select", { "aria-label": `${legend}: version` });
     this.simulations = el("input", {
       type: "number",
@@ -59,7 +55,6 @@ export class SeatPicker {
       this.simulationsLabel,
     );
     this.kind.setAttribute("aria-label", legend);
-    this.versions();
     this.value = chosen ?? { kind: kinds[0] };
   }
 
@@ -77,12 +72,17 @@ export class SeatPicker {
   set value(value) {
     if ([...this.kind.options].some((option) => option.value === value.kind)) this.kind.value = value.kind;
     if (value.simulations) this.simulations.value = value.simulations;
+    this.update();
     if (value.run !== undefined && this.runs.some((run) => run.index === value.run)) {
       this.run.value = value.run;
       this.versions();
       if (value.version !== undefined) this.version.value = value.version;
     }
-    this.update();
+  }
+
+  /** The runs that can play as this kind. */
+  fitting(kind) {
+    return this.runs.filter((run) => kind !== "run" || run.searches);
   }
 
   update() {
@@ -90,6 +90,16 @@ export class SeatPicker {
     this.runLabel.hidden = !this.setup.kinds.with_run.includes(kind);
     this.simulationsLabel.hidden = !this.setup.kinds.searching.includes(kind);
     this.simulations.disabled = this.simulationsLabel.hidden;
+    const [run, version] = [this.run.value, this.version.value];
+    const runs = this.fitting(kind);
+    options(
+      this.run,
+      runs.map((entry) => [entry.index, entry.name]),
+    );
+    const stays = runs.some((entry) => String(entry.index) === run);
+    if (stays) this.run.value = run;
+    this.versions();
+    if (stays) this.version.value = version;
   }
 
   versions() {
