@@ -417,3 +417,41 @@ def test_atari_speed_says_where_the_time_of_our_loop_went(actors, atari_speed, t
     names = " ".join(name for name, _ in spent)
     assert all(part in names for part in ("environment", "network", "learner: learner", "replay"))
     assert "without stable_baselines3" in capsys.readouterr().out
+
+
+def test_lost_openings_are_told_from_what_was_given_away(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    script = runpy.run_path(str(SCRIPTS / "lost_openings.py"))["main"]
+    path = str(tmp_path / "games.jsonl")
+    match = ["match", "solver", "random", "--game", "tic_tac_toe", "--games", "40", "--opening-plies", "3"]
+    assert cli.main([*match, "--save", path]) == 0
+    assert script([path, "--opening-plies", "3"]) == 0
+    solver = capsys.readouterr().out.splitlines()[-1]
+    assert solver.endswith("; 0 ended worse than their opening")
+    assert script([path, "--opening-plies", "3", "--player", "random"]) == 0
+    random = capsys.readouterr().out.splitlines()[-1]
+    given_away = 0
+    for record in map(json.loads, Path(path).read_text().splitlines()):
+        seat = record["seats"].index("random")
+        best = max(move_values(record["moves"][:3]).values())
+        given_away += record["returns"][seat] < (best if seat == 1 else -best)  # seat 1 moves after three plies
+    assert given_away > 0 and random.endswith(f"; {given_away} ended worse than their opening")
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "complaint"),
+    [
+        ("{}", [], "expected games as"),
+        ("", ["--player", "nobody"], "nobody does not play"),
+        ("", ["--opening-plies", "9"], "nobody is to move after"),
+    ],
+)
+def test_lost_openings_complains_in_one_line(line, options, complaint, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    script = runpy.run_path(str(SCRIPTS / "lost_openings.py"))["main"]
+    path = tmp_path / "games.jsonl"
+    record = {"game": "tic_tac_toe", "seats": ["a", "b"], "moves": [3, 0, 4, 1, 8, 2], "returns": [-1.0, 1.0]}
+    path.write_text(f"{line or json.dumps(record)}\n")
+    assert script([str(path), "--opening-plies", "1", *options]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
