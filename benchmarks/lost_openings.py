@@ -76,7 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
         opening = record["moves"][: arguments.opening_plies]
         value = opening_value(game, solver, opening, seat)
         not_won, given_away = not_won + 1, given_away + (result < value)
-        print(f"game {number}, after {' '.join(map(str, opening))}: worth {value + 0.0:+g}, ended {result + 0.0:+g}", flush=True)
+        print(
+            f"game {number}, after {' '.join(map(str, opening))}: worth {value + 0.0:+g}, ended {result + 0.0:+g}",
+            flush=True,
+        )
     print(f"\n{not_won} games not won; {given_away} ended worse than their opening")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from run_helpers import wait_until
-from web_helpers import make_run, make_tournament, served
+from web_helpers import change_settings, make_run, make_tournament, served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -327,3 +327,24 @@ def test_buttons_of_the_board_are_large_enough_for_a_finger(screen):
         "return [...document.querySelectorAll('#play-board .cell')].map((e) => e.getBoundingClientRect().width)"
     )
     assert min(sizes) >= 40
+
+
+def test_a_run_is_offered_as_what_it_can_play(chromium, tmp_path):
+    """A run that searches, one of DQN whose network plays alone, and one of an environment, which plays no game."""
+    runs = [make_run(tmp_path / name, with_games=False) for name in ("learned", "pole", "zero")]
+    for run, settings in zip(runs, ({"algorithm": "dqn"}, {"algorithm": "dqn", "environment": "CartPole-v1"}, {})):
+        change_settings(run, **settings)
+    seat = "#seats .seat:nth-child(2)"
+    with served(*runs) as address:
+        screen = Screen(chromium, address).open()
+        screen.form("connect_four")
+        assert screen.js(f"return document.querySelector('{seat} > select').value") == "net"
+        for kind, names in (("net", ["learned", "zero"]), ("run", ["zero"])):
+            screen.choose(f"{seat} > select", kind)
+            assert [option.text for option in screen.all(f"{seat} .run select:first-child option")] == names
+        assert screen.errors() == []
+    with served(runs[0]) as address:
+        screen = Screen(chromium, address).open()
+        screen.form("connect_four")
+        assert "run" not in [option.get_attribute("value") for option in screen.all(f"{seat} > select option")]
+        assert screen.errors() == []

@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 from run_helpers import BOUND_SECONDS, start
 from starlette.testclient import TestClient
-from web_helpers import HOST, HUMAN, RANDOM, act, begin, make_run, page, refused, search_without_end, served, settled
+from web_helpers import (
+    HOST,
+    HUMAN,
+    RANDOM,
+    act,
+    begin,
+    change_settings,
+    make_run,
+    page,
+    refused,
+    search_without_end,
+    served,
+    settled,
+)
 
 from selfplay import cli
 from selfplay.errors import UserError
@@ -370,10 +383,8 @@ def test_setup_shows_the_runs_and_no_paths(tmp_path):
 
 def test_runs_that_cannot_play_are_not_offered(tmp_path):
     environment, learned = tmp_path / "pole", tmp_path / "dqn"
-    for path, line in ((environment, "environment: CartPole-v1"), (learned, "environment: ''")):
-        make_run(path, with_games=False)
-        config = re.sub(r"(?m)^environment:.*$", line, (path / "config.yaml").read_text())
-        (path / "config.yaml").write_text(re.sub(r"(?m)^algorithm:.*$", "algorithm: dqn", config))
+    change_settings(make_run(environment, with_games=False), algorithm="dqn", environment="CartPole-v1")
+    change_settings(make_run(learned, with_games=False), algorithm="dqn")
     with page(environment, learned) as found:
         runs = found.get("/api/setup").json()["runs"]
         assert [(bool(run["versions"]), run["searches"]) for run in runs] == [(False, False), (True, False)]

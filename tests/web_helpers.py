@@ -77,6 +77,12 @@ def make_run(path: Path, name: str = "connect_four", opening_plies: int = 6, wit
     return path
 
 
+def change_settings(run: Path, **settings: str) -> None:
+    """Other settings in the config of a run."""
+    path = run / "config.yaml"
+    path.write_text(config.dump(dataclasses.replace(config.load(Config, path), **settings)))
+
+
 def make_tournament(path: Path) -> Path:
     """A tournament of tic-tac-toe with two games, the second of them with an illegal move, and a torn line."""
     path.mkdir()
