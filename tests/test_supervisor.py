@@ -53,13 +53,14 @@ def test_a_request_while_the_driver_is_being_started_reaches_it(monkeypatch):
     requests, told = _Requests(), []
 
     class Starting:
-        pid, exitcode = 7, 0
+        pid, exitcode = None, 0
 
         def start(self) -> None:
-            requests._pass_on(signal.SIGTERM, None)
+            requests._pass_on(signal.SIGTERM, None)  # before there is a process
+            self.pid = 7
 
         def is_alive(self) -> bool:
-            return True
+            return self.pid is not None
 
         def join(self) -> None:
             assert told == [(7, signal.SIGTERM)]
