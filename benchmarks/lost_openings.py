@@ -23,10 +23,10 @@ from bench_report import machine_header
 
 import games
 from games import Game, GameError
-from games.base import check_action
 from games.solving import Solver, make_solver
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
+from selfplay.positions import set_up
 
 
 def read_games(path: Path) -> list[dict[str, Any]]:
@@ -45,23 +45,21 @@ def opening_value(game: Game, solver: Solver, moves: Sequence[int], seat: int) -
 
     Raises GameError for an illegal move, UserError where the game is over.
     """
-    pool, place = game.new_pool(1), np.zeros(1, np.int64)
-    pool.reset(place)
-    for move in moves:
-        check_action(pool, 0, move)
-        pool.step(place, np.array([move]), place)
-    if pool.to_play(place)[0] < 0:
+    pool = game.new_pool(1)
+    set_up(pool, 0, moves)
+    to_play = pool.to_play(np.zeros(1, np.int64))[0]
+    if to_play < 0:
         raise UserError(f"--opening-plies: nobody is to move after {' '.join(map(str, moves))}; take fewer")
     best = max(solver.move_values(pool, 0).values())
-    return best if pool.to_play(place)[0] == seat else -best
+    return best if to_play == seat else -best
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Solve, print a line for every game that was not won, and the counts."""
     records = read_games(arguments.games)
     game = games.load(records[0]["game"])
-    if game.num_players != 2:
-        raise UserError(f"{game.name}: only for two players")
+    if game.num_players != 2 or game.has_rewards:
+        raise UserError(f"{game.name}: only for games of two players that are won, drawn or lost")
     player = arguments.player or records[0]["seats"][0]
     if any(player not in record["seats"] for record in records):
         raise UserError(f"--player: {player} does not play; the players are {' and '.join(records[0]['seats'])}")

@@ -124,11 +124,11 @@ def _meet_opponents(
     folder: TournamentFolder, game: Game, player: str, opponents: list[str], games_each: int
 ) -> tuple[dict[str, float], dict[str, str], tuple[float, float, float]]:
     """Scores and lines by opponent, and the rating by the games of the newest versions with these opponents."""
-    from selfplay.match import games_of_a_pair
+    from selfplay.match import whole_groups
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 
-    plan = Plan((player, *opponents), "gauntlet", games_of_a_pair(game, games_each) * len(opponents))
+    plan = Plan((player, *opponents), "gauntlet", whole_groups(game, games_each) * len(opponents))
     outcome = play_tournament(folder, plan, processes=0)
     scores, results = {}, {}
     for met in meetings_of(games_by_pair(outcome)):

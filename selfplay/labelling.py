@@ -23,6 +23,7 @@ from games.solving import ScoringSolver, Solver, make_solver
 from selfplay.child_process import become_child
 from selfplay.errors import UserError
 from selfplay.openings import Opening, play_random
+from selfplay.positions import set_up
 
 BATCH = 64
 """Positions drawn together."""
@@ -82,10 +83,7 @@ class _Labeller:
         self.pool = self.game.new_pool(1)
 
     def __call__(self, moves: Opening) -> dict[str, Any]:
-        place = np.zeros(1, np.int64)
-        self.pool.reset(place)
-        for move in moves:
-            self.pool.step(place, np.array([move]), place)
+        set_up(self.pool, 0, moves)
         label: dict[str, Any] = {"game": self.game.name, "moves": list(moves)}
         label["values"] = {str(move): value for move, value in self.solver.move_values(self.pool, 0).items()}
         if self.scores:

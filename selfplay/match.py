@@ -186,11 +186,6 @@ def score_comparisons(game: Game, records: list[MatchGame]) -> list[MatchGame]:
 
 
 def whole_groups(game: Game, num_games: int) -> int:
-    """The least number of games, at least `num_games`, that `play_match` accepts."""
-    return -(-num_games // game.num_players) * game.num_players
-
-
-def games_of_a_pair(game: Game, num_games: int) -> int:
     """The least number of games, at least `num_games`, in which a pair plays every opening with every seating."""
     size = len(seatings(game.num_players))
     return -(-num_games // size) * size

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def read_positions(path: Path) -> LabelledPositions:
                 pool = game.new_pool(len(lines))
             elif label["game"] != game.name and games.load(label["game"], may_import=False).rules != game.rules:
                 raise ValueError(f"the game is {label['game']}, that of the lines before is {game.name}")
-            _set_up(pool, len(moves), label["moves"])
+            set_up(pool, len(moves), label["moves"])
             best_actions.append(_best_actions(pool, len(moves), label, "values"))
             if SCORES in label:
                 perfect_actions.append(_best_actions(pool, len(moves), label, SCORES))
@@ -108,8 +108,8 @@ def _parse(line: str) -> dict[str, Any]:
     return label
 
 
-def _set_up(pool: StatePool, slot: int, moves: list[int]) -> None:
-    """Play the moves in `slot`. Raises GameError at an illegal one."""
+def set_up(pool: StatePool, slot: int, moves: Sequence[int]) -> None:
+    """Bring `slot` to the position after the moves from the start. Raises GameError at an illegal one."""
     place = np.array([slot], np.int64)
     pool.reset(place)
     for ply, move in enumerate(moves, start=1):

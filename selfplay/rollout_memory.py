@@ -106,7 +106,7 @@ class RolloutMemory:
         """`shape_rewards` gives the rewards [T, N] of a rollout as they are learned from. Rollouts give way to those
         that have come in after so many `passes`."""
         self._estimator, self._shape_rewards, self._passes = estimator, shape_rewards, passes
-        self._passes_begun = passes
+        self._passes_left = 0  # over the current rollouts, before others may take their place
         self.total = 0
         """Steps ever added."""
         self._waiting: list[RolloutBatch] = []
@@ -165,12 +165,12 @@ class RolloutMemory:
 
     def _begin_pass(self, size: int, rng: np.random.Generator) -> None:
         """Over the rollouts that have come in, or once more over the present ones."""
-        if self._waiting and self._passes_begun >= self._passes:
+        if self._waiting and self._passes_left <= 0:
             self._current = _joined(self._waiting)
-            self._waiting, self._passes_begun = [], 0
+            self._waiting, self._passes_left = [], self._passes
         if self._current is None:
             raise ValueError("rollouts: nothing to sample yet")
-        self._passes_begun += 1
+        self._passes_left -= 1
         self._order = np.arange(len(self._current)) if size == 0 else rng.permutation(len(self._current))
 
 

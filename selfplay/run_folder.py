@@ -67,7 +67,8 @@ class RunFolder:
     def create(cls, path: Path | None, name: str, parent: Path = RUNS) -> RunFolder:
         """Make and lock the folder of a new run: `path`, or `parent/NAME-TIME` when it is None.
 
-        Raises `UserError` when `path` already holds a run or another process holds its lock; nothing is changed then.
+        Raises `UserError` when `path` holds a run already, another process holds its lock, or the text of a player
+        could not name it; nothing is changed then.
         """
         if path is None:
             path = make_fresh(parent, name)

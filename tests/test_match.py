@@ -12,7 +12,7 @@ from exact_player import ExactPlayer
 import games
 from selfplay import cli
 from selfplay.errors import UserError
-from selfplay.match import FIRST, SECOND, MatchGame, games_of_a_pair, play_match, summarise, whole_groups
+from selfplay.match import FIRST, SECOND, MatchGame, play_match, summarise, whole_groups
 from selfplay.openings import draw_openings
 from selfplay.players import parse_player
 from selfplay.statistics import elo_difference, score_interval
@@ -163,7 +163,7 @@ def test_long_games_are_cut_off_as_draws():
     assert result.mean_length == 5
 
 
-def test_chance_is_the_same_for_both_games_of_a_pair():
+def test_chance_is_the_same_for_both_whole_groups():
     game = games.load("pig")
     result = play_match(game, FixedPlayer("a"), FixedPlayer("b"), 20, seed=1, max_plies=60)
     for one, other in zip(result.records[0::2], result.records[1::2]):
@@ -304,4 +304,4 @@ def test_bad_arguments_are_one_line(capsys, tmp_path, monkeypatch, arguments, pa
     [("tic_tac_toe", 5, 6), ("tic_tac_toe", 6, 6), ("chinese_checkers(players=3)", 2, 3), ("2048", 1, 2)],
 )
 def test_a_pair_plays_every_opening_with_every_seating(name, asked, played):
-    assert games_of_a_pair(games.load(name), asked) == played
+    assert whole_groups(games.load(name), asked) == played

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.evaluator import RATINGS, rating_conditions
     from selfplay.files import publish
-    from selfplay.match import games_of_a_pair
+    from selfplay.match import whole_groups
     from selfplay.run_folder import RunFolder
     from selfplay.run_player import game_of_run, run_config
     from selfplay.snapshots import read_snapshots, spread
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     texts = [_player(args.run_dir, snapshot, simulations) for snapshot in chosen]
     names = check_players([*args.anchors, *texts], game)
     pairs = ladder(len(args.anchors), len(names))
-    plan = Plan(names, "ladder", games_of_a_pair(game, args.games) * len(pairs), len(args.anchors))
+    plan = Plan(names, "ladder", whole_groups(game, args.games) * len(pairs), len(args.anchors))
     tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
     try:
         outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))

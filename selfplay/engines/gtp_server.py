@@ -257,8 +257,9 @@ class GtpServer:
         """Our own account of the main time, for controllers that do not send `time_left`."""
         clock = self._table.clocks[player]
         if clock is not None and clock.moves == 0:
-            left = replace(clock, seconds=max(0.0, clock.seconds - seconds))
-            self._set_clock(player, self._table.overtime or left if left.seconds == 0.0 else left)
+            left = max(0.0, clock.seconds - seconds)
+            overtime = self._table.overtime if left == 0.0 else None
+            self._set_clock(player, overtime or replace(clock, seconds=left))
 
     # The result.
 
