@@ -7,17 +7,27 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PINS := pyproject.toml constraints.txt
 
-.PHONY: train test lint bench soak clean
+.PHONY: train test test-slow test-all lint bench soak clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed
 	$(BIN)/selfplay train configs/connect_four.yaml
 
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# All but the tests that are marked slow.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
+
+test-all: $(VENV)/.installed-dev
+	$(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed
