@@ -300,7 +300,7 @@ class Calibration:
     """How far predicted values can be trusted, in equal bins of the prediction over [-1, 1]."""
 
     error: float  # mean over positions of the bin's |mean predicted - mean outcome|; NaN without positions
-    edges: Float[np.ndarray, "bins+1"]
+    edges: Float[np.ndarray, " edges"]  # one more than bins
     counts: Int[np.ndarray, " bins"]
     mean_predicted: Float[np.ndarray, " bins"]  # NaN in an empty bin
     mean_outcome: Float[np.ndarray, " bins"]  # NaN in an empty bin

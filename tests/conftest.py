@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
 import jaxtyping
 import pytest
+import shape_checks
 
-# Packages whose jaxtyping annotations are checked at every call. Functions jitted by Numba must stay out: the hook
-# would wrap what Numba compiles.
-CHECKED_PACKAGES = ["nets"]
+# In `nets` every annotation is checked, elsewhere those with shapes of arrays: types alone are mypy's to check.
+jaxtyping.install_import_hook("nets", "beartype.beartype")
+shape_checks.install(["games", "search", "selfplay"])
 
-jaxtyping.install_import_hook(CHECKED_PACKAGES, "beartype.beartype")
-
-import torch  # noqa: E402  (after the hook, which only sees imports that follow it)
+import torch  # noqa: E402  (after the hooks, which only see imports that follow them)
 
 # Cores are shared with actor processes that tests start; two threads on a busy core are slower than one.
 torch.set_num_threads(1)
@@ -29,3 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """For tests of what a function itself says of a wrong shape."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -228,7 +228,7 @@ def changed(array: np.ndarray, index: tuple[int, ...], value: float) -> np.ndarr
     return array
 
 
-def test_what_is_no_process_is_refused():
+def test_what_is_no_process_is_refused(unchecked_shapes):
     mdp = chain()
     assert broken().num_states == 3
     with pytest.raises(GameError, match=r"next states of state, action 1, 0 are negative or do not sum to 1"):
@@ -249,7 +249,7 @@ def test_what_is_no_process_is_refused():
         broken(start=np.ones(1))
 
 
-def test_what_is_no_policy_is_refused():
+def test_what_is_no_policy_is_refused(unchecked_shapes):
     with pytest.raises(GameError, match=r"a policy of shape \(3,\)"):
         policy_evaluation(chain(), np.zeros(3), 0.9)
     with pytest.raises(GameError, match="policy in state 0 are negative or do not sum to 1"):

@@ -63,7 +63,7 @@ def test_probability_of_improvement_worked_and_by_mann_and_whitney():
     first, second = np.array([[1.0], [2.0]]), np.array([[1.5], [2.0]])
     assert probability_of_improvement(first, second) == pytest.approx(1.5 / 4)  # 2 > 1.5, and 2 = 2 counts half
     assert probability_of_improvement(second, first) == pytest.approx(2.5 / 4)
-    first, second = generator(1).integers(0, 9, (6, 3)), generator(2).integers(2, 9, (4, 3))
+    first, second = generator(1).integers(0, 9, (6, 3)).astype(float), generator(2).integers(2, 9, (4, 3)).astype(float)
     u = scipy.stats.mannwhitneyu(first, second, axis=0).statistic
     assert probability_of_improvement(first, second) == pytest.approx(np.mean(u / (6 * 4)))
 
@@ -171,7 +171,7 @@ def test_a_band_is_the_bootstrap_at_every_point(monkeypatch):
     ],
     ids=["one axis", "no runs", "no tasks", "other tasks", "not a number"],
 )
-def test_scores_that_are_none_are_refused(groups):
+def test_scores_that_are_none_are_refused(groups, unchecked_shapes):
     with pytest.raises(ValueError, match="score"):
         bootstrap(mean, *groups, rng=generator())
     with pytest.raises(ValueError, match="not finite"):
