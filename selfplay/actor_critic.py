@@ -93,14 +93,21 @@ class ActorCritic(ModelFree):
     def state(self) -> dict[str, Tensor]:
         """See `Algorithm.state`: the moments of observations and returns."""
         moments = {"observations": self._observations, "returns": self._returns}
-        return {f"{of}.{name}": torch.from_numpy(a) for of, m in moments.items() for name, a in m.state().items()}
+        state = {f"{of}.{name}": torch.from_numpy(a) for of, m in moments.items() for name, a in m.state().items()}
+        return {**state, "returns.settings": self._settings_of_returns()}
 
     def restore_state(self, state: dict[str, Tensor]) -> None:
         """See `Algorithm.restore_state`."""
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
         if arrays:
             self._observations = RunningMoments.from_state(arrays, "observations.")
-            self._returns = RunningMoments.from_state(arrays, "returns.")
+            settings = self._settings_of_returns()
+            if torch.equal(state.get("returns.settings", settings), settings):  # runs from before this had none
+                self._returns = RunningMoments.from_state(arrays, "returns.")
+
+    def _settings_of_returns(self) -> Tensor:
+        """The settings that decide how large returns are: what was gathered under others says nothing of them."""
+        return torch.tensor([self.config.rewards.discount, self.config.rewards.clip], dtype=torch.float64)
 
     def _take(self, rollout: Rollout) -> np.ndarray:
         """The rewards of a rollout as they are learned from; observations are counted on the way."""

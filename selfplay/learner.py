@@ -89,11 +89,22 @@ def learning_rate(config: LearnerConfig, step: int, progress: float) -> float:
     return config.learning_rate * share * warmup
 
 
+def parameter_groups(net: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """The parameters by name: those that weight decay makes smaller, and biases and normalisation, which it spares.
+
+    Checkpoints that number the parameters of an optimiser's state have this order.
+    """
+    named = list(net.named_parameters())
+    return {name: p for name, p in named if p.ndim > 1}, {name: p for name, p in named if p.ndim <= 1}
+
+
 def make_optimizer(net: nn.Module, config: LearnerConfig) -> torch.optim.Optimizer:
     """The optimiser of the settings; weight decay spares biases and normalisation."""
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    spared = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    decayed, spared = (list(group.values()) for group in parameter_groups(net))
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
     if config.optimizer == "rmsprop":
@@ -170,10 +181,48 @@ class Learner:
         self, raw: dict[str, Tensor], average: dict[str, Tensor], optimizer: dict[str, Any], steps: int
     ) -> None:
         """Go on from a checkpoint."""
+        own = self._own_optimizer_state(optimizer)  # refuses before anything is changed
         self.net.load_state_dict(raw)
-        self.average = {name: tensor.to(self.device) for name, tensor in average.items()}
-        self.optimizer.load_state_dict(optimizer)
+        dtypes = {name: tensor.dtype for name, tensor in self.net.state_dict().items()}  # of the settings
+        self.average = {name: tensor.to(self.device, dtypes[name]) for name, tensor in average.items()}
+        self.optimizer.load_state_dict(own)
         self.steps = steps
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """What the optimiser has gathered, by name of the parameter, and which optimiser it is.
+
+        Its settings are no part of it: a run that goes on obeys those that it is given.
+        """
+        state = self.optimizer.state_dict()["state"]
+        gathered = {name: state[i] for i, name in enumerate(self._parameter_names()) if i in state}
+        return {"name": self.config.optimizer, "parameters": gathered}
+
+    def _own_optimizer_state(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """What `optimizer_state` gave, or `state_dict` in runs from before that, with the settings of this run.
+
+        Raises UserError for another optimiser or another network.
+        """
+        names = self._parameter_names()
+        if "param_groups" in saved:
+            (group, *_), state = saved["param_groups"], saved["state"]
+            kind = "adamw" if "betas" in group else "rmsprop" if "alpha" in group else "sgd"
+            gathered = {names[i]: content for i, content in state.items() if i < len(names)}
+        else:
+            kind, gathered = saved["name"], saved["parameters"]
+        if kind != self.config.optimizer:
+            raise UserError(
+                f"learner.optimizer: the checkpoint has the state of {kind}, {self.config.optimizer} cannot go on from "
+                f"it; use {kind}, or start a new run"
+            )
+        if unknown := set(gathered) - set(names):
+            raise UserError(f"the optimiser state of the checkpoint is of another network: it has {min(unknown)}")
+        groups = self.optimizer.state_dict()["param_groups"]
+        return {"state": {names.index(name): content for name, content in gathered.items()}, "param_groups": groups}
+
+    def _parameter_names(self) -> list[str]:
+        """The parameters in the order in which the optimiser numbers them."""
+        decayed, spared = parameter_groups(self.net)
+        return [*decayed, *spared]
 
     def loss_state(self) -> dict[str, Tensor]:
         """What the loss remembers, on the CPU; empty for most."""

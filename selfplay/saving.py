@@ -123,7 +123,7 @@ def save_checkpoint(
     if learner.steps in checkpoint.versions(folder.checkpoints):
         return
     _, _, next_shard = shards.totals(folder.games)
-    optimizer, description = flatten_optimizer(learner.optimizer.state_dict())
+    optimizer, description = flatten_optimizer(learner.optimizer_state())
     tensors = {f"{RAW}{name}": tensor for name, tensor in learner.raw_weights().items()} | optimizer
     tensors |= {f"{LOSS}{name}": tensor for name, tensor in learner.loss_state().items()}
     tensors |= {f"{ALGORITHM}{name}": tensor for name, tensor in gathered.items()}

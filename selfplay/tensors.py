@@ -90,19 +90,19 @@ def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Sequence
             raise UserError(f"{where}: {name} holds values that are not finite; use an earlier version")
 
 
-def flatten_optimizer(state_dict: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """`optimizer.state_dict()` as tensors under string keys and plain JSON for the rest.
+def flatten_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state of an optimiser (nested dictionaries) as tensors under string keys and plain JSON for the rest.
 
     The JSON part also keeps what neither format can say: integer keys, tuples, and channels-last layout. The layout
     matters: a fused step on the CPU pairs weights and momentum by their place in memory, so momentum that came back in
     another layout than its weights would be applied to the wrong ones.
     """
     tensors: dict[str, Tensor] = {}
-    return tensors, {"optimizer": _describe(dict(state_dict), "optimizer", tensors)}
+    return tensors, {"optimizer": _describe(dict(state), "optimizer", tensors)}
 
 
 def unflatten_optimizer(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> dict[str, Any]:
-    """The `state_dict` that `flatten_optimizer` took apart; other entries of `tensors` are ignored.
+    """The state that `flatten_optimizer` took apart; other entries of `tensors` are ignored.
 
     Raises `UserError` when the two parts do not belong together.
     """

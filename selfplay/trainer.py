@@ -88,7 +88,7 @@ class Trainer:
             config.wandb.mode, config.wandb.project, config.wandb.entity, folder.path.name, folder.path,
             dataclasses.asdict(config), self.counters.wandb_id, warn=display.warning,
         )  # fmt: skip
-        self.counters.wandb_id = self.tracker.run_id
+        self.counters.wandb_id = self.tracker.run_id or self.counters.wandb_id  # stays while the mirror is off
 
     # The loop.
 

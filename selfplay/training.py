@@ -16,6 +16,7 @@ import games
 from nets import int8
 from nets.config import NetConfig
 from selfplay import config as config_files
+from selfplay import shards
 from selfplay.algorithm import Algorithm, load_algorithm
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
@@ -25,12 +26,10 @@ from selfplay.files import publish
 from selfplay.players import read_player
 from selfplay.preflight import require_memory
 from selfplay.reporting import evaluation_metrics, mean_text
+from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
-
-FIXED = ("game", "environment", "algorithm", "net", "seed")
-"""What cannot change in a run that has started."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,20 @@ def resume(
     with RunFolder.resume(Path(run_dir)) as folder:
         old = config_files.load(Config, folder.config, [])
         new = change(old) if change else old
-        for name in FIXED:
-            if getattr(new, name) != getattr(old, name):
-                raise UserError(
-                    f"{folder.path}: {name} cannot change in a run that has started; start a new run for it"
-                )
+        refuse_fixed(folder, old, new)
         check(new)
-        if new != old:
-            publish(folder.config, config_files.dump(new).encode())
-        return _run(new, folder, display)
+
+        def accept(trainer: Trainer) -> None:
+            """The settings fit what the run has learned: they are the run's from now on."""
+            if new != old:
+                publish(folder.config, config_files.dump(new).encode())
+            changed, stored = only_new_games(old, new), shards.totals(folder.games)[0]
+            if changed and stored and trainer.algorithm.keeps_games:
+                trainer.display.message(
+                    f"{', '.join(changed)}: for new games only; the {stored:,} games on disk stay as they were played"
+                )
+
+        return _run(new, folder, display, accept)
 
 
 def check(config: Config) -> None:
@@ -157,7 +161,13 @@ def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
         raise UserError(str(error)) from None
 
 
-def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
+def _run(
+    config: Config,
+    folder: RunFolder,
+    display: Display | None,
+    accept: Callable[[Trainer], None] = lambda trainer: None,
+) -> Result:
+    """Train to the end. `accept` is called once everything is built and loaded, and nothing is played yet."""
     with display or make_display(sys.stdout, sys.stdout.isatty()) as shown:
         played = config.environment or config.game
         shown.start(f"{config.algorithm} on {played} in {folder.path}", budget_text(config.budget))
@@ -166,6 +176,7 @@ def _run(config: Config, folder: RunFolder, display: Display | None) -> Result:
         previous = _catch_signals(trainer)
         evaluation, found = None, []
         try:
+            accept(trainer)
             trainer.run()
             if not trainer.stop_requested:
                 with trainer.breakable():

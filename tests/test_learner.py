@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from selfplay.errors import UserError
 from selfplay.learner import MOST_BAD_STEPS, Learner, choose_device, learning_rate, make_optimizer
 from selfplay.replay import Batch
 from selfplay.settings import Config, LearnerConfig
+from selfplay.tensors import flatten_optimizer, from_bytes, to_bytes, unflatten_optimizer
 
 PLAIN = LearnerConfig(warmup_steps=0, schedule="constant", gradient_clip=0.0, weight_decay=0.0, device="cpu")
 
@@ -280,3 +282,62 @@ def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch: pytest.Monkey
     assert choose_device("auto") == torch.device("cpu")
     with pytest.raises(UserError, match="device cuda: torch sees no GPU"):
         choose_device("cuda")
+
+
+def went_on(saved: Learner, config: LearnerConfig, by_number: bool = False) -> Learner:
+    """Another learner from what a checkpoint of `saved` holds, in the form of today or of the first versions."""
+    state = saved.optimizer.state_dict() if by_number else saved.optimizer_state()
+    tensors, description = flatten_optimizer(state)
+    plain = json.loads(json.dumps(description))
+    learner = number_learner(config)
+    optimizer = unflatten_optimizer(from_bytes(to_bytes(tensors)), plain)
+    learner.restore(saved.raw_weights(), saved.weights(), optimizer, saved.steps)
+    return learner
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_a_resumed_optimiser_kept_its_old_settings(optimizer: str, by_number: bool) -> None:
+    """Its groups came from the checkpoint: another weight decay, epsilon or momentum was ignored without a word."""
+    learner = number_learner(replace(PLAIN, optimizer=optimizer))
+    for _ in range(3):
+        learner.step(BATCH, 0.0)
+    config = replace(PLAIN, optimizer=optimizer, weight_decay=0.25, adam_epsilon=0.5, momentum=0.125)
+    resumed = went_on(learner, config, by_number)
+    fresh = number_learner(config)
+    for group, wanted in zip(resumed.optimizer.param_groups, fresh.optimizer.param_groups, strict=True):
+        assert {**group, "params": None, "lr": 0} == {**wanted, "params": None, "lr": 0}
+    for name, parameter in learner.net.named_parameters():
+        state, again = learner.optimizer.state[parameter], resumed.optimizer.state[resumed.net.get_parameter(name)]
+        assert state.keys() == again.keys() and len(state) > 0
+        assert all(torch.equal(torch.as_tensor(again[key]), torch.as_tensor(state[key])) for key in state), name
+    resumed.step(BATCH, 0.0)
+    learner.step(BATCH, 0.0)
+    assert not torch.equal(resumed.net.matrix, learner.net.matrix)
+
+
+@pytest.mark.parametrize("by_number", [False, True])
+def test_another_optimiser_ended_in_a_key_error_at_its_first_step(by_number: bool) -> None:
+    learner = number_learner(PLAIN)
+    learner.step(BATCH, 0.0)
+    with pytest.raises(UserError, match=r"learner\.optimizer: the checkpoint has the state of adamw, sgd cannot"):
+        went_on(learner, replace(PLAIN, optimizer="sgd"), by_number)
+
+
+def test_momentum_that_a_run_never_had_begins_with_the_next_step() -> None:
+    learner = number_learner(replace(PLAIN, optimizer="sgd", momentum=0.0))
+    learner.step(BATCH, 0.0)
+    resumed = went_on(learner, replace(PLAIN, optimizer="sgd", momentum=0.5))
+    rate = PLAIN.learning_rate
+    for total in (2.0, 3.5):  # the gradient is 1: a momentum of 1, then of 1.5
+        resumed.step(BATCH, 0.0)
+        torch.testing.assert_close(resumed.net.bias.detach(), torch.full((2,), -rate * total))
+
+
+def test_the_average_of_a_resumed_run_kept_the_old_number_type() -> None:
+    """float64 in the checkpoint, float32 in the settings: the next step could not mix them."""
+    learner = number_learner(replace(PLAIN, dtype="float64"))
+    learner.step(BATCH, 0.0)
+    resumed = went_on(learner, PLAIN)
+    resumed.step(BATCH, 0.0)
+    assert resumed.average["matrix"].dtype == torch.float32

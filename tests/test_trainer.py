@@ -342,7 +342,13 @@ def test_a_folder_with_a_run_is_not_used_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "value", "name"),
-    [("--net.hidden", "32", "net"), ("--game", "connect_four", "game"), ("--seed", "2", "seed")],
+    [
+        ("--net.hidden", "32", "net"),
+        ("--game", "connect_four", "game"),
+        ("--seed", "2", "seed"),
+        ("--name", "other", "name"),
+        ("--learner.optimizer", "sgd", "learner.optimizer"),
+    ],
 )
 def test_resume_refuses_what_cannot_change(tmp_path: Path, flag: str, value: str, name: str) -> None:
     run = tmp_path / "run"

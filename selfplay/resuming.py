@@ -1,0 +1,63 @@
+"""Settings of a run that goes on: which cannot change, and which count for new games only.
+
+In the flow: `selfplay.training.resume` compares the settings of the run with those it is given. All others count from
+the first step of the resumed run on.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+from selfplay.errors import UserError
+from selfplay.evaluator import RATINGS
+from selfplay.run_folder import RunFolder
+from selfplay.schema import flatten
+from selfplay.settings import Config
+
+FIXED = ("game", "environment", "algorithm", "net", "seed", "name", "learner.optimizer")
+"""Settings and sections that cannot change in a run that has started."""
+
+INSTEAD = {
+    "name": "it is part of the folder's name; rename the folder",
+    "learner.optimizer": "what one optimiser has gathered is of no use to another; start a new run for it",
+}
+"""What to do, where it is not to start a new run."""
+
+WITH_GAMES = (
+    "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
+    "actors.full_search_share", "actors.fast_simulations", "actors.resign_value", "actors.resign_plies",
+    "actors.resign_weight", "actors.symmetries", "actors.max_plies",
+    "replay.max_policy_lag", "learner.td_steps", "learner.root_value_share", "learner.policy_surprise",
+)  # fmt: skip
+"""Settings that a stored game keeps as they were when it was played: its moves, its targets, and what a position of it
+counts. Those of the search are too, but for its cache."""
+
+
+def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
+    """Raise UserError where settings differ that cannot change in this run."""
+    for name in FIXED:
+        if _value(new, name) != _value(old, name):
+            instead = INSTEAD.get(name, "start a new run for it")
+            raise UserError(f"{folder.path}: {name} cannot change in a run that has started; {instead}")
+    plies, ratings = old.evaluation.max_plies, folder.path / RATINGS
+    if new.evaluation.max_plies != plies and ratings.is_dir():
+        raise UserError(
+            f"evaluation.max_plies: the matches in {ratings} were played with {plies}, and games of one rating share it; "
+            "move that folder away to play with another"
+        )
+
+
+def only_new_games(old: Config, new: Config) -> list[str]:
+    """The settings that differ and that stored games keep, by dotted key."""
+    before, after = flatten(old), flatten(new)
+    return [
+        key
+        for key, value in after.items()
+        if value != before[key] and (key in WITH_GAMES or key.startswith("search.") and key != "search.cache_megabytes")
+    ]
+
+
+def _value(config: Config, name: str) -> Any:
+    """A setting or a section by its dotted name."""
+    return reduce(getattr, name.split("."), config)
