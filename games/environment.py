@@ -54,6 +54,8 @@ class Environment(ABC):
     action_high: np.ndarray | None = None  # ... to here
     has_legal_mask: bool = False
     """True where some actions may be illegal; `EnvironmentBatch.legal_mask` and `Step.legal_mask` are then set."""
+    notes: tuple[str, ...] = ()
+    """How observations and actions were read where there was something to decide, one line each."""
     solved_return: float | None = None
     """Mean return that counts as solved (Gymnasium's `reward_threshold`)."""
 

@@ -3,6 +3,7 @@
     CartPole-v1                          any environment that Gymnasium has registered
     HalfCheetah-v5(frame_skip=4)         the same, with parameters of `gymnasium.make`
     my_module:MyEnv-v0                   the same, registered by a module that is imported first
+    MiniGrid-Empty-5x5-v0                one of the package minigrid, imported for such names
     ALE/Pong-v5(preset=mnih2015)         Atari, with a named preset of preprocessing
     grid_world(map=cliff,slip=0.1)       a grid world, by the name of a map or its file
     game:tic_tac_toe                     any game of `games.load` with one player, or two and zero sum
@@ -14,6 +15,7 @@ Parameters stand in parentheses, as in game strings. Libraries are imported for 
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from typing import Any
 
@@ -25,6 +27,9 @@ from games.registry import names
 GAME = "game:"
 GRID_WORLD = "grid_world"
 ATARI = "ALE/"
+
+PACKAGES = {"MiniGrid-": "minigrid", "BabyAI-": "minigrid"}
+"""By the beginning of an environment's name: the package that registers it with Gymnasium when it is imported."""
 
 _ENVIRONMENT = re.compile(r"(?P<name>[^()\s]+)(?:\((?P<parameters>[^()]*)\))?")
 
@@ -55,6 +60,7 @@ def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
         raise GameError(f"{name} needs Gymnasium ({error}): pip install 'gymnasium[atari,mujoco]'") from None
     from games.gymnasium_environment import load_gymnasium
 
+    _import_package(name)
     if ":" in name or (name in gymnasium.registry and not _is_atari(gymnasium.registry[name])):
         return load_gymnasium(name, parameters)
     try:
@@ -69,6 +75,16 @@ def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
     known = [key for key, spec in gymnasium.registry.items() if key.startswith(ATARI) or not _is_atari(spec)]
     known += [GRID_WORLD, *(GAME + info.name for info in names() if info.supported)]
     raise GameError(f"unknown environment {name[:60]!r}{_near(name, known)}")
+
+
+def _import_package(name: str) -> None:
+    """Import what registers such names. Raises GameError where it is missing."""
+    package = next((package for prefix, package in PACKAGES.items() if name.startswith(prefix)), None)
+    if package is not None:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise GameError(f"{name} needs {package} ({error}): pip install {package}") from None
 
 
 def _is_atari(spec: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from games.base import CHANCE, TERMINAL, Game, GameError
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices
+from games.observation_layout import layout_notes
 from games.parameters import canonical, parse, typed
 from games.random_play import begin_games, draw_outcomes
 from games.registry import load
@@ -51,6 +52,7 @@ class GameEnvironment(Environment):
         self.opening_plies = opening_plies
         self.observation_shape = game.observation_shape
         self.num_actions = game.num_actions
+        self.notes = layout_notes(game)
         self.name = PREFIX + game.name
         if max_plies is not None:
             wanted = parse(game.name)

@@ -1,8 +1,7 @@
 """Any Gymnasium environment as an `Environment`: its spaces, its parameters, and batches of it.
 
-Actions are one Discrete choice or a Box of real numbers with bounds, observations are one Box. What else there is
-(Dict, MultiDiscrete, Discrete observations) is refused: a wrapper of Gymnasium's turns it into these, and an
-environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module` first).
+`games.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can turn into
+one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module` first).
 
 Gymnasium: Towers et al. 2024, "Gymnasium: A Standard Interface for Reinforcement Learning Environments".
 """
@@ -15,12 +14,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Discrete, Space
 
 from games.base import GameError
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices, checked_vectors
+from games.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
 from games.gymnasium_vector import episode_seeds, is_mujoco, new_vector_env, tame_mujoco
+from games.observation_layout import CHANNELS
 from games.parameters import Value, canonical
 
 RENDER_MODE = "rgb_array"
@@ -29,15 +29,16 @@ RENDER_MODE = "rgb_array"
 class GymnasiumEnvironment(Environment):
     """A registered environment. Made by `load_gymnasium`.
 
-    Observations are float32, or uint8 where they are declared with the range [0, 255]; pictures [H, W, C] become
-    [C, H, W].
+    Its own parameter `channels` (see `games.observation_layout`) says where the channels of pictures are; the others are
+    those of `gymnasium.make`.
     """
 
     def __init__(self, env_id: str, parameters: Mapping[str, Value], prefix: str = "") -> None:
-        """`parameters` are those of `gymnasium.make`. Raises GameError when the environment cannot be made or used."""
+        """Raises GameError when the environment cannot be made or used."""
         self.name = canonical(prefix + env_id, parameters)
         self.spec = gym.spec(env_id)
         self.parameters: dict[str, Any] = dict(parameters)
+        channels = self._take_channels()
         self.solved_return = self.spec.reward_threshold
         if parameters.get("render_mode", RENDER_MODE) != RENDER_MODE:
             raise GameError(f"{self.name}: render_mode is {RENDER_MODE} or left out")
@@ -50,52 +51,51 @@ class GymnasiumEnvironment(Environment):
         try:
             env = gym.make(self.spec, **self.parameters)
         except Exception as error:  # whatever an environment, or a library that it misses, raises
-            raise GameError(f"{self.name} cannot be made: {_one_line(error)}") from error
-        self._read_actions(env.action_space)
-        self._read_observations(env.observation_space)
-        env.close()
+            raise GameError(f"{self.name} cannot be made: {one_line(error)}") from error
+        try:
+            self._read_spaces(env, channels)
+        finally:
+            env.close()
 
-    def _read_actions(self, space: Space) -> None:
-        self.action_space = space
-        if isinstance(space, Discrete):
-            self.num_actions = int(space.n)
-        elif isinstance(space, Box) and space.dtype.kind == "f":
-            if not space.is_bounded():
-                raise GameError(f"{self.name}: its actions have no bounds")
-            self.action_low = space.low.ravel().astype(np.float32)
-            self.action_high = space.high.ravel().astype(np.float32)
-        else:
-            raise GameError(
-                f"{self.name}: its actions are {_one_line(space)}, not one Discrete choice or a Box of real numbers"
-            )
+    def _take_channels(self) -> str:
+        """The parameter `channels`; a number is left for an environment that has a parameter of that name."""
+        channels = self.parameters.get("channels", "")
+        if not isinstance(channels, str):
+            return ""
+        if channels and channels not in CHANNELS:
+            raise GameError(f"{self.name}: channels is {', '.join(CHANNELS)} or left out, not {channels[:40]!r}")
+        self.parameters.pop("channels", None)
+        return channels
 
-    def _read_observations(self, space: Space) -> None:
-        if not isinstance(space, Box):
-            raise GameError(f"{self.name}: its observations are {_one_line(space)}, not one Box of numbers")
-        shape = space.shape or (1,)
-        is_bytes = space.dtype == np.uint8 and space.low.min() == 0 and space.high.max() == 255
-        self._planes_last = is_bytes and len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4)
-        self.observation_shape = (shape[2], shape[0], shape[1]) if self._planes_last else shape
-        self.observation_dtype = np.dtype(np.uint8 if is_bytes else np.float32)
+    def _read_spaces(self, env: gym.Env, channels: str) -> None:
+        try:
+            self._actions = ActionSpace(env.action_space)
+            self._observations = ObservationSpace(env.observation_space, channels)
+        except GameError as error:
+            raise GameError(f"{self.name}: {error}") from None
+        self.num_actions = self._actions.num_choices
+        self.action_low, self.action_high = self._actions.low, self._actions.high
+        self.observation_shape, self.observation_dtype = self._observations.layout.shape, self._observations.layout.dtype
+        self.notes = tuple(f"{self.name}: {note}" for note in self._observations.notes + self._actions.notes)
 
     def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> GymnasiumBatch:
         """See `Environment`. The copies are stepped one after the other: `threads` changes nothing."""
         return GymnasiumBatch(self, num_envs, seed)
 
     def observations(self, given: np.ndarray) -> np.ndarray:
-        """Observations [n, ...] as Gymnasium has them, in an array of their own [n, *observation_shape]."""
-        moved = np.moveaxis(given, -1, 1) if self._planes_last else given
-        return np.array(moved, dtype=self.observation_dtype, order="C").reshape(len(given), *self.observation_shape)
+        """Observations [n, ...] of `new_vector`, in an array of their own [n, *observation_shape]."""
+        return self._observations.read_batch(given)
 
     def actions(self, num_envs: int, actions: np.ndarray) -> np.ndarray:
         """Actions of agents as Gymnasium wants them; continuous ones are clipped to the bounds. Raises GameError."""
-        space = self.action_space
-        if isinstance(space, Discrete):
-            return checked_choices(self, num_envs, actions) + int(space.start)
-        assert isinstance(space, Box)
-        given = checked_vectors(self, num_envs, actions).reshape(num_envs, *space.shape)
-        # In the type of the bounds, which float32 may overstep.
-        return np.clip(given.astype(space.dtype), space.low, space.high)
+        if self.is_continuous:
+            return self._actions.vectors(checked_vectors(self, num_envs, actions))
+        return self._actions.choices(checked_choices(self, num_envs, actions))
+
+    def new_vector(self, num_envs: int) -> gym.vector.VectorEnv:
+        """Copies behind Gymnasium's vector interface, with arrays for observations."""
+        reader = self._observations if self._observations.needs_reading else None
+        return new_vector_env(self.spec, num_envs, self.parameters, reader)
 
 
 class GymnasiumBatch(EnvironmentBatch):
@@ -104,7 +104,7 @@ class GymnasiumBatch(EnvironmentBatch):
     def __init__(self, environment: GymnasiumEnvironment, num_envs: int, seed: int) -> None:
         self.environment: GymnasiumEnvironment = environment
         self.num_envs = num_envs
-        self._vector = new_vector_env(environment.spec, num_envs, environment.parameters)
+        self._vector = environment.new_vector(num_envs)
         seeds = episode_seeds(seed, num_envs).tolist()
         one_generator = not isinstance(self._vector, gym.vector.SyncVectorEnv)
         given, _ = self._vector.reset(seed=seeds[0] if one_generator else seeds)
@@ -139,7 +139,7 @@ class GymnasiumBatch(EnvironmentBatch):
         try:
             frames = self._vector.render()
         except Exception as error:  # no library to draw with, no display
-            raise GameError(f"{self.environment.name} cannot be drawn: {_one_line(error)}") from error
+            raise GameError(f"{self.environment.name} cannot be drawn: {one_line(error)}") from error
         assert frames is not None
         return np.array(frames[0], dtype=np.uint8)
 
@@ -172,9 +172,3 @@ def _value(text: str) -> Value:
         except ValueError:
             pass
     return text
-
-
-def _one_line(what: object) -> str:
-    """The first line of a message, or the name of an exception without one."""
-    lines = str(what).strip().splitlines()
-    return lines[0][:300] if lines else type(what).__name__

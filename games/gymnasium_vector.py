@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +19,9 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
+
+from games.base import GameError
+from games.gymnasium_spaces import ObservationSpace
 
 NO_LIMIT = -1
 """Value of `max_episode_steps` for episodes that are not cut off."""
@@ -53,17 +57,38 @@ class CopiedObservation(gym.ObservationWrapper):
         return np.array(observation)
 
 
-def new_vector_env(spec: EnvSpec, num_envs: int, parameters: Mapping[str, Any]) -> VectorEnv:
-    """`num_envs` copies with autoreset mode SAME_STEP. `parameters` are those of `gymnasium.make`."""
-    own = _own_vector_class(spec)
+class ReadObservation(gym.ObservationWrapper):
+    """Observations of any space as arrays, which are their own too."""
+
+    def __init__(self, env: gym.Env, reader: ObservationSpace) -> None:
+        super().__init__(env)
+        self._reader = reader
+        self.observation_space = reader.box
+
+    def observation(self, observation: Any) -> np.ndarray:
+        try:
+            return self._reader.read_one(observation)
+        except GameError as error:
+            raise GameError(f"{self.env.spec.id if self.env.spec else self.env}: {error}") from None
+
+
+def new_vector_env(
+    spec: EnvSpec, num_envs: int, parameters: Mapping[str, Any], reader: ObservationSpace | None = None
+) -> VectorEnv:
+    """`num_envs` copies with autoreset mode SAME_STEP. `parameters` are those of `gymnasium.make`.
+
+    `reader` turns single observations into arrays, where they are none.
+    """
+    own = _own_vector_class(spec) if reader is None else None
     if own is not None and parameters.get("max_episode_steps") != NO_LIMIT:  # which only `gymnasium.make` understands
         return gym.make_vec(dataclasses.replace(spec, vector_entry_point=own), num_envs, **parameters)
+    wrapper = CopiedObservation if reader is None else partial(ReadObservation, reader=reader)
     return gym.make_vec(
         spec,
         num_envs,
         vectorization_mode="sync",
         vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP, "copy": False},
-        wrappers=[CopiedObservation],
+        wrappers=[wrapper],
         # The checker looks at the first steps of every copy, and warns; what matters here is checked here.
         disable_env_checker=True,
         **parameters,

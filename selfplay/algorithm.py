@@ -105,6 +105,8 @@ class Algorithm(Protocol):
     """What a person reads while `warm_up` runs."""
     memory_needs: tuple[MemoryNeed, ...]
     """What will take much memory."""
+    notes: tuple[str, ...]
+    """What a person reads when a run starts: how observations and actions were read, one line each."""
 
     def make_net(self) -> nn.Module:
         """A fresh network; the seed of the run decides its weights."""

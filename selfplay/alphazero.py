@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import games
+from games.observation_layout import layout_notes
 from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference
@@ -59,6 +60,7 @@ class AlphaZero:
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, games.load(config.game)
         self.title = config.game
+        self.notes = layout_notes(self.game)
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         positions = config.replay.capacity
         searches = max(1, config.actors.num_actors) * config.actors.games_per_actor

@@ -100,6 +100,7 @@ class ModelFree(ABC):
                 f"game:NAME(max_plies={config.actors.max_plies}) in place of game"
             )
         self.environment = with_openings(load_environment(self.title), config.actors.opening_plies)
+        self.notes = self.environment.notes
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):

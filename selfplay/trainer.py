@@ -95,6 +95,8 @@ class Trainer:
     def run(self) -> None:
         """Train until the budget is spent or somebody asks to stop; ends with a checkpoint."""
         self.save()
+        for note in self.algorithm.notes:
+            self.display.message(note)
         self.display.phase(self.algorithm.warm_up_note)
         with self.breakable():
             self.algorithm.warm_up()

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from environment_helpers import check_laws, play
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Text, Tuple
 
 from games import GameError, load_environment
 from games.environment import Environment
 from games.gymnasium_environment import GymnasiumBatch, GymnasiumEnvironment
+from games.gymnasium_spaces import ObservationSpace
 from games.gymnasium_vector import episode_seeds
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +51,28 @@ class Spaces(gym.Env):
         "choice": Discrete(2),
         "dict": Dict({"a": Discrete(2)}),
         "many": MultiDiscrete([2, 3]),
+        "too_many": MultiDiscrete([8] * 8),
+        "from_minus_one": MultiDiscrete([2, 3], start=[-1, 5]),
+        "switches": MultiBinary(3),
+        "late_choice": Discrete(3, start=-1),
+        "huge_choice": Discrete(1_000_000),
+        "text": Text(5),
+        "sequence": Sequence(Discrete(3)),
+        "nested_sequence": Dict(a=Discrete(2), b=Sequence(Discrete(3))),
+        "graph": Graph(Box(0, 1, (2,)), None),
+        "one_of": OneOf([Discrete(2), Discrete(3)]),
+        "nested": Dict(
+            hand=Tuple([Discrete(3, start=1), MultiBinary([2, 2])]),
+            place=Box(-1, 1, (2, 1), np.float64),
+            speed=Box(0, 9, (), np.int64),
+            level=MultiDiscrete([2, 2]),
+            label=Text(9),
+        ),
+        "picture_and_text": Dict(image=Box(0, 255, (7, 7, 3), np.uint8), mission=Text(30)),
+        "picture_and_choice": Dict(image=Box(0, 255, (7, 7, 3), np.uint8), direction=Discrete(4)),
+        "picture_and_numbers": Dict(image=Box(0, 255, (6, 5, 3), np.uint8), place=Box(-9, 9, (2,))),
+        "two_pictures": Tuple([Box(0, 255, (6, 5, 3), np.uint8), Box(0, 255, (1, 6, 5), np.uint8)]),
+        "pictures_apart": Tuple([Box(0, 255, (6, 5, 3), np.uint8), Box(0, 255, (3, 4, 4), np.uint8)]),
         "unbounded": Box(-np.inf, np.inf, (2,)),
         "whole": Box(0, 5, (2,), np.int64),
         "box": Box(-1, 1, (2, 2)),
@@ -69,6 +92,7 @@ class Spaces(gym.Env):
         return self.observation_space.sample(), {}
 
     def step(self, action):
+        assert self.action_space.contains(action)
         return self.observation_space.sample(), 0.0, True, True, {}
 
 
@@ -261,10 +285,17 @@ def test_pictures_have_their_planes_first_and_stay_bytes() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("Spaces-v0(see=dict)", "observations are Dict"),
-        ("Spaces-v0(see=choice)", "observations are Discrete"),
-        ("Spaces-v0(act=many)", "actions are MultiDiscrete"),
-        ("Spaces-v0(act=whole)", "not one Discrete choice or a Box of real numbers"),
+        ("Spaces-v0(see=text)", "text alone; what is taken: Box, Discrete"),
+        ("Spaces-v0(see=sequence)", "observations have Sequence(Discrete(3), stack=False); what is taken: Box, Discrete"),
+        ("Spaces-v0(see=nested_sequence)", "observations have Sequence"),
+        ("Spaces-v0(see=graph)", "observations have Graph"),
+        ("Spaces-v0(see=one_of)", "observations have OneOf"),
+        ("Spaces-v0(see=huge_choice)", "1,000,000 one-hot numbers; at most 100,000 are taken"),
+        ("Spaces-v0(see=choice,channels=last)", "channels=last is for pictures"),
+        ("Spaces-v0(see=picture,channels=middle)", "channels is first, last, none or left out"),
+        ("Spaces-v0(act=whole)", "what is taken: one Discrete choice, a Box of real numbers with bounds"),
+        ("Spaces-v0(act=too_many)", "16,777,216 combinations; what is taken: one Discrete choice"),
+        ("Spaces-v0(act=dict)", "actions are Dict('a': Discrete(2)); what is taken: one Discrete choice"),
         ("Spaces-v0(act=unbounded)", "no bounds"),
         ("Sums-v0", 'pip install "gymnasium[sums]"`'),
         ("Corridor-v0(width=2)", "unexpected keyword argument 'width'"),
@@ -287,6 +318,161 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(text: str, complaint: str)
     with pytest.raises(GameError) as refused:
         load_environment(text)
     assert complaint in str(refused.value) and "\n" not in str(refused.value)
+
+
+ONE_ROW = {
+    "choice": 2,
+    "late_choice": 3,
+    "dict": 2,
+    "many": 5,
+    "from_minus_one": 5,
+    "nested": 3 + 4 + 2 + 1 + 4,
+    "switches": 3,
+    "pictures_apart": 90 + 48,
+}
+
+
+@pytest.mark.parametrize("see", ONE_ROW)
+@pytest.mark.parametrize("act", ["choice", "late_choice", "from_minus_one", "switches", "box"])
+def test_every_space_of_numbers_keeps_the_laws(see: str, act: str) -> None:
+    environment = load(f"Spaces-v0(act={act},see={see})")
+    assert environment.observation_shape == (ONE_ROW[see],) and environment.observation_dtype == np.float32
+    check_laws(environment, num_steps=3)
+
+
+def test_choices_are_one_hot_from_their_start() -> None:
+    batch = load("Spaces-v0(see=late_choice)").new_batch(40, seed=1)
+    assert batch.observation.sum(axis=1).tolist() == [1.0] * 40 and (batch.observation.sum(axis=0) > 0).all()
+
+
+def test_numbers_of_a_nested_space_stand_in_the_order_of_gymnasium() -> None:
+    environment = load("Spaces-v0(see=nested)")
+    value = {
+        "hand": (3, np.array([[0, 1], [1, 0]], np.int8)),
+        "place": np.array([[0.5], [-0.5]]),
+        "speed": np.array(7),
+        "level": np.array([1, 0]),
+        "label": "left out",
+    }
+    text = str(Spaces.SPACES["nested"])
+    row = environment._observations.read_one(value)
+    assert row.tolist() == [0, 0, 1, 0, 1, 1, 0, 0.5, -0.5, 7, 0, 1, 1, 0]
+    assert environment.notes == (
+        "Spaces-v0(see=nested): label left out of the observations: text",
+        f"Spaces-v0(see=nested): observations {text} are read as a row of 14 numbers, choices one-hot",
+    )
+
+
+def test_a_choice_outside_its_space_is_refused_by_name() -> None:
+    environment = load("Spaces-v0(see=nested)")
+    with pytest.raises(GameError, match=r"^hand.0 is 9, which is not in its Discrete\(3, start=1\)$"):
+        environment._observations.read_one({"hand": (9, np.zeros((2, 2), np.int8)), "place": np.zeros((2, 1))})
+
+
+def test_combinations_of_choices_are_one_choice() -> None:
+    environment = load("Spaces-v0(act=from_minus_one)")
+    assert environment.num_actions == 6
+    given = environment.actions(6, np.arange(6))
+    assert given.tolist() == [[-1, 5], [-1, 6], [-1, 7], [0, 5], [0, 6], [0, 7]]
+    assert load("Spaces-v0(act=switches)").actions(3, np.array([0, 1, 6])).tolist() == [[0, 0, 0], [0, 0, 1], [1, 1, 0]]
+
+
+def test_a_picture_with_text_is_that_picture() -> None:
+    environment = load("Spaces-v0(see=picture_and_text)")
+    assert environment.observation_shape == (3, 7, 7) and environment.observation_dtype == np.uint8
+    assert [note.partition(": ")[2] for note in environment.notes] == [
+        "mission left out of the observations: text",
+        "observations [7, 7, 3] are read as 3 channels, 7 rows, 7 columns (channels last; channels=first as a parameter "
+        "reads them otherwise)",
+    ]
+    check_laws(environment, num_steps=3)
+
+
+def test_numbers_beside_a_picture_are_planes_of_it() -> None:
+    environment = load("Spaces-v0(see=picture_and_choice)")
+    assert environment.observation_shape == (7, 7, 7) and environment.observation_dtype == np.uint8
+    picture = np.arange(147, dtype=np.uint8).reshape(7, 7, 3)
+    seen = environment._observations.read_one({"image": picture, "direction": 2})
+    assert seen[3:].min(axis=(1, 2)).tolist() == [0, 0, 255, 0] == seen[3:].max(axis=(1, 2)).tolist()
+    assert np.array_equal(seen[:3], picture.transpose(2, 0, 1))
+    assert "direction: a plane of the picture for every number" in environment.notes[-1]
+    numbers = load("Spaces-v0(see=picture_and_numbers)")
+    assert numbers.observation_shape == (5, 6, 5) and numbers.observation_dtype == np.float32
+    seen = numbers._observations.read_one({"image": np.full((6, 5, 3), 51, np.uint8), "place": np.array([-4.0, 8.0])})
+    assert seen[:, 2, 2] == pytest.approx([0.2, 0.2, 0.2, -4.0, 8.0])
+    assert load("Spaces-v0(see=two_pictures)").observation_shape == (4, 6, 5)
+    for see in ("picture_and_choice", "picture_and_numbers", "two_pictures"):
+        check_laws(load(f"Spaces-v0(see={see})"), num_steps=3)
+
+
+LAYOUTS = {  # shape and dtype of a Box -> channels, rows, columns
+    ((84, 84, 3), np.float32): (3, 84, 84),
+    ((3, 84, 84), np.float32): (3, 84, 84),
+    ((4, 84, 84), np.uint8): (4, 84, 84),
+    ((84, 84, 4), np.float32): (4, 84, 84),
+    ((84, 84, 12), np.uint8): (12, 84, 84),
+    ((4, 84, 84, 3), np.uint8): (12, 84, 84),
+    ((4, 3, 84, 84), np.float32): (12, 84, 84),
+    ((4, 4, 84, 84), np.uint8): (16, 84, 84),
+    ((84, 84), np.float32): (1, 84, 84),
+    ((210, 160), np.uint8): (1, 210, 160),
+    ((210, 160, 3), np.float64): (3, 210, 160),
+    ((3, 210, 160), np.float64): (3, 210, 160),
+    ((4, 96, 72, 1), np.float32): (4, 96, 72),
+    ((64, 64, 1), np.uint8): (1, 64, 64),
+    ((10, 10, 4), np.float32): (4, 10, 10),
+    ((7, 7, 20), np.float32): (20, 7, 7),
+    ((20, 7, 7), np.float32): (20, 7, 7),
+    ((9, 9, 9), np.float32): (9, 9, 9),
+}
+
+
+@pytest.mark.parametrize(("box", "expected"), LAYOUTS.items(), ids=str)
+def test_rows_are_not_taken_for_channels(box: tuple, expected: tuple) -> None:
+    shape, dtype = box
+    read = ObservationSpace(Box(0, 255 if dtype == np.uint8 else 1, shape, dtype))
+    assert read.layout.shape == expected
+    assert len(read.notes) == 1 and f"{expected[0]} channel" in read.notes[0]
+    assert f"{expected[1]} rows, {expected[2]} columns" in read.notes[0] and "channels=" in read.notes[0]
+    batch = np.random.default_rng(0).integers(2, size=(2, *shape)).astype(dtype)
+    assert read.read_batch(batch).shape == (2, *expected)
+    assert tuple(shape[axis] for axis in read.layout.order[-2:]) == expected[1:]
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (40, 3), (100, 2, 2), (1, 1, 64), (2, 3, 4, 5, 6)])
+def test_tables_of_numbers_are_no_pictures(shape: tuple[int, ...]) -> None:
+    read = ObservationSpace(Box(-1, 1, shape))
+    assert read.layout.shape == shape and read.notes == []
+
+
+def test_channels_can_be_set() -> None:
+    square = Box(0, 1, (9, 9, 5))
+    assert ObservationSpace(square).layout.shape == (5, 9, 9)
+    assert ObservationSpace(square, "first").layout.shape == (9, 9, 5)
+    assert ObservationSpace(Box(0, 1, (9, 9, 9)), "last").layout.order == (2, 0, 1)
+    assert ObservationSpace(square, "none").layout.shape == (405,)
+    assert ObservationSpace(Box(0, 1, (8, 8)), "first").layout.shape == (1, 8, 8)
+    assert ObservationSpace(Box(0, 1, (4, 9, 9, 9)), "last").layout.shape == (36, 9, 9)
+    assert ObservationSpace(Box(0, 1, (4, 9, 9, 9)), "first").layout.order == (0, 1, 2, 3)
+    environment = load("Spaces-v0(channels=first,see=picture)")
+    assert environment.name == "Spaces-v0(channels=first,see=picture)" and environment.observation_shape == (6, 5, 3)
+    with pytest.raises(GameError, match="for pictures with 2 to 4 axes"):
+        ObservationSpace(Box(0, 1, (9,)), "last")
+
+
+def test_frames_of_a_stack_stay_together() -> None:
+    stack = np.arange(2 * 6 * 6 * 3, dtype=np.uint8).reshape(1, 2, 6, 6, 3)
+    seen = ObservationSpace(Box(0, 255, stack.shape[1:], np.uint8)).read_batch(stack)
+    assert np.array_equal(seen[0, :3], stack[0, 0].transpose(2, 0, 1))
+    assert np.array_equal(seen[0, 3:], stack[0, 1].transpose(2, 0, 1))
+
+
+def test_pictures_from_0_to_255_are_scaled_whatever_their_type() -> None:
+    whole = ObservationSpace(Box(0, 255, (6, 6, 3), np.int32))
+    assert whole.layout.dtype == np.uint8 and whole.read_batch(np.full((1, 6, 6, 3), 200, np.int32)).max() == 200
+    fractions = ObservationSpace(Box(0, 255, (6, 6, 3), np.float32))
+    seen = fractions.read_batch(np.full((1, 6, 6, 3), 127.5, np.float32))
+    assert seen.dtype == np.float32 and seen.max() == 0.5 and fractions.notes[0].endswith(", divided by 255")
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
