@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float32, Shaped
 
 from games.base import GameError
 
@@ -26,16 +27,16 @@ from games.base import GameError
 class Step:
     """What a step of N environments led to."""
 
-    observation: np.ndarray  # [N, *observation_shape]; the first one of a new episode where one has ended
-    reward: np.ndarray  # [N] float32, as the environment pays it, not clipped
-    discount: np.ndarray  # [N] float32: 1, 0 or -1, see above
-    ended: np.ndarray  # [N] bool: the episode is over, terminated or cut off
-    final_observation: np.ndarray | None = None
-    """[N, *observation_shape] whose rows of ended episodes are their last observations; None where none ended."""
-    legal_mask: np.ndarray | None = None
-    """[N, A] bool for `observation`; None where every action is always legal."""
-    final_legal_mask: np.ndarray | None = None
-    """[N, A] bool for `final_observation`, all True where nothing follows; None where `legal_mask` or that is None."""
+    observation: Shaped[np.ndarray, "N *observation"]  # the first one of a new episode where one has ended
+    reward: Float32[np.ndarray, " N"]  # as the environment pays it, not clipped
+    discount: Float32[np.ndarray, " N"]  # 1, 0 or -1, see above
+    ended: Bool[np.ndarray, " N"]  # the episode is over, terminated or cut off
+    final_observation: Shaped[np.ndarray, "N *observation"] | None = None
+    """Its rows of ended episodes are their last observations; None where none ended."""
+    legal_mask: Bool[np.ndarray, "N A"] | None = None
+    """For `observation`; None where every action is always legal."""
+    final_legal_mask: Bool[np.ndarray, "N A"] | None = None
+    """For `final_observation`, all True where nothing follows; None where `legal_mask` or that is None."""
 
 
 class Environment(ABC):

@@ -16,6 +16,7 @@ import random
 
 import numpy as np
 import pyspiel
+from jaxtyping import Float32, Float64, Int64
 
 from games.base import (
     CHANCE,
@@ -100,7 +101,9 @@ class OpenSpielPool(StatePool):
         for slot in slots.tolist():
             states[slot] = initial
 
-    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(
+        self, src: Int64[np.ndarray, " B"], actions: Int64[np.ndarray, " B"], dst: Int64[np.ndarray, " B"]
+    ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, "B P"]]:
         if self.game.has_rewards:
             return self._step_with_rewards(src, actions, dst)
         states = self._states
@@ -147,11 +150,11 @@ class OpenSpielPool(StatePool):
                 state.apply_action(action)
             self._states[slot] = state
 
-    def to_play(self, slots: np.ndarray) -> np.ndarray:
+    def to_play(self, slots: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         states = self._states
         return np.array([states[slot].current_player() for slot in slots.tolist()], dtype=np.int64)
 
-    def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def legal(self, slots: Int64[np.ndarray, " B"]) -> tuple[Int64[np.ndarray, " B+1"], Int64[np.ndarray, " K"]]:
         states = self._states
         if self.game.max_chance_outcomes == 0:
             return compressed([states[slot].legal_actions() for slot in slots.tolist()], np.int64)
@@ -161,7 +164,7 @@ class OpenSpielPool(StatePool):
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return compressed_chance([self._states[slot].chance_outcomes() for slot in slots.tolist()])
 
-    def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
+    def observe(self, slots: Int64[np.ndarray, " B"], out: Float32[np.ndarray, "B *observation"]) -> None:
         states, to_play = self._states, self.to_play(slots)
         viewers = np.maximum(to_play, 0).tolist()  # nobody's view where nobody moves: take the first player's
         rows = out.reshape(len(slots), math.prod(out.shape[1:]), copy=False)
@@ -183,7 +186,7 @@ class OpenSpielPool(StatePool):
             rows[i, state.legal_actions()] = 1.0
             np.add.at(rows[i, num_actions : 2 * num_actions], state.history(), 1.0)
 
-    def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def rollout(self, slots: Int64[np.ndarray, " B"], rng: np.random.Generator) -> Float64[np.ndarray, "B P"]:
         seeds = rng.integers(2**63, size=len(slots)).tolist()
         total = np.empty((len(slots), self.game.num_players))
         for i, slot in enumerate(slots.tolist()):

@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int64
 
 from games.base import CHANCE, TERMINAL, Game, State, StatePool, compressed, compressed_chance, require_same_rules
 from games.seats import write_seats
@@ -29,7 +30,9 @@ class PythonPool(StatePool):
         for slot in slots.tolist():
             self._states[slot] = self._initial
 
-    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(
+        self, src: Int64[np.ndarray, " B"], actions: Int64[np.ndarray, " B"], dst: Int64[np.ndarray, " B"]
+    ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, "B P"]]:
         to_play = np.empty(len(src), dtype=np.int64)
         rewards = np.empty((len(src), self.game.num_players))
         for i, (s, action, d) in enumerate(zip(src.tolist(), actions.tolist(), dst.tolist())):
@@ -57,23 +60,23 @@ class PythonPool(StatePool):
                 state.apply(action)
             self._states[slot] = state
 
-    def to_play(self, slots: np.ndarray) -> np.ndarray:
+    def to_play(self, slots: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
         return np.array([self._states[slot].to_play() for slot in slots.tolist()], dtype=np.int64)
 
-    def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def legal(self, slots: Int64[np.ndarray, " B"]) -> tuple[Int64[np.ndarray, " B+1"], Int64[np.ndarray, " K"]]:
         states = [self._states[slot] for slot in slots.tolist()]
         return compressed([state.legal_actions() if state.to_play() >= 0 else () for state in states], np.int64)
 
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return compressed_chance([self._states[slot].chance_outcomes() for slot in slots.tolist()])
 
-    def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
+    def observe(self, slots: Int64[np.ndarray, " B"], out: Float32[np.ndarray, "B *observation"]) -> None:
         own = out[:, : out.shape[1] - self.game.num_players]
         for i, slot in enumerate(slots.tolist()):
             own[i] = self._states[slot].observation()
         write_seats(out, self.to_play(slots), self.game.num_players)
 
-    def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def rollout(self, slots: Int64[np.ndarray, " B"], rng: np.random.Generator) -> Float64[np.ndarray, "B P"]:
         total = np.zeros((len(slots), self.game.num_players))
         seeds = rng.integers(2**63, size=len(slots)).tolist()
         for i, slot in enumerate(slots.tolist()):

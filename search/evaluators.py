@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from jaxtyping import Float32
 
 from games import Game, StatePool, Symmetry
 from search.cache import EvaluationCache
@@ -127,7 +128,9 @@ class NetworkEvaluator:
         if self.cache is not None:
             self.cache.clear()
 
-    def _timed_predict(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _timed_predict(
+        self, observations: Float32[np.ndarray, "n *observation"]
+    ) -> tuple[Float32[np.ndarray, "n A"], Float32[np.ndarray, "n V"]]:
         start = time.perf_counter()
         if self.symmetries and self.symmetry_rng:
             policy_logits, value = self._predict_one_of(observations, self.symmetry_rng)

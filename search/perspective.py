@@ -7,6 +7,7 @@ rotated so that entry k belongs to player `(to_play + k) % P`.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from games import Game
 from search.kernels import kernel
@@ -30,7 +31,9 @@ def to_players(values: np.ndarray, to_play: np.ndarray, out: np.ndarray) -> None
                 out[i, player] = values[i, k]
 
 
-def from_players(values: np.ndarray, to_play: np.ndarray, num_values: int) -> np.ndarray:
-    """Values per player [n, P] as the network sees them, [n, V]: the inverse of `to_players`."""
+def from_players(
+    values: Float[np.ndarray, "n P"], to_play: Int[np.ndarray, " n"], num_values: int
+) -> Float[np.ndarray, "n V"]:
+    """Values per player as the network sees them: the inverse of `to_players`."""
     players = (to_play[:, None] + np.arange(num_values)) % values.shape[1]
     return np.take_along_axis(values, players, axis=1)

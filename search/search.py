@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
 from games import Game, StatePool
 from search import expansion, root
@@ -35,16 +36,16 @@ class SearchError(RuntimeError):
 class RootStatistics:
     """What n searches found, one row a tree, one column a legal action (L the most of any row)."""
 
-    actions: np.ndarray  # [n, L] int64, -1 where a row has fewer actions
-    visit_counts: np.ndarray  # [n, L] int64
-    q_values: np.ndarray  # [n, L] float64 for the player to move; nan where unvisited
-    prior: np.ndarray  # [n, L] float64, without noise
-    policy_target: np.ndarray  # [n, L] float64, before any temperature; rows sum to 1
-    root_value: np.ndarray  # [n, P] float64: mean return (`root.policy_value` with Gumbel), or the exact value
-    raw_value: np.ndarray  # [n, P] float64: the evaluator's value of the root
-    to_play: np.ndarray  # [n] int64
-    best_action: np.ndarray  # [n] int64: the move the search would play
-    exact: np.ndarray  # [n] bool: root_value is proven
+    actions: Int64[np.ndarray, "n L"]  # -1 where a row has fewer actions
+    visit_counts: Int64[np.ndarray, "n L"]
+    q_values: Float64[np.ndarray, "n L"]  # for the player to move; nan where unvisited
+    prior: Float64[np.ndarray, "n L"]  # without noise
+    policy_target: Float64[np.ndarray, "n L"]  # before any temperature; rows sum to 1
+    root_value: Float64[np.ndarray, "n P"]  # mean return (`root.policy_value` with Gumbel), or the exact value
+    raw_value: Float64[np.ndarray, "n P"]  # the evaluator's value of the root
+    to_play: Int64[np.ndarray, " n"]
+    best_action: Int64[np.ndarray, " n"]  # the move the search would play
+    exact: Bool[np.ndarray, " n"]  # root_value is proven
 
     def dense(self, name: str, num_actions: int) -> np.ndarray:
         """One of the [n, L] fields as [n, A], zero for illegal actions."""

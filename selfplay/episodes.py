@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from games.environment import Environment
 from selfplay.agents import MAX_BATCH, Agent
@@ -17,8 +18,8 @@ from selfplay.episode_counter import EpisodeCounter
 class EpisodeResults:
     """Returns of some episodes, as the environment pays them."""
 
-    returns: np.ndarray  # [E] float64
-    lengths: np.ndarray  # [E] int64
+    returns: Float64[np.ndarray, " E"]
+    lengths: Int64[np.ndarray, " E"]
 
     @property
     def mean(self) -> float:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environment import Environment, EnvironmentBatch, Step
 from nets.inference import Inference
@@ -23,18 +24,18 @@ from selfplay.self_play import SelfPlayCounts
 class Rollout:
     """T steps in each of N environments, row t before row t + 1. Rows continue those of the last rollout."""
 
-    observation: np.ndarray  # [T, N, ...]; only the newest frame of each where `Experience` was asked for that
-    action: np.ndarray  # [T, N] int64, or [T, N, D] float32
-    reward: np.ndarray  # [T, N] float32, as the environment paid it
-    discount: np.ndarray  # [T, N] float32: see `games.environment`
-    ended: np.ndarray  # [T, N] bool
-    final_observation: np.ndarray  # [K, ...] of the K episodes that ended, in the order of `ended`'s true entries
-    legal_mask: np.ndarray | None  # [T, N, A] bool
-    final_legal_mask: np.ndarray | None  # [K, A] bool, for `final_observation`
-    value: np.ndarray  # [T, N] float32: what the network expected before the step ...
-    next_value: np.ndarray  # [T, N] float32: ... and after it, of the last observation where an episode ended
-    log_probability: np.ndarray  # [T, N] float32: of the action
-    counted: np.ndarray  # [T, N] bool: false after the end of the one episode that was asked for
+    observation: Shaped[np.ndarray, "T N *frame"]  # only the newest frame of each where `Experience` was asked for that
+    action: Int64[np.ndarray, "T N"] | Float32[np.ndarray, "T N D"]
+    reward: Float32[np.ndarray, "T N"]  # as the environment paid it
+    discount: Float32[np.ndarray, "T N"]  # see `games.environment`
+    ended: Bool[np.ndarray, "T N"]
+    final_observation: Shaped[np.ndarray, "K *frame"]  # of the K episodes that ended, in the order of `ended`
+    legal_mask: Bool[np.ndarray, "T N A"] | None
+    final_legal_mask: Bool[np.ndarray, "K A"] | None  # for `final_observation`
+    value: Float32[np.ndarray, "T N"]  # what the network expected before the step ...
+    next_value: Float32[np.ndarray, "T N"]  # ... and after it, of the last observation where an episode ended
+    log_probability: Float32[np.ndarray, "T N"]  # of the action
+    counted: Bool[np.ndarray, "T N"]  # false after the end of the one episode that was asked for
     begins: bool  # the first row is the first of an episode in every environment
     version: int  # of the network that acted first; a newer one may have come in between
     source: int = 0  # which actor made it, counted from 0

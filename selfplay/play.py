@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
+from jaxtyping import Int64
 
 from games import CHANCE, TERMINAL, Game, StatePool
 from selfplay.openings import draw_outcomes
@@ -144,7 +145,9 @@ class HumanPlayer:
         # Standard output belongs to the result of the match.
         self._terminal = terminal or standard_terminal(sys.stderr)
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """Ask for one position after the other. Raises KeyboardInterrupt when the person leaves."""
         actions = []
         for slot in slots.tolist():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int64
 
 from games import StatePool
 
@@ -21,7 +22,9 @@ class Player(Protocol):
     name: str
     """The text that makes this player (`selfplay.players.parse_player`)."""
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """Legal actions int64 `[B]` for the positions in `slots` int64 `[B]`; in each of them a player is to move.
 
         `histories[i]` are the actions and chance outcomes that led from the start to position i, for players that keep

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from games import Game, StatePool
 from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
@@ -100,7 +101,9 @@ class RandomPlayer:
         self.name = name
         self._rng = np.random.default_rng(seed)
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """See `Player.choose`."""
         return random_actions(pool, slots, self._rng)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 
 NO_ACTION = -1
 """Fills `legal_actions` where a position has fewer of them than the row has room for."""
@@ -18,16 +19,16 @@ NO_ACTION = -1
 class GameRecord:
     """T positions of one game, in order. V numbers a value, as the network sees it (`search.perspective`)."""
 
-    observation: np.ndarray  # [T, *observation_shape] uint8 where that is exact, else float32
-    legal_actions: np.ndarray  # [T, L] int32, NO_ACTION beyond the last
-    policy_target: np.ndarray  # [T, L] float32, before temperature
-    value_target: np.ndarray  # [T, V] float32
-    outcome: np.ndarray  # [T, V] float32: what the game paid from here on
-    root_value: np.ndarray  # [T, V] float32: what the search expected
-    action: np.ndarray  # [T] int32: the move played
-    to_play: np.ndarray  # [T] int32
-    version: np.ndarray  # [T] int32: the network that searched
-    weight: np.ndarray  # [T] float32: how often the position is learned from, on average; 0 leaves it out
+    observation: UInt8[np.ndarray, "T *observation"] | Float32[np.ndarray, "T *observation"]  # bytes where exact
+    legal_actions: Int32[np.ndarray, "T L"]  # NO_ACTION beyond the last
+    policy_target: Float32[np.ndarray, "T L"]  # before temperature
+    value_target: Float32[np.ndarray, "T V"]
+    outcome: Float32[np.ndarray, "T V"]  # what the game paid from here on
+    root_value: Float32[np.ndarray, "T V"]  # what the search expected
+    action: Int32[np.ndarray, " T"]  # the move played
+    to_play: Int32[np.ndarray, " T"]
+    version: Int32[np.ndarray, " T"]  # the network that searched
+    weight: Float32[np.ndarray, " T"]  # how often the position is learned from, on average; 0 leaves it out
 
     def __len__(self) -> int:
         return len(self.action)
@@ -48,7 +49,9 @@ class GameRecord:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def sampling_weights(is_full: np.ndarray, surprise: np.ndarray, share: float) -> np.ndarray:
+def sampling_weights(
+    is_full: Bool[np.ndarray, " T"], surprise: Float[np.ndarray, " T"], share: float
+) -> Float[np.ndarray, " T"]:
     """Weights [T] of the positions of a game: 0 where `is_full` is false, 1 on average elsewhere.
 
     `share` of a weight goes by `surprise` [T] >= 0 (the divergence of the search's policy from the network's) against
@@ -61,7 +64,7 @@ def sampling_weights(is_full: np.ndarray, surprise: np.ndarray, share: float) ->
     return weights
 
 
-def rows_of(record: GameRecord) -> np.ndarray:
+def rows_of(record: GameRecord) -> Int64[np.ndarray, " K"]:
     """The positions of a game as the replay keeps them, int64 [K]: position t about `weight[t]` times, in order.
 
     Fractions are rounded at random (systematic resampling: K is the sum of the weights, rounded up or down). The random
@@ -81,7 +84,9 @@ def compact_observations(observations: np.ndarray) -> np.ndarray:
     return small if np.array_equal(small, observations) else observations
 
 
-def discounted_returns(rewards: np.ndarray, discount: float, bootstrap: np.ndarray) -> np.ndarray:
+def discounted_returns(
+    rewards: Float[np.ndarray, "T P"], discount: float, bootstrap: Float[np.ndarray, " P"]
+) -> Float[np.ndarray, "T P"]:
     """G_t = r_{t+1} + discount * G_{t+1} for every player, [T, P]; `bootstrap` [P] stands at the end.
 
     `rewards[t]` is what the move at t (and the chance after it) paid.
@@ -95,8 +100,12 @@ def discounted_returns(rewards: np.ndarray, discount: float, bootstrap: np.ndarr
 
 
 def n_step_returns(
-    rewards: np.ndarray, root_values: np.ndarray, discount: float, td_steps: int, bootstrap: np.ndarray
-) -> np.ndarray:
+    rewards: Float[np.ndarray, "T P"],
+    root_values: Float[np.ndarray, "T P"],
+    discount: float,
+    td_steps: int,
+    bootstrap: Float[np.ndarray, " P"],
+) -> Float[np.ndarray, "T P"]:
     """n-step returns that end in the root value of the search, [T, P] (MuZero, Schrittwieser et al. 2020, appendix G).
 
     `td_steps` 0 means all rewards to the end.
@@ -113,8 +122,12 @@ def n_step_returns(
 
 
 def returns_of_game(
-    rewards: np.ndarray, root_values: np.ndarray, discount: float, td_steps: int, is_terminal: bool
-) -> np.ndarray:
+    rewards: Float[np.ndarray, "T P"],
+    root_values: Float[np.ndarray, "T P"],
+    discount: float,
+    td_steps: int,
+    is_terminal: bool,
+) -> Float[np.ndarray, "T P"]:
     """`n_step_returns` of a whole game, [T, P].
 
     In a game that was cut off nobody knows where the last move led: its position is worth what its search expected.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int64
 
 from games import Symmetry
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
@@ -23,15 +24,15 @@ from selfplay.settings import ReplayConfig
 class Batch:
     """Positions for one step of the learner."""
 
-    observation: np.ndarray  # [B, *observation_shape] float32
-    legal_mask: np.ndarray  # [B, A] bool
-    policy_target: np.ndarray  # [B, A] float32
-    value_target: np.ndarray  # [B, V] float32
-    outcome: np.ndarray  # [B, V] float32
-    action: np.ndarray  # [B] int64: the move played
-    version: np.ndarray  # [B] int64: the network that searched
-    reply: np.ndarray  # [B] int64: the move played after `action`, NO_ACTION at the end
-    moves_left: np.ndarray  # [B] float32: moves until the game ended or was cut off, at least 1
+    observation: Float32[np.ndarray, "B *observation"]
+    legal_mask: Bool[np.ndarray, "B A"]
+    policy_target: Float32[np.ndarray, "B A"]
+    value_target: Float32[np.ndarray, "B V"]
+    outcome: Float32[np.ndarray, "B V"]
+    action: Int64[np.ndarray, " B"]  # the move played
+    version: Int64[np.ndarray, " B"]  # the network that searched
+    reply: Int64[np.ndarray, " B"]  # the move played after `action`, NO_ACTION at the end
+    moves_left: Float32[np.ndarray, " B"]  # moves until the game ended or was cut off, at least 1
 
     def __len__(self) -> int:
         return len(self.action)

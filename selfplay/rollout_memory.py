@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 from selfplay.experience import Rollout
 
@@ -26,12 +27,12 @@ from selfplay.experience import Rollout
 class RolloutBatch:
     """B steps."""
 
-    observation: np.ndarray  # [B, ...]
-    legal_mask: np.ndarray | None  # [B, A] bool
-    action: np.ndarray  # [B] int64, or [B, D] float32
-    advantage: np.ndarray  # [B] float32
-    target: np.ndarray  # [B] float32: what the value should be
-    log_probability: np.ndarray  # [B] float32: of the action, at the time of acting
+    observation: Shaped[np.ndarray, "B *observation"]
+    legal_mask: Bool[np.ndarray, "B A"] | None
+    action: Int64[np.ndarray, " B"] | Float32[np.ndarray, "B D"]
+    advantage: Float32[np.ndarray, " B"]
+    target: Float32[np.ndarray, " B"]  # what the value should be
+    log_probability: Float32[np.ndarray, " B"]  # of the action, at the time of acting
     episode_length: float
     """Mean steps of an episode: turns a mean over steps into the textbook's sum over an episode's steps."""
 
@@ -43,7 +44,9 @@ Estimator = Callable[[Rollout, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(rollout, reward [T, N] as it is learned from) -> advantage and value target, float32 [T, N] each."""
 
 
-def discounted_sums(terms: np.ndarray, factor: np.ndarray, last: np.ndarray) -> np.ndarray:
+def discounted_sums(
+    terms: Float[np.ndarray, "T N"], factor: Float[np.ndarray, "T N"], last: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "T N"]:
     """`x_t = terms_t + factor_t x_{t+1}` along the first axis, `last` standing at the end; all float64 [T, N]."""
     sums = np.empty_like(terms, dtype=np.float64)
     following = last
@@ -56,7 +59,9 @@ def discounted_sums(terms: np.ndarray, factor: np.ndarray, last: np.ndarray) -> 
 def generalised_advantages(discount: float, gae_lambda: float) -> Estimator:
     """A2C's and PPO's estimator; the value target is the advantage plus the value."""
 
-    def estimate(rollout: Rollout, reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(
+        rollout: Rollout, reward: Float[np.ndarray, "T N"]
+    ) -> tuple[Float[np.ndarray, "T N"], Float[np.ndarray, "T N"]]:
         factor = discount * rollout.discount.astype(np.float64)
         delta = reward + factor * rollout.next_value - rollout.value
         follows = np.where(rollout.ended, 0.0, gae_lambda * factor)
@@ -74,7 +79,9 @@ def monte_carlo_returns(discount: float, reward_to_go: bool, baseline: bool) -> 
     counts what the network expects of the rest.
     """
 
-    def estimate(rollout: Rollout, reward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(
+        rollout: Rollout, reward: Float[np.ndarray, "T N"]
+    ) -> tuple[Float[np.ndarray, "T N"], Float[np.ndarray, "T N"]]:
         factor = discount * rollout.discount.astype(np.float64)
         cut_off = np.where(rollout.ended, factor * rollout.next_value, 0.0)
         returns = discounted_sums(reward + cut_off, np.where(rollout.ended, 0.0, factor), np.zeros(reward.shape[1]))

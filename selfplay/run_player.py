@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int64
 
 import games
 from games import Game, StatePool
@@ -109,7 +110,9 @@ class NetworkPlayer:
         self.name, self.network = name, network
         self._pool: StatePool | None = None
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """See `Player.choose`."""
         return self.decide(pool, slots, histories)[0]
 

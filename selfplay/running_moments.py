@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Shaped
 
 
 class RunningMoments:
@@ -19,8 +20,8 @@ class RunningMoments:
         self.squares = np.zeros(shape)
         """Sum of squared distances from the mean."""
 
-    def add(self, values: np.ndarray) -> None:
-        """Take in `values` [n, *shape]."""
+    def add(self, values: Shaped[np.ndarray, "n *shape"]) -> None:
+        """Take in `values`."""
         if not len(values):
             return
         count, values = len(values), values.astype(np.float64)

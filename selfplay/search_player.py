@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Int64
 
 from games import Game, StatePool
 from search import Evaluator, RootStatistics, Search, SearchConfig, SimulatorModel
@@ -61,7 +62,9 @@ class SearchPlayer:
         self._rng = np.random.default_rng(seed)
         self._search: Search | None = None
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """See `Player.choose`."""
         return self.decide(pool, slots, histories)[0]
 

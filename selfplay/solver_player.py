@@ -6,6 +6,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int64
 
 import games
 from games import StatePool
@@ -27,7 +28,9 @@ class SolverPlayer:
         self._solver = solver
         self._rng = np.random.default_rng(seed)
 
-    def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def choose(
+        self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
+    ) -> Int64[np.ndarray, " n"]:
         """See `Player.choose`."""
         return np.array([self._choose(pool, slot) for slot in slots.tolist()], np.int64)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environment import Environment
 from selfplay.experience import Rollout
@@ -28,14 +29,14 @@ from selfplay.sum_tree import SumTree
 class TransitionBatch:
     """B transitions of up to n steps: `y = reward + factor * v(next_observation)`."""
 
-    observation: np.ndarray  # [B, *observation_shape]
-    action: np.ndarray  # [B] int64
-    reward: np.ndarray  # [B] float32: discounted sum of the steps' rewards
-    factor: np.ndarray  # [B] float32: discount of what follows; 0 after an end, negative where the opponent moves then
-    next_observation: np.ndarray  # [B, *observation_shape]
-    next_legal_mask: np.ndarray | None  # [B, A] bool
-    weight: np.ndarray  # [B] float32: corrects for the priorities, at most 1
-    row: np.ndarray  # [B] int64: where the replay has it
+    observation: Shaped[np.ndarray, "B *observation"]
+    action: Int64[np.ndarray, " B"]
+    reward: Float32[np.ndarray, " B"]  # discounted sum of the steps' rewards
+    factor: Float32[np.ndarray, " B"]  # discount of what follows: 0 after an end, negative where the opponent moves
+    next_observation: Shaped[np.ndarray, "B *observation"]
+    next_legal_mask: Bool[np.ndarray, "B A"] | None
+    weight: Float32[np.ndarray, " B"]  # corrects for the priorities, at most 1
+    row: Int64[np.ndarray, " B"]  # where the replay has it
 
     def __len__(self) -> int:
         return len(self.action)

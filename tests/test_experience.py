@@ -147,7 +147,7 @@ def test_the_return_of_a_game_is_that_of_who_began():
 
     def step(reward, discount, ended):
         none = np.zeros((2, 1), np.float32)
-        return counter.add(Step(none, np.array(reward), np.array(discount), np.array(ended)))
+        return counter.add(Step(none, np.float32(reward), np.float32(discount), np.array(ended)))
 
     assert step([1.0, 2.0], [-1.0, 1.0], [False, False]) == []
     assert step([10.0, 20.0], [-1.0, 0.0], [False, True]) == [(1, 22.0, 2)]

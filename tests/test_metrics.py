@@ -196,7 +196,7 @@ def test_calibration_equals_a_loop_over_bins(pairs, bins):
     assert result.error == pytest.approx(error, abs=1e-12)
 
 
-def test_calibration_of_nothing_is_nan_and_of_unequal_arrays_an_error():
+def test_calibration_of_nothing_is_nan_and_of_unequal_arrays_an_error(unchecked_shapes):
     empty = calibration(np.zeros(0), np.zeros(0))
     assert math.isnan(empty.error) and empty.counts.sum() == 0
     with pytest.raises(ValueError, match="calibration of"):
