@@ -173,6 +173,8 @@ def load_algorithm(config: Config) -> Algorithm:
         raise UserError(f"net.input_transform: {config.algorithm} keeps no running moments; use none or symlog")
     if config.replay.max_policy_lag and config.algorithm in ("dqn", "q_iteration"):
         raise UserError(f"replay.max_policy_lag: {config.algorithm} learns from any policy; use 0")
+    if config.checkpoint.replay and config.algorithm != "dqn":
+        raise UserError(f"checkpoint.replay: {config.algorithm} has no replay of transitions to save; leave it out")
     if config.algorithm == "alphazero":
         from selfplay.alphazero import AlphaZero
 

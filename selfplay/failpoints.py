@@ -7,9 +7,10 @@ nothing happens unless the environment variable `SELFPLAY_FAILPOINT` names it wh
     SELFPLAY_FAILPOINT=checkpoint.before_rename:raise    raise `FailpointReached`
     SELFPLAY_FAILPOINT=checkpoint.before_rename:kill:3   the third time that the place is reached
 
-Places: `checkpoint.*`, `shard.*`, `weights.*` and `publish.*` (any other file), each with `after_open`, `mid_write`,
-`before_fsync` and `before_rename`; and `checkpoint.before_manifest`, `checkpoint.after_rename`,
-`checkpoint.during_prune`, `shard.before_manifest`, `shard.during_trim`.
+Places: `checkpoint.*`, `shard.*`, `replay.*`, `weights.*` and `publish.*` (any other file), each with `after_open`,
+`mid_write`, `before_fsync` and `before_rename`; and `checkpoint.before_manifest`, `checkpoint.after_rename`,
+`checkpoint.during_prune`, `shard.before_manifest`, `shard.during_trim`, `replay.before_manifest`,
+`replay.before_remove`.
 """
 
 from __future__ import annotations

@@ -39,20 +39,24 @@ def require_memory(needs: Iterable[MemoryNeed]) -> None:
             )
 
 
-def require_disk(folder: Path, checkpoints: int) -> None:
+def require_disk(folder: Path, checkpoints: int, replay: int = 0) -> None:
     """Raise UserError when the file system of `folder`, which need not exist, has no room for so many bytes of
-    checkpoints and a little more."""
+    checkpoints and of a saved replay, and a little more."""
     place = folder.absolute()
     while not place.is_dir():
         place = place.parent
-    free, needed = shutil.disk_usage(place).free, checkpoints + LEAST_DISK
+    free, needed = shutil.disk_usage(place).free, checkpoints + replay + LEAST_DISK
     if needed > free:
-        raise UserError(
-            f"disk full: {folder} needs at least {size(needed)} for checkpoints and games, {size(free)} are free; "
-            "make room first"
-        )
+        what, hint = ("checkpoints and games", "make room first")
+        if replay:
+            what, hint = ("checkpoints and the replay", "make room first, or leave checkpoint.replay out")
+        raise UserError(f"disk full: {folder} needs at least {size(needed)} for {what}, {size(free)} are free; {hint}")
 
 
 def size(count: int) -> str:
     """Bytes for people."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    if count >= 1e6:
+        return f"{count / 1e6:,.0f} MB"
+    return f"{count / 1e3:,.0f} kB"

@@ -5,6 +5,7 @@ RUN_DIR/
     metrics.jsonl         the record, one line a report
     checkpoints/          selfplay.checkpoint
     games/                selfplay.shards
+    replay/               selfplay.saved_replay
     weights.safetensors   the network that the actors play now
     run.lock              held by the driver; says who holds it
 """
@@ -54,6 +55,11 @@ class RunFolder:
         return self.path / "games"
 
     @property
+    def replay(self) -> Path:
+        """Folder of the replay of transitions (made when a run stops that saves it)."""
+        return self.path / "replay"
+
+    @property
     def weights(self) -> Path:
         """The weights that actors read."""
         return self.path / "weights.safetensors"
@@ -97,7 +103,7 @@ class RunFolder:
         """
         run = cls.open(path)
         run._lock = FolderLock(run.lock_file)
-        for folder in (run.path, run.checkpoints, run.games):
+        for folder in (run.path, run.checkpoints, run.games, run.replay):
             sweep_temporaries(folder)
         return run
 
@@ -130,7 +136,7 @@ class RunFolder:
     def _refuse_existing(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; name a folder for the run")
-        for path in (self.config, self.metrics, self.checkpoints, self.games, self.weights):
+        for path in (self.config, self.metrics, self.checkpoints, self.games, self.replay, self.weights):
             if path.exists():
                 raise UserError(
                     f"{self.path} already holds a run ({path.name}); "

@@ -467,6 +467,13 @@ class CheckpointConfig:
             "min": 0,
         },
     )
+    replay: bool = field(
+        default=False,
+        metadata={
+            "help": "dqn writes its replay to the run's folder when the run stops, so that a resumed run learns at "
+            "once; its size is said at the start. The others need none: games are on disk, rollouts are forgotten"
+        },
+    )
 
 
 @dataclass(frozen=True)

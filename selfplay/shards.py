@@ -302,7 +302,7 @@ def _pack(shard_id: int, records: Sequence[Mapping[str, np.ndarray]], positions:
 def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
     """Records and positions of a shard. Raises `ValueError` when it is damaged, `UserError` for another format."""
     try:
-        arrays = _load_arrays(data)
+        arrays = load_arrays(data)
         format_version, stored_id, games, positions = arrays.pop("meta").tolist()
         if format_version != FORMAT_VERSION:
             raise UserError(
@@ -328,7 +328,8 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
     return records, positions
 
 
-def _load_arrays(data: bytes) -> dict[str, np.ndarray]:
+def load_arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an npz file, none of them unpickled. Raises ValueError for a huge one, others for a damaged one."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > MAX_SHARD_BYTES:

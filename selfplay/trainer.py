@@ -18,20 +18,22 @@ from typing import cast
 import numpy as np
 import torch
 
-from selfplay import checkpoint, shards
+from selfplay import checkpoint, saved_replay, shards
 from selfplay.algorithm import Record, load_algorithm
 from selfplay.budget import budget_fraction
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
+from selfplay.files import StorageError
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.metrics import Averages, MetricsWriter, Row
-from selfplay.preflight import require_disk
+from selfplay.preflight import require_disk, size
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.reporting import add_counts, evaluation_line, evaluation_metrics
 from selfplay.run_folder import RunFolder
+from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
@@ -57,20 +59,28 @@ class Trainer:
         self.algorithm = load_algorithm(config)
         torch.set_num_threads(config.learner.threads)
         self.learner = Learner(self.algorithm.make_net(), config.learner, self.algorithm.make_loss())
-        require_disk(folder.path, 2 * self.learner.checkpoint_bytes)
         self.replay = self.algorithm.make_memory()
+        self._saved_replay = self.replay if isinstance(self.replay, SavedReplay) and config.checkpoint.replay else None
+        replay_bytes = self._saved_replay.most_bytes if self._saved_replay is not None else 0
+        require_disk(folder.path, 2 * self.learner.checkpoint_bytes, replay_bytes)
         saved_games = self.replay if isinstance(self.replay, Replay) else None
         restored = restore(
             folder, self.learner, saved_games, self.inline, display.warning, self.algorithm.restore_state
         )
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
+        step = self._read_replay() if restored else None
+        goes_on = saved_games is not None or step == self.learner.steps  # it is what the checkpoint's counters say
         reuse = [config.replay.sample_reuse, config.replay.least_reuse]
-        if saved_games is None or self.counters.reuse not in (None, reuse):  # an empty memory, or other numbers
+        if not goes_on or self.counters.reuse not in (None, reuse):  # another memory, or other numbers
             self.counters.reuse_kept, self.counters.reuse_samples = self.replay.total, self.counters.samples
         self.counters.reuse = reuse
         if restored:
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
+        if self._saved_replay is not None:
+            display.message(
+                f"the replay, {size(replay_bytes)} at most, is written to {folder.replay} when the run stops"
+            )
         self.version = self.learner.steps  # of the weights that the actors play with
         self.stop_requested: str | None = None
         self.is_breakable = False
@@ -117,6 +127,7 @@ class Trainer:
         if self.counters.champion is None:
             self.version = self.learner.steps
         self._report(self._source)
+        self._write_replay()
 
     @contextmanager
     def breakable(self) -> Iterator[None]:
@@ -305,6 +316,22 @@ class Trainer:
         gathered = self.algorithm.state()
         save_checkpoint(self.folder, self.learner, self.rng, counters, self.config.checkpoint, needed, gathered)
         self.averages.add_sum("time/checkpoint", time.monotonic() - started)
+
+    def _read_replay(self) -> int | None:
+        """The replay that was written when the run stopped; returns the step that it is of, None without one."""
+        if not isinstance(self.replay, SavedReplay):
+            return None
+        return saved_replay.load_latest(self.folder.replay, self.replay, self.display.warning)
+
+    def _write_replay(self) -> None:
+        """For the next start. The run is saved without it: what goes wrong here is a warning."""
+        if self._saved_replay is None:
+            return
+        self.display.phase("saving the replay")
+        try:
+            saved_replay.save(self.folder.replay, self.learner.steps, self._saved_replay)
+        except StorageError as error:
+            self.display.warning(f"the replay is not saved, a resumed run fills it again: {error}")
 
     def _check_weights(self) -> None:
         """Raises UserError rather than let weights that are not finite out of the learner."""

@@ -15,14 +15,20 @@ Sources: Mnih et al. 2015 (replay, stacks of 4 frames); Sutton 1988 by way of He
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environment import Environment
 from selfplay.experience import Rollout
+from selfplay.stream_layout import StreamLayout, check_columns, rescaled
 from selfplay.sum_tree import SumTree
+
+PIECE_BYTES = 32_000_000
+"""Size of the arrays in which a replay is written and read: what that takes of memory beside it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class TransitionReplay:
         self._largest = 1.0  # priority of what has not been learned from yet
         self._written = np.zeros(num_streams, np.int64)  # rows ever written to each stream
         self._next_begins = np.ones(num_streams, np.bool_)
-        self._size = 0
+        self._missing = 0  # steps that were added before and are not here: of a replay that was saved and read back
         self.total = 0
         """Steps ever added."""
         self.importance = 1.0
@@ -90,7 +96,7 @@ class TransitionReplay:
         return len(self)
 
     def __len__(self) -> int:
-        return self._size
+        return min(self.total - self._missing, self._length * self.num_streams)
 
     def add(self, rollout: Rollout) -> None:
         """Append the steps of a rollout. Streams go by the rollout's `source`, its environments side by side."""
@@ -117,7 +123,6 @@ class TransitionReplay:
                 if self._legal is not None:
                     self._legal[rows] = [next(final_legal) for _ in over]
         self.total += rollout.ended.size
-        self._size = min(self.total, self._length * self.num_streams)
 
     def sample(self, size: int, rng: np.random.Generator) -> TransitionBatch:
         """`size` transitions, drawn uniformly or by priority.
@@ -149,6 +154,97 @@ class TransitionReplay:
         self._largest = max(self._largest, float(priorities.max()))
         alive = self._tree.priorities(rows) > 0  # may have been overwritten meanwhile
         self._tree.set(rows[alive], priorities[alive])
+
+    # To disk and back (`selfplay.saved_replay`).
+
+    @property
+    def most_bytes(self) -> int:
+        """What `pieces` hold together, once it is full."""
+        return len(self._actions) * self._row_bytes
+
+    def facts(self) -> dict[str, Any]:
+        """Plain JSON that `refill` needs beside the pieces."""
+        return {
+            "steps": self.total,
+            "streams": np.minimum(self._written, self._length).tolist(),
+            "priority_exponent": self.priority_exponent,
+            "largest_priority": self._largest,
+        }
+
+    def pieces(self) -> Iterator[dict[str, np.ndarray]]:
+        """All rows in arrays of some megabytes: stream after stream, the oldest row of each first."""
+        counts = np.minimum(self._written, self._length)
+        order = np.concatenate(
+            [
+                self._row(np.full(count, stream), np.arange(written - count, written))
+                for stream, (count, written) in enumerate(zip(counts, self._written, strict=True))
+            ]
+        )
+        step = max(1, PIECE_BYTES // self._row_bytes)
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            yield {
+                **{name: column[rows] for name, column in self._columns().items()},
+                "priorities": self._tree.priorities(rows),
+            }
+
+    def refill(self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any]) -> None:
+        """Take in what `pieces` and `facts` gave; for an empty replay.
+
+        Capacity, number of streams, returns and priorities may be set otherwise than they were: the newest rows are
+        kept, cut into as many streams as there are now. Whatever was under way when it was saved stays without a
+        successor. Raises ValueError, and stays empty, where they do not fit the environment or each other.
+        """
+        layout = StreamLayout(np.array(facts["streams"], np.int64), self.num_streams, self._length)
+        priorities, is_cut = np.zeros(len(self._actions)), np.zeros(len(self._actions), np.bool_)
+        columns, position = self._columns(), 0
+        for piece in pieces:
+            check_columns(piece, columns)
+            number = np.arange(position, position + len(piece["priorities"]))
+            position += len(number)
+            kept, rows, begins_a_part = layout.place(number)
+            for name, column in columns.items():
+                column[rows] = piece[name][kept]
+            priorities[rows], is_cut[rows] = piece["priorities"][kept], begins_a_part
+        if position != layout.num_rows:
+            raise ValueError(f"it has {position} rows, not {layout.num_rows}")
+        self._largest, priorities = rescaled(
+            facts["largest_priority"], priorities, facts["priority_exponent"], self.priority_exponent
+        )
+        for stream, count in enumerate(layout.counts):
+            self._reopen(stream, count, priorities, is_cut)
+        self.total = int(facts["steps"])
+        self._missing = max(0, self.total - int(layout.counts.sum()))
+
+    def _reopen(self, stream: int, count: int, priorities: np.ndarray, is_cut: np.ndarray) -> None:
+        """The first `count` rows of a stream are there: say which of them can be drawn, and break after the last."""
+        if count == 0:
+            return
+        rows = stream * self._length + np.arange(count)
+        number, starts = np.arange(count), self._begins[rows] | is_cut[rows]
+        starts[0] = True
+        first = np.maximum.accumulate(np.where(starts, number, 0))  # of the part of an episode that a row is in
+        last = (np.append(np.flatnonzero(starts)[1:], count) - 1)[np.cumsum(starts) - 1]
+        has_end = (last > first) & self._ended[rows[np.maximum(last - 1, 0)]]
+        has_return = np.where(has_end, number < last, number <= last - self.n_step)
+        has_frames = self._begins[rows[first]] | (number >= first + self.environment.frame_stack - 1)
+        drawn = rows[has_return & has_frames]
+        known = priorities[drawn]
+        self._tree.set(drawn, np.where(known > 0, known, self._largest))
+        self._is_last[rows[-self.n_step :]] = True
+        self._written[stream], self._next_begins[stream] = count, True
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        """What a row holds, but for its priority, by name."""
+        columns = {
+            "frames": self._frames, "actions": self._actions, "rewards": self._rewards, "discounts": self._discounts,
+            "ended": self._ended, "begins": self._begins,
+        }  # fmt: skip
+        return columns if self._legal is None else {**columns, "legal": self._legal}
+
+    @property
+    def _row_bytes(self) -> int:
+        return 8 + sum(column.nbytes for column in self._columns().values()) // len(self._actions)
 
     def _write(self, streams: np.ndarray, frames: np.ndarray, begins: np.ndarray, is_last: bool = False) -> np.ndarray:
         """One row more in each of some streams; returns the rows."""

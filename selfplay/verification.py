@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from selfplay import checkpoint, shards
+from selfplay import checkpoint, saved_replay, shards
 from selfplay import config as config_files
 from selfplay.errors import UserError
 from selfplay.files import QUARANTINE, temporaries, writer_of
@@ -73,6 +73,10 @@ def _look(path: Path) -> Verification:
     states = _checkpoints(folder.checkpoints, found)
     lost = _shards(folder.games, max([state.get("last_shard", -1) for _, state in states], default=-1), found)
     _counters(folder.checkpoints, states, GROWING if lost else (*GROWING, *COUNTED), found)
+    for number in saved_replay.numbers(folder.replay):
+        path = folder.replay / f"{number:08d}"
+        if damage := saved_replay.damage(path):
+            found.problems.append(f"{path}: {damage}")
     if folder.weights.exists():
         try:
             read_weights(folder.weights)
@@ -141,7 +145,7 @@ def _counters(
 def _leftovers(folder: RunFolder, found: Verification) -> Iterator[str]:
     """Temporaries and what is in quarantine. The last start should have swept away those of other processes."""
     holder = last_holder(folder.lock_file)
-    for place in (folder.path, folder.checkpoints, folder.games):
+    for place in (folder.path, folder.checkpoints, folder.games, folder.replay):
         for path in temporaries(place):
             if writer_of(path) != holder:
                 found.problems.append(f"{path} was left by an earlier process")
