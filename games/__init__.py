@@ -7,6 +7,7 @@ from games.audit import AuditReport, Skipped, audit, audit_all, format_report, f
 from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_registry import load_environment
+from games.promises import Broken, broken_promises, load_or_broken
 from games.registry import GameInfo, load, names, register
 from games.seats import with_seats
 
@@ -14,6 +15,7 @@ __all__ = [
     "CHANCE",
     "TERMINAL",
     "AuditReport",
+    "Broken",
     "Environment",
     "EnvironmentBatch",
     "Game",
@@ -26,11 +28,13 @@ __all__ = [
     "Symmetry",
     "audit",
     "audit_all",
+    "broken_promises",
     "check_action",
     "format_report",
     "format_table",
     "load",
     "load_environment",
+    "load_or_broken",
     "names",
     "register",
     "with_seats",

@@ -1,18 +1,32 @@
-"""Play random games and report positions that look the same but are not: what observations hide from a network."""
+"""Does a game, or an environment, keep what it promises? And: what do the observations of a game hide from a network?
+
+Random games, or random actions, are played, and every rule is checked of docs/adding_a_game.md ("What the rules must
+keep to") or of docs/adding_an_environment.md. A broken promise is named with the moves that led to it; the status is
+then 1.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
 
+if TYPE_CHECKING:
+    from games import Broken, Game
+
+PROMISE_SHARE = 8
+"""One in so many positions is checked for promises: there it costs as many times more."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which games, how many positions, and the seed."""
+    """Declare which game or environment, how many positions, and the seed."""
     parser.add_argument("game", metavar="GAME", nargs="?", help="a game, e.g. othello or 'hex(board_size=5)'")
-    parser.add_argument("--all", action="store_true", help="every known game, as a table")
+    parser.add_argument("--all", action="store_true", help="what observations hide in every known game, as a table")
+    parser.add_argument("--env", metavar="ENVIRONMENT", help="an environment, e.g. CartPole-v1 or my_module:MyEnv-v0")
     parser.add_argument(
         "--positions", metavar="N", type=integer(1, 10**8), default=4000, help="positions to visit in each game (4000)"
     )
@@ -20,16 +34,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Print the report of one game, or the table of all."""
-    if args.all == (args.game is not None):
-        raise UserError("audit: give either GAME or --all")
+    """Print what is broken and return 1, or print the report of one game or environment, or the table of all."""
+    if args.all + (args.game is not None) + (args.env is not None) != 1:
+        raise UserError("audit: give either GAME, --env ENVIRONMENT or --all")
     import games
 
     if args.all:
         print(games.format_table(games.audit_all(args.positions, args.seed, progress=_show_progress)))
-    else:
-        print(games.format_report(games.audit(games.load(args.game), args.positions, args.seed)))
+        return 0
+    if args.env is not None:
+        return _audit_environment(args)
+    made = games.load_or_broken(args.game)
+    if isinstance(made, games.Broken):
+        return _show_broken(args.game, [made], GAME_PAGE)
+    return _audit_game(made, args)
+
+
+GAME_PAGE = 'docs/adding_a_game.md, "What the rules must keep to"'
+ENVIRONMENT_PAGE = "docs/adding_an_environment.md"
+
+
+def _audit_game(game: Game, args: argparse.Namespace) -> int:
+    import games
+
+    broken = games.broken_promises(game, -(-args.positions // PROMISE_SHARE), args.seed)
+    if broken:
+        return _show_broken(game.name, broken, GAME_PAGE)
+    print(games.format_report(games.audit(game, args.positions, args.seed)))
+    print(f"  promises       kept, as far as random games show ({GAME_PAGE})")
     return 0
+
+
+def _show_broken(name: str, broken: Sequence[Broken], page: str) -> int:
+    print(f"{name} breaks {len(broken)} {'promise' if len(broken) == 1 else 'promises'} of {page}:")
+    for found in broken:
+        print(f"  {found}")
+    return 1
 
 
 def _show_progress(name: str) -> None:

@@ -1,0 +1,360 @@
+"""What the rules of a game must keep to, checked: `broken_promises` plays random games and names what is broken.
+
+The rules are those of docs/adding_a_game.md, "What the rules must keep to"; each is named as it is there. Random games
+find mistakes that random games meet: nothing found is no proof.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from games.base import CHANCE, TERMINAL, Game, GameError, State, Symmetry
+from games.position_promises import TOLERANCE, BrokenError, Look, asked, describe, look
+from games.registry import load
+
+MAX_GAMES = 300
+"""Random games at most."""
+CLONE_MOVES = 4
+"""Moves that are played on a clone to see whether its original stays as it is."""
+SIBLINGS = 4
+"""Other legal actions that are tried in each position."""
+MAX_SHOWN = 30
+"""Moves of a broken promise that are shown, the last ones."""
+JUDGE_EVERY = 7
+"""Every how many positions the judge is asked."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A promise that a game or an environment has broken."""
+
+    rule: str
+    """Name of the rule in the documentation."""
+    what: str
+    moves: tuple[str, ...] = ()
+    """Moves from the start of a game to the position where it happened, or the actions of an episode."""
+
+    def __str__(self) -> str:
+        shown = self.moves[-MAX_SHOWN:]
+        hidden = f"... {len(self.moves) - len(shown)} more, " if len(shown) < len(self.moves) else ""
+        where = f"after {len(self.moves)}: {hidden}{', '.join(shown)}" if self.moves else "at the start"
+        return f"{self.rule}: {self.what}\n    {where}"
+
+
+@dataclass
+class _Played:
+    """A random game as far as it was played."""
+
+    state: State
+    looks: list[Look]
+    actions: list[int] = field(default_factory=list)
+    moves: list[str] = field(default_factory=list)
+    player_moves: int = 0
+    returns: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+class _Alike:
+    """Positions that look the same to the player to move, and what is different in them."""
+
+    def __init__(self) -> None:
+        self._legal: dict[tuple, tuple[tuple[int, ...], tuple[str, ...]]] = {}
+        self._outcome: dict[tuple, tuple[tuple, tuple[str, ...]]] = {}
+
+    def see(self, before: Look, action: int, after: Look, moves: tuple[str, ...], is_last: bool) -> None:
+        """Raises BrokenError for a position that looks like an earlier one and is another. `is_last`: the rules allow
+        no further move, which an observation need not tell."""
+        key = (before.to_play, before.observation)
+        legal, other = self._legal.setdefault(key, (before.legal_actions, moves))
+        if legal != before.legal_actions:
+            raise BrokenError("observation", f"it is the same with other legal actions {_after(other)}")
+        if is_last:
+            return
+        outcome = (after.to_play, after.rewards)
+        earlier, other = self._outcome.setdefault((*key, action), (outcome, moves))
+        if earlier != outcome:
+            raise BrokenError(
+                "observation",
+                f"it is the same {_after(other)}, where action {action} led to player {earlier[0]} and rewards "
+                f"{list(earlier[1])}, not to {outcome[0]} and {list(outcome[1])}",
+            )
+
+
+def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Broken]:
+    """Play random games for about `positions` moves and list the promises that were broken, each rule once.
+
+    Nothing that the game does raises an exception from here.
+    """
+    found: dict[str, Broken] = {}
+    moves: list[str] = []
+
+    def check(part: Callable[[], Any]) -> None:
+        try:
+            part()
+        except BrokenError as error:
+            found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves)))
+        moves.clear()
+
+    check(lambda: _check_sizes(game))
+    if found:
+        return list(found.values())
+    rng = np.random.default_rng(seed)
+    # Observations of other makes may leave something out: nobody who plays such a game can change that.
+    alike = _Alike() if type(game).new_pool is Game.new_pool else None
+    left = positions
+    for _ in range(MAX_GAMES):
+        if left <= 0:
+            break
+        played: list[_Played] = []
+        check(lambda played=played: _play(game, rng, left, moves, alike, played))  # type: ignore[misc]
+        left -= max(1, len(played[0].actions) if played else 1)
+    check(lambda: _check_symmetries(game, rng, moves))
+    return list(found.values())
+
+
+def load_or_broken(text: str) -> Game | Broken:
+    """The game of a game string, or what its making raises. Raises GameError where there is no such game."""
+    try:
+        return load(text)
+    except GameError:
+        raise
+    except Exception as error:  # whatever the code of a game raises
+        return Broken("new game", f"making it raises {describe(error)}")
+
+
+def _check_sizes(game: Game) -> None:
+    """What a game says of itself before anybody plays."""
+    for name, least in (("num_players", 1), ("num_actions", 1), ("max_game_length", 1), ("max_chance_outcomes", 0)):
+        value = getattr(game, name, None)
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise BrokenError("sizes", f"{name} is {value!r}; it is a whole number from {least}")
+    shape: Any = getattr(game, "observation_shape", None)
+    sides = shape if isinstance(shape, tuple) and 1 <= len(shape) <= 3 else (0,)
+    if not all(isinstance(side, (int, np.integer)) and side > 0 for side in sides) or sides[0] <= game.num_players:
+        raise BrokenError(
+            "sizes",
+            f"observation_shape is {shape!r}; it is (N,), (C, N) or (C, H, W) with the seats of games.with_seats in "
+            "its first number",
+        )
+    if not 0 < game.utility_scale < math.inf:
+        raise BrokenError("utility_scale", f"utility_scale is {game.utility_scale!r}; it is above 0")
+    if game.zero_sum and game.num_players == 1:
+        raise BrokenError("zero_sum", "zero_sum is True in a game with one player; set zero_sum = False")
+
+
+def _play(
+    game: Game, rng: np.random.Generator, left: int, moves: list[str], alike: _Alike | None, out: list[_Played]
+) -> None:
+    """One random game, `left` moves at most. `moves` and `out` are filled on the way. Raises BrokenError."""
+    state = asked("new_state", "new_state()", game.new_state)
+    played = _Played(state, [look(game, state)], moves=moves, returns=np.zeros(game.num_players))
+    out.append(played)
+    if any(played.looks[0].rewards):
+        raise BrokenError("rewards", f"rewards() is {list(played.looks[0].rewards)} at the start, before any move")
+    while played.looks[-1].to_play != TERMINAL and len(played.actions) < left:
+        before = played.looks[-1]
+        _check_position(game, played.state, before, rng, moves)
+        action = _choose(before, rng)
+        _move(game, played, action)
+        after = played.looks[-1]
+        _check_rewards(game, played)
+        if alike is not None and before.to_play != CHANCE:
+            is_last = after.to_play == TERMINAL and played.player_moves >= game.max_game_length
+            alike.see(before, action, after, tuple(moves[:-1]), is_last)
+    if played.looks[-1].to_play == TERMINAL:
+        _check_end(game, played)
+    _check_again(game, played)
+
+
+def _move(game: Game, played: _Played, action: int) -> None:
+    """Play `action`, beside the same action in a clone."""
+    before, state = played.looks[-1], played.state
+    kept = asked("clone", "clone()", state.clone)
+    twin = asked("clone", "clone()", state.clone)
+    _try(state, before, action, played.moves)
+    played.actions.append(action)
+    played.player_moves += before.to_play != CHANCE
+    after = look(game, state)
+    played.looks.append(after)
+    if difference := look(game, kept).difference(before):
+        raise BrokenError("clone", f"this move changed {difference} of a clone that was made before it")
+    asked("apply", f"apply({action})", lambda: twin.apply(action))
+    if difference := look(game, twin).difference(after):
+        raise BrokenError("apply", f"the same move in the same position led to another {difference}; chance belongs into "
+                          "chance_outcomes")  # fmt: skip
+    if played.player_moves > game.max_game_length:
+        raise BrokenError(
+            "max_game_length", f"the game goes on after {played.player_moves} moves; max_game_length is "
+            f"{game.max_game_length}"
+        )  # fmt: skip
+
+
+def _check_position(game: Game, state: State, before: Look, rng: np.random.Generator, moves: list[str]) -> None:
+    """Ask again, clone, play on the clone, try other moves. `moves` has those of the clones while they are played."""
+    number = len(moves)
+    if difference := look(game, state).difference(before):
+        raise BrokenError(difference, "it is another one when it is asked for twice in the same position")
+    if before.to_play >= 0:
+        _check_texts(state, before)
+    clone = asked("clone", "clone()", state.clone)
+    if clone is state:
+        raise BrokenError("clone", "clone() is the position itself, not a copy")
+    if difference := look(game, clone).difference(before):
+        raise BrokenError("clone", f"clone() has another {difference} than the position that it was made from")
+    for _ in range(CLONE_MOVES):
+        here = look(game, clone)
+        if here.to_play == TERMINAL:
+            break
+        _try(clone, here, _choose(here, rng), moves)
+    del moves[number:]
+    if difference := look(game, state).difference(before):
+        raise BrokenError("clone", f"moves on a clone changed {difference} of the position that it was made from")
+    options = [o for o, _ in before.chance_outcomes] or list(before.legal_actions)
+    for action in rng.permutation(options)[:SIBLINGS].tolist():
+        sibling = asked("clone", "clone()", state.clone)
+        _try(sibling, before, action, moves)
+        look(game, sibling)
+        del moves[number:]
+
+
+def _try(state: State, here: Look, action: int, moves: list[str]) -> None:
+    """Play one action, and note it."""
+    text = _move_text(state, here, action)
+    asked("apply", f"apply({action}), which is legal here,", lambda: state.apply(action))
+    moves.append(text)
+
+
+def _check_texts(state: State, before: Look) -> None:
+    """Moves as a person writes them."""
+    seen: dict[str, int] = {}
+    for action in before.legal_actions:
+        text = asked("action_text", f"action_text({action})", lambda a=action: state.action_text(a))  # type: ignore[misc]
+        if not isinstance(text, str) or not text.strip() or "\n" in text:
+            raise BrokenError("action_text", f"action_text({action}) is {text!r}, not a line of text")
+        if seen.setdefault(text, action) != action:
+            raise BrokenError("action_text", f"actions {seen[text]} and {action} are both {text!r}")
+
+
+def _check_rewards(game: Game, played: _Played) -> None:
+    """Rewards of the last transition."""
+    after = played.looks[-1]
+    played.returns += after.rewards
+    if not game.has_rewards and any(after.rewards) and after.to_play != TERMINAL:
+        raise BrokenError(
+            "has_rewards", f"rewards() is {list(after.rewards)} while the game goes on; set has_rewards = True"
+        )
+    total = math.fsum(after.rewards)
+    if game.zero_sum and abs(total) > TOLERANCE * max(1.0, *map(abs, after.rewards)):
+        raise BrokenError(
+            "zero_sum", f"rewards() is {list(after.rewards)}, which sums to {total:g}, not to 0; or set zero_sum = False"
+        )
+
+
+def _check_end(game: Game, played: _Played) -> None:
+    """The result of a game that is over."""
+    largest = float(np.abs(played.returns).max()) / game.utility_scale
+    if not game.has_rewards and largest > 1 + TOLERANCE:
+        raise BrokenError(
+            "utility_scale",
+            f"the result is {played.returns.tolist()}, larger than 1; set utility_scale to the largest that there is",
+        )
+
+
+def _check_again(game: Game, played: _Played) -> None:
+    """The same moves from a new start, in the way that a pool plays them, and the judge on the way."""
+    state = asked("new_state", "new_state()", game.new_state)
+    pool = asked("new_pool", "new_pool(3)", lambda: game.new_pool(3))
+    place, other = np.zeros(1, np.int64), np.ones(1, np.int64)
+    asked("new_pool", "reset of its pool", lambda: pool.reset(place))
+    every = [*played.actions, None]
+    for number, (action, expected) in enumerate(zip(every, played.looks)):
+        if difference := look(game, state).difference(expected):
+            raise BrokenError("apply", f"the same moves from a new start led to another {difference}, after {number}: "
+                              "something is kept outside the position")  # fmt: skip
+        if number % JUDGE_EVERY == 0 and expected.to_play >= 0:
+            _check_judge(game, asked("judge", "judge()", lambda: game.judge(pool, place)))
+        if action is None:
+            break
+        asked("apply", f"apply({action})", lambda a=action: state.apply(a))  # type: ignore[misc]
+        moved = np.array([action], np.int64)
+        to_play, rewards = asked("apply", "step of its pool", lambda m=moved: pool.step(place, m, other))  # type: ignore[misc]
+        after = played.looks[number + 1]
+        paid = np.array(after.rewards) / game.utility_scale
+        if to_play[0] != after.to_play or not np.allclose(rewards[0], paid, atol=TOLERANCE):
+            raise BrokenError("new_pool", f"step of its pool led to another position than apply, after {number + 1}")
+        place, other = other, place
+    pool.close()
+
+
+def _check_judge(game: Game, returns: Any) -> None:
+    """What a judge said of one position."""
+    if returns is None:
+        return
+    if not isinstance(returns, np.ndarray) or returns.shape != (1, game.num_players) or not np.isfinite(returns).all():
+        raise BrokenError("judge", f"judge() is {returns!r} for one position; it is an array [1, {game.num_players}]")
+    if game.zero_sum and abs(float(returns.sum())) > TOLERANCE:
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, which does not sum to 0")
+    if not game.has_rewards and float(np.abs(returns).max()) > 1 + TOLERANCE:
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, outside -1 to 1")
+
+
+def _check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> None:
+    """A game and its mirror image, side by side."""
+    size = math.prod(game.observation_shape)
+    seats = size // game.observation_shape[0] * game.num_players
+    for number, symmetry in enumerate(asked("symmetries", "symmetries()", game.symmetries)):
+        same_size = symmetry.observation.size == size and symmetry.action.size == game.num_actions
+        if not same_size or not all(np.array_equal(np.sort(a), np.arange(a.size)) for a in
+                                    (symmetry.observation, symmetry.action)):  # fmt: skip
+            raise BrokenError("symmetries", f"symmetry {number} does not name every number and every action once")
+        if not np.array_equal(symmetry.observation[-seats:], np.arange(size)[-seats:]):
+            raise BrokenError("symmetries", f"symmetry {number} moves the seats")
+        moves.clear()
+        _play_mirrored(game, symmetry, number, rng, moves)
+
+
+def _play_mirrored(game: Game, symmetry: Symmetry, number: int, rng: np.random.Generator, moves: list[str]) -> None:
+    """As far as the first chance, whose outcomes no symmetry names."""
+    inverse = np.argsort(symmetry.action)  # mirrored[i] = old[action[i]], so old action a becomes its inverse
+    own = math.prod(game.observation_shape) // game.observation_shape[0] * (game.observation_shape[0] - game.num_players)
+    state, mirrored = game.new_state(), game.new_state()
+    while True:
+        here, there = look(game, state), look(game, mirrored)
+        seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
+        if here.to_play >= 0 and there.to_play >= 0:
+            alike = np.array_equal(seen[symmetry.observation[:own]], other)
+            alike = alike and sorted(inverse[list(here.legal_actions)].tolist()) == list(there.legal_actions)
+        if here.to_play != there.to_play or here.rewards != there.rewards or (here.to_play >= 0 and not alike):
+            raise BrokenError("symmetries", f"with symmetry {number} the mirrored game is not the mirror image")
+        if here.to_play < 0:
+            return
+        action = _choose(here, rng)
+        _try(state, here, action, moves)
+        mirrored.apply(int(inverse[action]))
+
+
+def _choose(here: Look, rng: np.random.Generator) -> int:
+    """A random legal action, or a chance outcome (by their probabilities)."""
+    if here.to_play == CHANCE:
+        outcomes, probabilities = zip(*here.chance_outcomes)
+        weights = np.array(probabilities)
+        return int(rng.choice(outcomes, p=weights / weights.sum()))
+    return int(rng.choice(here.legal_actions))
+
+
+def _move_text(state: State, here: Look, action: int) -> str:
+    """A move by its number and as a person writes it."""
+    if here.to_play == CHANCE:
+        return f"outcome {action}"
+    try:
+        return f"{action} ({str(state.action_text(action)).splitlines()[0]})"
+    except Exception:  # reported where texts are checked
+        return str(action)
+
+
+def _after(moves: tuple[str, ...]) -> str:
+    return f"after {len(moves)}: {', '.join(moves[-MAX_SHOWN:])}" if moves else "at the start"
