@@ -27,6 +27,8 @@ from games.grid_map import MAPS, parse_map
 from selfplay import checkpoint, config, shards
 from selfplay.errors import UserError
 from selfplay.metrics import read_metrics
+from selfplay.notation.encoding import decode
+from selfplay.notation.forms import form_of
 from selfplay.openings import read_openings
 from selfplay.players import read_player
 from selfplay.positions import read_positions
@@ -212,6 +214,16 @@ PASTED = [
     b"4 4 3 2", b"[3, 3, 2]", b".......\n.......\n.......\n.......\n...o...\n...x...", b"1. e4 e5 2. Nf3 {good} Nc6",
     b"(;GM[1]SZ[9]KM[7.5];B[ee];W[cc])",
 ]  # fmt: skip
+SGF = [
+    b"(;FF[4]GM[1]CA[UTF-8]SZ[9:9]KM[7.5]PB[a \\] b]RE[B+];B[ee]C[x](;W[cc];B[])(;W[dd]AB[aa:cc]))",
+    b"(;GaMe[1]SiZe[9];Black[ee]BL[3];White[tt])(;SZ[9]PL[B]HA[0]AE[aa];B[aa])",
+    b"\xef\xbb\xbf x (;SZ[9];B[ba];W[ab])",
+]
+PGN = [
+    b'[Event "a \\"b\\""]\r\n[SetUp "0"]\r\n\r\n1. e4! {x} e5 $1 (1... c5 2. Nf3 (2. c3)) 2. Nf3 ; y\r\n% z\r\nNc6 *',
+    b"1.e2e4 d7d5 2.exd5 Qd8xd5 3.Nc3 Qa5 4. d4 Bf5 5. Bd2 Nc6 6. Bb5 0-0-0 1/2-1/2", b"e4 -+ e5",
+    b'[White "\xe4"]\n1. d4 d5\n\n[FEN "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"]\n1. c4 c5',
+]  # fmt: skip
 
 
 def read_pasted(data: bytes, folder: Path) -> object:
@@ -224,6 +236,17 @@ def read_pasted(data: bytes, folder: Path) -> object:
             refusal = error
     assert refusal is not None
     raise refusal
+
+
+def file_of(name: str) -> Callable[[bytes, Path], object]:
+    """A reader of files with games of `name`."""
+
+    def reading(data: bytes, folder: Path) -> object:
+        form = form_of(loaded(name))
+        assert form is not None
+        return form.read(loaded(name), decode(data))
+
+    return reading
 
 
 @functools.cache
@@ -252,7 +275,9 @@ READERS = {
     "weights": Reader(weights, in_file("w.safetensors", read_weights)),
     "checkpoint": Reader(checkpoint_files, read_checkpoint),
     "tournament": Reader(tournament_lines, read_tournament),
-    "pasted": Reader(lambda: PASTED, read_pasted),
+    "pasted": Reader(lambda: PASTED + SGF[:1] + PGN[:2], read_pasted),
+    "sgf": Reader(lambda: SGF, file_of("go(board_size=9)")),
+    "pgn": Reader(lambda: PGN, file_of("chess")),
 }
 
 

@@ -90,3 +90,10 @@ def test_test_modules_have_unique_names_and_are_no_packages():
 def test_help_settings_and_games_do_not_wait_for_torch():
     code = "import sys, nets, games, search, selfplay.cli, selfplay.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.parts[:2] == ("selfplay", "notation")], ids=str)
+def test_formats_of_files_know_nothing_of_the_program(module):
+    own = {name for name in imported(parse(module)) if name.partition(".")[0] == "selfplay"}
+    assert all(name == "selfplay.errors" or name.startswith("selfplay.notation.") for name in own)
+    assert not {name.partition(".")[0] for name in imported(parse(module))} & {"chess", "sgfmill"}

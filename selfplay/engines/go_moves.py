@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import Game
+from games.go_text import read_board
 from games.parameters import parse
 from selfplay.engines.gtp import PASS, read_vertex, write_vertex
 from selfplay.errors import UserError
@@ -85,9 +86,3 @@ def board_rows(game: Game) -> list[list[str]]:
     pool = game.new_pool(1)
     pool.reset(np.zeros(1, np.int64))
     return read_board(pool.text(0))
-
-
-def read_board(text: str) -> list[list[str]]:
-    """The board in the text of a position of go, row 0 (the lowest) first."""
-    rows = [line.split() for line in text.splitlines()]
-    return [list(words[1]) for words in reversed(rows) if len(words) == 2 and words[0].isdigit()]

@@ -1,0 +1,256 @@
+"""Go in SGF: a game of `go` as a file, and the moves of a file for a game of `go`.
+
+A game here has a board, stones of a handicap and a side to move that its parameters fix. A file that says otherwise is
+refused by name; one with another komi or other rules has the same positions, and is read with a remark.
+
+Points in SGF count from the upper left corner, OpenSpiel's actions from the lower left; the last action is the pass.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from games import Game
+from games.go_text import read_board
+from games.parameters import parse
+from selfplay.errors import UserError
+from selfplay.notation.played import Line, PlayedGame, Reading, shown, walk
+from selfplay.notation.sgf import Node, plain, read_sgf, write_sgf
+
+BLACK, WHITE = 0, 1
+"""Seats, by which names and returns are ordered."""
+
+SIDES = ("Black", "White")
+
+GO = 1
+"""The number of the game in SGF."""
+
+GAMES = {
+    2: "Othello", 3: "chess", 4: "Gomoku or Renju", 5: "Nine Men's Morris", 6: "Backgammon", 7: "Chinese chess",
+    8: "Shogi", 9: "Lines of Action", 10: "Ataxx", 11: "Hex", 18: "Amazons", 21: "Twixt", 24: "Yinsh", 27: "Hive",
+    37: "Dvonn", 40: "Kropki",
+}  # fmt: skip
+"""Names of others that a message may need (red-bean.com/sgf/properties.html#GM)."""
+
+USUAL_SIZE = 19
+"""Of a file that does not say its size, and the largest on which `tt` is a pass."""
+
+AREA_RULES = ("chinese", "aga", "nz", "newzealand", "tromptaylor", "goe", "ing")
+"""Rules that count points as the game here does."""
+
+Stones = dict[int, str]
+"""Set-up stones by action: `X` black, `O` white."""
+
+
+def write_go(played: PlayedGame) -> str:
+    """A game in SGF: the stones of the handicap, who begins, every move, and the result."""
+    size, komi = _size(played.game), _komi(played.game)
+    start = Line(played.game)
+    root: dict[str, Sequence[str]] = {"FF": ["4"], "GM": [str(GO)], "CA": ["UTF-8"], "SZ": [str(size)]}
+    root |= {"KM": [f"{komi:g}"], "RU": ["Chinese"]}
+    stones = _stones(start)
+    black = [_point(action, size) for action, color in stones.items() if color == "X"]
+    if len(black) > 1:
+        root["HA"] = [str(len(black))]
+    if black:
+        root["AB"] = black
+    if start.to_play != BLACK:
+        root["PL"] = ["W"]
+    root |= {"PB": [played.players[BLACK]], "PW": [played.players[WHITE]], "RE": [_result(played)]}
+    if played.forfeit:
+        root["C"] = [played.forfeit]
+    moves = [{"BW"[line.to_play]: [_point(move, size)]} for line, move in walk(played.game, played.moves)]
+    return write_sgf([root, *moves])
+
+
+def _result(played: PlayedGame) -> str:
+    black, white = played.returns[BLACK], played.returns[WHITE]
+    if not played.finished and not played.forfeit:
+        return "Void"
+    if black == white:
+        return "0"
+    return ("B+" if black > white else "W+") + ("F" if played.forfeit else "")
+
+
+def read_go(game: Game, text: str) -> list[Reading]:
+    """The main line of every game of a text. Raises UserError that says what cannot be honoured, and where."""
+    games = read_sgf(text)
+    readings = []
+    for number, nodes in enumerate(games, 1):
+        try:
+            readings.append(_read_game(game, nodes))
+        except UserError as error:
+            raise UserError(f"SGF, game {number}: {error}" if len(games) > 1 else f"SGF: {error}") from None
+    return readings
+
+
+def _read_game(game: Game, nodes: Sequence[Node]) -> Reading:
+    _check_game(game, nodes[0])
+    line, size = Line(game), _size(game)
+    first = next((i for i, node in enumerate(nodes) if any(_moves_of(node))), len(nodes))
+    _check_start(line, nodes[: first + 1], size)
+    for node in nodes:
+        if line.moves and _set_up_of(node):
+            raise UserError(f"stones are set up after move {len(line.moves)} ({_set_up_of(node)})")
+        moves = list(_moves_of(node))
+        if not moves:  # beside a move it may speak of the position before or after it
+            _check_side(line, node)
+        if len(moves) > 1:
+            raise UserError(f"more than one move after move {len(line.moves)}, in one node")
+        for player, value in moves:
+            _play(line, player, value, size)
+    return Reading(tuple(line.moves), tuple(_remarks(game, nodes[0])))
+
+
+def _check_game(game: Game, root: Node) -> None:
+    """Raise UserError for another game or another size."""
+    kind = _one(root, "GM", str(GO))
+    if kind != str(GO):
+        name = GAMES.get(int(kind)) if kind.isascii() and kind.isdigit() and len(kind) < 4 else None
+        raise UserError(f"a game of {name or 'another kind'} (GM[{kind[:20]}]), not of go (GM[1])")
+    text, size = _one(root, "SZ", ""), _size(game)
+    sides = text.split(":")
+    if text and (len(sides) > 2 or not all(re.fullmatch(r"\s*\d{1,4}\s*", side, re.ASCII) for side in sides)):
+        raise UserError(f"{shown(text)} is no size of a board (SZ)")
+    columns, rows = (int(sides[0]), int(sides[-1])) if text else (USUAL_SIZE, USUAL_SIZE)
+    if (columns, rows) != (size, size):
+        said = f"SZ[{text}]" if text else "no SZ means 19"
+        raise UserError(f"a board of {columns} by {rows} ({said}), and {game.name} has one of {size} by {size}")
+
+
+def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:
+    """Raise UserError where stones, or their number, are not those that the game begins with."""
+    wanted: Stones = {}
+    for node in nodes:
+        for name, color in (("AE", ""), ("AB", "X"), ("AW", "O")):
+            for value in node.get(name, ()):
+                wanted |= dict.fromkeys(_points(plain(value), size, name), color)
+    wanted = {point: color for point, color in wanted.items() if color}
+    has = _stones(line)
+    if wanted != has:
+        raise UserError(f"it begins with {_listed(wanted, size)}, and {line.game.name} with {_listed(has, size)}")
+    handicap = _one(nodes[0], "HA", "")
+    if handicap and handicap not in ({"0", "1"} if not has else {str(len(has))}):
+        raise UserError(f"a handicap of {shown(handicap)} (HA), and {line.game.name} has {len(has) or 'none'}")
+
+
+def _check_side(line: Line, node: Node) -> None:
+    """Raise UserError where a node says that the other side is to move."""
+    side = _one(node, "PL", "")
+    player = {"b": BLACK, "black": BLACK, "w": WHITE, "white": WHITE}.get(side.lower())
+    if side and player is None:
+        raise UserError(f"{shown(side)} is no side (PL)")
+    if player is not None and line.to_play >= 0 and player != line.to_play:
+        raise UserError(f"{SIDES[player]} is to make move {len(line.moves) + 1} (PL), here it is {SIDES[1 - player]}")
+
+
+def _play(line: Line, player: int, value: str, size: int) -> None:
+    """Play a move of the file. Raises UserError where it is none."""
+    number = len(line.moves) + 1
+    move = f"{'BW'[player]}[{value}]"
+    line.require_running(number, move)
+    if player != line.to_play:
+        raise UserError(f"move {number}, {shown(move)}: it is {SIDES[line.to_play]}'s turn")
+    action = size * size
+    if value and not (value == "tt" and size <= USUAL_SIZE):
+        action = _action(value, size, f"move {number}, {'BW'[player]}")
+    if action not in line.legal():
+        name = f"{SIDES[player]} {point_name(action, size)}"
+        why = "a stone lies there" if action in _stones(line) else "ko, or a stone without a liberty"
+        raise UserError(f"move {number}, {shown(move)}: {name} is not a legal move ({why})")
+    line.play(action)
+
+
+def _moves_of(node: Node) -> Iterator[tuple[int, str]]:
+    for player, name in enumerate("BW"):
+        for value in node.get(name, ()):
+            yield player, plain(value)
+
+
+def _set_up_of(node: Node) -> str:
+    """The first property that sets up stones, as text; empty where there is none."""
+    return next((f"{name}[{plain(node[name][0])[:20]}]" for name in ("AB", "AW", "AE") if node.get(name)), "")
+
+
+def _points(value: str, size: int, name: str) -> list[int]:
+    """A point, or all of a rectangle (`aa:cc`)."""
+    if not value:
+        return []
+    corners = [_action(corner.strip(), size, name) for corner in value.split(":")]
+    if len(corners) > 2:
+        raise UserError(f"{name}[{value[:20]}] is no rectangle")
+    rows, columns = zip(*(divmod(corner, size) for corner in corners))
+    return [
+        row * size + column
+        for row in range(min(rows), max(rows) + 1)
+        for column in range(min(columns), max(columns) + 1)
+    ]
+
+
+def _action(value: str, size: int, name: str) -> int:
+    """The action of a point. Raises UserError where it is none of the board."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    column, row = (letters.find(mark) for mark in value) if len(value) == 2 else (-1, -1)
+    if not (0 <= column < size and 0 <= row < size):
+        raise UserError(f"{name}[{value[:20]}]: {shown(value)} is no point of a board of {size} by {size}")
+    return (size - 1 - row) * size + column
+
+
+def _point(action: int, size: int) -> str:
+    """An action as SGF has it; a pass is empty."""
+    row, column = divmod(action, size)
+    return "" if action == size * size else f"{chr(ord('a') + column)}{chr(ord('a') + size - 1 - row)}"
+
+
+def point_name(action: int, size: int) -> str:
+    """An action as a person says it: `E5`, without a column I, or `pass`."""
+    row, column = divmod(action, size)
+    return "pass" if action == size * size else f"{'ABCDEFGHJKLMNOPQRST'[column]}{row + 1}"
+
+
+def _listed(stones: Stones, size: int) -> str:
+    if not stones:
+        return "an empty board"
+    parts = []
+    for color, name in (("X", "black"), ("O", "white")):
+        points = [point_name(point, size) for point in sorted(stones) if stones[point] == color]
+        if points:
+            rest = f" and {len(points) - 4} more" if len(points) > 4 else ""
+            parts.append(f"{name} stones on {', '.join(points[:4])}{rest}")
+    return " and ".join(parts)
+
+
+def _stones(line: Line) -> Stones:
+    marks = [mark for row in read_board(line.pool.text(0)) for mark in row]
+    return {point: mark for point, mark in enumerate(marks) if mark in "XO"}
+
+
+def _size(game: Game) -> int:
+    return math.isqrt(game.num_actions - 1)
+
+
+def _komi(game: Game) -> float:
+    return float(parse(game.rules).parameters.get("komi", "7.5"))
+
+
+def _one(node: Node, name: str, default: str) -> str:
+    """The value of a property that has one. Raises UserError where there are several that differ."""
+    values = {plain(value) for value in node.get(name, ())}
+    if len(values) > 1:
+        raise UserError(f"{name} has more than one value")
+    return values.pop() if values else default
+
+
+def _remarks(game: Game, root: Node) -> Iterator[str]:
+    komi = _one(root, "KM", "")
+    try:
+        differs = float(komi or _komi(game)) != _komi(game)
+    except ValueError:
+        differs = True
+    if differs:
+        yield f"komi {shown(komi)} where this game has {_komi(game):g}"
+    rules = _one(root, "RU", "")
+    if rules and re.sub(r"[^a-z]", "", rules.lower()) not in AREA_RULES:
+        yield f"rules {shown(rules)} where this game counts area"
