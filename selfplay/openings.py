@@ -15,6 +15,9 @@ from games import CHANCE, TERMINAL, Environment, Game, GameError, StatePool, che
 from games.game_environment import GameEnvironment
 from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
+from selfplay.notation.encoding import decode
+from selfplay.notation.forms import Form, form_of
+from selfplay.notation.played import Line
 
 Opening = tuple[int, ...]
 """Actions, and chance outcomes where nature moves, from the start of the game."""
@@ -54,11 +57,14 @@ def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int |
 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     """The openings of a file with one JSON object a line, `{"moves": [3, 3, 2], ...}`; other fields are passed over, so
-    labelled positions are openings too.
+    labelled positions are openings too. Of a file of games (`.sgf`, `.pgn`) each main line is one.
 
     Raises UserError that names file and line, also for moves that end the game.
     """
+    form = form_of(game)
     try:
+        if form is not None and path.suffix.lower() == f".{form.ending}":
+            return _openings_of_games(path, game, form)
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8 text"
@@ -85,6 +91,23 @@ def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     if not openings:
         raise UserError(f"{path}: no openings; one JSON object with moves a line is expected")
     return tuple(openings)
+
+
+def _openings_of_games(path: Path, game: Game, form: Form) -> tuple[Opening, ...]:
+    """The main lines of a file of games. Raises UserError, OSError."""
+    try:
+        openings = tuple(reading.moves for reading in form.read(game, decode(path.read_bytes())))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    for number, moves in enumerate(openings, start=1):
+        line = Line(game)
+        for move in moves:
+            line.play(move)
+        if line.to_play == TERMINAL:
+            raise UserError(f"{path}, game {number}: the game is over after these moves")
+    if not openings:
+        raise UserError(f"{path}: no games")
+    return openings
 
 
 def with_openings(environment: Environment, plies: int) -> Environment:

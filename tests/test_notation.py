@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from pathlib import Path
 
 import chess
 import chess.pgn
@@ -19,11 +20,13 @@ from games.go_text import read_board
 from selfplay import cli
 from selfplay.errors import UserError
 from selfplay.match import SECOND, MatchGame, forfeit, play_tables, seat
+from selfplay.notation.encoding import decode
 from selfplay.notation.forms import form_of
 from selfplay.notation.pgn import read_pgn, write_pgn
 from selfplay.notation.played import Line, walk
 from selfplay.notation.san import find_move
 from selfplay.notation.sgf import plain, read_sgf, write_sgf
+from selfplay.openings import read_openings
 from selfplay.players import RandomPlayer
 from selfplay.tournament.notation import to_pgn, to_sgf
 
@@ -438,3 +441,35 @@ def test_nesting_without_end_is_no_error_of_the_reader(text):
     with pytest.raises(UserError):
         read_pgn(f"1. e4 {text}")
     assert [game.moves for game in read_pgn("1. e4 " + "(1. d4 " * 10**4 + ")" * 10**4 + " e5")] == [["e4", "e5"]]
+
+
+# Files.
+
+
+def test_files_of_games_are_openings_in_any_encoding(tmp_path: Path):
+    go, chess_game = games.load(NINE), games.load("chess")
+    path = tmp_path / "book.PGN"
+    path.write_bytes('[White "Kr\xe4mer"]\n1. e4 e5 *\n\n[White "x"]\n1. d4 *\n'.encode("latin-1"))
+    assert [texts("chess", moves) for moves in read_openings(path, chess_game)] == [["e4", "e5"], ["d4"]]
+    path = tmp_path / "book.sgf"
+    text = "(;SZ[9]CA[Shift_JIS]PB[表ソ];B[ee];W[cc])(;SZ[9];B[aa])"  # both end in the byte of a backslash
+    for data in (text.encode("shift_jis"), text.encode("utf-16"), text.replace("Shift_JIS", "x").encode("utf-8-sig")):
+        path.write_bytes(data)
+        assert [len(moves) for moves in read_openings(path, go)] == [2, 1]
+    assert decode(b"(;CA[hex]C[\xff])") == "(;CA[hex]C[ÿ])"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("(;SZ[9];B[ee])(;SZ[9];W[ee])", "SGF, game 2: move 1"),
+        ("(;SZ[9];B[];W[])", "game 1: the game is over"),
+        ("", "there is no game"),
+    ],
+)
+def test_a_file_of_games_that_are_no_openings_is_refused(tmp_path, text, part):
+    path = tmp_path / "book.sgf"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_openings(path, games.load(NINE))
+    assert str(path) in str(caught.value) and part in str(caught.value)

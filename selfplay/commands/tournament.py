@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--openings",
-        metavar="FILE.jsonl",
+        metavar="FILE",
         type=Path,
-        help='openings, one {"moves": [...]} a line',
+        help='openings, one {"moves": [...]} a line, or the main lines of a .pgn (chess) or .sgf (Go)',
     )
     parser.add_argument(
         "--max-plies", metavar="K", type=integer(1, 10**9), help="longer games are cut off (the longest of the rules)"
