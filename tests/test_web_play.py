@@ -266,6 +266,58 @@ def test_what_is_no_position_is_turned_down(game, text, part):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
 
+CHESS, NINE = "chess", "go(board_size=9)"
+
+
+@pytest.mark.parametrize(
+    ("game", "text", "moves"),
+    [
+        (CHESS, "1. e4 e5 2. Nf3 Nc6 3. Bc4 Bc5 4. 0-0 Nf6", "e4 e5 Nf3 Nc6 Bc4 Bc5 O-O Nf6"),
+        (CHESS, "1. e4 e5 (1... c5 2. Nf3 {the open Sicilian}) 2. Nf3 Nc6 *", "e4 e5 Nf3 Nc6"),
+        (CHESS, "1. e4 e5 ; the open game\n2. Nf3 Nc6", "e4 e5 Nf3 Nc6"),
+        (CHESS, "89", "a3"),
+        (NINE, "(;GM[1]FF[4]SZ[9];B[ee](;W[dd];B[fe])(;W[cc];B[gg]))", "B e5 W d6 B f5"),
+        (NINE, "(;GM[1]SZ[9];BL[30]B[ee];WL[29.5]W[dd])", "B e5 W d6"),
+        ("go(handicap=2)", "(;HA[2]AB[pd][dp];W[dd])", "W d16"),
+    ],
+)
+def test_a_file_that_is_pasted_gives_its_main_line(game, text, moves):
+    assert " ".join(event.text for event in read_position(games.load(game), text).events) == moves
+
+
+@pytest.mark.parametrize(
+    ("game", "text", "part"),
+    [
+        (NINE, "(;GM[1]SZ[19];B[ee])", "a board of 19 by 19"),
+        (NINE, "(;SZ[9]AB[gc][cg];W[ee])", "black stones on C3, G7"),
+        (NINE, "(;SZ[9];B[ee])(;SZ[9];B[aa])", "2 games in the text"),
+        (NINE, '[Event "x"]\n1. e4', "this is PGN, which is read for chess"),
+        (CHESS, "(;GM[3];B[ee])", "this is SGF, which is read for go"),
+        ("connect_four", "(;GM[1];B[ee])", "this is SGF, which is read for go"),
+        (CHESS, '[FEN "8/8/8/4k3/8/8/4P3/4K3 w - - 0 1"]\n1. e4', "a FEN"),
+        (CHESS, "1. e4 1-0 1. d4 *", "2 games in the text"),
+        (CHESS, "{nothing} *", "no moves in the text"),
+        (CHESS, "1. " + "Nf3 Nf6 Ng1 Ng8 " * 600, "the game is over"),
+    ],
+)
+def test_a_file_that_cannot_be_honoured_is_turned_down(game, text, part):
+    with pytest.raises(Refused, match=part) as caught:
+        read_position(games.load(game), text)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_pasted_game_with_another_komi_says_so_as_long_as_it_is_played(client):
+    state = begin(client, NINE, HUMAN, HUMAN)
+    assert state["remark"] == ""
+    state = act(client, state, "position", text="(;SZ[9]KM[0.5]RU[Japanese];B[ee])")
+    said = "The pasted game says: komi '0.5' where this game has 7.5; rules 'Japanese' where this game counts area."
+    assert state["remark"] == said
+    state = act(client, state, "move", ply=1, action=0)
+    state = act(client, state, "undo", ply=2)
+    assert state["ply"] == 1 and state["remark"] == said
+    assert act(client, state, "position", text="(;SZ[9]KM[7.5]RU[Chinese];B[ee])")["remark"] == ""
+
+
 def test_a_pasted_position_is_played_from(client):
     state = begin(client, "connect_four", HUMAN, RANDOM)
     assert "not a legal move" in refused(client, f"/api/games/{state['id']}/position", {"text": "3 8"})

@@ -1,17 +1,21 @@
-"""Positions that a person pastes: a list of moves, a game in the notation of chess or Go, or the picture of a board.
+"""Positions that a person pastes: a list of moves, a game as a file of chess or Go has it, or the picture of a board.
 
-Moves are written as the game writes them or as numbers of actions, one after the other. Of games in which stones are
-only added, a board as text will do: an order of moves is looked for that leads to it.
+Files are read by `selfplay.notation`. In a list, moves are written as the game writes them or as numbers of actions,
+one after the other. Of games in which stones are only added, a board as text will do: an order of moves is looked for
+that leads to it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from games import CHANCE, TERMINAL, Game
 from games.parameters import parse
+from selfplay.errors import UserError
+from selfplay.notation.forms import PGN, SGF, form_of
+from selfplay.notation.played import Reading
 from selfplay.web.boards import DRAWINGS, outcome_text
 from selfplay.web.drawing import Drawing, Position
 from selfplay.web.refusals import Refused, shown
@@ -36,8 +40,40 @@ def read_position(game: Game, text: str) -> Table:
     board = _board_of(game, text)
     if board is not None:
         return _reach(game, board)
+    reading = _read_file(game, text)
+    if reading is not None:
+        table = Table(game, reading.moves)
+        if reading.remarks:
+            table.remark = f"The pasted game says: {'; '.join(reading.remarks)}."
+        return table
+    return _play(game, _split(game, text))
+
+
+def _read_file(game: Game, text: str) -> Reading | None:
+    """The game of a text in the form of files that the game has; None for a list of moves."""
+    own = form_of(game)
+    for form, name, kind in ((SGF, "SGF", "go"), (PGN, "PGN", "chess")):
+        if (own is None or own.ending != form.ending) and form.matches(text):
+            raise Refused(f"this is {name}, which is read for {kind}; the game here is {game.name}")
+    if own is None or _json_moves(text) is not None or text.replace(",", " ").replace(" ", "").isdigit():
+        return None
+    if own is SGF and "[" not in text:  # moves, one after the other
+        return None
+    try:
+        readings = own.read(game, text)
+    except UserError as error:
+        raise Refused(str(error)) from None
+    if len(readings) != 1:
+        raise Refused(f"{len(readings)} games in the text; paste one of them" if readings else "no moves in the text")
+    if len(readings[0].moves) > MAX_MOVES:
+        raise Refused(f"more than {MAX_MOVES} moves")
+    return readings[0]
+
+
+def _play(game: Game, moves: Sequence[str | int]) -> Table:
+    """The position after the moves of a list."""
     table = Table(game)
-    for number, move in enumerate(_split(game, text), 1):
+    for number, move in enumerate(moves, 1):
         if number > MAX_MOVES:
             raise Refused(f"more than {MAX_MOVES} moves")
         if table.to_play == TERMINAL:
@@ -50,14 +86,12 @@ def read_position(game: Game, text: str) -> Table:
 
 
 def _split(game: Game, text: str) -> Sequence[str | int]:
-    """The moves of a text, one by one."""
+    """The moves of a list, one by one. Their numbers, comments in braces and a result may stand in it."""
     numbers = _json_moves(text)
     if numbers is not None:
         return numbers
-    if parse(game.rules).name == "go" and ";" in text:
-        return list(_sgf_moves(game, text))
     usual = [move for _, move in _moves_now(Table(game))]
-    text = re.sub(r"^\s*\[\w+ \".*\"\]\s*$|\{[^}]*\}|\$\d+", " ", text, flags=re.MULTILINE)
+    text = re.sub(r"\{[^}]*\}", " ", text.lstrip("\ufeff"))
     if re.search(r"[;\n]", text.strip()) and any(" " in move for move in usual):  # a line each, or parted by semicolons
         return [part.strip() for part in re.split(r"[;\n]", text) if part.strip()]
     if not any("," in move for move in usual):
@@ -77,16 +111,6 @@ def _json_moves(text: str) -> list[int] | None:
     if not isinstance(value, list) or not all(type(move) is int for move in value):
         return None
     return value
-
-
-def _sgf_moves(game: Game, text: str) -> Iterator[str]:
-    size = int(parse(game.rules).parameters.get("board_size", 19))
-    for colour, point in re.findall(r";\s*([BW])\[([a-z]{0,2})\]", text):
-        if len(point) < 2 or ord(point[0]) - 97 >= size:
-            yield f"{colour} PASS"
-        else:
-            row = size - (ord(point[1]) - 97)
-            yield f"{colour} {'abcdefghjklmnopqrst'[ord(point[0]) - 97]}{row}"
 
 
 def _find(table: Table, move: str | int) -> int | None:

@@ -90,7 +90,9 @@ class Session:
             mine = [i for i, event in enumerate(events) if event.player >= 0 and self.seats[event.player].is_human]
             if not mine:
                 raise Refused("there is no move of yours to take back", CONFLICT)
-            self._set(Table(self.table.game, self.table.history[: mine[-1]]))
+            earlier = Table(self.table.game, self.table.history[: mine[-1]])
+            earlier.remark = self.table.remark
+            self._set(earlier)
 
     def set_seats(self, seats: Sequence[Seat]) -> None:
         """Other players, or other settings, from here on."""

@@ -38,6 +38,8 @@ class Table:
         self.pool.reset(HERE)
         self.events: list[Event] = []
         self.returns = np.zeros(game.num_players)
+        self.remark = ""
+        """What the text that the position was read from says otherwise than this game; empty for most."""
         self._view: View | None = None
         self._last: tuple[int, tuple[int, ...]] = (0, ())  # cells on the board then, and those of the last move
         for number, move in enumerate(moves, 1):
@@ -121,6 +123,7 @@ class Table:
             "last": self._last_cells(),
             "returns": (self.returns * self.game.utility_scale).tolist(),
             "result": self.result(),
+            "remark": self.remark,
         }
 
     def _last_cells(self) -> list[int]:

@@ -197,7 +197,8 @@ function show() {
   board.show(state.position, state.last, myTurn());
   say(sentence());
   byId("play-text").textContent = state.position.text;
-  byId("play-notes").replaceChildren(...(state.position.drawing?.notes ?? []).map((note) => el("li", {}, note)));
+  const notes = [...(state.position.drawing?.notes ?? []), ...(state.remark ? [state.remark] : [])];
+  byId("play-notes").replaceChildren(...notes.map((note) => el("li", {}, note)));
   showOtherMoves();
   byId("moves").replaceChildren(
     ...state.moves.map(([player, text]) => el("li", { class: player < 0 ? "chance" : `side-${player}` }, text)),
