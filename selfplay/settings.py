@@ -428,7 +428,7 @@ class WandbConfig:
     mode: str = field(
         default="auto",
         metadata={
-            "help": "auto is online with credentials and offline without",
+            "help": "auto is online with credentials and offline without; WANDB_MODE and WANDB_DISABLED can allow less",
             "choices": ("auto", "offline", "online", "disabled"),
         },
     )

@@ -30,6 +30,12 @@ from selfplay.metrics import to_json_value
 
 MODES = ("auto", "offline", "online", "disabled")
 
+WANDB_MODES = {"online": "online", "run": "online", "shared": "online", "offline": "offline", "dryrun": "offline"}
+"""What W&B takes as WANDB_MODE, beside `disabled`."""
+
+FALSE_TEXTS = ("", "0", "f", "false", "n", "no", "off")
+"""Values of WANDB_DISABLED that do not disable W&B."""
+
 WANDB_AXES = {"step": "train/step", "positions": "train/positions", "time_s": "time/train"}
 """Names in W&B, which sorts charts by the part before the slash, of `selfplay.metrics.AXES`."""
 
@@ -92,8 +98,7 @@ def open_tracker(
     """Start the mirror; returns at once, while W&B starts on its own.
 
     Args:
-        mode: one of `MODES`; `auto` is online with credentials (`have_credentials`) and offline without, unless the
-            environment sets WANDB_MODE.
+        mode: one of `MODES`; see `mode_within` for what the environment has to say.
         project, entity, name: as W&B shows the run; entity None is the person's default.
         run_dir: W&B's files go to `run_dir/wandb`.
         config: settings of the run; what JSON cannot hold is passed as text.
@@ -102,10 +107,7 @@ def open_tracker(
     """
     if mode not in MODES:
         raise ValueError(f"wandb.mode: {mode!r} is none of {', '.join(MODES)}")
-    if mode == "auto":
-        mode = os.environ.get("WANDB_MODE", "")
-        if mode not in MODES:
-            mode = "online" if have_credentials(os.environ) else "offline"
+    mode = mode_within(os.environ, mode, warn)
     if mode == "disabled":
         return NullTracker()
     start = {
@@ -127,12 +129,32 @@ def open_tracker(
         return NullTracker()
 
 
+def mode_within(environment: Mapping[str, str], mode: str, warn: Callable[[str], None] = lambda text: None) -> str:
+    """`offline`, `online` or `disabled`: the setting, unless WANDB_MODE or WANDB_DISABLED allow less.
+
+    `auto` is what WANDB_MODE says, else online with credentials (`have_credentials`) and offline without.
+    """
+    wanted = environment.get("WANDB_MODE", "").strip().lower()
+    if environment.get("WANDB_DISABLED", "").strip().lower() not in FALSE_TEXTS:
+        wanted = "disabled"
+    elif wanted and wanted != "disabled" and wanted not in WANDB_MODES:
+        warn(f"WANDB_MODE={wanted} is none of {', '.join(WANDB_MODES)}, disabled: the W&B mirror is off")
+        wanted = "disabled"
+    allowed = WANDB_MODES.get(wanted, wanted)
+    if "disabled" in (mode, allowed):
+        return "disabled"
+    if "offline" in (mode, allowed):
+        return "offline"
+    return "online" if "online" in (mode, allowed) or have_credentials(environment) else "offline"
+
+
 def have_credentials(environment: Mapping[str, str]) -> bool:
     """Whether W&B could log in: an API key in the environment, or one for its host in the netrc file."""
     if environment.get("WANDB_API_KEY"):
         return True
     host = urlsplit(environment.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    path = environment.get("NETRC") or os.path.join(environment.get("HOME", ""), ".netrc")
+    home = environment.get("HOME")
+    path = environment.get("NETRC") or (os.path.join(home, ".netrc") if home else "")
     try:
         return netrc.netrc(path).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
@@ -157,6 +179,7 @@ class WandbTracker(Tracker):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_DISABLED")},
         )
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)

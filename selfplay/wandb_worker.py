@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import threading
 import time
 from typing import IO, Any, Literal
@@ -84,7 +85,7 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
     for metric, step_metric in STEP_METRICS.items():
         run.define_metric(metric, step_metric=step_metric)
     folder = os.path.dirname(run.dir)
-    notify(notices, "where", f"wandb sync {folder}" if mode == "offline" else str(run.url))
+    notify(notices, "where", f"wandb sync {shlex.quote(folder)}" if mode == "offline" else str(run.url))
     return run
 
 

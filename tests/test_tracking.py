@@ -14,7 +14,7 @@ import pytest
 from crashing import largest_file
 
 from selfplay import tracking
-from selfplay.tracking import NullTracker, Tracker, have_credentials, open_tracker
+from selfplay.tracking import NullTracker, Tracker, have_credentials, mode_within, open_tracker
 
 ROOT = Path(__file__).parents[1]
 
@@ -230,6 +230,34 @@ def test_auto_is_online_with_credentials_and_offline_without(fake, monkeypatch):
     assert [call[0] for call in fake.calls("init")] == ["init offline", "init online", "init offline"]
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert isinstance(fake.open(mode="auto"), NullTracker)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [("WANDB_MODE", text, "offline") for text in ("offline", "dryrun", "OFFLINE", " offline ")]
+    + [("WANDB_MODE", text, "disabled") for text in ("disabled", "Disabled", "no such mode")]
+    + [("WANDB_DISABLED", text, "disabled") for text in ("true", "True", "1", "yes", "y", "on", "t", "any")]
+    + [("WANDB_MODE", text, "online") for text in ("", "online", "run", "shared")]
+    + [("WANDB_DISABLED", text, "online") for text in ("", "false", "False", "0", "no", "n", "off", "f")],
+)
+def test_settings_do_not_allow_more_than_the_environment(name, text, allowed):
+    assert mode_within({name: text}, "online") == allowed
+    assert mode_within({name: text, "WANDB_API_KEY": "key"}, "auto") == allowed
+    assert mode_within({name: text}, "offline") == ("disabled" if allowed == "disabled" else "offline")
+    assert mode_within({name: text}, "disabled") == "disabled"
+
+
+def test_an_unknown_mode_in_the_environment_is_said_and_disables():
+    said = []
+    assert mode_within({"WANDB_MODE": "of"}, "online", said.append) == "disabled"
+    assert said == ["WANDB_MODE=of is none of online, run, shared, offline, dryrun, disabled: the W&B mirror is off"]
+    assert mode_within({"WANDB_MODE": "online"}, "auto") == "online"  # without credentials, but asked for
+
+
+def test_a_mode_that_w_and_b_would_refuse_does_not_reach_it(fake, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "OFFLINE")
+    fake.open(mode="online").finish()
+    assert [call[0] for call in fake.calls("init")] == ["init offline"]
 
 
 def test_credentials_are_an_api_key_or_a_line_of_netrc_for_the_host(clean, tmp_path):
