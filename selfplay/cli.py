@@ -4,7 +4,8 @@ A command is a module of `selfplay.commands`, imported only when it is asked for
 
 * `add_arguments(parser)` declares its own arguments;
 * `run(args, overrides) -> int` does the work and returns the exit status. `overrides` are the settings given as
-  `--section.option value`, for `selfplay.config.load`; empty for commands without settings.
+  `--section.option value`, for `selfplay.config.load`; empty for commands without settings. What other programs read
+  goes to `args.output`, see `selfplay.output`.
 
 Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output went away.
 """
@@ -23,6 +24,7 @@ from typing import NoReturn
 
 from selfplay import __version__
 from selfplay.errors import UserError, did_you_mean
+from selfplay.output import prepare_streams, reserved_output
 from selfplay.schema import shown
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
@@ -43,6 +45,9 @@ class Command:
     usage: str = ""
     """The arguments as `--help` shows them; empty leaves it to argparse."""
 
+    is_for_programs: bool = False
+    """Standard output is read by other programs, as it is with `--json`."""
+
 
 COMMANDS = {
     "train": Command(
@@ -52,7 +57,7 @@ COMMANDS = {
     ),
     "resume": Command("go on with a run", True, "RUN_DIR [--restarts N] [--section.option value ...]"),
     "evaluate": Command("share of labelled positions in which a player keeps the best value"),
-    "label": Command("make labelled positions of games that can be solved"),
+    "label": Command("make labelled positions of games that can be solved", is_for_programs=True),
     "match": Command("play two players against each other"),
     "tournament": Command("let players meet and rate them"),
     "rate": Command("rate the checkpoints of a run against fixed players"),
@@ -60,11 +65,11 @@ COMMANDS = {
     "verify": Command("check every file of a run"),
     "play": Command("play against a player in the terminal"),
     "serve": Command("play and look at runs in a browser"),
-    "gtp": Command("let a player play go in other programs, through GTP"),
-    "uci": Command("let a player play chess in other programs, through UCI"),
+    "gtp": Command("let a player play go in other programs, through GTP", is_for_programs=True),
+    "uci": Command("let a player play chess in other programs, through UCI", is_for_programs=True),
     "games": Command("list the games"),
     "audit": Command("look for games whose observations hide something"),
-    "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]"),
+    "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]", True),
     "plan": Command(
         "propose settings for this machine, a game and a budget",
         True,
@@ -81,8 +86,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing that a person can mistype ends in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
     try:
-        status = _run(arguments)
+        status = _run(arguments, is_whole_process=argv is None)
         sys.stdout.flush()  # a broken pipe shows here rather than at exit
         return status
     except UserError as error:
@@ -111,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], is_whole_process: bool) -> int:
     if not arguments:
         raise UserError(f"no command given; one of {', '.join(COMMANDS)} (see selfplay --help)")
     name, rest = arguments[0], arguments[1:]
@@ -124,10 +130,10 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         suggestion = did_you_mean(name, COMMANDS) or f"; one of {', '.join(COMMANDS)}"
         raise UserError(f"unknown command {shown(name)}{suggestion}")
-    return _run_command(name, rest)
+    return _run_command(name, rest, is_whole_process)
 
 
-def _run_command(name: str, arguments: list[str]) -> int:
+def _run_command(name: str, arguments: list[str], is_whole_process: bool) -> int:
     command = COMMANDS[name]
     module = importlib.import_module(f"selfplay.commands.{name.replace('-', '_')}")
     prog = f"selfplay {name}"
@@ -146,7 +152,11 @@ def _run_command(name: str, arguments: list[str]) -> int:
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         _refuse(unknown[0], parser, command)
-    return int(module.run(args, overrides))
+    if not command.is_for_programs and getattr(args, "json", None) is not True:  # `bench --json FILE` prints a table
+        args.output = sys.stdout
+        return int(module.run(args, overrides))
+    with reserved_output(lasting=is_whole_process) as args.output:
+        return int(module.run(args, overrides))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

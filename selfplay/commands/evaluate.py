@@ -12,7 +12,6 @@ a position is worth are judged by that as well.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ import numpy as np
 
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
+from selfplay.output import json_text
 
 if TYPE_CHECKING:
     from selfplay.accuracy import Share
@@ -84,7 +84,7 @@ def _print_episodes(args: argparse.Namespace, agent: str, environment: str, foun
     if args.json:
         low, high = found.interval or (None, None)
         figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
-        print(json.dumps({"agent": agent, "environment": environment, **figures}), flush=True)
+        print(json_text({"agent": agent, "environment": environment, **figures}), file=args.output, flush=True)
         return
     print(f"{agent}: {environment}, {args.episodes} episodes")
     print(f"  mean return  {mean_text(found.mean, found.interval)}")
@@ -110,7 +110,7 @@ def _positions(args: argparse.Namespace) -> int:
     finally:
         player.close()
     if args.json:
-        print(json.dumps(asdict(result)))
+        print(json_text(asdict(result)), file=args.output)
         return 0
     print(f"{result.player}: {result.game}, {args.positions}")
     print(f"  value kept  {result.kept} of {result.positions} positions")

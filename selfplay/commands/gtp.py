@@ -20,8 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Serve until `quit`, or until the input ends."""
-    import sys
-
     import numpy as np
 
     from selfplay.engines.gtp_server import GtpServer
@@ -36,7 +34,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     try:
         server = GtpServer(game, thinker)  # complains of other games
         try_out(thinker, game.new_pool(1))
-        server.serve(read_lines(standard_input()), sys.stdout)
+        server.serve(read_lines(standard_input()), args.output)
     finally:
         thinker.close()
     return 0

@@ -7,7 +7,6 @@ Positions of random games, each with random moves before it, none twice. Games w
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
+from selfplay.output import json_text
 
 DEFAULT_MAX_PLIES = 16
 
@@ -47,9 +47,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     progress, lines = show_progress("positions"), []
     try:
         for label in label_positions(wanted, processes):
-            lines.append(json.dumps(label) + "\n")
+            lines.append(json_text(label) + "\n")
             if args.out is None:
-                print(lines[-1], end="", flush=True)
+                print(lines[-1], end="", file=args.output, flush=True)
             elif progress:
                 progress(len(lines), args.positions)
     finally:  # what was solved stays, whatever ended it

@@ -8,13 +8,13 @@ mcts:simulations=1000,c=1.4,seed=3.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
+from selfplay.output import json_text
 
 if TYPE_CHECKING:
     from selfplay.match import MatchResult
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     finally:
         for player in players:
             player.close()
-    print(json.dumps(result.as_json()) if args.json else _text(result), flush=True)
+    print(json_text(result.as_json()) if args.json else _text(result), file=args.output, flush=True)
     if args.save is not None:
         _save(args.save, result)
     return 0
@@ -82,7 +82,7 @@ def _save(path: Path, result: MatchResult) -> None:
 
     names = (result.first, result.second)
     lines = [
-        json.dumps(
+        json_text(
             {
                 "game": result.game,
                 "seats": [names[who] for who in record.seats],

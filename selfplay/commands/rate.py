@@ -8,7 +8,6 @@ or more games are asked for. The run may be running; it leaves out its own evalu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
+from selfplay.output import json_text
 
 if TYPE_CHECKING:
     from selfplay.snapshots import Snapshot
@@ -74,7 +74,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         publish(tournament.path / "curve.png", report.draw_curve(curve))
     finally:
         tournament.close()
-    print(json.dumps(curve) if args.json else f"{_text(curve)}\n\npicture: {tournament.path / 'curve.png'}")
+    text = json_text(curve) if args.json else f"{_text(curve)}\n\npicture: {tournament.path / 'curve.png'}"
+    print(text, file=args.output)
     return 0
 
 

@@ -8,8 +8,9 @@ what the groups of a game have in common of evaluations, self-play and losses.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+
+from selfplay.output import json_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,5 +50,5 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         publish(args.html, make_page(report).encode())
     if args.png is not None:
         publish(args.png, draw(report))
-    print(json.dumps(report.as_json()) if args.json else text(report))
+    print(json_text(report.as_json()) if args.json else text(report), file=args.output)
     return 0

@@ -16,5 +16,5 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay import config
     from selfplay.settings import Config
 
-    print(config.dump(config.load(Config, args.config, overrides), comments=True), end="")
+    print(config.dump(config.load(Config, args.config, overrides), comments=True), end="", file=args.output)
     return 0

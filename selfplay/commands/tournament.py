@@ -13,7 +13,6 @@ elo1 points stronger rather than elo0; --games is then the most that are played.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
+from selfplay.output import json_text
 from selfplay.tournament.schedule import FORMATS
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         write_notation(outcome, folder.path)
     finally:
         folder.close()
-    print(json.dumps(standings.as_json()) if args.json else f"{report.text(standings)}\n\nreport: {page}", flush=True)
+    text = json_text(standings.as_json()) if args.json else f"{report.text(standings)}\n\nreport: {page}"
+    print(text, file=args.output, flush=True)
     if args.wandb is not None:
         _log(args.wandb, standings, folder.path)
     return 0

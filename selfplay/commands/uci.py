@@ -20,8 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Serve until `quit`, or until the input ends."""
-    import sys
-
     import numpy as np
 
     from selfplay.engines.lines import LineQueue
@@ -36,7 +34,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     def make() -> Thinker:  # only when asked: other programs wait for `uciok`, and torch takes two seconds
         return make_thinker(spec.make(game, seed))
 
-    server = UciServer(game, make, LineQueue(standard_input()), sys.stdout)
+    server = UciServer(game, make, LineQueue(standard_input()), args.output)
     try:
         server.serve()
     finally:

@@ -6,9 +6,10 @@ Exit status 0 when nothing that was announced as saved is missing or damaged, el
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
+
+from selfplay.output import json_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     found = verify(args.run_dir)
     if args.json:
-        print(json.dumps({**asdict(found), "path": str(found.path)}))
+        print(json_text({**asdict(found), "path": str(found.path)}), file=args.output)
         return 1 if found.problems else 0
     print(f"{found.path}: {'DAMAGED' if found.problems else 'sound'}")
     newest = "" if found.newest is None else f", the newest of step {found.newest:,}"
