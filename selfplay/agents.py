@@ -18,6 +18,7 @@ from selfplay import checkpoint
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError
 from selfplay.model_free import environment_text, make_behaviour, make_inference, net_sizes
+from selfplay.player_text import compose_player
 from selfplay.players import PlayerSpec, RunOptions
 from selfplay.run_folder import RunFolder
 from selfplay.run_player import run_config, split_target
@@ -74,7 +75,7 @@ class NetworkAgent:
                 f"{path} was trained on {environment_text(config)}; {environment.name} has another observation "
                 f"({list(shape)}) or other actions ({outputs})"
             ) from None
-        self.name = f"run:{path}@{version}" + ("" if is_greedy else ":temperature=1")
+        self.name = compose_player("run", f"{path}@{version}", "" if is_greedy else "temperature=1")
         self._behaviour, self._rng = make_behaviour(environment, is_greedy), np.random.default_rng(seed)
 
     def act(self, batch: EnvironmentBatch) -> np.ndarray:

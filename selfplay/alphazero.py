@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 import games
-from games.observation_layout import layout_notes
 from games import Game
+from games.observation_layout import layout_notes
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.losses import (

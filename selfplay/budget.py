@@ -28,3 +28,23 @@ def budget_text(budget: BudgetConfig) -> str:
         f"{budget.positions:,} positions" if budget.positions else "",
     ]
     return " or ".join(filter(None, limits)) or "until it is stopped with Ctrl-C"
+
+
+def longer_budget(budget: BudgetConfig, spent: BudgetConfig) -> list[str]:
+    """Options with which a run whose budget is spent goes on for about as long again: limits are doubled until none
+    ends it before. `spent` is what the run took so far.
+
+    Empty where no limit was reached: a run that a signal ended goes on to its own budget.
+    """
+    names = ("minutes", "steps", "games", "positions")
+    limits = {name: (getattr(budget, name), getattr(spent, name)) for name in names if getattr(budget, name)}
+    if all(used < limit for limit, used in limits.values()):
+        return []
+    words = []
+    for name, (limit, used) in limits.items():
+        longer = limit
+        while longer < 1.8 * used:
+            longer *= 2
+        if longer != limit:
+            words += [f"--budget.{name}", f"{longer:g}" if name == "minutes" else str(longer)]
+    return words

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from selfplay.child_process import Stacks, become_child
 from selfplay.machine import give_back_memory
+from selfplay.player_text import compose_player
 from selfplay.settings import Config
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def evaluates(config: Config) -> bool:
 def player_text(config: Config, run_dir: Path, version: int) -> str:
     """The player of a checkpoint: with a search where the run has one."""
     if config.algorithm != "alphazero":
-        return f"net:{run_dir}@{version}"
-    return f"run:{run_dir}@{version}:simulations={config.evaluation.num_simulations}"
+        return compose_player("net", f"{run_dir}@{version}")
+    return compose_player("run", f"{run_dir}@{version}", f"simulations={config.evaluation.num_simulations}")
 
 
 def evaluate_checkpoint(

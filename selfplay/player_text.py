@@ -4,7 +4,8 @@ The kinds are in `selfplay.players`; `register_player` adds one's own. The optio
 dataclass, so they get the checks and the messages of all other settings.
 
 A target ends at the next colon. Where it is a command line (`gtp:gnugo --mode gtp:level=1`), a colon between quotes or
-after a backslash belongs to it, as a shell would have it: `gtp:connect "localhost:4000":timeout=5`.
+after a backslash belongs to it, as a shell would have it: `gtp:connect "localhost:4000":timeout=5`. In other targets,
+such as folders, a colon after a backslash belongs to them: `run:runs/a\\:b:simulations=100`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class PlayerSpec:
             value = getattr(self.options, option.name)
             if value is not None and (option.name == "simulations" or value != option.default):
                 shown.append(f"{option.name}={str(value).lower() if isinstance(value, bool) else value}")
-        return ":".join(filter(None, (self.kind, self.target, ",".join(shown))))
+        target = self.target if _kinds[self.kind].is_command else _with_marked_colons(self.target)
+        return ":".join(filter(None, (self.kind, target, ",".join(shown))))
 
     @property
     def game(self) -> str | None:
@@ -114,12 +116,31 @@ def read_player(text: str) -> PlayerSpec:
         raise UserError(f"player {_quoted(text)}: unknown kind {_quoted(kind_name)}{forms}")
     target = ""
     if kind.target:
-        target, colon, rest = _split_command(rest) if kind.is_command else rest.partition(":")
+        target, colon, rest = _split_command(rest) if kind.is_command else _split_target(rest)
         if not target:
             raise UserError(f"player {_quoted(text)}: {kind.target} is missing; write it as {kind.form(kind_name)}")
     parts = rest.split(",") if colon else []
     options = read_options(f"player {_quoted(text)}", kind.options, parts, f"; write it as {kind.form(kind_name)}")
     return PlayerSpec(kind_name, target, options)
+
+
+def compose_player(kind: str, target: str, options: str = "") -> str:
+    """The text of a player whose target is no command line, with `name=value,...` options; `read_player` reads it."""
+    return ":".join(filter(None, (kind, _with_marked_colons(target), options)))
+
+
+def _with_marked_colons(target: str) -> str:
+    return target.replace(":", "\\:")
+
+
+def _split_target(text: str) -> tuple[str, str, str]:
+    """A target up to its first colon that has no backslash before it, that colon, and the rest; like `str.partition`.
+
+    The backslashes before colons are taken away.
+    """
+    match = re.match(r"(?:\\:|[^:])*", text, re.DOTALL)
+    end = match.end() if match else 0
+    return text[:end].replace("\\:", ":"), text[end : end + 1], text[end + 1 :]
 
 
 def _quoted(text: str) -> str:

@@ -21,6 +21,7 @@ from types import TracebackType
 from selfplay.errors import UserError
 from selfplay.files import storage_errors, sweep_temporaries
 from selfplay.locks import FolderLock
+from selfplay.shell import folder_word, shell_command
 
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
@@ -140,7 +141,7 @@ class RunFolder:
             if path.exists():
                 raise UserError(
                     f"{self.path} already holds a run ({path.name}); "
-                    f"continue it with `selfplay resume {self.path}` or name another folder"
+                    f"continue it with `{shell_command('resume', folder_word(self.path))}` or name another folder"
                 )
 
 

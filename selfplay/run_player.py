@@ -22,16 +22,18 @@ from search import Evaluation, NetworkEvaluator
 from selfplay import config as config_reader
 from selfplay.errors import UserError
 from selfplay.player import Analysis, MoveAnalysis
+from selfplay.player_text import compose_player
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
+from selfplay.shell import shell_command
 
 if TYPE_CHECKING:
     from nets import Inference
 
 
 def split_target(target: str) -> tuple[Path, int | None]:
-    """`RUN_DIR[@VERSION]` as folder and version; only digits after the last `@` are a version."""
-    match = re.fullmatch(r"(.+)@(\d+)", target)
+    """`RUN_DIR[@VERSION]` as folder and version; only digits after the last `@` are a version, and no folder's name."""
+    match = None if Path(target).is_dir() else re.fullmatch(r"(.+)@(\d+)", target)
     return (Path(match[1]), int(match[2])) if match else (Path(target), None)
 
 
@@ -46,7 +48,7 @@ def game_of_run(target: str) -> str:
     if config.environment:
         raise UserError(
             f"{split_target(target)[0]} was trained on {config.environment}, which is no game; "
-            f"use `selfplay evaluate run:{target} --episodes 100`"
+            f"use `{shell_command('evaluate', compose_player('run', target), '--episodes', '100')}`"
         )
     return config.game
 

@@ -23,12 +23,13 @@ from selfplay.display import Display, make_display
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates
 from selfplay.files import publish
+from selfplay.next_commands import commands_after
 from selfplay.players import read_player
 from selfplay.preflight import require_memory
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.run_folder import RunFolder
-from selfplay.settings import Config
+from selfplay.settings import BudgetConfig, Config
 from selfplay.trainer import Trainer
 
 
@@ -183,7 +184,7 @@ def _run(
                     evaluation = _final_evaluation(trainer)
                     found = trainer.algorithm.finish(folder.path, trainer.learner)
             result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation)
-            shown.finish([*_summary(trainer, result), *found], _next_commands(config, result))
+            shown.finish([*_summary(trainer, result), *found], commands_after(config, folder.path, _spent(trainer)))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -244,18 +245,7 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
     return rows
 
 
-def _next_commands(config: Config, result: Result) -> list[str]:
-    run = result.run_dir
-    if config.environment:
-        return [
-            f"selfplay evaluate run:{run} --episodes 100",
-            f"selfplay report {run}",
-            f"selfplay resume {run} --budget.positions {2 * config.budget.positions or 100_000}",
-        ]
-    if config.algorithm != "alphazero":
-        return [f"selfplay play net:{run}", f"selfplay match net:{run} random --games 1000 --opening-plies 0"]
-    return [
-        f"selfplay play run:{run}:simulations=200",
-        f"selfplay match run:{run}:simulations=100 mcts:simulations=1000 --games 200",
-        f"selfplay resume {run} --budget.minutes 30",
-    ]
+def _spent(trainer: Trainer) -> BudgetConfig:
+    """What the run took so far, by everything that a budget limits."""
+    counters = trainer.counters
+    return BudgetConfig(trainer.elapsed / 60, trainer.learner.steps, counters.games, counters.positions)

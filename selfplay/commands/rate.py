@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.output import json_text
+from selfplay.player_text import compose_player
 
 if TYPE_CHECKING:
     from selfplay.snapshots import Snapshot
@@ -82,8 +83,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
     target = f"{run_dir}@{snapshot.version}"
     if simulations == 0:
-        return f"net:{target}"
-    return f"run:{target}" + (f":simulations={simulations}" if simulations else "")
+        return compose_player("net", target)
+    return compose_player("run", target, f"simulations={simulations}" if simulations else "")
 
 
 def _curve(

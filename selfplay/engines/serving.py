@@ -7,7 +7,7 @@ from typing import BinaryIO
 import games
 from games import Game
 from selfplay.errors import UserError
-from selfplay.player_text import PlayerSpec
+from selfplay.player_text import PlayerSpec, compose_player
 from selfplay.players import read_player
 from selfplay.run_player import split_target
 
@@ -18,7 +18,7 @@ def read_served_player(text: str) -> PlayerSpec:
         return read_player(text)
     except UserError:
         if split_target(text)[0].is_dir():
-            return read_player(f"run:{text}")
+            return read_player(compose_player("run", text))
         raise
 
 

@@ -1,0 +1,33 @@
+"""The commands that a run proposes at its end: they do what they say, and a shell reads them as they are meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import games
+from selfplay.budget import longer_budget
+from selfplay.match import whole_groups
+from selfplay.player_text import compose_player
+from selfplay.settings import BudgetConfig, Config
+from selfplay.shell import folder_word, shell_command
+
+
+def commands_after(config: Config, run_dir: Path, spent: BudgetConfig) -> list[str]:
+    """What to do with a run that has ended: look at it, let it play, go on with it. `spent` is what it took so far."""
+    folder = folder_word(run_dir)
+    resume = shell_command("resume", folder, *longer_budget(config.budget, spent))
+    if config.environment:
+        player = compose_player("run", str(run_dir))
+        return [shell_command("evaluate", player, "--episodes", "100"), shell_command("report", folder), resume]
+    game = games.load(config.game)
+    searches = config.algorithm == "alphazero"
+
+    def player_with(simulations: int) -> str:
+        if not searches:
+            return compose_player("net", str(run_dir))
+        return compose_player("run", str(run_dir), f"simulations={simulations}")
+
+    opponent = ["mcts:simulations=1000"] if searches else ["random", "--opening-plies", "0"]
+    num_games = str(whole_groups(game, 200 if searches else 1000))
+    match = shell_command("match", player_with(100), *opponent, "--games", num_games)
+    return [shell_command("play", player_with(200)), match, resume]
