@@ -29,8 +29,8 @@ RENDER_MODE = "rgb_array"
 class GymnasiumEnvironment(Environment):
     """A registered environment. Made by `load_gymnasium`.
 
-    Its own parameter `channels` (see `games.observation_layout`) says where the channels of pictures are; the others are
-    those of `gymnasium.make`.
+    Its own parameter `channels` (see `games.observation_layout`) says where the channels of pictures are; the others
+    are those of `gymnasium.make`.
     """
 
     def __init__(self, env_id: str, parameters: Mapping[str, Value], prefix: str = "") -> None:
@@ -75,7 +75,8 @@ class GymnasiumEnvironment(Environment):
             raise GameError(f"{self.name}: {error}") from None
         self.num_actions = self._actions.num_choices
         self.action_low, self.action_high = self._actions.low, self._actions.high
-        self.observation_shape, self.observation_dtype = self._observations.layout.shape, self._observations.layout.dtype
+        layout = self._observations.layout
+        self.observation_shape, self.observation_dtype = layout.shape, layout.dtype
         self.notes = tuple(f"{self.name}: {note}" for note in self._observations.notes + self._actions.notes)
 
     def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> GymnasiumBatch:

@@ -50,7 +50,7 @@ class ObservationSpace:
         self._read: Callable[[list[np.ndarray]], np.ndarray]
         pictures = [part for part in self._parts if part.set_layout(channels).is_picture]
         if channels in ("first", "last") and not pictures:
-            raise GameError(f"channels={channels} is for pictures, its observations are {one_line(space)}; leave it out")
+            raise GameError(f"channels={channels} is for pictures, not for {one_line(space)}; leave it out")
         if len(self._parts) == 1 and self._parts[0].layout is not None:
             self._read_one_array(self._parts[0].layout)
         elif pictures and len({part.shape[1:] for part in pictures}) == 1:
@@ -97,8 +97,9 @@ class ObservationSpace:
     @property
     def box(self) -> Box:
         """The space of what `read_one` gives."""
-        bounds = (0, 255) if self.layout.dtype == np.uint8 else (-np.inf, np.inf)
-        return Box(*bounds, self.layout.shape, self.layout.dtype.type)
+        if self.layout.dtype == np.uint8:
+            return Box(0, 255, self.layout.shape, np.uint8)
+        return Box(-np.inf, np.inf, self.layout.shape, np.float32)
 
     def read_one(self, observation: Any) -> np.ndarray:
         """One observation of the space, [*layout.shape]. Raises GameError for a choice that the space does not have."""
@@ -152,10 +153,16 @@ class _Part:
 
     def read(self, observation: Any) -> np.ndarray:
         """This part of an observation as an array."""
-        for key in self.path:
-            observation = observation[key]
+        try:
+            for key in self.path:
+                observation = observation[key]
+        except (KeyError, IndexError, TypeError):
+            raise GameError(f"{self.name} is missing in the observation {one_line(observation)}") from None
         if self.layout is not None:
-            return self.layout.read(np.asarray(observation)[None])[0]
+            array = np.asarray(observation)
+            if array.shape != self.space.shape:
+                raise GameError(f"{self.name} has shape {list(array.shape)}, its space {list(self.space.shape or ())}")
+            return self.layout.read(array[None])[0]
         if not self.space.contains(observation):
             raise GameError(f"{self.name} is {one_line(observation)}, which is not in its {one_line(self.space)}")
         return np.asarray(flatten(self.space, observation))
@@ -197,8 +204,7 @@ class ActionSpace:
 
     def _number_combinations(self, space: MultiDiscrete | MultiBinary) -> None:
         """The last choice counts fastest."""
-        is_binary = isinstance(space, MultiBinary)
-        sizes = np.full(space.shape, 2) if is_binary else space.nvec
+        sizes = space.nvec if isinstance(space, MultiDiscrete) else np.full(space.shape, 2)
         total = float(np.prod(sizes, dtype=np.float64))
         if total > MAX_COMBINATIONS:
             raise GameError(
@@ -207,7 +213,8 @@ class ActionSpace:
         self.num_choices = int(total)
         places = np.unravel_index(np.arange(self.num_choices), sizes.ravel().tolist())
         choices = np.stack(places, axis=1).reshape(self.num_choices, *space.shape)
-        self._choices = (choices if is_binary else choices + space.start).astype(space.dtype)
+        start = space.start if isinstance(space, MultiDiscrete) else 0
+        self._choices = (choices + start).astype(space.dtype)
         self.notes.append(f"actions {one_line(space)} are numbered as one choice of {self.num_choices:,} combinations")
 
     def choices(self, actions: np.ndarray) -> np.ndarray:

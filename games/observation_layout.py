@@ -92,7 +92,7 @@ def _sides(shape: tuple[int, ...], channels: str) -> tuple[int, int] | None:
     pairs = [(axis, axis + 1) for axis in range(len(shape) - 1)]
     if channels:
         if len(shape) not in (2, 3, 4):
-            raise GameError(f"channels={channels} is for pictures with 2 to 4 axes, not for {list(shape)}; leave it out")
+            raise GameError(f"channels={channels} is for pictures of 2 to 4 axes, not for {list(shape)}; leave it out")
         # Of four axes the first are frames, wherever the channels of each are.
         return pairs[-1] if channels == "first" or len(shape) == 2 else pairs[len(shape) - 3]
     if len(shape) == 2:

@@ -47,10 +47,10 @@ class Look:
         return next((f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)), "")
 
 
-def asked(rule: str, question: str, call: Callable[[], T]) -> T:
-    """The answer to a question. Raises BrokenError for any exception that comes instead of one."""
+def asked(rule: str, question: str, call: Callable[..., T], *args: Any) -> T:
+    """What `call` answers to `args`. Raises BrokenError for any exception that comes instead."""
     try:
-        return call()
+        return call(*args)
     except BrokenError:
         raise
     except (Exception, SystemExit) as error:  # whatever the code of a game raises
@@ -77,7 +77,7 @@ def look(game: Game, state: State) -> Look:
         )
     rewards = _rewards(game, state)
     prints = type(state).__str__ is not object.__str__ or type(state).__repr__ is not object.__repr__
-    text = asked("__str__", "str(state)", lambda: str(state)) if prints else ""
+    text = asked("__str__", "str(state)", str, state) if prints else ""
     if to_play == TERMINAL:
         return Look(TERMINAL, rewards=rewards, text=text)
     if to_play == CHANCE:
@@ -126,7 +126,9 @@ def _rewards(game: Game, state: State) -> tuple[float, ...]:
     given: Any = asked("rewards", "rewards()", state.rewards)
     rewards: Any = given.tolist() if isinstance(given, np.ndarray) else given
     if not isinstance(rewards, (list, tuple)) or len(rewards) != game.num_players:
-        raise BrokenError("rewards", f"rewards() is {_short(given)}; it has a number for each player ({game.num_players})")
+        raise BrokenError(
+            "rewards", f"rewards() is {_short(given)}, not {game.num_players} numbers, one a player"
+        )
     if not all(isinstance(reward, (numbers.Real, np.number)) and math.isfinite(reward) for reward in rewards):
         raise BrokenError("rewards", f"rewards() is {_short(given)}, not finite numbers")
     return tuple(float(reward) for reward in rewards)
@@ -158,3 +160,29 @@ def _is_whole(value: Any) -> bool:
 def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def try_move(state: State, here: Look, action: int, moves: list[str]) -> None:
+    """Play one action, and note it."""
+    text = _move_text(state, here, action)
+    asked("apply", f"apply({action}), which is legal here,", state.apply, action)
+    moves.append(text)
+
+
+def choose(here: Look, rng: np.random.Generator) -> int:
+    """A random legal action, or a chance outcome (by their probabilities)."""
+    if here.to_play == CHANCE:
+        outcomes, probabilities = zip(*here.chance_outcomes)
+        weights = np.array(probabilities)
+        return int(rng.choice(outcomes, p=weights / weights.sum()))
+    return int(rng.choice(here.legal_actions))
+
+
+def _move_text(state: State, here: Look, action: int) -> str:
+    """A move by its number and as a person writes it."""
+    if here.to_play == CHANCE:
+        return f"outcome {action}"
+    try:
+        return f"{action} ({str(state.action_text(action)).splitlines()[0]})"
+    except Exception:  # reported where texts are checked
+        return str(action)

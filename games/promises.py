@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, Game, GameError, State, Symmetry
-from games.position_promises import TOLERANCE, BrokenError, Look, asked, describe, look
+from games.base import CHANCE, TERMINAL, Game, GameError, State
+from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, describe, look, try_move
+from games.promise_laws import check_again, check_symmetries
 from games.registry import load
 
 MAX_GAMES = 300
@@ -25,8 +26,6 @@ SIBLINGS = 4
 """Other legal actions that are tried in each position."""
 MAX_SHOWN = 30
 """Moves of a broken promise that are shown, the last ones."""
-JUDGE_EVERY = 7
-"""Every how many positions the judge is asked."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,14 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
     found: dict[str, Broken] = {}
     moves: list[str] = []
 
-    def check(part: Callable[[], Any]) -> None:
+    def check(part: Callable[..., Any], *args: Any) -> None:
         try:
-            part()
+            part(*args)
         except BrokenError as error:
             found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves)))
         moves.clear()
 
-    check(lambda: _check_sizes(game))
+    check(_check_sizes, game)
     if found:
         return list(found.values())
     rng = np.random.default_rng(seed)
@@ -110,9 +109,9 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
         if left <= 0:
             break
         played: list[_Played] = []
-        check(lambda played=played: _play(game, rng, left, moves, alike, played))  # type: ignore[misc]
+        check(_play, game, rng, left, moves, alike, played)
         left -= max(1, len(played[0].actions) if played else 1)
-    check(lambda: _check_symmetries(game, rng, moves))
+    check(check_symmetries, game, rng, moves)
     return list(found.values())
 
 
@@ -158,7 +157,7 @@ def _play(
     while played.looks[-1].to_play != TERMINAL and len(played.actions) < left:
         before = played.looks[-1]
         _check_position(game, played.state, before, rng, moves)
-        action = _choose(before, rng)
+        action = choose(before, rng)
         _move(game, played, action)
         after = played.looks[-1]
         _check_rewards(game, played)
@@ -167,7 +166,7 @@ def _play(
             alike.see(before, action, after, tuple(moves[:-1]), is_last)
     if played.looks[-1].to_play == TERMINAL:
         _check_end(game, played)
-    _check_again(game, played)
+    check_again(game, played.actions, played.looks)
 
 
 def _move(game: Game, played: _Played, action: int) -> None:
@@ -175,22 +174,23 @@ def _move(game: Game, played: _Played, action: int) -> None:
     before, state = played.looks[-1], played.state
     kept = asked("clone", "clone()", state.clone)
     twin = asked("clone", "clone()", state.clone)
-    _try(state, before, action, played.moves)
+    try_move(state, before, action, played.moves)
     played.actions.append(action)
     played.player_moves += before.to_play != CHANCE
     after = look(game, state)
     played.looks.append(after)
     if difference := look(game, kept).difference(before):
         raise BrokenError("clone", f"this move changed {difference} of a clone that was made before it")
-    asked("apply", f"apply({action})", lambda: twin.apply(action))
+    asked("apply", f"apply({action})", twin.apply, action)
     if difference := look(game, twin).difference(after):
-        raise BrokenError("apply", f"the same move in the same position led to another {difference}; chance belongs into "
-                          "chance_outcomes")  # fmt: skip
+        raise BrokenError(
+            "apply", f"the same move in the same position led to another {difference}; chance is for chance_outcomes"
+        )
     if played.player_moves > game.max_game_length:
         raise BrokenError(
-            "max_game_length", f"the game goes on after {played.player_moves} moves; max_game_length is "
-            f"{game.max_game_length}"
-        )  # fmt: skip
+            "max_game_length",
+            f"the game goes on after {played.player_moves} moves; max_game_length is {game.max_game_length}",
+        )
 
 
 def _check_position(game: Game, state: State, before: Look, rng: np.random.Generator, moves: list[str]) -> None:
@@ -209,30 +209,23 @@ def _check_position(game: Game, state: State, before: Look, rng: np.random.Gener
         here = look(game, clone)
         if here.to_play == TERMINAL:
             break
-        _try(clone, here, _choose(here, rng), moves)
+        try_move(clone, here, choose(here, rng), moves)
     del moves[number:]
     if difference := look(game, state).difference(before):
         raise BrokenError("clone", f"moves on a clone changed {difference} of the position that it was made from")
     options = [o for o, _ in before.chance_outcomes] or list(before.legal_actions)
     for action in rng.permutation(options)[:SIBLINGS].tolist():
         sibling = asked("clone", "clone()", state.clone)
-        _try(sibling, before, action, moves)
+        try_move(sibling, before, action, moves)
         look(game, sibling)
         del moves[number:]
-
-
-def _try(state: State, here: Look, action: int, moves: list[str]) -> None:
-    """Play one action, and note it."""
-    text = _move_text(state, here, action)
-    asked("apply", f"apply({action}), which is legal here,", lambda: state.apply(action))
-    moves.append(text)
 
 
 def _check_texts(state: State, before: Look) -> None:
     """Moves as a person writes them."""
     seen: dict[str, int] = {}
     for action in before.legal_actions:
-        text = asked("action_text", f"action_text({action})", lambda a=action: state.action_text(a))  # type: ignore[misc]
+        text = asked("action_text", f"action_text({action})", state.action_text, action)
         if not isinstance(text, str) or not text.strip() or "\n" in text:
             raise BrokenError("action_text", f"action_text({action}) is {text!r}, not a line of text")
         if seen.setdefault(text, action) != action:
@@ -250,7 +243,8 @@ def _check_rewards(game: Game, played: _Played) -> None:
     total = math.fsum(after.rewards)
     if game.zero_sum and abs(total) > TOLERANCE * max(1.0, *map(abs, after.rewards)):
         raise BrokenError(
-            "zero_sum", f"rewards() is {list(after.rewards)}, which sums to {total:g}, not to 0; or set zero_sum = False"
+            "zero_sum",
+            f"rewards() is {list(after.rewards)}, which sums to {total:g}, not to 0; or set zero_sum = False",
         )
 
 
@@ -262,98 +256,6 @@ def _check_end(game: Game, played: _Played) -> None:
             "utility_scale",
             f"the result is {played.returns.tolist()}, larger than 1; set utility_scale to the largest that there is",
         )
-
-
-def _check_again(game: Game, played: _Played) -> None:
-    """The same moves from a new start, in the way that a pool plays them, and the judge on the way."""
-    state = asked("new_state", "new_state()", game.new_state)
-    pool = asked("new_pool", "new_pool(3)", lambda: game.new_pool(3))
-    place, other = np.zeros(1, np.int64), np.ones(1, np.int64)
-    asked("new_pool", "reset of its pool", lambda: pool.reset(place))
-    every = [*played.actions, None]
-    for number, (action, expected) in enumerate(zip(every, played.looks)):
-        if difference := look(game, state).difference(expected):
-            raise BrokenError("apply", f"the same moves from a new start led to another {difference}, after {number}: "
-                              "something is kept outside the position")  # fmt: skip
-        if number % JUDGE_EVERY == 0 and expected.to_play >= 0:
-            _check_judge(game, asked("judge", "judge()", lambda: game.judge(pool, place)))
-        if action is None:
-            break
-        asked("apply", f"apply({action})", lambda a=action: state.apply(a))  # type: ignore[misc]
-        moved = np.array([action], np.int64)
-        to_play, rewards = asked("apply", "step of its pool", lambda m=moved: pool.step(place, m, other))  # type: ignore[misc]
-        after = played.looks[number + 1]
-        paid = np.array(after.rewards) / game.utility_scale
-        if to_play[0] != after.to_play or not np.allclose(rewards[0], paid, atol=TOLERANCE):
-            raise BrokenError("new_pool", f"step of its pool led to another position than apply, after {number + 1}")
-        place, other = other, place
-    pool.close()
-
-
-def _check_judge(game: Game, returns: Any) -> None:
-    """What a judge said of one position."""
-    if returns is None:
-        return
-    if not isinstance(returns, np.ndarray) or returns.shape != (1, game.num_players) or not np.isfinite(returns).all():
-        raise BrokenError("judge", f"judge() is {returns!r} for one position; it is an array [1, {game.num_players}]")
-    if game.zero_sum and abs(float(returns.sum())) > TOLERANCE:
-        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, which does not sum to 0")
-    if not game.has_rewards and float(np.abs(returns).max()) > 1 + TOLERANCE:
-        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, outside -1 to 1")
-
-
-def _check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> None:
-    """A game and its mirror image, side by side."""
-    size = math.prod(game.observation_shape)
-    seats = size // game.observation_shape[0] * game.num_players
-    for number, symmetry in enumerate(asked("symmetries", "symmetries()", game.symmetries)):
-        same_size = symmetry.observation.size == size and symmetry.action.size == game.num_actions
-        if not same_size or not all(np.array_equal(np.sort(a), np.arange(a.size)) for a in
-                                    (symmetry.observation, symmetry.action)):  # fmt: skip
-            raise BrokenError("symmetries", f"symmetry {number} does not name every number and every action once")
-        if not np.array_equal(symmetry.observation[-seats:], np.arange(size)[-seats:]):
-            raise BrokenError("symmetries", f"symmetry {number} moves the seats")
-        moves.clear()
-        _play_mirrored(game, symmetry, number, rng, moves)
-
-
-def _play_mirrored(game: Game, symmetry: Symmetry, number: int, rng: np.random.Generator, moves: list[str]) -> None:
-    """As far as the first chance, whose outcomes no symmetry names."""
-    inverse = np.argsort(symmetry.action)  # mirrored[i] = old[action[i]], so old action a becomes its inverse
-    own = math.prod(game.observation_shape) // game.observation_shape[0] * (game.observation_shape[0] - game.num_players)
-    state, mirrored = game.new_state(), game.new_state()
-    while True:
-        here, there = look(game, state), look(game, mirrored)
-        seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
-        if here.to_play >= 0 and there.to_play >= 0:
-            alike = np.array_equal(seen[symmetry.observation[:own]], other)
-            alike = alike and sorted(inverse[list(here.legal_actions)].tolist()) == list(there.legal_actions)
-        if here.to_play != there.to_play or here.rewards != there.rewards or (here.to_play >= 0 and not alike):
-            raise BrokenError("symmetries", f"with symmetry {number} the mirrored game is not the mirror image")
-        if here.to_play < 0:
-            return
-        action = _choose(here, rng)
-        _try(state, here, action, moves)
-        mirrored.apply(int(inverse[action]))
-
-
-def _choose(here: Look, rng: np.random.Generator) -> int:
-    """A random legal action, or a chance outcome (by their probabilities)."""
-    if here.to_play == CHANCE:
-        outcomes, probabilities = zip(*here.chance_outcomes)
-        weights = np.array(probabilities)
-        return int(rng.choice(outcomes, p=weights / weights.sum()))
-    return int(rng.choice(here.legal_actions))
-
-
-def _move_text(state: State, here: Look, action: int) -> str:
-    """A move by its number and as a person writes it."""
-    if here.to_play == CHANCE:
-        return f"outcome {action}"
-    try:
-        return f"{action} ({str(state.action_text(action)).splitlines()[0]})"
-    except Exception:  # reported where texts are checked
-        return str(action)
 
 
 def _after(moves: tuple[str, ...]) -> str:

@@ -286,7 +286,7 @@ def test_pictures_have_their_planes_first_and_stay_bytes() -> None:
     ("text", "complaint"),
     [
         ("Spaces-v0(see=text)", "text alone; what is taken: Box, Discrete"),
-        ("Spaces-v0(see=sequence)", "observations have Sequence(Discrete(3), stack=False); what is taken: Box, Discrete"),
+        ("Spaces-v0(see=sequence)", "have Sequence(Discrete(3), stack=False); what is taken: Box, Discrete"),
         ("Spaces-v0(see=nested_sequence)", "observations have Sequence"),
         ("Spaces-v0(see=graph)", "observations have Graph"),
         ("Spaces-v0(see=one_of)", "observations have OneOf"),
@@ -382,8 +382,8 @@ def test_a_picture_with_text_is_that_picture() -> None:
     assert environment.observation_shape == (3, 7, 7) and environment.observation_dtype == np.uint8
     assert [note.partition(": ")[2] for note in environment.notes] == [
         "mission left out of the observations: text",
-        "observations [7, 7, 3] are read as 3 channels, 7 rows, 7 columns (channels last; channels=first as a parameter "
-        "reads them otherwise)",
+        "observations [7, 7, 3] are read as 3 channels, 7 rows, 7 columns (channels last; channels=first as a "
+        "parameter reads them otherwise)",
     ]
     check_laws(environment, num_steps=3)
 
@@ -456,7 +456,7 @@ def test_channels_can_be_set() -> None:
     assert ObservationSpace(Box(0, 1, (4, 9, 9, 9)), "first").layout.order == (0, 1, 2, 3)
     environment = load("Spaces-v0(channels=first,see=picture)")
     assert environment.name == "Spaces-v0(channels=first,see=picture)" and environment.observation_shape == (6, 5, 3)
-    with pytest.raises(GameError, match="for pictures with 2 to 4 axes"):
+    with pytest.raises(GameError, match="for pictures of 2 to 4 axes"):
         ObservationSpace(Box(0, 1, (9,)), "last")
 
 

@@ -132,7 +132,7 @@ def test_dice_inside_apply() -> None:
         def apply(self, action):
             super().apply(random.choice([0, action]))
 
-    assert "chance belongs into chance_outcomes" in broken(Mistake)["apply"]
+    assert "chance is for chance_outcomes" in broken(Mistake)["apply"]
 
 
 def test_a_position_that_is_kept_in_the_class() -> None:
@@ -384,7 +384,7 @@ def test_symmetries_that_are_none(declared: list, complaint: str) -> None:
     assert complaint in broken(symmetries=lambda game: declared)["symmetries"]
 
 
-@pytest.mark.parametrize("said", [np.array([[1.0, 1.0]]), np.array([[3.0, -3.0]]), np.zeros(2), np.full((1, 2), np.nan)])
+@pytest.mark.parametrize("said", [np.array([[1.0, 1]]), np.array([[3.0, -3]]), np.zeros(2), np.full((1, 2), np.nan)])
 def test_judges_that_are_unfair(said: np.ndarray) -> None:
     assert list(broken(judge=lambda game, pool, slots: said)) == ["judge"]
 
@@ -425,10 +425,6 @@ def test_whatever_a_game_raises_is_a_broken_promise() -> None:
 
         found = broken(type("Mistake", (Pile,), {method: fails}))
         assert "raises RuntimeError: two (" in found[rule], method
-
-
-def register(name: str, **sizes: object) -> None:
-    games.register(name, type("Mistaken", (PileGame,), sizes))
 
 
 def test_the_command_names_rule_and_moves_and_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ from selfplay.errors import UserError
 if TYPE_CHECKING:
     from games import Broken, Game
 
+GAME_PAGE = 'docs/adding_a_game.md, "What the rules must keep to"'
+ENVIRONMENT_PAGE = 'docs/adding_an_environment.md, "What an environment must keep to"'
 PROMISE_SHARE = 8
 """One in so many positions is checked for promises: there it costs as many times more."""
 
@@ -50,10 +52,6 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     return _audit_game(made, args)
 
 
-GAME_PAGE = 'docs/adding_a_game.md, "What the rules must keep to"'
-ENVIRONMENT_PAGE = "docs/adding_an_environment.md"
-
-
 def _audit_game(game: Game, args: argparse.Namespace) -> int:
     import games
 
@@ -62,6 +60,18 @@ def _audit_game(game: Game, args: argparse.Namespace) -> int:
         return _show_broken(game.name, broken, GAME_PAGE)
     print(games.format_report(games.audit(game, args.positions, args.seed)))
     print(f"  promises       kept, as far as random games show ({GAME_PAGE})")
+    return 0
+
+
+def _audit_environment(args: argparse.Namespace) -> int:
+    from games import load_environment
+    from games.environment_promises import audit_environment, format_environment_report
+
+    report = audit_environment(load_environment(args.env), -(-args.positions // PROMISE_SHARE), args.seed)
+    if report.broken:
+        return _show_broken(report.environment, report.broken, ENVIRONMENT_PAGE)
+    print(format_environment_report(report))
+    print(f"  promises       kept, as far as random actions show ({ENVIRONMENT_PAGE})")
     return 0
 
 

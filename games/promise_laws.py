@@ -1,0 +1,92 @@
+"""Laws of whole games that `games.promises` checks: the same moves again, the judge, and mirror images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from games.base import Game, Symmetry
+from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
+
+JUDGE_EVERY = 7
+"""Every how many positions the judge is asked."""
+
+
+def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> None:
+    """The same moves from a new start, in the way that a pool plays them, and the judge on the way."""
+    state = asked("new_state", "new_state()", game.new_state)
+    pool = asked("new_pool", "new_pool(3)", game.new_pool, 3)
+    place, other = np.zeros(1, np.int64), np.ones(1, np.int64)
+    asked("new_pool", "reset of its pool", pool.reset, place)
+    every = [*actions, None]
+    for number, (action, expected) in enumerate(zip(every, looks)):
+        if difference := look(game, state).difference(expected):
+            raise BrokenError(
+                "apply",
+                f"the same moves from a new start led to another {difference}, after {number}: something is kept "
+                "outside the position",
+            )
+        if number % JUDGE_EVERY == 0 and expected.to_play >= 0:
+            _check_judge(game, asked("judge", "judge()", game.judge, pool, place))
+        if action is None:
+            break
+        asked("apply", f"apply({action})", state.apply, action)
+        moved = np.array([action], np.int64)
+        to_play, rewards = asked("apply", "step of its pool", pool.step, place, moved, other)
+        after = looks[number + 1]
+        paid = np.array(after.rewards) / game.utility_scale
+        if to_play[0] != after.to_play or not np.allclose(rewards[0], paid, atol=TOLERANCE):
+            raise BrokenError("new_pool", f"step of its pool led to another position than apply, after {number + 1}")
+        place, other = other, place
+    pool.close()
+
+
+def _check_judge(game: Game, returns: Any) -> None:
+    """What a judge said of one position."""
+    if returns is None:
+        return
+    if not isinstance(returns, np.ndarray) or returns.shape != (1, game.num_players) or not np.isfinite(returns).all():
+        raise BrokenError("judge", f"judge() is {returns!r} for one position; it is an array [1, {game.num_players}]")
+    if game.zero_sum and abs(float(returns.sum())) > TOLERANCE:
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, which does not sum to 0")
+    if not game.has_rewards and float(np.abs(returns).max()) > 1 + TOLERANCE:
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, outside -1 to 1")
+
+
+def check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> None:
+    """A game and its mirror image, side by side."""
+    size = math.prod(game.observation_shape)
+    seats = size // game.observation_shape[0] * game.num_players
+    for number, symmetry in enumerate(asked("symmetries", "symmetries()", game.symmetries)):
+        same_size = symmetry.observation.size == size and symmetry.action.size == game.num_actions
+        if not same_size or not all(np.array_equal(np.sort(a), np.arange(a.size)) for a in
+                                    (symmetry.observation, symmetry.action)):  # fmt: skip
+            raise BrokenError("symmetries", f"symmetry {number} does not name every number and every action once")
+        if not np.array_equal(symmetry.observation[-seats:], np.arange(size)[-seats:]):
+            raise BrokenError("symmetries", f"symmetry {number} moves the seats")
+        moves.clear()
+        _play_mirrored(game, symmetry, number, rng, moves)
+
+
+def _play_mirrored(game: Game, symmetry: Symmetry, number: int, rng: np.random.Generator, moves: list[str]) -> None:
+    """As far as the first chance, whose outcomes no symmetry names."""
+    inverse = np.argsort(symmetry.action)  # mirrored[i] = old[action[i]], so old action a becomes its inverse
+    planes = game.observation_shape[0]
+    own = math.prod(game.observation_shape) // planes * (planes - game.num_players)
+    state, mirrored = game.new_state(), game.new_state()
+    while True:
+        here, there = look(game, state), look(game, mirrored)
+        seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
+        if here.to_play >= 0 and there.to_play >= 0:
+            alike = np.array_equal(seen[symmetry.observation[:own]], other)
+            alike = alike and sorted(inverse[list(here.legal_actions)].tolist()) == list(there.legal_actions)
+        if here.to_play != there.to_play or here.rewards != there.rewards or (here.to_play >= 0 and not alike):
+            raise BrokenError("symmetries", f"with symmetry {number} the mirrored game is not the mirror image")
+        if here.to_play < 0:
+            return
+        action = choose(here, rng)
+        try_move(state, here, action, moves)
+        mirrored.apply(int(inverse[action]))
