@@ -25,6 +25,8 @@ MIN_SIDE = 3
 """Rows and columns that a picture has at least."""
 MIN_GREY_SIDE = 36
 """Rows and columns of a picture without an axis for its channels: as many as the network for screens needs."""
+FEW_PLANES = 3
+"""A last axis that is no longer, behind longer ones, looks like planes and not like columns."""
 CHANNELS = ("first", "last", "none")
 """Values of the parameter `channels`: where they are; none reads no picture, only numbers."""
 
@@ -79,7 +81,8 @@ def layout_notes(game: Game) -> tuple[str, ...]:
     if len(game.observation_shape) != 3:
         return ()
     shape = (game.observation_shape[0] - game.num_players, *game.observation_shape[1:])  # without the seat planes
-    if shape[0] != shape[1] or shape[1] == shape[2] or shape[0] < MIN_SIDE:
+    is_square_first = shape[0] == shape[1] != shape[2] and shape[0] >= MIN_SIDE
+    if not is_square_first and not shape[2] <= FEW_PLANES < min(shape[:2]):
         return ()
     return (
         f"{game.name}: observations {list(shape)} are read as {shape[0]} planes, {shape[1]} rows, {shape[2]} columns; "

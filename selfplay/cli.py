@@ -68,7 +68,7 @@ COMMANDS = {
     "gtp": Command("let a player play go in other programs, through GTP", is_for_programs=True),
     "uci": Command("let a player play chess in other programs, through UCI", is_for_programs=True),
     "games": Command("list the games"),
-    "audit": Command("look for games whose observations hide something"),
+    "audit": Command("check what a game or an environment promises, and what its observations hide"),
     "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]", True),
     "plan": Command(
         "propose settings for this machine, a game and a budget",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,8 +70,12 @@ def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dic
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:
-    """A mean return for a person."""
-    return f"{mean:.1f}" if interval is None else f"{mean:.1f} (95 %: {interval[0]:.1f} to {interval[1]:.1f})"
+    """A mean return for a person, with as many digits as its interval tells apart: 0.734 of a lake, 475.0 of a pole."""
+    if interval is None:
+        return f"{mean:.1f}"
+    width = interval[1] - interval[0]
+    digits = 1 if width == 0 or width >= 1 else min(4, 1 + math.ceil(-math.log10(width)))
+    return f"{mean:.{digits}f} (95 %: {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 
 
 def evaluation_line(evaluation: Evaluation) -> str:

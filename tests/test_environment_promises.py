@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text, Tuple
 
-from games import load_environment
+from games import GameError, load_environment
 from games.environment_promises import EnvironmentReport, audit_environment, format_environment_report
 from selfplay import cli
 
@@ -242,3 +244,28 @@ def test_the_command_names_rule_and_actions_and_fails(capsys: pytest.CaptureFixt
     assert cli.main(["audit", "--env", "Kept-v0"]) == 0
     assert "promises       kept" in capsys.readouterr().out
     assert cli.main(["audit", "--env", "NoSuch-v0"]) == 2
+
+
+def test_the_environment_of_the_page_keeps_its_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "adding_an_environment.md").read_text(encoding="utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "corridor_of_the_page.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    environment = load_environment("corridor_of_the_page:Corridor-v0(length=6)")
+    assert environment.observation_shape == (8,)
+    report = audit_environment(environment, steps=200)
+    assert report.broken == () and max(report.returns) == 1.0
+
+
+def test_minigrid_is_its_picture_and_the_direction() -> None:
+    pytest.importorskip("minigrid", reason="minigrid is not installed: pip install minigrid")
+    environment = load_environment("MiniGrid-Empty-5x5-v0")
+    assert environment.observation_shape == (3 + 4, 7, 7) and environment.observation_dtype == np.uint8
+    assert "mission left out of the observations: text" in environment.notes[0]
+    assert audit_environment(environment, steps=60).broken == ()
+
+
+def test_without_minigrid_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minigrid", None)
+    with pytest.raises(GameError, match="MiniGrid-Empty-5x5-v0 needs minigrid .*: pip install minigrid"):
+        load_environment("MiniGrid-Empty-5x5-v0")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import games
+from games.observation_layout import layout_notes
 from games.promises import broken_promises
 from selfplay import cli
 
@@ -445,3 +446,14 @@ def test_the_command_names_rule_and_moves_and_fails(capsys: pytest.CaptureFixtur
     assert "promises" in capsys.readouterr().out
     assert cli.main(["audit", "raising"]) == 1
     assert "new game: making it raises TypeError: no board" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_said"), [((8, 8, 3), True), ((6, 7, 2), True), ((3, 8, 8), False), ((3, 6, 7), False)]
+)
+def test_a_board_whose_planes_come_last_is_said(shape: tuple[int, ...], is_said: bool) -> None:
+    game = type("Board", (PileGame,), {"observation_shape": games.with_seats(shape, 2)})()
+    assert bool(layout_notes(game)) == is_said
+    if is_said:
+        planes, rows, columns = shape
+        assert f"read as {planes} planes, {rows} rows, {columns} columns" in layout_notes(game)[0]

@@ -7,7 +7,7 @@ import pytest
 
 import games
 from selfplay.records import GameRecord
-from selfplay.reporting import calibration_error
+from selfplay.reporting import calibration_error, mean_text
 
 
 def game_of(root_value: list[float], outcome: float) -> GameRecord:
@@ -39,3 +39,11 @@ def test_calibration_is_that_of_all_games_together_and_not_the_mean_of_single_ga
 def test_there_is_no_calibration_without_games_or_with_rewards_on_the_way() -> None:
     assert calibration_error([], games.load("connect_four")) == {}
     assert calibration_error([game_of([0.5], 1.0)], games.load("2048")) == {}
+
+
+def test_a_small_mean_return_has_more_digits_than_its_interval_is_wide() -> None:
+    assert mean_text(0.7342, (0.7068, 0.7616)) == "0.734 (95 %: 0.707 to 0.762)"
+    assert mean_text(-0.0451, (-0.0583, -0.0319)) == "-0.045 (95 %: -0.058 to -0.032)"
+    assert mean_text(475.04, (470.3, 479.7)) == "475.0 (95 %: 470.3 to 479.7)"
+    assert mean_text(-13.0, (-13.0, -13.0)) == "-13.0 (95 %: -13.0 to -13.0)"
+    assert mean_text(7.94, None) == "7.9"
