@@ -80,7 +80,8 @@ class MatchResult:
     """Games cut off after the most moves allowed: judged where the game has a judge, else draws; one player has the
     return so far."""
     elo: float | None
-    """Elo difference that the score stands for; None at a score of 0 or 1, where it is infinite."""
+    """Elo points by which the first player is ahead of the second, who has 0; None at a score of 0 or 1, where the
+    difference is infinite."""
     elo_low: float | None
     """Lower end of its 95 % interval; None for minus infinity."""
     elo_high: float | None
@@ -191,6 +192,21 @@ def whole_groups(game: Game, num_games: int) -> int:
     return -(-num_games // size) * size
 
 
+def groups_of(game: Game, scores: Sequence[float]) -> list[Sequence[float]]:
+    """Scores of games in the order in which a pair played them, opening by opening: what is independent of each other.
+
+    Two games of one player with the same luck are one comparison.
+    """
+    size = len(seatings(game.num_players))
+    groups = [scores[i : i + size] for i in range(0, len(scores), size)]
+    return groups if game.num_players > 1 else [group[:1] for group in groups]
+
+
+def draw_score(game: Game) -> float:
+    """What a player scores in a game that is drawn by all."""
+    return 1.0 / max(2, game.num_players)
+
+
 def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> MatchResult:
     """The result of games that are grouped by opening, each group with every seating in turn."""
     size = len(seatings(game.num_players))
@@ -198,7 +214,7 @@ def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> 
     games = groups if game.num_players == 1 else [[record] for record in records]
     scores = [played[0].score for played in games]
     score = sum(scores) / len(scores)
-    low, high = score_interval([sum(record.score for record in group) / size for group in groups])
+    low, high = score_interval(groups_of(game, [record.score for record in records]), draw_score(game))
     wins, losses = scores.count(1.0), scores.count(0.0)
     return MatchResult(
         game=game.name,

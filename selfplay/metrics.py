@@ -109,7 +109,8 @@ METRICS: dict[str, Metric] = {
     "selfplay/actor_restarts": Metric("restarts", "actors replaced since this start of the run"),
     "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),
     "eval/elo": Metric(
-        "Elo", "rating of the current network by the matches of the latest evaluations, the first opponent at 0"
+        "Elo",
+        "rating of the current network (expected score) by its matches and earlier ones, the first opponent at 0",
     ),
     "eval/elo_low": Metric("Elo", "lower end of its 95 % interval"),
     "eval/elo_high": Metric("Elo", "upper end of its 95 % interval"),

@@ -414,7 +414,11 @@ class EvaluationConfig:
     )
     gate_elo: float = field(
         default=35.0,
-        metadata={"help": "what the gate's test tells from 0 (AlphaGo Zero: 55 %, 35 points)", "min": 1, "max": 1000},
+        metadata={
+            "help": "Elo above the champion that the gate's test tells from 0 (AlphaGo Zero: 55 %, 35 points)",
+            "min": 1,
+            "max": 1000,
+        },
     )
     gate_games: int = field(
         default=400, metadata={"help": "most games of the gate (AlphaGo Zero: 400)", "min": 2, "max": 100_000}

@@ -114,10 +114,10 @@ def _text(result: MatchResult) -> str:
 
 
 def _elo_text(result: MatchResult) -> str:
-    """The difference with its interval; open ends are infinite."""
+    """The points by which the first player is ahead, with their interval; open ends are infinite."""
     low, high = result.elo_low, result.elo_high
     if low is not None and high is not None and result.elo is not None:
-        return f"{result.elo:+.0f}  (95 %: {low:+.0f} to {high:+.0f})"
+        return f"{result.elo:+.0f}  (95 %: {low:+.0f} to {high:+.0f}), {result.second} = 0"
     if low is not None:
-        return f"> {low:+.0f}  (95 %)"
-    return f"< {high:+.0f}  (95 %)" if high is not None else "unknown: too few games"
+        return f"> {low:+.0f}  (95 %), {result.second} = 0"
+    return f"< {high:+.0f}  (95 %), {result.second} = 0" if high is not None else "unknown: too few games"

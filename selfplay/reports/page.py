@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from selfplay.pages import html_picture, html_table, page
 from selfplay.reports.groups import differences
-from selfplay.reports.panels import KINDS, unit_of
+from selfplay.reports.panels import ELO, KINDS, unit_of, with_anchor
 from selfplay.reports.pictures import draw
 from selfplay.reports.report import STATISTICS, Report, Summary
 from selfplay.scores import Estimate
@@ -61,7 +61,7 @@ def value_text(metric: str, value: float, beside: float = 0.0) -> str:
     if not math.isfinite(value):
         return ""
     unit = unit_of(metric)
-    if unit == "Elo":
+    if unit == ELO:
         return f"{value:+.0f}"
     if unit == "share":
         return f"{value:.1%}"
@@ -85,6 +85,7 @@ def _summaries(report: Report) -> list[Table]:
         head += ["human-normalised"] if normalised else []
         several = any(len(row.group.runs) > 1 for row in rows)
         what = f"{metric or 'no evaluation yet'}{f', {_STATISTIC_NAMES[report.statistic]} of runs' if several else ''}"
+        what = with_anchor(what, metric or "", [row.group for row in rows])
         tables.append(
             Table(
                 f"{game}: {what}",
@@ -155,7 +156,8 @@ def _last_values(report: Report) -> list[Table]:
         for panel in panels:
             last = {curve.group.label: curve.last(STATISTICS[report.statistic]) for curve in panel.curves}
             cells = (_with_interval(panel.metric, last[label]) if label in last else "" for label in labels)
-            rows.append((panel.metric, *cells))
+            groups = [curve.group for curve in panel.curves]
+            rows.append((with_anchor(panel.metric, panel.metric, groups), *cells))
         title = "Last values" if len(report.games) == 1 else f"Last values, {game}"
         tables.append(Table(title, ("metric", *labels), rows))
     return tables

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from selfplay.metrics import METRICS
 from selfplay.reports.curves import Curve, make_curve
 from selfplay.reports.groups import Group
+from selfplay.reports.runs import Run
 from selfplay.scores import Statistic
 
 RETURN = "eval/return"
+
+ELO = "Elo"
+"""Unit of ratings."""
 
 FIRST = (RETURN, "eval/elo", "selfplay/return", "selfplay/game_length", "train/loss")
 """Metrics that are shown before the others of their kind."""
@@ -66,6 +70,20 @@ def unit_of(metric: str) -> str:
     """The unit of a metric as docs/metrics.md has it; empty for plain numbers."""
     known = METRICS.get("eval/score/OPPONENT" if metric.startswith("eval/score/") else metric)
     return known.unit if known else ""
+
+
+def anchors_of(runs: Iterable[Run]) -> list[str]:
+    """The opponents that the ratings of runs count from, each once."""
+    opponents = [run.settings["evaluation.opponents"] for run in runs]
+    return list(dict.fromkeys(str(one[0]) for one in opponents if one))
+
+
+def with_anchor(text: str, metric: str, groups: Iterable[Group]) -> str:
+    """A text about a metric; where it is a rating, with the player that has 0."""
+    if unit_of(metric) != ELO:
+        return text
+    anchors = anchors_of(run for group in groups for run in group.runs)
+    return f"{text}, {' or '.join(anchors) or 'an unknown player'} = 0"
 
 
 def main_curve(group: Group, panels: Sequence[Panel]) -> Curve | None:

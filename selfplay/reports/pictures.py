@@ -11,7 +11,7 @@ import numpy as np
 
 from selfplay.pages import as_png, new_figure
 from selfplay.reports.curves import Curve
-from selfplay.reports.panels import KINDS, Panel, unit_of
+from selfplay.reports.panels import KINDS, Panel, unit_of, with_anchor
 from selfplay.reports.report import Report
 from selfplay.reports.runs import MINUTE
 
@@ -112,7 +112,7 @@ def _draw_panel(axes: Axes, panel: Panel, report: Report, looks: dict[str, tuple
     if unit == "share":
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
     else:
-        axes.set_ylabel(unit)
+        axes.set_ylabel(_plain(with_anchor(unit, panel.metric, [curve.group for curve in panel.curves])))
     axes.set_xlabel("hours of training" if in_hours else _AXIS_NAMES[report.x_axis])
     if report.x_axis != "time":
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

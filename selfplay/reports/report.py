@@ -16,7 +16,7 @@ import numpy as np
 from selfplay.reports.comparisons import Aggregate, Comparison, compare_groups, compare_over_games
 from selfplay.reports.curves import Curve
 from selfplay.reports.groups import Group
-from selfplay.reports.panels import RETURN, Panel, games_of, main_curve, make_panels
+from selfplay.reports.panels import ELO, RETURN, Panel, anchors_of, games_of, main_curve, make_panels, unit_of
 from selfplay.reports.runs import MINUTE
 from selfplay.scores import Estimate, Statistic, atari_game, human_normalised, interquartile_mean, mean
 
@@ -96,6 +96,7 @@ def make_report(groups: Sequence[Group], x_axis: str, statistic: str, notes: Seq
     for group in groups:
         found += _notes(group, [(panel, curve) for panel in panels for curve in panel.curves if curve.group is group])
         found += _ends(group, x_axis)
+    found += _different_anchors(panels)
     aggregates, over_games = compare_over_games(groups, panels, found)
     comparisons = (*compare_groups(panels), *over_games)
     return Report(
@@ -136,6 +137,19 @@ def _notes(group: Group, drawn: Sequence[tuple[Panel, Curve]]) -> list[str]:
     for panel, curve in drawn:
         if len(curve.members) < len(group.runs):
             found.append(f"{group.label}: {panel.metric} is of {len(curve.members)} of {len(group.runs)} runs")
+    return found
+
+
+def _different_anchors(panels: Sequence[Panel]) -> list[str]:
+    """Ratings that count from different players."""
+    found = []
+    for panel in panels:
+        anchors = anchors_of(run for curve in panel.curves for run in curve.group.runs)
+        if unit_of(panel.metric) == ELO and len(anchors) > 1:
+            found.append(
+                f"{panel.game}: {panel.metric} counts from {' in some runs, from '.join(anchors)} in others, so their "
+                f"ratings cannot be compared"
+            )
     return found
 
 

@@ -43,7 +43,8 @@ def text(standings: Standings) -> str:
             f"{row.rank:>4} {row.player:{width}}  {row.elo:>+6.0f} {interval:>16} {ahead:>6} {row.games:>6}"
             f" {row.score:>6.1%}{forfeits}"
         )
-    lines += ["", "ahead: likelihood that the player is stronger than the next one"]
+    lines += ["", f"Elo: by the expected score, draws counted half; {standings.anchor} = 0"]
+    lines += ["ahead: likelihood that the player is stronger than the next one"]
     if 2 < len(standings.table) <= MOST_COLUMNS:
         lines += ["", *_cross_table(standings, width)]
     lines += [f"forfeit: {reason}" for reason in standings.forfeits]
@@ -65,9 +66,11 @@ def write(standings: Standings, folder: Path) -> Path:
 def _sprt_text(standings: Standings) -> str:
     state = standings.sprt
     assert state is not None
+    first, second = standings.meetings[0].first, standings.meetings[0].second
     verdict = {"H1": "H1 accepted: stronger", "H0": "H0 accepted: not stronger", "": "open"}[state["verdict"]]
     return (
-        f"SPRT: {verdict}  (log ratio {state['log_ratio']:+.2f}, bounds {state['low']:+.2f} and {state['high']:+.2f})"
+        f"SPRT: {verdict}  (log ratio {state['log_ratio']:+.2f}, bounds {state['low']:+.2f} and {state['high']:+.2f}; "
+        f"{first} at {state['elo0']:+g} Elo by H0 or {state['elo1']:+g} by H1, {second} = 0)"
     )
 
 
@@ -207,6 +210,7 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
         rows.append((*map(str, cells), f"{row.score:.1%}"))
     images = "\n".join(html_picture(_TITLES[name], png) for name, png in pictures.items())
     notes = [f"{standings.games} games, {standings.distinct_games} distinct, {standings.unfinished} cut off."]
+    notes += [f"Elo by the expected score, draws counted half; {standings.anchor} = 0."]
     notes += [f"Forfeit: {reason}." for reason in standings.forfeits]
     notes += [f"{_sprt_text(standings)}."] if standings.sprt else []
     meetings = [

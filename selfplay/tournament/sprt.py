@@ -1,6 +1,7 @@
 """The sequential probability ratio test: stop a match as soon as it is decided who is stronger (Wald 1945).
 
-H0: the first player is `elo0` points stronger; H1: `elo1` points. The match ends with H1 when the likelihood ratio
+H0: the first player is `elo0` points stronger than the second; H1: `elo1` points, Elo meaning the expected score
+(`selfplay.statistics`). The match ends with H1 when the likelihood ratio
 reaches (1 - beta) / alpha, with H0 when it falls to beta / (1 - alpha): H1 is then accepted with a probability of about
 `alpha` at most where H0 holds, and rejected with about `beta` at most where H1 holds.
 
@@ -19,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from selfplay.errors import UserError
-from selfplay.statistics import ELO_SCALE
+from selfplay.statistics import expected_score
+
+__all__ = ["Sprt", "SprtState", "expected_score", "log_ratio", "sprt_state"]
 
 PRIOR_COUNT = 1e-3
 """Added to each result a group can have: with only one kind seen so far no other mean would be possible."""
@@ -67,6 +70,9 @@ class SprtState:
     low: float
     high: float
     groups: int
+    elo0: float = 0.0
+    elo1: float = 0.0
+    """What the hypotheses say, in points by which the first player is stronger than the second."""
 
     @property
     def verdict(self) -> str:
@@ -82,7 +88,8 @@ def sprt_state(sprt: Sprt, scores: Sequence[float], seats: int = 2) -> SprtState
     steps = 2 * seats
     counts = np.bincount(np.rint(np.asarray(scores) * steps).astype(int), minlength=steps + 1)
     low, high = sprt.bounds
-    return SprtState(float(log_ratio(sprt, counts)) if len(scores) else 0.0, low, high, len(scores))
+    ratio = float(log_ratio(sprt, counts)) if len(scores) else 0.0
+    return SprtState(ratio, low, high, len(scores), sprt.elo0, sprt.elo1)
 
 
 def log_ratio(sprt: Sprt, counts: np.ndarray) -> np.ndarray:
@@ -94,11 +101,6 @@ def log_ratio(sprt: Sprt, counts: np.ndarray) -> np.ndarray:
     weights = counts + PRIOR_COUNT
     h1, h0 = (_log_likelihood(weights, values, expected_score(elo, seats)) for elo in (sprt.elo1, sprt.elo0))
     return h1 - h0
-
-
-def expected_score(elo: float, num_players: int = 2) -> float:
-    """Of a player who is `elo` points stronger than each of the others; the inverse of `elo_difference`."""
-    return 1.0 / (1.0 + (num_players - 1) * 10.0 ** (-elo / ELO_SCALE))
 
 
 def _log_likelihood(counts: np.ndarray, values: np.ndarray, mean: float) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import games
 from games import Game
 from selfplay.errors import UserError
-from selfplay.match import MatchGame
+from selfplay.match import MatchGame, groups_of
 from selfplay.ratings import PairResult, Ratings, rate
 from selfplay.tournament.tournament import Outcome
 
@@ -30,6 +30,7 @@ class Standing:
     rank: int
     player: str
     elo: float
+    """Points ahead of the anchor, see `selfplay.ratings`."""
     low: float
     high: float
     """95 % interval of the difference to the anchor."""
@@ -37,7 +38,7 @@ class Standing:
     """Likelihood that it is stronger than the next in the table; None for the last."""
     games: int
     score: float
-    """Share of the wins, draws counted half, in [0, 1]."""
+    """Mean score of its games, in [0, 1]: draws count half, a first place shared by k of more players 1 / k."""
     wins: int
     draws: int
     losses: int
@@ -55,11 +56,8 @@ class Meeting:
     draws: int
     losses: int
     distinct_games: int
-
-    @property
-    def score(self) -> float:
-        """Of the first player, in [0, 1]."""
-        return (self.wins + self.draws / 2) / (self.wins + self.draws + self.losses)
+    score: float
+    """Mean score of the first player, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,11 @@ def choose_anchor(names: tuple[str, ...], wanted: str | None = None) -> str:
 
 
 def rate_pairs(game: Game, scores: dict[tuple[str, str], list[float]], anchor: str) -> Ratings:
-    """The ratings that fit all games, of which the scores of the first of each pair are given."""
+    """The ratings that fit all games, given the scores of the first of each pair, opening after opening."""
     opponents = max(1, game.num_players - 1)
-    return rate([PairResult(*pair, *_counts(found), opponents=opponents) for pair, found in scores.items()], anchor)
+    return rate(
+        [PairResult.of_groups(*pair, groups_of(game, found), opponents) for pair, found in scores.items()], anchor
+    )
 
 
 def games_by_pair(outcome: Outcome) -> ByPair:
@@ -121,8 +121,9 @@ def games_by_pair(outcome: Outcome) -> ByPair:
 def meetings_of(by_pair: ByPair) -> tuple[Meeting, ...]:
     """The results of every pair."""
     return tuple(
-        Meeting(*pair, *_counts(_scores(records)), len({record.moves for record in records}))
+        Meeting(*pair, *_counts(scores), len({record.moves for record in records}), sum(scores) / len(scores))
         for pair, records in by_pair.items()
+        for scores in [_scores(records)]
     )
 
 
@@ -161,11 +162,15 @@ def _counts(scores: list[float]) -> tuple[int, int, int]:
 
 def _table(ratings: Ratings, by_pair: ByPair) -> list[Standing]:
     totals = {name: np.zeros(4, np.int64) for name in ratings.players}  # wins, draws, losses, forfeits
+    points = dict.fromkeys(ratings.players, 0.0)
     for (first, second), records in by_pair.items():
         wins, draws, losses = _counts(_scores(records))
         by_first, by_second = (sum(bool(r.forfeit) and r.score == score for r in records) for score in (0.0, 1.0))
         totals[first] += (wins, draws, losses, by_first)
         totals[second] += (losses, draws, wins, by_second)
+        won = sum(_scores(records))
+        points[first] += won
+        points[second] += len(records) - won
     table = []
     for rank, rating in enumerate(ratings.table(), start=1):
         wins, draws, losses, forfeits = totals[rating.player].tolist()
@@ -180,7 +185,7 @@ def _table(ratings: Ratings, by_pair: ByPair) -> list[Standing]:
                 high=rating.high,
                 superiority=ratings.superiority(rating.player, below) if below else None,
                 games=count,
-                score=(wins + draws / 2) / count,
+                score=points[rating.player] / count,
                 wins=wins,
                 draws=draws,
                 losses=losses,

@@ -52,7 +52,9 @@ class Page:
         self.thinker = Thinker()
         self.lobby = Lobby(self.thinker, self.opponents, seed)
         self.browser = Browser(library)
-        self.curves = [Curves(run.folder.metrics) for run in library.runs]
+        self.curves = [
+            Curves(run.folder.metrics, next(iter(run.config.evaluation.opponents), "")) for run in library.runs
+        ]
 
     def close(self) -> None:
         """End thinking, free the players."""

@@ -21,8 +21,9 @@ POINTS = 400
 class Curves:
     """The metrics of one run; safe to use from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, anchor: str = "") -> None:
+        """`anchor` is the player that ratings count from; empty where there is none."""
+        self._path, self._anchor = path, anchor
         self._lock = threading.Lock()
         self._rows: list[Row] = []
         self._read_to = 0
@@ -35,7 +36,12 @@ class Curves:
             total = len(self._rows)
         names = list(dict.fromkeys(name for row in rows for name in row))
         series = {name: [_number(row.get(name)) for row in rows] for name in names}
-        return {"rows": total, "series": series, "meaning": {name: _meaning(name) for name in names}}
+        return {"rows": total, "series": series, "meaning": {name: self._meaning(name) for name in names}}
+
+    def _meaning(self, name: str) -> list[str]:
+        """Unit and meaning."""
+        unit, meaning = _meaning(name)
+        return [f"{unit}, {self._anchor} = 0" if unit == "Elo" and self._anchor else unit, meaning]
 
     def _read_on(self) -> None:
         """Rows that were added since the last look; a file that became shorter is read anew."""
