@@ -126,9 +126,7 @@ def _rewards(game: Game, state: State) -> tuple[float, ...]:
     given: Any = asked("rewards", "rewards()", state.rewards)
     rewards: Any = given.tolist() if isinstance(given, np.ndarray) else given
     if not isinstance(rewards, (list, tuple)) or len(rewards) != game.num_players:
-        raise BrokenError(
-            "rewards", f"rewards() is {_short(given)}, not {game.num_players} numbers, one a player"
-        )
+        raise BrokenError("rewards", f"rewards() is {_short(given)}, not {game.num_players} numbers, one a player")
     if not all(isinstance(reward, (numbers.Real, np.number)) and math.isfinite(reward) for reward in rewards):
         raise BrokenError("rewards", f"rewards() is {_short(given)}, not finite numbers")
     return tuple(float(reward) for reward in rewards)
