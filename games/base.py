@@ -17,9 +17,9 @@ Conventions, the same for every game:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ CHANCE = -1
 
 TERMINAL = -4
 """`to_play` of a finished game (OpenSpiel's number)."""
+
+
+EPISODE_STEPS = 27_000
+"""Steps, or moves of players, after which an episode is cut off that has no limit of its own; also the most chance
+events in a row. As many as half an hour of an Atari game has."""
 
 
 class GameError(ValueError):
@@ -117,6 +122,14 @@ class Game(ABC):
     utility_scale: float = 1.0
     """Rewards are divided by this; the largest absolute utility for games without rewards on the way, else 1."""
 
+    @property
+    def most_plies(self) -> int:
+        """Moves of players after which a game is cut off where no setting says otherwise.
+
+        `max_game_length` of a game in plain Python is what its author believes; it may never end.
+        """
+        return min(self.max_game_length, EPISODE_STEPS)
+
     @abstractmethod
     def new_state(self) -> State:
         """The initial position as a Python object (games in plain Python)."""
@@ -192,6 +205,8 @@ class StatePool(ABC):
     def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Play each position to its end with uniformly random moves: summed rewards float64 `[B, P]` from here on.
 
+        A game that goes on for `Game.most_plies` moves more is left there.
+
         The positions in the pool are left alone.
         """
 
@@ -226,6 +241,12 @@ def compressed_chance(
     np.cumsum([len(row) for row in rows], out=offsets[1:])
     outcomes, probabilities = zip(*chain.from_iterable(rows)) if offsets[-1] else ((), ())
     return offsets, np.array(outcomes, dtype=np.int64), np.array(probabilities, dtype=np.float64)
+
+
+def chance_rounds(game: Game) -> Iterator[None]:
+    """Counts the chance events that follow each other in a game. Raises GameError after `EPISODE_STEPS` of them."""
+    yield from repeat(None, EPISODE_STEPS)
+    raise GameError(f"{game.name}: {EPISODE_STEPS:,} chance events in a row, and still it is no player's turn")
 
 
 def require_same_rules(pool: StatePool, source: StatePool) -> None:

@@ -86,6 +86,11 @@ class CartPole(Game):
     def new_state(self) -> State:
         return PoolState(self)
 
+    @property
+    def most_plies(self) -> int:
+        """See `Game.most_plies`: the limit is a parameter and always kept."""
+        return self.max_game_length
+
     def new_pool(self, capacity: int) -> CartPolePool:
         return CartPolePool(self, capacity)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped
 
-from games.base import GameError
+from games.base import EPISODE_STEPS, GameError
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,24 @@ class Environment(ABC):
     """True where some actions may be illegal; `EnvironmentBatch.legal_mask` and `Step.legal_mask` are then set."""
     notes: tuple[str, ...] = ()
     """How observations and actions were read where there was something to decide, one line each."""
+    default_limit: int = 0
+    """Steps after which an episode is cut off because the environment has no limit of its own; 0 where it has one, or
+    was given one."""
+    is_endless: bool = False
+    """Episodes go on until they end by themselves, for somebody asked for that; who measures has to stop them."""
+    limit_parameter: str = ""
+    """Name of the parameter that sets another limit."""
     solved_return: float | None = None
     """Mean return that counts as solved (Gymnasium's `reward_threshold`)."""
+
+    @property
+    def limit_note(self) -> str:
+        """What to tell a person when `default_limit` was reached."""
+        return (
+            f"{self.name}: an episode was cut off after {self.default_limit or EPISODE_STEPS:,} steps, it has no limit "
+            "of its own; "
+            f"{self.limit_parameter}=N among its parameters sets another limit"
+        )
 
     @property
     def is_continuous(self) -> bool:

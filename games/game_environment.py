@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, Game, GameError
+from games.base import CHANCE, TERMINAL, Game, GameError, chance_rounds
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices
 from games.observation_layout import layout_notes
@@ -28,9 +28,10 @@ class GameEnvironment(Environment):
 
     observation_dtype = np.dtype(np.float32)
     has_legal_mask = True
+    limit_parameter = MAX_PLIES
 
     def __init__(self, game: Game, max_plies: int | None = None, opening_plies: int = 0) -> None:
-        """`max_plies` moves of players are made at most in an episode; None: as many as the rules allow.
+        """`max_plies` moves of players are made at most in an episode; None: as many as the game says that it has.
 
         `opening_plies`: an episode begins after between 0 and so many random moves, as `begin_games` makes them; they
         do not count for `max_plies`. That is a matter of training and no part of `name`, so nobody is measured on it.
@@ -49,6 +50,7 @@ class GameEnvironment(Environment):
             )
         self.game = game
         self.max_plies = max_plies
+        self.default_limit = 0 if max_plies else game.most_plies
         self.opening_plies = opening_plies
         self.observation_shape = game.observation_shape
         self.num_actions = game.num_actions
@@ -96,8 +98,7 @@ class GameBatch(EnvironmentBatch):
 
         terminated = to_play == TERMINAL
         ended = terminated.copy()
-        if self.environment.max_plies is not None:
-            ended |= self._plies >= self.environment.max_plies
+        ended |= self._plies >= (self.environment.max_plies or self.environment.default_limit)
         final_observation, final_legal_mask = self._restart(ended, terminated) if ended.any() else (None, None)
         self.observation = self._observe(self._slots)
         self.legal_mask = self._legal_mask(self._slots)
@@ -134,7 +135,9 @@ class GameBatch(EnvironmentBatch):
 
     def _play_chance(self, to_play: np.ndarray, rewards: np.ndarray) -> None:
         """Play chance wherever it is to move until it is nowhere; `to_play [N]` and `rewards [N, P]` are updated."""
+        events = chance_rounds(self.environment.game)
         while (waiting := np.flatnonzero(to_play == CHANCE)).size:
+            next(events)
             drawn = draw_outcomes(self._pool, waiting, [self._rng] * len(waiting))
             after, paid = self._pool.step(waiting, drawn, waiting)
             to_play[waiting] = after

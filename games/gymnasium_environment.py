@@ -15,23 +15,27 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from games.base import GameError
+from games.base import EPISODE_STEPS, GameError
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices, checked_vectors
 from games.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
-from games.gymnasium_vector import episode_seeds, is_mujoco, new_vector_env, tame_mujoco
+from games.gymnasium_vector import NO_LIMIT, episode_seeds, is_mujoco, new_vector_env, tame_mujoco
 from games.observation_layout import CHANNELS
 from games.parameters import Value, canonical
 
 RENDER_MODE = "rgb_array"
+MAX_EPISODE_STEPS = "max_episode_steps"
 
 
 class GymnasiumEnvironment(Environment):
     """A registered environment. Made by `load_gymnasium`.
 
     Its own parameter `channels` (see `games.observation_layout`) says where the channels of pictures are; the others
-    are those of `gymnasium.make`.
+    are those of `gymnasium.make`. An episode that Gymnasium knows no limit for is cut off after `EPISODE_STEPS`; the
+    parameter `max_episode_steps` sets another limit.
     """
+
+    limit_parameter = MAX_EPISODE_STEPS
 
     def __init__(self, env_id: str, parameters: Mapping[str, Value], prefix: str = "") -> None:
         """Raises GameError when the environment cannot be made or used."""
@@ -40,6 +44,9 @@ class GymnasiumEnvironment(Environment):
         self.parameters: dict[str, Any] = dict(parameters)
         channels = self._take_channels()
         self.solved_return = self.spec.reward_threshold
+        if self.spec.max_episode_steps is None and MAX_EPISODE_STEPS not in parameters:
+            self.default_limit = EPISODE_STEPS
+        self.is_endless = parameters.get(MAX_EPISODE_STEPS) == NO_LIMIT
         if parameters.get("render_mode", RENDER_MODE) != RENDER_MODE:
             raise GameError(f"{self.name}: render_mode is {RENDER_MODE} or left out")
         if "disable_env_checker" in parameters:
@@ -96,7 +103,8 @@ class GymnasiumEnvironment(Environment):
     def new_vector(self, num_envs: int) -> gym.vector.VectorEnv:
         """Copies behind Gymnasium's vector interface, with arrays for observations."""
         reader = self._observations if self._observations.needs_reading else None
-        return new_vector_env(self.spec, num_envs, self.parameters, reader)
+        limit = {MAX_EPISODE_STEPS: self.default_limit} if self.default_limit else {}
+        return new_vector_env(self.spec, num_envs, self.parameters | limit, reader)
 
 
 class GymnasiumBatch(EnvironmentBatch):

@@ -80,7 +80,9 @@ def new_vector_env(
     `reader` turns single observations into arrays, where they are none.
     """
     own = _own_vector_class(spec) if reader is None else None
-    if own is not None and parameters.get("max_episode_steps") != NO_LIMIT:  # which only `gymnasium.make` understands
+    limit = parameters.get("max_episode_steps")
+    # A limit that the environment has not asked for, or none, may be what only `gymnasium.make` understands.
+    if own is not None and limit != NO_LIMIT and (limit is None or spec.max_episode_steps is not None):
         return gym.make_vec(dataclasses.replace(spec, vector_entry_point=own), num_envs, **parameters)
     wrapper = CopiedObservation if reader is None else partial(ReadObservation, reader=reader)
     return gym.make_vec(

@@ -59,6 +59,11 @@ class OpenSpielGame(Game):
         # into the state that they were first copied from.
         self.initial_state = game.new_initial_state()
 
+    @property
+    def most_plies(self) -> int:
+        """See `Game.most_plies`: OpenSpiel knows the bound of its games."""
+        return self.max_game_length
+
     def _own_shape(self) -> tuple[int, ...]:
         if not self.has_tensor:
             return (2 * self.num_actions,)

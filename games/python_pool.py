@@ -13,7 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from games.base import CHANCE, TERMINAL, Game, State, StatePool, compressed, compressed_chance, require_same_rules
+from games.base import (
+    CHANCE,
+    TERMINAL,
+    Game,
+    State,
+    StatePool,
+    chance_rounds,
+    compressed,
+    compressed_chance,
+    require_same_rules,
+)
 from games.seats import write_seats
 
 
@@ -80,13 +90,16 @@ class PythonPool(StatePool):
         total = np.zeros((len(slots), self.game.num_players))
         seeds = rng.integers(2**63, size=len(slots)).tolist()
         for i, slot in enumerate(slots.tolist()):
-            state, draw = self._states[slot].clone(), random.Random(seeds[i])
-            while (to_play := state.to_play()) != TERMINAL:
+            state, draw, plies = self._states[slot].clone(), random.Random(seeds[i]), 0
+            events = chance_rounds(self.game)
+            while (to_play := state.to_play()) != TERMINAL and plies < self.game.most_plies:
                 if to_play == CHANCE:
+                    next(events)
                     outcomes, probabilities = zip(*state.chance_outcomes())
                     action = draw.choices(outcomes, probabilities)[0]
                 else:
                     action = draw.choice(state.legal_actions())
+                    plies, events = plies + 1, chance_rounds(self.game)
                 state.apply(action)
                 total[i] += state.rewards()
         return total / self.game.utility_scale

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, StatePool
+from games.base import CHANCE, TERMINAL, StatePool, chance_rounds
 
 
 def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.random.Generator) -> None:
@@ -58,5 +58,7 @@ def _reset(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> None
 
 def _play_chance(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> None:
     """Play chance in `slots` until a player moves or the game is over."""
+    events = chance_rounds(pool.game)
     while (waiting := slots[pool.to_play(slots) == CHANCE]).size:
+        next(events)
         pool.step(waiting, draw_outcomes(pool, waiting, [rng] * len(waiting)), waiting)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from games.base import EPISODE_STEPS
 from games.environment import Environment
 from selfplay.agents import MAX_BATCH, Agent
 from selfplay.episode_counter import EpisodeCounter
@@ -20,6 +22,8 @@ class EpisodeResults:
 
     returns: Float64[np.ndarray, " E"]
     lengths: Int64[np.ndarray, " E"]
+    cut_off: int = 0
+    """Episodes that were cut off because the environment has no limit of its own (`Environment.limit_note`)."""
 
     @property
     def mean(self) -> float:
@@ -41,23 +45,27 @@ def play_episodes(
     episodes: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    seconds: float | None = None,
 ) -> EpisodeResults:
-    """Play so many episodes, several at once.
+    """Play so many episodes, several at once; after `seconds` only those count that have ended by then.
 
     Every copy of the environment has its share of them from the start, so that short episodes are not counted more
-    often than long ones.
+    often than long ones. Where an environment is endless, an episode is what happens in `EPISODE_STEPS`.
     """
     num_envs = min(episodes, MAX_BATCH)
     left = np.full(num_envs, episodes // num_envs)
     left[: episodes % num_envs] += 1
+    until = math.inf if seconds is None else time.monotonic() + seconds
     batch = environment.new_batch(num_envs, seed)
     returns: list[float] = []
     lengths: list[int] = []
-    counter = EpisodeCounter(num_envs)
+    counter = EpisodeCounter(num_envs, environment.default_limit)
     try:
-        while (left > 0).any():
-            step = batch.step(agent.act(batch))
-            for row, paid, length in counter.add(step):
+        while (left > 0).any() and time.monotonic() < until:
+            ended = counter.add(batch.step(agent.act(batch)))
+            if environment.is_endless:
+                ended += counter.cut_off_after(EPISODE_STEPS)
+            for row, paid, length in ended:
                 if left[row] > 0:
                     returns.append(paid)
                     lengths.append(length)
@@ -66,4 +74,4 @@ def play_episodes(
                 left[row] -= 1
     finally:
         batch.close()
-    return EpisodeResults(np.array(returns), np.array(lengths))
+    return EpisodeResults(np.array(returns, np.float64), np.array(lengths, np.int64), counter.cut_off)

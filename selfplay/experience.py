@@ -101,7 +101,7 @@ class Experience:
         self._oldest = 0  # version that acted in the first row of the rollout under way
         self.done = False
         self.counts = SelfPlayCounts()
-        self._episodes = EpisodeCounter(num_envs)
+        self._episodes = EpisodeCounter(num_envs, environment.default_limit)
         self._over = np.zeros(num_envs, np.bool_)
         self._rows = _Rows()
         self._output: tuple[np.ndarray, np.ndarray] | None = None  # of the network for the present observations
@@ -189,13 +189,14 @@ class Experience:
         return observation[:, -observation.shape[1] // self.environment.frame_stack :]
 
     def _count(self, step: Step) -> None:
-        counted = ~self._over
+        counted, cut_off = ~self._over, self._episodes.cut_off
         self.counts.positions += self.num_envs
         for row, paid, length in self._episodes.add(step):
             if counted[row]:
                 self.counts.games += 1
                 self.counts.game_plies += length
                 self.counts.return_first += paid
+        self.counts.cut_off += self._episodes.cut_off - cut_off
         if self.rollout_steps is None:
             self._over |= step.ended
 
@@ -236,5 +237,5 @@ class Experience:
         if self.num_envs > 1:
             self.batch.close()
             self.batch = self._new_batch()
-            self._episodes = EpisodeCounter(self.num_envs)
+            self._episodes = EpisodeCounter(self.num_envs, self.environment.default_limit)
             self._output = None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from games import CHANCE, TERMINAL, Game, GameError, check_action
+from games.base import chance_rounds
 from selfplay.errors import UserError
 from selfplay.openings import Opening, draw_openings, draw_outcomes
 from selfplay.player import Player
@@ -112,8 +113,8 @@ def play_match(
         num_games: in a game for one player, comparisons; each of the two then plays so many games.
         seed: of openings and chance; players have their own seeds.
         opening_plies: random moves at the start, see `draw_openings`.
-        max_plies: moves of players after which a game is cut off (see `MatchResult.unfinished`); None means the longest
-            game of the rules.
+        max_plies: moves of players after which a game is cut off (see `MatchResult.unfinished`); None means
+            `Game.most_plies`.
         games_at_once: fewer save memory; None plays all together.
         on_progress: called with the number of finished games and of all games.
 
@@ -164,7 +165,7 @@ def play_tables(
         on_progress: called with the number of finished games.
         on_thinking: called before a player is asked, with FIRST or SECOND and the moves of all games.
     """
-    hall = _Hall(game, tables, players, game.max_game_length if max_plies is None else max_plies, forfeits, on_thinking)
+    hall = _Hall(game, tables, players, game.most_plies if max_plies is None else max_plies, forfeits, on_thinking)
     while hall.advance():
         if on_progress:
             on_progress(hall.num_finished)
@@ -275,7 +276,9 @@ class _Hall:
 
     def advance(self) -> bool:
         """One move (with the chance events before it) in every game; False when all games have ended."""
+        events = chance_rounds(self.game)
         while (nature := np.nonzero(self.to_play == CHANCE)[0]).size:
+            next(events)
             self._step(nature, draw_outcomes(self.pool, nature, [self.luck[i] for i in nature]))
         running = np.nonzero((self.to_play >= 0) & (self.plies < self.max_plies))[0]
         self.num_finished = len(self.tables) - len(running)

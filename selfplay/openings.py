@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from games import CHANCE, TERMINAL, Environment, Game, GameError, StatePool, check_action
+from games.base import chance_rounds
 from games.game_environment import GameEnvironment
 from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
@@ -145,13 +146,17 @@ def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) ->
     slots = np.arange(count)
     moves: list[list[int]] = [[] for _ in range(count)]
     pool.reset(slots)
-    played = np.zeros(count, np.int64)
+    played, events = np.zeros(count, np.int64), chance_rounds(pool.game)
     while True:
         to_play = pool.to_play(slots)
         running = slots[(to_play == CHANCE) | ((to_play >= 0) & (played < plies))]
         if not running.size:
             return slots[to_play >= 0], moves
         nature = to_play[running] == CHANCE
+        if nature.all():
+            next(events)
+        else:
+            events = chance_rounds(pool.game)
         actions = np.empty(len(running), np.int64)
         actions[nature] = draw_outcomes(pool, running[nature], [rng] * int(nature.sum()))
         actions[~nature] = random_actions(pool, running[~nature], rng)
@@ -168,7 +173,9 @@ def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.
     seen = []
     for _ in range(SAMPLED_PLIES):
         to_play = pool.to_play(slots)
+        events = chance_rounds(game)
         while (nature := slots[to_play == CHANCE]).size:
+            next(events)
             pool.step(nature, draw_outcomes(pool, nature, [rng] * len(nature)), nature)
             to_play = pool.to_play(slots)
         slots = slots[to_play >= 0]

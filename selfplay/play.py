@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from games import CHANCE, TERMINAL, Game, StatePool
+from games.base import chance_rounds
 from selfplay.openings import draw_outcomes
 from selfplay.player import Analysis, Analyst, Player
 
@@ -184,10 +185,14 @@ class Session:
         place = f"player {self.seat} of {self.game.num_players}"
         self.terminal.say(f"{self.game.name}: you are {place}, against {self.player.name}; 'help' lists the commands")
         try:
+            events = chance_rounds(self.game)
             while (to_play := int(self.pool.to_play(self.slot)[0])) != TERMINAL:
                 if to_play == CHANCE:
+                    next(events)
                     self._step(int(draw_outcomes(self.pool, self.slot, [self.rng])[0]))
-                elif to_play != self.seat:
+                    continue
+                events = chance_rounds(self.game)
+                if to_play != self.seat:
                     self._let_player_move()
                 elif not self._let_person_move():
                     return

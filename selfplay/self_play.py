@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from games import CHANCE, TERMINAL, Game
+from games.base import chance_rounds
 from games.random_play import begin_games, draw
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
@@ -66,6 +67,7 @@ class SelfPlayCounts:
     draws: int = 0
     decided: int = 0
     decided_wrongly: int = 0
+    cut_off: int = 0  # games or episodes that a limit has ended that nobody has set
     return_first: float = 0.0
     policy_kl: float = 0.0
     target_entropy: float = 0.0
@@ -95,6 +97,7 @@ class SelfPlay:
         self.game, self.evaluator, self.actors, self.learner, self.rng = game, evaluator, actors, learner, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
         self.endless = endless
+        self.max_plies = actors.max_plies or game.most_plies
         self.version = 0
         size = actors.games_per_actor
         self.search = Search(
@@ -167,8 +170,10 @@ class SelfPlay:
             self.trajectories[slot].reward.append(rewards[i])
         lengths = np.array([len(self.trajectories[slot]) for slot in slots])
         ended = to_play == TERMINAL
-        if self.actors.max_plies > 0:
-            ended |= lengths >= self.actors.max_plies
+        is_cut_off = ~ended & (lengths >= self.max_plies)
+        if self.actors.max_plies == 0:
+            self.counts.cut_off += int(is_cut_off.sum())
+        ended |= is_cut_off
         records = [self._finish(slot, to_play[i] == TERMINAL) for i, slot in enumerate(slots) if ended[i]]
         if not ended.all():
             self._begin_search(slots[~ended])
@@ -183,8 +188,9 @@ class SelfPlay:
 
     def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray | None = None) -> None:
         """Draw chance outcomes until a player moves; updates `to_play` [n] and adds to `rewards` [n, P] in place."""
-        rows = np.nonzero(to_play == CHANCE)[0]
+        rows, events = np.nonzero(to_play == CHANCE)[0], chance_rounds(self.game)
         while rows.size:
+            next(events)
             offsets, outcomes, probabilities = self.pool.chance(slots[rows])
             drawn = np.empty(len(rows), np.int64)
             for i in range(len(rows)):

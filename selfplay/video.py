@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from games.base import EPISODE_STEPS
 from games.environment import Environment
 from games.environment_registry import load_environment
 from games.parameters import canonical
@@ -58,6 +59,8 @@ def film_episode(agent: Agent, environment: Environment, seed: int, path: Path) 
             step = batch.step(agent.act(batch))
             rewards.append(float(step.reward[0]))
             if step.ended[0]:  # what is to be seen now belongs to the next episode
+                return
+            if environment.is_endless and len(rewards) >= EPISODE_STEPS:
                 return
 
     try:

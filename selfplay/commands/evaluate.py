@@ -12,6 +12,7 @@ a position is worth are judged by that as well.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,8 @@ def _episodes(args: argparse.Namespace) -> int:
         drawn = with_pictures(environment)
     agent = make_agent(spec, environment, args.seed)
     found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
+    if found.cut_off:
+        print(f"selfplay: {environment.limit_note}", file=sys.stderr)
     _print_episodes(args, agent.name, environment.name, found)
     if args.video is not None:  # after the figures, which a full disk must not take away
         film_episode(agent, drawn, args.seed, args.video)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
+from games.base import chance_rounds
 from selfplay.openings import draw_outcomes
 from selfplay.web.boards import View, look_at, outcome_text, side_names
 
@@ -90,7 +91,9 @@ class Table:
 
     def settle(self, rng: np.random.Generator) -> None:
         """Draw outcomes until a player is to move or the game is over."""
+        events = chance_rounds(self.game)
         while self.to_play == CHANCE:
+            next(events)
             self.play(int(draw_outcomes(self.pool, HERE, [rng])[0]))
 
     def copy(self) -> StatePool:
