@@ -2,8 +2,11 @@
 
 In the flow: the driver starts `actor_main` with `spawn` and one Pipe. Messages are tuples, first entry the kind.
 
-* driver to actor: `("weights",)` new weights lie in the run's weights file; `("pause",)`, `("go",)`, `("stop",)`
-* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", message)`
+* driver to actor: `("weights",)` new weights lie in the run's weights file; `("play", completed, played)`, `("stop",)`
+* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", failure)`
+
+However fast it is, an actor plays no further than the driver lets it: until its records have `completed` positions, and
+until it has `played` so many, those of unfinished games included, both counted since its start.
 
 An actor owns its random numbers (spawned from the run's seed), sees nothing but the weights file, and ends when its
 pipe closes or its parent dies.
@@ -21,12 +24,19 @@ from typing import Any
 import numpy as np
 
 from selfplay.child_process import become_child
+from selfplay.failures import describe
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.settings import Config
 from selfplay.timer import Timer
 
 SEND_SECONDS = 1.0
-"""An actor reports at least this often, finished games or not: the report is its sign of life."""
+"""Seconds between two reports at most, finished games or not: the report is its sign of life."""
+
+WAIT_SECONDS = 0.2
+"""Seconds between two looks at the clock of an actor that may not play."""
+
+SEND_POSITIONS = 4096
+"""Positions of finished records after which an actor reports whatever the time."""
 
 
 def actor_main(
@@ -47,8 +57,8 @@ def actor_main(
         _Actor(connection, config, weights, seed, positions, index).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
-    except Exception as error:  # the driver reports it; a traceback of a child helps nobody
-        _send_quietly(connection, ("failed", f"{type(error).__name__}: {error}"))
+    except Exception as error:  # the driver reports it; a traceback on a child's terminal helps nobody
+        _send_quietly(connection, ("failed", describe(error)))
         sys.exit(1)
 
 
@@ -81,37 +91,49 @@ class _Actor:
         self._load_weights()
         self.generator = algorithm.make_generator(self.inference, np.random.default_rng(seed), positions, index)
         self.generator.weights_changed(self.inference.version)
-        self.paused = False
+        self._records: list[Any] = []  # finished and not sent
+        self._completed = self._played = 0  # positions: of all finished records; of what was sent, unfinished ones too
+        self._limits: tuple[float, float] = (0, 0)  # of both
         connection.send(("hello", self.inference.describe()))
 
     def run(self) -> None:
         """Play, send, obey."""
-        records: list[Any] = []
         started = last_sent = time.monotonic()
         memory = Timer(MEMORY_SECONDS)
+        sent = 0  # of the completed positions
         while self._obey():
-            if not self.paused:
-                records += self.generator.advance()
+            if self._may_play:
+                records = self.generator.advance()
+                self._records += records
+                self._completed += sum(map(len, records))
             now = time.monotonic()
-            if now - last_sent >= SEND_SECONDS:
+            has_news = self._completed > sent or self.generator.counts.positions > 0
+            is_full = self._completed - sent >= SEND_POSITIONS
+            if now - last_sent >= SEND_SECONDS or is_full or has_news and not self._may_play:
                 counts = self.generator.take_counts()
                 counts.seconds = now - started
-                self.connection.send(("games", records, counts))
-                records, started, last_sent = [], now, now
+                self._played += counts.positions
+                self.connection.send(("games", self._records, counts))
+                self._records, sent, started, last_sent = [], self._completed, now, now
             if memory.due():
                 give_back_memory()
 
+    @property
+    def _may_play(self) -> bool:
+        completed, played = self._limits
+        return self._completed < completed and self._played + self.generator.counts.positions < played
+
     def _obey(self) -> bool:
-        """Read what the driver said; False to stop. Waits while paused."""
-        while self.connection.poll(0.2 if self.paused else 0):
-            kind, *_ = self.connection.recv()
+        """Read what the driver said; False to stop. Waits a little where there is nothing to play."""
+        while self.connection.poll(0 if self._may_play else WAIT_SECONDS):
+            kind, *content = self.connection.recv()
             if kind == "stop":
                 return False
             if kind == "weights":
                 self._load_weights()
                 self.generator.weights_changed(self.inference.version)
-            elif kind in ("pause", "go"):
-                self.paused = kind == "pause"
+            elif kind == "play":
+                self._limits = content[0], content[1]
         return True
 
     def _load_weights(self) -> None:

@@ -9,6 +9,7 @@ Sources: Williams 1992; Mnih et al. 2016 (A3C, of which A2C is the synchronous f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, LossFunction, uses_bfloat16
 from selfplay.model_free import ModelFree, clipped, make_behaviour, net_config
+from selfplay.preflight import PlayNeed
 from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.running_moments import RunningMoments
 from selfplay.settings import Config
@@ -51,6 +53,14 @@ class ActorCritic(ModelFree):
         self._observations = RunningMoments(self.environment.observation_shape)
         self._returns = RunningMoments()
         self._running_return: dict[int, np.ndarray] = {}  # by the rollout's source
+
+    @property
+    def first_step(self) -> Sequence[PlayNeed]:
+        """See `Algorithm.first_step`: reinforce waits for an episode of every environment, which may be one step."""
+        if not self.is_reinforce:
+            return super().first_step
+        episodes = self.config.actors.games_per_actor
+        return [PlayNeed("an episode of each of actors.games_per_actor", episodes, episodes)]
 
     def make_loss(self) -> LossFunction:
         """See `Algorithm.make_loss`."""

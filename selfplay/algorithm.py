@@ -23,7 +23,7 @@ from nets.inference import Inference
 from selfplay.errors import UserError
 from selfplay.learner import Learner, LossFunction
 from selfplay.metrics import Averages
-from selfplay.preflight import MemoryNeed
+from selfplay.preflight import MemoryNeed, PlayNeed
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 
@@ -71,6 +71,11 @@ class Generator(Protocol):
     """What plays."""
 
     @property
+    def counts(self) -> SelfPlayCounts:
+        """What happened since the last `take_counts`: positions and games at least."""
+        ...
+
+    @property
     def done(self) -> bool:
         """True when a round is over; never for one that was made to be endless."""
         ...
@@ -103,10 +108,17 @@ class Algorithm(Protocol):
     """Samples for each new position at most."""
     warm_up_note: str
     """What a person reads while `warm_up` runs."""
+    limit_note: str
+    """What a person reads when a limit that nobody has set has cut a game or an episode off."""
     memory_needs: tuple[MemoryNeed, ...]
     """What will take much memory."""
     notes: tuple[str, ...]
     """What a person reads when a run starts: how observations and actions were read, one line each."""
+
+    @property
+    def first_step(self) -> Sequence[PlayNeed]:
+        """What the first step of the learner waits for."""
+        ...
 
     def make_net(self) -> nn.Module:
         """A fresh network; the seed of the run decides its weights."""

@@ -36,7 +36,7 @@ from search.perspective import num_values
 from selfplay.learner import Learner, LossFunction, choose_device, uses_bfloat16
 from selfplay.metrics import Averages
 from selfplay.openings import random_observations
-from selfplay.preflight import MemoryNeed
+from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
 from selfplay.reporting import calibration_error, describe_game, selfplay_metrics
@@ -61,6 +61,10 @@ class AlphaZero:
         self.config, self.game = config, games.load(config.game)
         self.title = config.game
         self.notes = layout_notes(self.game)
+        self.limit_note = (
+            f"{self.game.name}: a game was cut off after {self.game.most_plies:,} moves, and was not over; "
+            "actors.max_plies sets another limit"
+        )
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         positions = config.replay.capacity
         searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
@@ -71,6 +75,10 @@ class AlphaZero:
             ),
             MemoryNeed("search.num_simulations", f"{searches:,} searches at once", nodes * NODE_BYTES),
         )
+
+    @property
+    def first_step(self) -> Sequence[PlayNeed]:
+        return first_batch(self.config, self.min_positions, self.sample_reuse)
 
     def make_net(self) -> PolicyValueNet:
         return make_net(self.config, self.game)

@@ -6,6 +6,7 @@ processes, at the batch that the actors had.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import numpy as np
 
 import games
 from games import CHANCE, Game, StatePool
+from games.base import chance_rounds
 from nets.inference import one_thread
 from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
@@ -110,7 +112,9 @@ def measure_search(game: Game, config: SearchConfig, num_trees: int, seconds: fl
 def _first_positions(pool: StatePool, slots: np.ndarray) -> None:
     """The start of the game in every slot; where nature moves first, it takes its first outcome."""
     pool.reset(slots)
+    events = chance_rounds(pool.game)
     while (waiting := slots[pool.to_play(slots) == CHANCE]).size:
+        next(events)
         offsets, outcomes, _ = pool.chance(waiting)
         pool.step(waiting, outcomes[offsets[:-1]], waiting)
 
@@ -135,6 +139,7 @@ def measure_selfplay(config: Config, seconds: float, warm_up: float, warn: Calla
         publish_weights(weights, alphazero.make_net(config, games.load(config.game)).state_dict(), version=0)
         start = time.monotonic()
         fleet = Fleet(config, weights, np.random.SeedSequence(config.seed), lambda: 0, warn)
+        fleet.allow(math.inf, None)
         try:
             descriptions: list[dict[str, Any]] = []
             while len(descriptions) < num_actors:
@@ -158,6 +163,7 @@ def _listen(fleet: Fleet, seconds: float, min_reports: int) -> SelfPlayCounts:
     """The actors' counts of the next `seconds`, and of at least `min_reports` reports."""
     total, reports, end = SelfPlayCounts(), 0, time.monotonic() + seconds
     while time.monotonic() < end or reports < min_reports:
+        fleet.allow(math.inf, None)  # those too that took the place of others
         for kind, *content in fleet.poll(POLL_SECONDS):
             if kind == "games":
                 add_counts(total, content[1])

@@ -7,11 +7,17 @@ from selfplay.settings import BudgetConfig
 
 def budget_fraction(budget: BudgetConfig, seconds: float, steps: int, games: int, positions: int) -> float:
     """How much of the budget is spent, in [0, 1], by the limit that is nearest; 0 without any."""
-    fractions = [0.0]
+    fractions = [played_fraction(budget, games, positions)]
     if budget.minutes:
         fractions.append(seconds / (60 * budget.minutes))
     if budget.steps:
         fractions.append(steps / budget.steps)
+    return min(1.0, max(fractions))
+
+
+def played_fraction(budget: BudgetConfig, games: int, positions: int) -> float:
+    """How much of what may be played was played, in [0, 1]; 0 without a limit of games or positions."""
+    fractions = [0.0]
     if budget.games:
         fractions.append(games / budget.games)
     if budget.positions:

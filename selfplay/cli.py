@@ -94,9 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _report(error)
     except ValueError as error:
-        if not _is_game_error(error):
-            raise
-        return _report(error)
+        return _report(error) if _is_game_error(error) else _report_from_outside(error)
     except KeyboardInterrupt:
         print("selfplay: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -106,8 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:  # what is checked before is whether files are there, not whether they can be asked for
         if error.errno not in PATH_ERRORS or not isinstance(error.filename, str | bytes):
-            raise
+            return _report_from_outside(error)
         return _report(UserError(f"{shown(os.fsdecode(error.filename))}: {error.strerror}"))
+    except Exception as error:
+        return _report_from_outside(error)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -197,6 +197,17 @@ def _is_game_error(error: ValueError) -> bool:
     from games import GameError  # only now: most runs do not fail, and help should not wait for the games
 
     return isinstance(error, GameError)
+
+
+def _report_from_outside(error: Exception) -> int:
+    """One line for an error of a game or an environment that other people wrote; raises those of this program again."""
+    from selfplay.failures import told  # only now: it loads torch
+
+    try:
+        with told("a game or an environment", None):
+            raise error
+    except UserError as told_error:
+        return _report(told_error)
 
 
 def _report(error: Exception) -> int:

@@ -13,12 +13,15 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfplay.child_process import Stacks, become_child
+from selfplay.deadline import TimeIsUp, deadline
+from selfplay.errors import UserError
+from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
 from selfplay.settings import Config
@@ -31,10 +34,13 @@ NICENESS = 5
 """Training comes first where there are fewer cores than processes."""
 
 HUNG_SECONDS = 2 * 3600.0
-"""An evaluation that takes so long is given up, with its process."""
+"""Seconds after which an evaluation is given up, with its process."""
 
 RATED_VERSIONS = 50
 """A rating comes from the games of so many versions: to fit all of a long run would take ever more time and memory."""
+
+FAILED_EVALUATION = "failed_evaluation.txt"
+"""File in the run's folder with the traceback of the last evaluation that failed."""
 
 RATINGS = "ratings"
 """Folder in the run's folder."""
@@ -59,6 +65,8 @@ class Evaluation:
     """Of its episodes; None for games."""
     return_interval: tuple[float, float] | None = None
     """The 95 % interval of `mean_return`; None for one episode."""
+    notes: tuple[str, ...] = ()
+    """Lines about limits that were reached."""
 
 
 def rating_conditions(config: Config, game: Game) -> Conditions:
@@ -81,14 +89,20 @@ def player_text(config: Config, run_dir: Path, version: int) -> str:
 
 
 def evaluate_checkpoint(
-    config: Config, run_dir: Path, version: int, games_each: int, champion: int | None = None
+    config: Config,
+    run_dir: Path,
+    version: int,
+    games_each: int,
+    champion: int | None = None,
+    seconds: float | None = None,
 ) -> Evaluation:
     """Play the episodes; or the matches, and those for the gate where there is a `champion`, a version too.
 
-    Opponents that cannot play the game raise UserError.
+    After `seconds` only what was played by then counts. Raises UserError for opponents that cannot play the game, and
+    where no episode ended in time.
     """
     if config.environment:
-        return _play_episodes(config, run_dir, version, games_each)
+        return _play_episodes(config, run_dir, version, games_each, seconds)
     import games
     from selfplay.tournament.players import check_players
     from selfplay.tournament.store import TournamentFolder
@@ -101,13 +115,15 @@ def evaluate_checkpoint(
         texts = [player_text(config, run_dir, one) for one in versions]
         player, *others = check_players([*texts, *config.evaluation.opponents], game)
         beats = None if champion is None else _beats(folder, config, player, others.pop(0))
-        scores, results, elo = _meet_opponents(folder, game, player, others, games_each) if others else ({}, {}, None)
+        met = Evaluation(version, {}, {}, 0.0)
+        if others:
+            met = _meet_opponents(folder, game, met, player, others, games_each, seconds)
     finally:
         folder.close()
-    return Evaluation(version, scores, results, time.monotonic() - started, elo, beats)
+    return replace(met, seconds=time.monotonic() - started, beats_champion=beats)
 
 
-def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int) -> Evaluation:
+def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None) -> Evaluation:
     """With the likeliest actions, from starts that training has not seen."""
     from games.environment_registry import load_environment
     from selfplay.agents import NetworkAgent
@@ -116,21 +132,50 @@ def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int) -
     started = time.monotonic()
     environment = load_environment(config.environment)
     agent = NetworkAgent(f"{run_dir}@{version}", environment, is_greedy=True, seed=version)
-    found = play_episodes(agent, environment, episodes, seed=EPISODES_SEED + config.seed % EPISODES_SEED)
-    seconds = time.monotonic() - started
-    return Evaluation(version, {}, {}, seconds, mean_return=found.mean, return_interval=found.interval)
+    seed = EPISODES_SEED + config.seed % EPISODES_SEED
+    try:
+        with deadline(seconds):
+            found = play_episodes(agent, environment, episodes, seed, seconds=seconds)
+    except TimeIsUp:  # in the middle of a step
+        raise UserError(f"a step of {environment.name} did not end within {_minutes(seconds)}") from None
+    num_played = len(found.returns)
+    if not num_played:
+        raise UserError(f"no episode of {environment.name} ended within {_minutes(seconds)}")
+    notes = [environment.limit_note] if found.cut_off else []
+    if num_played < episodes:
+        notes.append(f"{num_played} of {episodes} episodes ended within {_minutes(seconds)}: short ones count too much")
+    took = time.monotonic() - started
+    return Evaluation(version, {}, {}, took, mean_return=found.mean, return_interval=found.interval, notes=tuple(notes))
+
+
+def _minutes(seconds: float | None) -> str:
+    return f"{(seconds or 0.0) / 60:g} minutes (evaluation.final_minutes)"
 
 
 def _meet_opponents(
-    folder: TournamentFolder, game: Game, player: str, opponents: list[str], games_each: int
-) -> tuple[dict[str, float], dict[str, str], tuple[float, float, float]]:
-    """Scores and lines by opponent, and the rating by the games of the newest versions with these opponents."""
+    folder: TournamentFolder,
+    game: Game,
+    so_far: Evaluation,
+    player: str,
+    opponents: list[str],
+    games_each: int,
+    seconds: float | None,
+) -> Evaluation:
+    """`so_far` with scores and lines by opponent, and the rating by the games of the newest versions with these
+    opponents."""
     from selfplay.match import whole_groups
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 
     plan = Plan((player, *opponents), "gauntlet", whole_groups(game, games_each) * len(opponents))
-    outcome = play_tournament(folder, plan, processes=0)
+    try:
+        with deadline(seconds):
+            outcome = play_tournament(folder, plan, processes=0, seconds=seconds)
+    except TimeIsUp:  # in the middle of a block of games: what is left are those of the blocks before it
+        outcome = play_tournament(folder, plan, processes=0, seconds=0.0)
+    num_played = sum(len(played.games) for played in outcome.played)
+    if num_played < plan.games:
+        so_far = replace(so_far, notes=(f"{num_played} of {plan.games} games were played within {_minutes(seconds)}",))
     scores, results = {}, {}
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
@@ -139,8 +184,10 @@ def _meet_opponents(
     for pair in list(pairs)[: -RATED_VERSIONS * len(opponents)]:
         if player not in pair:
             del pairs[pair]
+    if not any({player, opponents[0]} == set(pair) for pair in pairs):  # there was no time for it
+        return replace(so_far, scores=scores, results=results)
     rating = rate_pairs(game, pairs, anchor=opponents[0]).rating(player)
-    return scores, results, (rating.elo, rating.low, rating.high)
+    return replace(so_far, scores=scores, results=results, elo=(rating.elo, rating.low, rating.high))
 
 
 def _beats(folder: TournamentFolder, config: Config, player: str, champion: str) -> bool:
@@ -152,6 +199,14 @@ def _beats(folder: TournamentFolder, config: Config, player: str, champion: str)
     outcome = play_tournament(folder, plan, processes=0, sprt=Sprt(elo0=0.0, elo1=config.evaluation.gate_elo))
     assert outcome.sprt is not None
     return outcome.sprt.verdict == "H1"
+
+
+def evaluation_failure(error: Exception, run_dir: Path) -> str:
+    """What went wrong, in one line; the traceback goes into the run's folder, but for mistakes of a person."""
+    if isinstance(error, UserError):
+        return str(error)
+    failure = describe(error)
+    return f"{failure.line}{keep(failure, run_dir / FAILED_EVALUATION)}"
 
 
 class Evaluator:
@@ -228,7 +283,7 @@ def _evaluator_main(connection: Connection, stacks: Connection, config: Config, 
         try:
             answer: Evaluation | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
         except Exception as error:  # the run goes on without this evaluation
-            answer = f"evaluation of version {version} failed: {type(error).__name__}: {error}"
+            answer = f"evaluation of version {version} failed: {evaluation_failure(error, run_dir)}"
         give_back_memory()
         try:
             connection.send(answer)

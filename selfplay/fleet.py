@@ -7,6 +7,7 @@ the actors down instead of filling memory.
 
 from __future__ import annotations
 
+import math
 import multiprocessing as mp
 import queue
 import select
@@ -24,6 +25,7 @@ import numpy as np
 from selfplay.actor import actor_main
 from selfplay.child_process import Stacks
 from selfplay.errors import UserError
+from selfplay.failures import Failure, keep
 from selfplay.settings import Config
 
 ACTOR_NAME = "actor"
@@ -39,10 +41,13 @@ STALL_SECONDS = 0.5 * SILENT_SECONDS
 """A driver that did not poll for so long (stopped, or its disk hung) takes no silence for a failure."""
 
 MOST_FAILURES = 5
-"""So many failures of actors, with no message in between, stop the run."""
+"""Failures of actors that stop the run, with no message in between."""
 
 BACKOFF_SECONDS = 0.5
 """Before the second failure in a row is made good; twice as long for each that follows. The first is at once."""
+
+END_SECONDS = 1.0
+"""What an actor that has closed its pipe gets to end."""
 
 STOP_SECONDS = 5.0
 """What actors get to end by themselves."""
@@ -60,6 +65,14 @@ class _Member:
     gone: bool = False
     unsent: list[tuple[Any, ...]] = field(default_factory=list)
     """Messages that its pipe had no room for."""
+    completed: int = 0
+    """Positions of the records that it has sent."""
+    played: int = 0
+    """Positions that it has played, those of unfinished games too, as far as it has said."""
+    limits: tuple[float, float] = (0, 0)
+    """Up to how many of each it may play."""
+    failure: Failure | None = None
+    """What it said before it ended."""
     next_start: float | None = None
     """When another takes its place; None while it lives."""
 
@@ -84,9 +97,9 @@ class Fleet:
         self._context = mp.get_context("spawn")
         self._messages: queue.Queue[tuple[_Member, Any]] = queue.Queue(WAITING_MESSAGES)
         self._closing = threading.Event()
-        self.paused = False
         self.restarts = 0
         self._failures = 0
+        self._seen: set[tuple[str, str]] = set()  # keys of the failures so far
         self._polled = time.monotonic()
         self._members = [self._start(index) for index in range(config.actors.num_actors)]
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
@@ -103,12 +116,15 @@ class Fleet:
                 member, message = self._messages.get(timeout=timeout) if not out else self._messages.get_nowait()
                 if message[0] == "gone":
                     if member.next_start is None:  # else it was ended for its silence
-                        self._end(member, "ended")
+                        self._lose(member)
                 elif message[0] == "failed":
-                    self._fail(message[1])
+                    member.failure = message[1]
                 else:
                     if message[0] == "games":
                         self._failures = 0
+                        _, records, counts = message
+                        member.completed += sum(map(len, records))
+                        member.played += counts.positions
                     out.append(message)
         except queue.Empty:
             pass
@@ -118,10 +134,10 @@ class Fleet:
         self._polled = now
         for member in list(self._members):
             _send_waiting(member)
-            if member.next_start is None and not self.paused and _is_silent(member, now):
+            if member.next_start is None and _is_silent(member, now):
                 stacks = self._weights.with_name(f"hung_actor_{member.index}.txt")
                 where = member.stacks.save(member.process, stacks)
-                self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s{where}")
+                self._end(member, f"said nothing for {SILENT_SECONDS:.0f} s and was ended{where}")
             if member.next_start is not None and now >= member.next_start:
                 self._restart(member)
         return out
@@ -130,16 +146,27 @@ class Fleet:
         """Tell every actor, now or at a later poll: the pipe of one that reads nothing fills, and must not block the
         driver. Small messages only."""
         for member in self._members:
-            # Of equal ones the last counts: every kind stays at most once, and those after it in their order.
-            member.unsent = [*(one for one in member.unsent if one != message), message]
-            _send_waiting(member)
+            self._send_to(member, message)
 
-    def set_paused(self, paused: bool) -> None:
-        """Let the actors wait, or go on."""
-        if paused != self.paused:
-            self.paused = paused
-            self.send(("pause",) if paused else ("go",))
-            self._hear_all()
+    def allow(self, ahead: float, left: int | None) -> None:
+        """Let the actors play on, with equal shares: until their records have `ahead` positions more than those that
+        came in, and until they have played `left` more, finished or not; None is no limit."""
+        for member in self._members:
+            if member.next_start is not None:
+                continue
+            share = max(0.0, ahead) / len(self._members)
+            most = math.inf if left is None else member.played + max(0, left) / len(self._members)
+            limits, before = (member.completed + share, most), member.limits
+            is_waiting = member.completed >= before[0] or member.played >= before[1]
+            is_less = limits[0] < before[0] or limits[1] < before[1]
+            if limits != before and (is_waiting or is_less or limits[0] - before[0] > share / 4):
+                member.limits = limits
+                self._send_to(member, ("play", *limits))
+
+    def _send_to(self, member: _Member, message: tuple[Any, ...]) -> None:
+        # Of one kind the last counts: every kind stays at most once, and those after it in their order.
+        member.unsent = [*(one for one in member.unsent if one[0] != message[0]), message]
+        _send_waiting(member)
 
     def stop(self) -> None:
         """End all actors: asked first, then killed."""
@@ -178,16 +205,33 @@ class Fleet:
         for member in self._members:
             member.heard = now
 
+    def _lose(self, member: _Member) -> None:
+        """An actor's pipe is closed: it has failed, or its process was ended from outside.
+
+        Raises UserError where it failed as another did before it.
+        """
+        member.process.join(END_SECONDS)
+        failure = member.failure
+        if failure is None:
+            status = member.process.exitcode
+            return self._end(member, "closed its pipe" if status is None else f"ended (exit status {status})")
+        what = f"failed: {failure.line}{keep(failure, self._weights.with_name(f'failed_actor_{member.index}.txt'))}"
+        if failure.key in self._seen:
+            raise UserError(f"actors: {member.index} {what}; it is the second failure like this")
+        self._seen.add(failure.key)
+        self._end(member, what)
+
     def _end(self, member: _Member, why: str) -> None:
         """An actor is dead or hangs: make sure of it, and set the time for the next."""
         member.process.kill()
         member.process.join()
         if self._failures >= MOST_FAILURES:
+            self._warn(f"actor {member.index} {why}")
             raise UserError(f"actors: failed {MOST_FAILURES} times in a row; the lines above say how")
         self._failures += 1
         delay = BACKOFF_SECONDS * 2 ** (self._failures - 2) if self._failures > 1 else 0.0
         when = f" in {delay:g} s" if delay else ""
-        self._warn(f"actor {member.index} {why} (exit status {member.process.exitcode}); starting another{when}")
+        self._warn(f"actor {member.index} {why}; starting another{when}")
         member.next_start = time.monotonic() + delay
 
     def _restart(self, old: _Member) -> None:
@@ -195,12 +239,7 @@ class Fleet:
         self.restarts += 1
         old.connection.close()
         old.stacks.close()
-        self._members[old.index] = new = self._start(old.index)
-        if self.paused:
-            new.connection.send(("pause",))
-
-    def _fail(self, reason: str) -> None:
-        self._warn(f"an actor failed: {reason}")
+        self._members[old.index] = self._start(old.index)
 
     def _receive(self) -> None:
         """The thread: pass on messages, and the end of an actor as ("gone",)."""

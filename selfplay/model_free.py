@@ -28,7 +28,7 @@ from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, choose_device
 from selfplay.metrics import Averages
 from selfplay.openings import with_openings
-from selfplay.preflight import MemoryNeed
+from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import ActorsConfig, Config
 
@@ -101,6 +101,7 @@ class ModelFree(ABC):
             )
         self.environment = with_openings(load_environment(self.title), config.actors.opening_plies)
         self.notes = self.environment.notes
+        self.limit_note = self.environment.limit_note
         self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
@@ -115,6 +116,16 @@ class ModelFree(ABC):
             self.make_net()
         except ValueError as error:
             raise UserError(str(error)) from None
+
+    @property
+    def first_step(self) -> Sequence[PlayNeed]:
+        """See `Algorithm.first_step`: positions come in rollouts, of all actors at the same time."""
+        actors = self.config.actors
+        rollouts = max(1, actors.num_actors) * actors.games_per_actor * actors.rollout_steps
+        needs = first_batch(self.config, self.min_positions, self.sample_reuse)
+        needs.append(PlayNeed("a rollout of actors.games_per_actor times actors.rollout_steps", rollouts))
+        needs.sort(key=lambda need: need.positions, reverse=True)
+        return [replace(need, positions=-(-need.positions // rollouts) * rollouts) for need in needs]
 
     def make_net(self) -> PolicyValueNet:
         """See `Algorithm.make_net`."""

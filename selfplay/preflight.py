@@ -6,6 +6,7 @@ The estimates are low on purpose. A run that is refused could not have worked; o
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from selfplay.errors import UserError
 from selfplay.machine import free_memory
+from selfplay.settings import Config
 
 LEAST_DISK = 64_000_000
 """Bytes for metrics and games, beside the checkpoints."""
@@ -27,6 +29,26 @@ class MemoryNeed:
     """What takes it, in the plural."""
     bytes: int
     """At least."""
+
+
+@dataclass(frozen=True)
+class PlayNeed:
+    """What must have been played before the first step of the learner, because of a setting."""
+
+    setting: str
+    positions: int
+    """At least."""
+    games: int = 0
+    """Finished ones, at least."""
+
+
+def first_batch(settings: Config, min_positions: int, sample_reuse: float) -> list[PlayNeed]:
+    """What any algorithm waits for: enough positions in the memory, and so many that a batch may be drawn."""
+    batch = math.ceil(max(1, settings.learner.batch_size) / sample_reuse)
+    return [
+        PlayNeed("replay.min_positions", min_positions),
+        PlayNeed("learner.batch_size over replay.sample_reuse", batch),
+    ]
 
 
 def require_memory(needs: Iterable[MemoryNeed]) -> None:

@@ -28,6 +28,7 @@ from selfplay.files import publish
 from selfplay.learner import Learner, LossFunction
 from selfplay.metrics import Averages
 from selfplay.model_free import ModelFree
+from selfplay.preflight import PlayNeed
 from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config, LearnerConfig
 
@@ -82,8 +83,13 @@ class Sweeps:
         """Nobody acts."""
 
     def take_counts(self) -> SelfPlayCounts:
-        """Nothing was played."""
-        return SelfPlayCounts(positions=len(self._sweep))
+        """A sweep counts as so many positions."""
+        return self.counts
+
+    @property
+    def counts(self) -> SelfPlayCounts:
+        """See `algorithm.Generator`."""
+        return SelfPlayCounts(positions=len(self._sweep) if self.done else 0)
 
 
 class QIteration(ModelFree):
@@ -107,6 +113,11 @@ class QIteration(ModelFree):
         self.min_positions, self.sample_reuse = 1, 1.0
         self.mdp = self.environment.to_mdp()
         self._residuals: list[float] = []
+
+    @property
+    def first_step(self) -> Sequence[PlayNeed]:
+        """See `Algorithm.first_step`: nothing, a step is a sweep."""
+        return []
 
     def make_loss(self) -> LossFunction:
         """Half the squared distance of the table from its backups, summed."""

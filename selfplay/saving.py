@@ -60,6 +60,7 @@ class Counters:
     samples: int = 0  # positions drawn by the learner
     games: int = 0
     positions: int = 0
+    unfinished: int = 0  # positions of games that are not over, or never were: no shard has them
     kept: int = 0  # positions that the replay has ever kept, by their weight; it starts again where games are lost
     reuse: list[float] | None = None  # `replay.sample_reuse` and `least_reuse`, and from which `kept` and `samples` on
     reuse_kept: int = 0  # they are meant: what was drawn under other numbers is neither owed nor paid
@@ -170,12 +171,13 @@ def restore(
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
     state.setdefault("champion", None)  # and from before there was a gate
-    for name in ("reuse", "reuse_kept", "reuse_samples"):  # and from before these were
+    for name in ("reuse", "reuse_kept", "reuse_samples", "unfinished"):  # and from before these were
         state.setdefault(name, getattr(Counters, name))
     counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
     if replay is None:
         return generator_from_state(state["sampling_rng"]), counters
     counters.games, counters.positions, _ = shards.totals(folder.games)
+    counters.positions += counters.unfinished
     records, is_full = _newest_games(folder, replay.config.capacity, warn)
     _refuse_many(folder, shards.damaged(folder.games) - damaged)
     # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do

@@ -394,6 +394,13 @@ class EvaluationConfig:
         default=40, metadata={"help": "games against each of them, or episodes", "min": 2, "max": 100_000}
     )
     final_games: int = field(default=100, metadata={"help": "the same after the last step", "min": 2, "max": 100_000})
+    final_minutes: float = field(
+        default=30.0,
+        metadata={
+            "help": "minutes after which the evaluation after the last step ends, with what was played by then",
+            "min": 0.01,
+        },
+    )
     every_minutes: float = field(
         default=3.0, metadata={"help": "minutes between evaluations; 0 evaluates only at the end", "min": 0}
     )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from selfplay.algorithm import Algorithm, Generator, Record
+from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display
+from selfplay.failures import told
 from selfplay.fleet import Fleet
 from selfplay.run_folder import RunFolder
 from selfplay.self_play import SelfPlayCounts
@@ -22,6 +25,18 @@ from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 
 Finished = tuple[list[Record], SelfPlayCounts]
+
+
+class Budget(Protocol):
+    """What is left of the run's budget, for a round that is under way."""
+
+    def seconds_left(self) -> float | None:
+        """None without a limit of time."""
+        ...
+
+    def is_spent(self, counts: SelfPlayCounts) -> bool:
+        """True when the run's budget is spent with what `counts` adds to it."""
+        ...
 
 
 class Source(Protocol):
@@ -40,8 +55,9 @@ class Source(Protocol):
         """Let what plays use new weights."""
         ...
 
-    def hold_back(self, behind: bool) -> None:
-        """The learner is behind: play no more until it has caught up."""
+    def allow(self, ahead: float, left: int | None) -> None:
+        """How far it may play: `ahead` positions more in finished records than it has handed out, none where that is
+        negative, and `left` positions more in all; None is no limit."""
         ...
 
     def stop(self) -> None:
@@ -97,10 +113,10 @@ class FleetSource:
         else:
             self._fleet.send(("weights",))
 
-    def hold_back(self, behind: bool) -> None:
-        """See `Source.hold_back`."""
+    def allow(self, ahead: float, left: int | None) -> None:
+        """See `Source.allow`; the actors share it."""
         if self._fleet:
-            self._fleet.set_paused(behind)
+            self._fleet.allow(ahead, left)
 
     def stop(self) -> None:
         """See `Source.stop`."""
@@ -125,39 +141,55 @@ class InlineSource:
         first_round: int,
         positions: Callable[[], int],
         stop: Callable[[], bool],
+        budget: Budget,
+        failures: Path,
     ) -> None:
         """`first_round`: rounds played before; `positions()` likewise. A round is broken off, and lost, when `stop()`
-        turns true."""
+        turns true; it ends early when the budget is spent. Tracebacks go to the file `failures`."""
         self._algorithm, self._seed, self._positions, self._stop = algorithm, seed, positions, stop
+        self._budget, self._failures = budget, failures
         self._inference = algorithm.make_inference()
         self._generator: Generator | None = None
         self.rounds = first_round
 
     def play(self, may_learn: bool) -> Iterable[Finished]:
-        """A whole round, unless the learner has work. See `Source.play`."""
+        """A whole round, or what the budget has left of one, unless the learner has work. See `Source.play`.
+
+        Raises UserError where a game or an environment from outside fails.
+        """
         if may_learn:
             return
         started = time.monotonic()
+        records: list[Record] = []
+        try:
+            with told("playing", self._failures), deadline(self._budget.seconds_left()):
+                if not self._play_round(records):
+                    return
+        except TimeIsUp:
+            pass
+        self.rounds += 1
+        counts = self._generator.take_counts() if self._generator else SelfPlayCounts()
+        counts.seconds = time.monotonic() - started
+        yield records, counts
+
+    def _play_round(self, records: list[Record]) -> bool:
+        """Adds what is finished to `records`; False when somebody asked to stop."""
         rng = np.random.default_rng([self._seed, self.rounds])
         generator = self._algorithm.next_round(self._generator, self._inference, rng, self._positions())
         generator.weights_changed(self._inference.version)
         self._generator = generator
-        records: list[Record] = []
-        while not generator.done:
+        while not generator.done and not self._budget.is_spent(generator.counts):
             if self._stop():
-                return
+                return False
             records += generator.advance()
-        self.rounds += 1
-        counts = generator.take_counts()
-        counts.seconds = time.monotonic() - started
-        yield records, counts
+        return True
 
     def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
         """See `Source.publish`."""
         self._inference.load(weights, version)
 
-    def hold_back(self, behind: bool) -> None:
-        """A round is never started before the learner has caught up."""
+    def allow(self, ahead: float, left: int | None) -> None:
+        """A round is never started before the learner has caught up, and ends when the budget is spent."""
 
     def stop(self) -> None:
         """Nothing runs between rounds."""

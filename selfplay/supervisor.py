@@ -29,6 +29,9 @@ BACKOFF_SECONDS = 1.0
 CRASHED = 1
 """Exit status of Python after an error that nobody caught."""
 
+IN_VAIN = 3
+"""Exit status of a driver whose command has ended by itself with status 1."""
+
 
 def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
     """Run the command `first`, which works in `run_dir`, then `resume` as long as the driver dies; at most `restarts`
@@ -39,6 +42,8 @@ def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
     with requests:
         while True:
             status = requests.run(again if deaths and folder.config.is_file() else first)
+            if status == IN_VAIN:
+                return 1
             if requests.number or (status >= 0 and status != CRASHED):
                 return status if status >= 0 else 128 - status
             from selfplay import checkpoint  # here, because torch takes seconds to import
@@ -105,4 +110,5 @@ def _driver_main(command: list[str]) -> None:
     """The process: the command line once more."""
     os.setpgrp()  # Ctrl-C reaches it once, by way of the parent, and not a second time from the terminal
     become_child()
-    sys.exit(main(command))
+    status = main(command)
+    sys.exit(IN_VAIN if status == CRASHED else status)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -20,10 +20,11 @@ import torch
 
 from selfplay import checkpoint, saved_replay, shards
 from selfplay.algorithm import Record, load_algorithm
-from selfplay.budget import budget_fraction
+from selfplay.budget import budget_fraction, played_fraction
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
+from selfplay.failures import told
 from selfplay.files import StorageError
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
@@ -46,6 +47,13 @@ REPORT_SECONDS = 10.0
 
 SHARD_SECONDS = 30.0
 """Between two shards of finished games; what a kill can lose of them."""
+
+
+FAILED_PLAY = "failed_play.txt"
+"""File in the run's folder with the traceback of a game or an environment that failed in a round of the driver."""
+
+FINISH_SECONDS = 5.0
+"""Seconds that the learner gets for what it owes when actor processes have played all that the budget allows."""
 
 
 class Trainer:
@@ -89,6 +97,8 @@ class Trainer:
         self._evaluated: int | None = None  # version that was last given to it
         self.averages, self._counts = Averages(), SelfPlayCounts()
         self._stale = 0  # positions left out for their age
+        self._played_all: float | None = None  # when all was played that the budget allows
+        self._noted: set[str] = set()
         self._unsaved: list[Record] = []
         self._unreported: list[Record] = []
         self._source: Source | None = None
@@ -108,7 +118,7 @@ class Trainer:
         for note in self.algorithm.notes:
             self.display.message(note)
         self.display.phase(self.algorithm.warm_up_note)
-        with self.breakable():
+        with self.breakable(), told("playing", self.folder.path / FAILED_PLAY):
             self.algorithm.warm_up()
         if self.stop_requested:
             return
@@ -128,6 +138,10 @@ class Trainer:
             self.version = self.learner.steps
         self._report(self._source)
         self._write_replay()
+        budget = self.config.budget.positions
+        if budget and self.counters.positions > budget and self._played_all is not None:
+            over = self.counters.positions - budget
+            self.display.message(f"played {over:,} positions more than budget.positions, {budget:,}: a turn is not cut")
 
     @contextmanager
     def breakable(self) -> Iterator[None]:
@@ -150,6 +164,8 @@ class Trainer:
                 self.counters.rounds,
                 lambda: self.counters.positions,
                 lambda: self.stop_requested is not None,
+                self,
+                self.folder.path / FAILED_PLAY,
             )
         # So that a resumed run plays other games, even from the same step.
         seed = np.random.SeedSequence([config.seed, self.learner.steps, self.counters.positions])
@@ -162,7 +178,7 @@ class Trainer:
         evaluate = Timer(60 * self.config.evaluation.every_minutes if evaluates(self.config) else 0)
         memory = Timer(MEMORY_SECONDS)
         steps_due, saved_step = self.config.checkpoint.every_steps, self.learner.steps
-        while not self.stop_requested and self.progress < 1.0:
+        while not self.stop_requested and not self._is_over():
             self._play(source)
             if self.may_learn:
                 self._learn()
@@ -184,16 +200,17 @@ class Trainer:
 
     def _play(self, source: Source) -> None:
         """Take in finished games; wait for them only while there is nothing to learn."""
-        may_learn = self.may_learn
+        may_learn = self.may_learn or self._played_all is not None
         if not may_learn:
             self.display.phase("playing")
         if self.inline and not may_learn:
             self._publish()  # a round plays with the newest weights, no matter when the run was saved or stopped
         started = time.monotonic()
         for records, counts in source.play(may_learn):
+            self.counters.positions += counts.positions
+            self.counters.unfinished += counts.positions - sum(map(len, records))
             for record in records:
                 self.counters.games += record.games
-                self.counters.positions += len(record)
                 self.algorithm.describe_record(self.averages, record, self.version)
                 if self.config.replay.max_policy_lag:
                     self._stale += record.leave_out_older(self.version - self.config.replay.max_policy_lag)
@@ -202,11 +219,22 @@ class Trainer:
                 self._unsaved += records
                 self._unreported += records
             add_counts(self._counts, counts)
+            self.note([self.algorithm.limit_note] if counts.cut_off else [])
             if isinstance(source, InlineSource):
                 self.counters.rounds = source.rounds
         if not may_learn:
             self.averages.add_sum("time/waiting", time.monotonic() - started)
-        source.hold_back(self._is_behind())
+        played = played_fraction(self.config.budget, self.counters.games, self.counters.positions)
+        if played >= 1.0 and self._played_all is None:
+            self._played_all = time.monotonic()
+        source.allow(self._ahead(), self._left())
+
+    def note(self, lines: Iterable[str]) -> None:
+        """Say what limits were reached, each once."""
+        for line in lines:
+            if line not in self._noted:
+                self._noted.add(line)
+                self.display.warning(line)
 
     def _learn(self) -> None:
         """One step, and new weights for the actors every so many."""
@@ -237,12 +265,32 @@ class Trainer:
         counters = self.counters
         return budget_fraction(self.config.budget, self.elapsed, self.learner.steps, counters.games, counters.positions)
 
+    def seconds_left(self) -> float | None:
+        """See `sources.Budget`."""
+        minutes = self.config.budget.minutes
+        return 60 * minutes - self.elapsed if minutes else None
+
+    def is_spent(self, counts: SelfPlayCounts) -> bool:
+        """See `sources.Budget`."""
+        games, positions = self.counters.games + counts.games, self.counters.positions + counts.positions
+        return budget_fraction(self.config.budget, self.elapsed, self.learner.steps, games, positions) >= 1.0
+
+    def _is_over(self) -> bool:
+        """The budget is spent. Where all was played that it allows, the learner still draws what it owes; with actors,
+        which may be far ahead, it gets `FINISH_SECONDS` for it."""
+        if self._played_all is None or not self.may_learn:
+            return self.progress >= 1.0
+        return not self.inline and time.monotonic() - self._played_all > FINISH_SECONDS
+
     @property
     def may_learn(self) -> bool:
-        """Enough positions, no more samples drawn than `sample_reuse` allows, and budget left."""
-        if self.replay.total < self.algorithm.min_positions or self.progress >= 1.0:
+        """Enough positions, no more samples drawn than `sample_reuse` allows, and time and steps left."""
+        if self.replay.total < self.algorithm.min_positions:
             return False
-        return self._samples_owed(self.algorithm.sample_reuse) >= max(1, self.config.learner.batch_size)
+        if budget_fraction(self.config.budget, self.elapsed, self.learner.steps, 0, 0) >= 1.0:
+            return False
+        reuse = self.algorithm.sample_reuse if self._played_all is None else self._least_reuse
+        return self._samples_owed(reuse) >= max(1, self.config.learner.batch_size)
 
     def _samples_owed(self, reuse: float) -> float:
         """Samples that the learner has still to draw for `reuse` of every position kept so far."""
@@ -258,11 +306,23 @@ class Trainer:
         """Samples drawn in the same time."""
         return self.counters.samples - self.counters.reuse_samples
 
-    def _is_behind(self) -> bool:
-        """True when the learner owes so much that the actors should wait for it."""
-        least = self.config.replay.least_reuse or self.algorithm.sample_reuse
+    @property
+    def _least_reuse(self) -> float:
+        """Samples for each position that the learner draws before the actors play on."""
+        return self.config.replay.least_reuse or self.algorithm.sample_reuse
+
+    def _ahead(self) -> float:
+        """Positions that may be played before the learner has drawn its least of those that are there; negative where
+        it owes so much that the actors should wait for it."""
+        least = self._least_reuse
         slack = self.algorithm.min_positions + 0.1 * self.replay.window
-        return self._samples_owed(least) > least * slack + 4 * self.config.learner.batch_size
+        return slack + (4 * self.config.learner.batch_size - self._samples_owed(least)) / least
+
+    def _left(self) -> int | None:
+        """Positions that the budget has left; None for any number."""
+        if self._played_all is not None:
+            return 0
+        return self.config.budget.positions - self.counters.positions if self.config.budget.positions else None
 
     # Files.
 
@@ -356,6 +416,7 @@ class Trainer:
             self.display.warning(evaluation)
         elif evaluation is not None:
             self.evaluation = evaluation
+            self.note(evaluation.notes)
             self.averages.add_mean(evaluation_metrics(evaluation))
             if evaluation.beats_champion:
                 self._crown(evaluation.version)

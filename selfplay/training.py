@@ -21,7 +21,8 @@ from selfplay.algorithm import Algorithm, load_algorithm
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
-from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates
+from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
+from selfplay.failures import is_from_outside
 from selfplay.files import publish
 from selfplay.next_commands import commands_after
 from selfplay.players import read_player
@@ -44,6 +45,8 @@ class Result:
     """`budget`, or the name of a signal."""
     evaluation: Evaluation | None
     """Matches of the last checkpoint; None when it was stopped early or has no opponents."""
+    learned: bool = True
+    """False for a new run whose budget was spent before the learner made a step."""
 
 
 def train(config: Config, run_dir: Path | str | None = None, display: Display | None = None) -> Result:
@@ -68,7 +71,7 @@ def resume(
         old = config_files.load(Config, folder.config, [])
         new = change(old) if change else old
         refuse_fixed(folder, old, new)
-        check(new)
+        check(new, is_new=False)
 
         def accept(trainer: Trainer) -> None:
             """The settings fit what the run has learned: they are the run's from now on."""
@@ -83,8 +86,9 @@ def resume(
         return _run(new, folder, display, accept)
 
 
-def check(config: Config) -> None:
-    """Every setting by itself, and what only shows with several and the game together. Raises UserError, GameError."""
+def check(config: Config, is_new: bool = True) -> None:
+    """Every setting by itself, and what only shows with several and the game together; of a run that `is_new` also
+    whether it can learn at all. Raises UserError, GameError."""
     config_files.check(config)  # a config may have been built in Python
     if config.algorithm == "alphazero":
         _check_search(config)
@@ -103,6 +107,8 @@ def check(config: Config) -> None:
             f"{config.replay.capacity}; learning would never start"
         )
     _check_batch_norm(config, algorithm)
+    if is_new:
+        _check_budget(config, algorithm)
     if config.evaluation.gate:
         _check_gate(config)
     for opponent in config.evaluation.opponents:
@@ -118,6 +124,18 @@ def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:
     for name, size in sizes:
         if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in algorithm.make_net().modules()):
             raise UserError(f"{name}: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
+
+
+def _check_budget(config: Config, algorithm: Algorithm) -> None:
+    """A budget that is spent before the first step of the learner."""
+    for name in ("positions", "games"):
+        most, needs = getattr(config.budget, name), algorithm.first_step
+        need = max(needs, key=lambda need: int(getattr(need, name)), default=None)
+        if need and 0 < most < getattr(need, name):
+            raise UserError(
+                f"budget.{name}: {most:,} are spent before the first step, which waits for {getattr(need, name):,} "
+                f"({need.setting}); raise the budget or lower the other"
+            )
 
 
 def _check_gate(config: Config) -> None:
@@ -178,18 +196,33 @@ def _run(
         evaluation, found = None, []
         try:
             accept(trainer)
+            is_new = not trainer.learner.steps
             trainer.run()
-            if not trainer.stop_requested:
+            learned = bool(trainer.learner.steps) or not is_new or trainer.stop_requested is not None
+            if not learned:
+                shown.warning(_nothing_learned(trainer))
+            elif not trainer.stop_requested:
                 with trainer.breakable():
                     evaluation = _final_evaluation(trainer)
                     found = trainer.algorithm.finish(folder.path, trainer.learner)
-            result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation)
+            result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation, learned)
             shown.finish([*_summary(trainer, result), *found], commands_after(config, folder.path, _spent(trainer)))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
             trainer.close()
     return result
+
+
+def _nothing_learned(trainer: Trainer) -> str:
+    """Why a run that has ended was in vain."""
+    counters, needs = trainer.counters, trainer.algorithm.first_step
+    longest = max(needs, key=lambda need: need.positions, default=None)
+    waited = f"{longest.positions:,} positions ({longest.setting})" if longest else "a sweep"
+    return (
+        f"nothing was learned: the budget, {budget_text(trainer.config.budget)}, is spent after {counters.positions:,} "
+        f"positions and {counters.games:,} finished games, without a step of the learner; the first waits for {waited}"
+    )
 
 
 def _catch_signals(trainer: Trainer) -> dict[int, Any]:
@@ -213,11 +246,20 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
         return None
     what = "episodes" if trainer.config.environment else "games against each opponent"
     trainer.display.phase(f"evaluating: {settings.final_games} {what}")
+    folder = trainer.folder.path
     try:
-        evaluation = evaluate_checkpoint(trainer.config, trainer.folder.path, trainer.version, settings.final_games)
+        evaluation = evaluate_checkpoint(
+            trainer.config, folder, trainer.version, settings.final_games, seconds=60 * settings.final_minutes
+        )
     except UserError as error:  # what was trained is saved; somebody may be rating the run, or have changed its matches
         trainer.display.warning(f"evaluation: {error}")
         return None
+    except Exception as error:
+        if not is_from_outside(error):
+            raise
+        trainer.display.warning(f"evaluation failed: {evaluation_failure(error, folder)}")
+        return None
+    trainer.note(evaluation.notes)
     values = evaluation_metrics(evaluation)
     trainer.write_metrics(values)
     trainer.tracker.summary(values)

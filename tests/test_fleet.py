@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -31,8 +32,13 @@ def running(folder: Path, with_weights: bool = True) -> Iterator[tuple[Fleet, li
     if with_weights:
         publish_weights(weights, load_algorithm(config).make_net().state_dict(), 0)
     actors = Fleet(config, weights, np.random.SeedSequence(0), lambda: 0, warnings.append)
+
+    def poll() -> list[str]:
+        actors.allow(math.inf, None)
+        return [message[0] for message in actors.poll(0.05)]
+
     try:
-        yield actors, warnings, lambda: [message[0] for message in actors.poll(0.05)]
+        yield actors, warnings, poll
     finally:
         actors.stop()
 
@@ -41,18 +47,33 @@ def living() -> list[int]:
     return [child.pid for child in multiprocessing.active_children() if child.name == ACTOR_NAME and child.pid]
 
 
-def test_actors_that_keep_failing_stop_the_run_after_longer_and_longer_breaks(tmp_path, monkeypatch):
+def test_actors_that_keep_dying_stop_the_run_after_longer_and_longer_breaks(tmp_path, monkeypatch):
     monkeypatch.setattr(fleet, "MOST_FAILURES", 2)
     monkeypatch.setattr(fleet, "BACKOFF_SECONDS", 0.25)
-    with running(tmp_path, with_weights=False) as (actors, warnings, poll):
+    with running(tmp_path) as (actors, warnings, poll):
+
+        def kill_and_poll() -> bool:
+            for pid in living():
+                os.kill(pid, signal.SIGKILL)
+            return poll() == ["never"]
+
         with pytest.raises(UserError, match="2 times in a row"):
-            wait_until(lambda: poll() == ["never"], "the actors are given up")
+            wait_until(kill_and_poll, "the actors are given up")
         assert actors.restarts == 2
-    said = [line for line in warnings if "an actor failed" in line]
-    assert len(said) == 3 and all("weights.safetensors" in line for line in said)
+    assert len(warnings) == 3 and all("ended (exit status -9)" in line for line in warnings)
     again = [line.partition("starting another")[2] for line in warnings if "starting another" in line]
     assert again == ["", " in 0.25 s"]
     assert living() == []
+
+
+def test_the_second_failure_of_the_same_kind_stops_the_run(tmp_path):
+    with running(tmp_path, with_weights=False) as (actors, warnings, poll):
+        with pytest.raises(UserError, match="second failure like this") as raised:
+            wait_until(lambda: poll() == ["never"], "the actors are given up")
+    assert len(warnings) == 1 and len(str(raised.value).splitlines()) == 1
+    for line in (warnings[0], str(raised.value)):
+        assert "weights.safetensors" in line and "failed_actor_0.txt" in line and "exit status" not in line
+    assert "Traceback" in (tmp_path / "failed_actor_0.txt").read_text()
 
 
 def test_an_actor_that_hangs_is_replaced_once(tmp_path, monkeypatch):
@@ -100,8 +121,8 @@ def test_messages_for_an_actor_that_reads_nothing_do_not_block_the_driver(tmp_pa
         def send_many() -> None:  # more than a pipe holds
             for _ in range(5000):
                 actors.send(("weights",))
-            for message in ("pause", "go", "pause"):
-                actors.send((message,))
+            for ahead in range(1000):
+                actors.allow(ahead, 0)
 
         sender = threading.Thread(target=send_many, daemon=True)
         sender.start()
@@ -109,7 +130,6 @@ def test_messages_for_an_actor_that_reads_nothing_do_not_block_the_driver(tmp_pa
         assert not sender.is_alive()
         os.kill(living()[0], signal.SIGCONT)
         wait_until(lambda: poll() is not None and not actors._members[0].unsent, "what waited is sent")
-        actors.send(("go",))
         poll()
         wait_until(lambda: "games" in poll(), "the actor plays again")
         assert actors.restarts == 0 and warnings == []

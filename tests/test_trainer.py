@@ -95,10 +95,10 @@ def test_actors_wait_for_the_learner_below_the_least_reuse(tmp_path: Path, least
     with RunFolder.create(tmp_path / "run", "run") as folder:
         trainer = Trainer(config, folder, Watcher())
         trainer.replay.total, trainer.counters.samples = 100_000, 150_000
-        assert trainer._is_behind() == expected
+        assert (trainer._ahead() < 0) == expected
         assert trainer.may_learn, "the learner goes on until 4 samples a position"
         trainer.counters.samples = 400_000
-        assert not trainer.may_learn and not trainer._is_behind()
+        assert not trainer.may_learn and trainer._ahead() > 0
         trainer.close()
 
 

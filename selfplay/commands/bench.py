@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.learner import choose_device
     from selfplay.training import check
 
-    check(config)
+    check(config, is_new=False)  # how long a run would be does not matter here
     choose_device(config.learner.device)  # complains where there is none
     config = benchmark.with_actors(config)
     game = games.load(config.game)

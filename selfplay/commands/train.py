@@ -11,6 +11,9 @@ from pathlib import Path
 from selfplay.commands.arguments import add_restarts, integer
 from selfplay.commands.plan import SECONDS, make_plan
 
+NOTHING_LEARNED = 1
+"""Exit status of a new run whose budget was spent before the learner made a step."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the folder."""
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         print("selfplay: loading", flush=True)  # torch takes seconds to import
     from selfplay.training import train
 
-    return exit_status(train(settings, args.run_dir).stopped_by)
+    result = train(settings, args.run_dir)
+    return exit_status(result.stopped_by) if result.learned else NOTHING_LEARNED
 
 
 def _keep_going(args: argparse.Namespace, overrides: list[str], name: str) -> int:

@@ -7,6 +7,8 @@ played (`selfplay.tournament.workers`), and the games of all blocks come back fo
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +69,7 @@ def play_tournament(
     processes: int,
     sprt: Sprt | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    seconds: float | None = None,
 ) -> Outcome:
     """Play what the folder lacks of a tournament.
 
@@ -74,10 +77,13 @@ def play_tournament(
         processes: to play in; 0 plays in this one.
         sprt: stop as soon as it is decided; for two players.
         on_progress: called with the number of games that are there, and of all.
+        seconds: after which no more games are begun; the outcome has what is there. Not for Swiss rounds, which follow
+            from all games before them.
 
     Raises UserError where a player cannot be made.
     """
-    return _Tournament(folder, plan, processes, sprt, on_progress).run()
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    return _Tournament(folder, plan, processes, sprt, on_progress, until).run()
 
 
 class _Tournament:
@@ -88,7 +94,9 @@ class _Tournament:
         processes: int,
         sprt: Sprt | None,
         on_progress: Callable[[int, int], None] | None,
+        until: float,
     ) -> None:
+        self.until = until
         self.folder, self.conditions, self.plan, self.processes = folder, folder.conditions, plan, processes
         self.sprt, self.on_progress = sprt, on_progress
         self.game: Game = games.load(self.conditions.game)
@@ -110,7 +118,7 @@ class _Tournament:
                     self._take(block, kept.games[:size])
             left = [block for block in blocks if block.key not in self.done]
             self._report()
-            if left and not self._is_decided(blocks):
+            if left and not self._is_decided(blocks) and time.monotonic() < self.until:
                 self._play(blocks, left)
         return Outcome(self.game.name, self.plan, tuple(self._in_order()), self.state)
 
@@ -122,7 +130,7 @@ class _Tournament:
                 self.folder.add(block, played)
                 self._take(block, played)
                 self._report()
-                if self._is_decided(blocks):
+                if self._is_decided(blocks) or time.monotonic() >= self.until:
                     return
 
     def _rounds(self) -> Iterator[list[Block]]:
