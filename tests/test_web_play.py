@@ -234,7 +234,8 @@ def test_a_game_of_chess_is_read_from_pgn():
 
 
 @pytest.mark.parametrize(
-    "game", ["tic_tac_toe", "connect_four", "hex(board_size=5)", "go(board_size=5)", "y(board_size=5)"]
+    "game",
+    ["tic_tac_toe", "connect_four", "hex(board_size=5)", "go(board_size=5)", "go(handicap=3)", "y(board_size=5)"],
 )
 def test_a_board_is_reached_by_some_order_of_moves(game):
     rules, rng = games.load(game), np.random.default_rng(3)
@@ -264,6 +265,14 @@ def test_what_is_no_position_is_turned_down(game, text, part):
     with pytest.raises(Refused, match=part) as caught:
         read_position(games.load(game), text)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_a_board_with_the_other_side_to_move_is_turned_down():
+    rules = games.load("go(board_size=5)")
+    board = Table(rules, [3, 25]).view.text  # a stone and a pass: Black is to move
+    with pytest.raises(Refused, match="no game that leads"):
+        read_position(rules, board)
+    assert read_position(rules, board.replace("to_play=B", "to_play=W")).history == [3]
 
 
 CHESS, NINE = "chess", "go(board_size=9)"

@@ -17,7 +17,7 @@ from selfplay.errors import UserError
 from selfplay.notation.forms import PGN, SGF, form_of
 from selfplay.notation.played import Reading
 from selfplay.web.boards import DRAWINGS, outcome_text
-from selfplay.web.drawing import Drawing, Position
+from selfplay.web.drawing import Cell, Drawing, Position
 from selfplay.web.refusals import Refused, shown
 from selfplay.web.table import HERE, Table
 
@@ -39,7 +39,7 @@ def read_position(game: Game, text: str) -> Table:
         raise Refused("nothing was pasted; expected moves or a board")
     board = _board_of(game, text)
     if board is not None:
-        return _reach(game, board)
+        return _reach(game, board, _side_to_move(text))
     reading = _read_file(game, text)
     if reading is not None:
         table = Table(game, reading.moves)
@@ -162,45 +162,64 @@ def _board_of(game: Game, text: str) -> list[str] | None:
         return None
     if [cell.label for cell in cells] != [cell.label for cell in _draw(game, start.view.text).cells]:
         return None
-    return ["" if cell.piece is None else cell.piece.name for cell in cells]
+    return [_name(cell) for cell in cells]
 
 
-def _reach(game: Game, wanted: list[str]) -> Table:
-    """A game that leads to a board. Raises Refused where none is found.
+def _side_to_move(text: str) -> int | None:
+    """Who is to move on a pasted board of go, as OpenSpiel writes it; None where the text does not say."""
+    match = re.search(r"to_play=([BW])", text)
+    return "BW".index(match[1]) if match else None
+
+
+def _reach(game: Game, wanted: list[str], side: int | None = None) -> Table:
+    """A game that leads to a board, with `side` to move. Raises Refused where none is found.
 
     Depth-first: the player to move places one of the stones that are still missing; positions with the same stones are
     visited once.
     """
-    names = _piece_names(game)
+    start = Table(game)
+    names, before = _piece_names(game), _stones(start)
     counts = [wanted.count(name) for name in names]
-    if not set(wanted) <= {*names, ""} or counts[0] - counts[1] not in (0, 1):
+    first = start.to_play
+    placed = [count - before.count(name) for count, name in zip(counts, names)]
+    if not set(wanted) <= {*names, ""} or placed[first] - placed[1 - first] not in (0, 1):
         raise Refused(f"no game leads to this board: {counts[0]} of {names[0]} and {counts[1]} of {names[1]}")
     seen: set[tuple[str, ...]] = set()
     stack: list[list[int]] = [[]]
     while stack and len(seen) < MAX_TRIES:
         moves = stack.pop()
         table = Table(game, moves)
-        drawing = _drawn(table)
-        stones = tuple("" if cell.piece is None else cell.piece.name for cell in drawing.cells)
-        if list(stones) == wanted:
+        stones = _stones(table)
+        if stones == wanted and side in (None, table.to_play):
             return table
-        if stones in seen or any(have and have != want for have, want in zip(stones, wanted)) or table.to_play < 0:
+        if tuple(stones) in seen or any(h and h != w for h, w in zip(stones, wanted)) or table.to_play < 0:
             continue
-        seen.add(stones)
+        seen.add(tuple(stones))
         mine = names[table.to_play]
-        places = sorted(drawing.places.items(), reverse=True)
+        places = sorted(_drawn(table).places.items(), reverse=True)
         fitting = [a for a, p in places if wanted[p.cells[0]] == mine and not stones[p.cells[0]]]
         stack += [[*moves, action] for action in fitting]
     raise Refused("no game that leads to this board was found; paste its moves")
 
 
+def _stones(table: Table) -> list[str]:
+    """The names of the pieces, cell by cell; empty where there is none."""
+    return [_name(cell) for cell in _drawn(table).cells]
+
+
+def _name(cell: Cell) -> str:
+    return "" if cell.piece is None else cell.piece.name
+
+
 def _piece_names(game: Game) -> tuple[str, str]:
-    """What the stones of the two players are called."""
+    """What the stones of the two players are called, by seat."""
     table = Table(game)
-    names: list[str] = []
+    names = ["", ""]
     for _ in range(2):
-        table.play(min(_drawn(table).places))
-        names.append(next(iter({cell.piece.name for cell in _drawn(table).cells if cell.piece} - set(names)), ""))
+        action, player = min(_drawn(table).places), table.to_play
+        cell = _drawn(table).places[action].cells[0]
+        table.play(action)
+        names[player] = _stones(table)[cell]
     return names[0], names[1]
 
 
