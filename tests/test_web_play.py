@@ -284,7 +284,7 @@ CHESS, NINE = "chess", "go(board_size=9)"
         (CHESS, "1. e4 e5 2. Nf3 Nc6 3. Bc4 Bc5 4. 0-0 Nf6", "e4 e5 Nf3 Nc6 Bc4 Bc5 O-O Nf6"),
         (CHESS, "1. e4 e5 (1... c5 2. Nf3 {the open Sicilian}) 2. Nf3 Nc6 *", "e4 e5 Nf3 Nc6"),
         (CHESS, "1. e4 e5 ; the open game\n2. Nf3 Nc6", "e4 e5 Nf3 Nc6"),
-        (CHESS, "89", "a3"),
+        (CHESS, "89\n90,", "a3 a5"),
         (NINE, "(;GM[1]FF[4]SZ[9];B[ee](;W[dd];B[fe])(;W[cc];B[gg]))", "B e5 W d6 B f5"),
         (NINE, "(;GM[1]SZ[9];BL[30]B[ee];WL[29.5]W[dd])", "B e5 W d6"),
         ("go(handicap=2)", "(;HA[2]AB[pd][dp];W[dd])", "W d16"),

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     | (?P<comment>\{[^}]*\} | ;[^\n]*)
     | (?P<glyph>\$\d+)
     | (?P<mark>[()])
-    | (?P<word>[^\s,\0\x1a\ufeff()\[\]{}<>;$]+ (?:(?<=[a-h][18])\([QRBNKqrbnk]\) [^\s,\0\x1a\ufeff()\[\]{}<>;$]*)*)
+    | (?P<word><> | [^\s,\0\x1a\ufeff()\[\]{}<>;$]+ (?:(?<=[a-h][18])\([QRBNKqrbnk]\) [^\s,\0\x1a\ufeff()\[\]{}<>;$]*)*)
     """,
     re.VERBOSE | re.MULTILINE,
 )

@@ -15,12 +15,13 @@ import numpy as np
 from selfplay.errors import UserError
 from selfplay.notation.played import HERE, Line
 
-NO_MOVES = frozenset({"--", "-", "z0", "@@@@", "0000", "null", "pass"})
+NO_MOVES = frozenset({"--", "-", "<>", "z0", "@@@@", "0000", "null", "pass"})
 """Null moves, as some programs write them."""
 
 MARKS = "+#!?=-/±∓∞"
 """What may stand at the end of a move: check, mate, and the opinions of commentators."""
 
+_FIGURINES = str.maketrans("♔♕♖♗♘♙♚♛♜♝♞♟", "KQRBNPKQRBNP")
 _MOVE = re.compile(
     r"(?P<piece>[KQRBNP]?)(?P<file>[a-h]?)(?P<rank>[1-8]?)[-x:]?(?P<to>[a-h][1-8])"
     r"(?:[=/]?\(?(?P<promotion>[QRBNKqrbnk])\)?)?"
@@ -43,7 +44,7 @@ def find_move(line: Line, word: str) -> int:
     """The legal action that a word stands for. Raises UserError where it is none, or may be several."""
     if word.lower() in NO_MOVES:
         raise UserError("a null move, which chess does not have")
-    wanted = re.sub(r"e\.?p\.?$", "", word.rstrip(MARKS)).rstrip(MARKS)
+    wanted = re.sub(r"e\.?p\.?$", "", word.translate(_FIGURINES).rstrip(MARKS)).rstrip(MARKS)
     wanted = f"P{wanted}" if wanted.startswith("@") else wanted
     legal = {action: line.pool.action_text(0, action) for action in line.legal()}
     texts = {text.rstrip("+#"): action for action, text in legal.items()}

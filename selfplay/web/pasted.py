@@ -55,7 +55,8 @@ def _read_file(game: Game, text: str) -> Reading | None:
     for form, name, kind in ((SGF, "SGF", "go"), (PGN, "PGN", "chess")):
         if (own is None or own.ending != form.ending) and form.matches(text):
             raise Refused(f"this is {name}, which is read for {kind}; the game here is {game.name}")
-    if own is None or _json_moves(text) is not None or text.replace(",", " ").replace(" ", "").isdigit():
+    are_numbers = all(word.isdigit() for word in text.replace(",", " ").split())
+    if own is None or are_numbers or _json_moves(text) is not None:
         return None
     if own is SGF and "[" not in text:  # moves, one after the other
         return None
