@@ -415,6 +415,11 @@ def test_after_its_own_game_has_ended_the_player_passes_and_others_play_on():
     assert on.answer("genmove w") == "= A1\n\n"  # one pass only: its game goes on
 
 
+def test_a_handicap_without_stones_is_refused():
+    with pytest.raises(UserError, match="take a handicap from 2 to 9"):  # OpenSpiel knows no ten stones; White begins
+        gtp_game(games.load("go(handicap=10)"))
+
+
 def test_handicap_lies_on_the_board_and_is_paid_back():
     on = GtpServer(games.load("go(handicap=2)"), FirstMove())
     assert on.answer("play b D4").startswith("? out of turn")

@@ -209,6 +209,7 @@ def texts(name: str, moves) -> list[str]:
         ("1. e4! e5?? 2. Nf3+- $1 Nc6 $14 +/= N", OPEN_GAME),
         ("1. e4 {a ) and ; [%clk 0:10:00]} 1... e5 { } 2. Nf3 2… Nc6", OPEN_GAME),
         ("1. e4 e5 ; the open game ( {\n2. Nf3 Nc6", OPEN_GAME),
+        ("1. e4 e5 ; lines that end\r2. Nf3 ; as on old computers\r2... Nc6", OPEN_GAME),
         ("% a line for programs\n1. e4 e5\n% (\n2. Nf3 Nc6", OPEN_GAME),
         (
             "1. e4 (1. d4 d5 (1... Nf6 2. c4 {) (} (2. Nf3)) 2. c4) 1... e5 2. Nf3 (2. f4) (2. Nc3 *) 2... Nc6",
@@ -339,7 +340,7 @@ NINE = "go(board_size=9)"
         (NINE, "(;GM[1]FF[4]SZ[9];B[ee](;W[dd];B[fe])(;W[cc];B[gg]))", "e5 d6 f5"),
         (NINE, "(;GM[1]SZ[9];BL[30]B[ee];WL[29.5]W[dd])", "e5 d6"),
         (NINE, "\ufeffa letter\n( ;GM [1] SZ [9:9]\n ; B [ee] ; W\n[cc]\n)\n", "e5 c7"),
-        (NINE, r"(;SZ[9]C[a \] b (;B[cc\]) \\];B[ee]C[;W[cc]];W[cc])".replace("[;W[cc]]", r"[;W[cc\]]"), "e5 c7"),
+        (NINE, r"(;SZ[9]C[a \] b (;B[cc\]) \\];B[ee]C[;W[cc\]];W[cc])", "e5 c7"),
         (NINE, "(;SZ[9];B[ee];W[];B[tt])", "e5 PASS PASS"),
         (NINE, "(;GaMe[1]SiZe[9];Black[ee];White[cc])", "e5 c7"),
         (NINE, "(;SZ[9]B[ee];W[cc])", "e5 c7"),

@@ -59,7 +59,7 @@ def is_pgn(text: str) -> bool:
 
 def read_pgn(text: str) -> list[PgnGame]:
     """Every game of a text. Raises UserError that names the line of a mistake."""
-    reader, place = _Reader(), 0
+    reader, place, text = _Reader(), 0, text.replace("\r\n", "\n").replace("\r", "\n")
     while match := _TOKEN.match(text, place):
         try:
             reader.take(match)
