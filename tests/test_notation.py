@@ -361,7 +361,12 @@ def test_the_main_line_of_an_sgf_is_read(name, text, moves):
 @pytest.mark.parametrize(
     ("name", "text", "part"),
     [
-        (NINE, "(;GM[1]SZ[13];B[ee])", "a board of 13 by 13 (SZ[13])"),
+        (
+            NINE,
+            "(;GM[1]SZ[13];B[ee])",
+            "a board of 13 by 13 (SZ[13]), and go(board_size=9) has 9 by 9; go(board_size=13) fits",
+        ),
+        ("go", "(;HA[2]AB[pd][dp];W[dd])", "on D4, Q16, and go with an empty board; go(handicap=2) may fit"),
         (NINE, "(;GM[1]SZ[9:13];B[ee])", "a board of 9 by 13"),
         (NINE, "(;GM[1];B[ee])", "19 by 19 (no SZ means 19)"),
         (NINE, "(;GM[1]SZ[nine];B[ee])", "'nine' is no size"),

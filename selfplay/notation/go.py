@@ -37,6 +37,9 @@ GAMES = {
 USUAL_SIZE = 19
 """Of a file that does not say its size, and the largest on which `tt` is a pass."""
 
+HANDICAPS = range(2, 10)
+"""Stones that `go(handicap=...)` can begin with, on a board of the usual size."""
+
 AREA_RULES = ("chinese", "aga", "nz", "newzealand", "tromptaylor", "goe", "ing")
 """Rules that count points as the game here does."""
 
@@ -117,7 +120,8 @@ def _check_game(game: Game, root: Node) -> None:
     columns, rows = (int(sides[0]), int(sides[-1])) if text else (USUAL_SIZE, USUAL_SIZE)
     if (columns, rows) != (size, size):
         said = f"SZ[{text}]" if text else "no SZ means 19"
-        raise UserError(f"a board of {columns} by {rows} ({said}), and {game.name} has one of {size} by {size}")
+        fitting = f"; go(board_size={rows}) fits" if columns == rows and 2 <= rows <= USUAL_SIZE else ""
+        raise UserError(f"a board of {columns} by {rows} ({said}), and {game.name} has {size} by {size}{fitting}")
 
 
 def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:
@@ -130,7 +134,11 @@ def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:
     wanted = {point: color for point, color in wanted.items() if color}
     has = _stones(line)
     if wanted != has:
-        raise UserError(f"it begins with {_listed(wanted, size)}, and {line.game.name} with {_listed(has, size)}")
+        is_handicap = set(wanted.values()) == {"X"} and len(wanted) in HANDICAPS and size == USUAL_SIZE
+        fitting = f"; go(handicap={len(wanted)}) may fit" if is_handicap and len(wanted) != len(has) else ""
+        raise UserError(
+            f"it begins with {_listed(wanted, size)}, and {line.game.name} with {_listed(has, size)}{fitting}"
+        )
     handicap = _one(nodes[0], "HA", "")
     if handicap and handicap not in ({"0", "1"} if not has else {str(len(has))}):
         raise UserError(f"a handicap of {shown(handicap)} (HA), and {line.game.name} has {len(has) or 'none'}")
