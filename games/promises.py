@@ -41,7 +41,7 @@ class Broken:
     def __str__(self) -> str:
         shown = self.moves[-MAX_SHOWN:]
         hidden = f"... {len(self.moves) - len(shown)} more, " if len(shown) < len(self.moves) else ""
-        where = f"after {len(self.moves)}: {hidden}{', '.join(shown)}" if self.moves else "at the start"
+        where = f"after {len(self.moves)}: {hidden}{', '.join(shown)}" if self.moves else "before any move"
         return f"{self.rule}: {self.what}\n    {where}"
 
 
@@ -96,6 +96,8 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
             part(*args)
         except BrokenError as error:
             found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves)))
+        except Exception as error:  # in what nobody has asked for by its name
+            found.setdefault("game", Broken("game", f"it raises {describe(error)}", tuple(moves)))
         moves.clear()
 
     check(_check_sizes, game)

@@ -70,12 +70,22 @@ def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dic
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:
-    """A mean return for a person, with as many digits as its interval tells apart: 0.734 of a lake, 475.0 of a pole."""
+    """A mean return for a person, with its interval in the same digits."""
+    digits = _digits(mean)
     if interval is None:
-        return f"{mean:.1f}"
-    width = interval[1] - interval[0]
-    digits = 1 if width == 0 or width >= 1 else min(4, 1 + math.ceil(-math.log10(width)))
+        return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} (95 %: {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+
+def return_text(value: float) -> str:
+    """A return for a person: three significant digits, without zeros behind the first decimal."""
+    whole, _, decimals = f"{value:.{_digits(value)}f}".partition(".")
+    return f"{whole}.{decimals[0]}{decimals[1:].rstrip('0')}"
+
+
+def _digits(value: float) -> int:
+    """Decimals that show three significant digits, from 1 to 4."""
+    return 1 if value == 0 or not math.isfinite(value) else min(4, max(1, 2 - math.floor(math.log10(abs(value)))))
 
 
 def evaluation_line(evaluation: Evaluation) -> str:

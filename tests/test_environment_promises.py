@@ -119,7 +119,7 @@ def test_the_step_of_the_old_gym() -> None:
 )
 def test_resets_that_are_none(given: object, complaint: str) -> None:
     rule, line = broken(Kept, reset=lambda self, *, seed=None, options=None: given)
-    assert rule == "reset" and complaint in line and "at the start" in line
+    assert rule == "reset" and complaint in line and "before any move" in line
 
 
 def test_a_reset_that_takes_no_seed() -> None:

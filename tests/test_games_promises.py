@@ -457,3 +457,23 @@ def test_a_board_whose_planes_come_last_is_said(shape: tuple[int, ...], is_said:
     if is_said:
         planes, rows, columns = shape
         assert f"read as {planes} planes, {rows} rows, {columns} columns" in layout_notes(game)[0]
+
+
+def test_a_mistake_in_one_of_many_positions_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    class Mistake(Pile):
+        applied = 0
+
+        def apply(self, action):
+            Mistake.applied += 1
+            if Mistake.applied > 20_000:
+                raise OSError("the disk is full")
+            super().apply(action)
+
+    games.register("rarely", type("Rarely", (PileGame,), {"state": Mistake}))
+    Mistake.applied = 20_000 - 1_500
+    assert cli.main(["audit", "rarely", "--positions", "800"]) == 1
+    assert "raises OSError: the disk is full (" in capsys.readouterr().out
+
+
+def test_symmetries_of_another_type_are_no_traceback() -> None:
+    assert "it raises" in broken(symmetries=lambda game: [None])["game"]

@@ -7,7 +7,7 @@ import pytest
 
 import games
 from selfplay.records import GameRecord
-from selfplay.reporting import calibration_error, mean_text
+from selfplay.reporting import calibration_error, mean_text, return_text
 
 
 def game_of(root_value: list[float], outcome: float) -> GameRecord:
@@ -41,9 +41,10 @@ def test_there_is_no_calibration_without_games_or_with_rewards_on_the_way() -> N
     assert calibration_error([game_of([0.5], 1.0)], games.load("2048")) == {}
 
 
-def test_a_small_mean_return_has_more_digits_than_its_interval_is_wide() -> None:
+def test_returns_below_ten_keep_three_digits() -> None:
     assert mean_text(0.7342, (0.7068, 0.7616)) == "0.734 (95 %: 0.707 to 0.762)"
-    assert mean_text(-0.0451, (-0.0583, -0.0319)) == "-0.045 (95 %: -0.058 to -0.032)"
+    assert mean_text(0.955, (0.955, 0.955)) == "0.955 (95 %: 0.955 to 0.955)"
     assert mean_text(475.04, (470.3, 479.7)) == "475.0 (95 %: 470.3 to 479.7)"
     assert mean_text(-13.0, (-13.0, -13.0)) == "-13.0 (95 %: -13.0 to -13.0)"
-    assert mean_text(7.94, None) == "7.9"
+    assert mean_text(-0.00451, None) == "-0.0045" and mean_text(0.0, None) == "0.0"
+    assert [return_text(value) for value in (7.941, 1.0, 0.955, -13.0, 0.0)] == ["7.94", "1.0", "0.955", "-13.0", "0.0"]

@@ -82,7 +82,7 @@ def _episodes(args: argparse.Namespace) -> int:
 
 
 def _print_episodes(args: argparse.Namespace, agent: str, environment: str, found: EpisodeResults) -> None:
-    from selfplay.reporting import mean_text
+    from selfplay.reporting import mean_text, return_text
 
     if args.json:
         low, high = found.interval or (None, None)
@@ -92,7 +92,8 @@ def _print_episodes(args: argparse.Namespace, agent: str, environment: str, foun
     print(f"{agent}: {environment}, {args.episodes} episodes")
     print(f"  mean return  {mean_text(found.mean, found.interval)}")
     print(
-        f"  from         {found.returns.min():.1f} to {found.returns.max():.1f}, median {np.median(found.returns):.1f}"
+        f"  from         {return_text(found.returns.min())} to {return_text(found.returns.max())}, "
+        f"median {return_text(float(np.median(found.returns)))}"
     )
     print(f"  length       {found.lengths.mean():.1f} steps", flush=True)
 
