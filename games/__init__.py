@@ -3,6 +3,9 @@
 `load` makes a `Game` from a string, a `Game` makes `StatePool`s, and everything else works on slots of a pool.
 """
 
+import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernels of the modules that follow)
+
+# isort: split
 from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
 from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
 from games.environment import Environment, EnvironmentBatch, Step
