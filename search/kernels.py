@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernels)
+
+# isort: split
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic

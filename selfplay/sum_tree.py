@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernels)
+
+# isort: split
 import numpy as np
 from numba import njit
 
