@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, Game, StatePool
+from games.base import CHANCE, TERMINAL, Game, StatePool, chance_rounds
 from games.registry import load, names
 
 PARALLEL_GAMES = 8
@@ -129,6 +129,7 @@ def audit(game: Game, positions: int = 4000, seed: int = 0) -> AuditReport:
     lengths = np.zeros(PARALLEL_GAMES, dtype=np.int64)
     returns = np.zeros((PARALLEL_GAMES, game.num_players))
     pool.reset(np.arange(PARALLEL_GAMES))
+    events = chance_rounds(game)
     while len(tally.branching) < positions:
         to_play = pool.to_play(np.arange(PARALLEL_GAMES))
         over = (to_play == TERMINAL) | (lengths >= MAX_PLIES)
@@ -146,6 +147,9 @@ def audit(game: Game, positions: int = 4000, seed: int = 0) -> AuditReport:
         if len(players):
             returns[players] += _play(game, pool, players, to_play[players], rng, tally)
             lengths[players] += 1
+            events = chance_rounds(game)
+        elif len(nature):
+            next(events)
     pool.close()
     tally.unfinished += int(np.count_nonzero(lengths)) if not tally.lengths else 0
     return _report(game, tally)

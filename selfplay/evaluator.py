@@ -203,7 +203,9 @@ def _beats(folder: TournamentFolder, config: Config, player: str, champion: str)
 
 def evaluation_failure(error: Exception, run_dir: Path) -> str:
     """What went wrong, in one line; the traceback goes into the run's folder, but for mistakes of a person."""
-    if isinstance(error, UserError):
+    import games
+
+    if isinstance(error, UserError | games.GameError):
         return str(error)
     failure = describe(error)
     return f"{failure.line}{keep(failure, run_dir / FAILED_EVALUATION)}"
