@@ -63,9 +63,11 @@ def audit_environment(environment: Environment, steps: int = 500, seed: int = 0)
         else:
             _check_batches(environment, steps, seed, played)
     except BrokenError as error:
-        found.append(Broken(error.rule, error.what, tuple(map(action_text, played.actions))))
+        found.append(Broken(error.rule, error.what, tuple(map(action_text, played.actions)), "actions"))
     except Exception as error:  # in what nobody has asked for by its name
-        found.append(Broken("environment", f"it raises {describe(error)}", tuple(map(action_text, played.actions))))
+        found.append(
+            Broken("environment", f"it raises {describe(error)}", tuple(map(action_text, played.actions)), "actions")
+        )
     if not found and not played.lengths:
         notes.append(f"no episode ended in {steps} steps of random actions{_limit_note(environment)}")
     low, high = environment.action_low, environment.action_high

@@ -36,12 +36,13 @@ class Broken:
     """Name of the rule in the documentation."""
     what: str
     moves: tuple[str, ...] = ()
-    """Moves from the start of a game to the position where it happened, or the actions of an episode."""
+    """Moves from the start of a game to the position where it happened, or actions from the reset with the seed."""
+    unit: str = "moves"
 
     def __str__(self) -> str:
         shown = self.moves[-MAX_SHOWN:]
         hidden = f"... {len(self.moves) - len(shown)} more, " if len(shown) < len(self.moves) else ""
-        where = f"after {len(self.moves)}: {hidden}{', '.join(shown)}" if self.moves else "before any move"
+        where = f"after {len(self.moves)} {self.unit}: {hidden}{', '.join(shown)}" if self.moves else "at the start"
         return f"{self.rule}: {self.what}\n    {where}"
 
 
@@ -261,4 +262,4 @@ def _check_end(game: Game, played: _Played) -> None:
 
 
 def _after(moves: tuple[str, ...]) -> str:
-    return f"after {len(moves)}: {', '.join(moves[-MAX_SHOWN:])}" if moves else "at the start"
+    return f"after {len(moves)} moves: {', '.join(moves[-MAX_SHOWN:])}" if moves else "at the start"

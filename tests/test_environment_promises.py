@@ -102,7 +102,7 @@ def answer(place: int, value: object):
 )
 def test_answers_of_a_step_that_are_none(place: int, value: object, rule: str, complaint: str) -> None:
     found, line = broken(Kept, step=answer(place, value))
-    assert found == rule and complaint in line and "after 5: 1, 2, 3, " in line
+    assert found == rule and complaint in line and "after 5 actions: 1, 2, 3, " in line
 
 
 def test_the_step_of_the_old_gym() -> None:
@@ -119,7 +119,7 @@ def test_the_step_of_the_old_gym() -> None:
 )
 def test_resets_that_are_none(given: object, complaint: str) -> None:
     rule, line = broken(Kept, reset=lambda self, *, seed=None, options=None: given)
-    assert rule == "reset" and complaint in line and "before any move" in line
+    assert rule == "reset" and complaint in line and "at the start" in line
 
 
 def test_a_reset_that_takes_no_seed() -> None:
@@ -142,7 +142,7 @@ def test_rewards_by_numpys_own_generator() -> None:
         return observation, np.random.normal(), *rest
 
     rule, line = broken(Kept, step=step)
-    assert rule == "seed" and "led to another reward" in line and "after 1: 1" in line
+    assert rule == "seed" and "led to another reward" in line and "after 1 actions: 1" in line
 
 
 def test_copies_that_share_a_class_attribute() -> None:
@@ -174,7 +174,7 @@ def test_an_observation_that_is_written_again() -> None:
             return self.seen
 
     rule, line = broken(Mistake)
-    assert rule == "own arrays" and "after 1: 1" in line
+    assert rule == "own arrays" and "after 1 actions: 1" in line
 
 
 def test_an_action_that_raises() -> None:

@@ -82,7 +82,7 @@ def test_a_loser_who_gets_nothing() -> None:
 
     found = broken(Mistake)
     assert list(found) == ["zero_sum"] and "which sums to 1, not to 0" in found["zero_sum"]
-    assert "after 5: 0 (take 1), 1 (take 2), 0 (take 1), 2 (take 3), 1 (take 2)" in found["zero_sum"]
+    assert "after 5 moves: 0 (take 1), 1 (take 2), 0 (take 1), 2 (take 3), 1 (take 2)" in found["zero_sum"]
 
 
 def test_a_game_that_never_says_that_it_is_over() -> None:
@@ -117,7 +117,7 @@ def test_a_clone_that_forgets_whose_turn_it_is() -> None:
             return other
 
     found = broken(Mistake)
-    assert "clone() has another to_play than" in found["clone"] and "after 1: " in found["clone"]
+    assert "clone() has another to_play than" in found["clone"] and "after 1 moves: " in found["clone"]
 
 
 def test_a_clone_that_is_the_position_itself() -> None:
@@ -238,7 +238,7 @@ def test_legal_actions_that_change_when_they_are_asked_for() -> None:
 def test_a_game_that_is_longer_than_it_says() -> None:
     found = broken(max_game_length=4)
     assert "the game goes on after 5 moves; max_game_length is 4" in found["max_game_length"]
-    assert "after 5: " in found["max_game_length"]
+    assert "after 5 moves: " in found["max_game_length"]
 
 
 @pytest.mark.parametrize("player", [2, -2, None, "0", 0.0])
