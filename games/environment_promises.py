@@ -100,10 +100,12 @@ def format_environment_report(report: EnvironmentReport) -> str:
 
 
 def _limit_note(environment: Environment) -> str:
-    spec = getattr(environment, "spec", None)
-    if spec is None or (environment.parameters.get("max_episode_steps") or spec.max_episode_steps or -1) > 0:  # type: ignore[attr-defined]
+    if not environment.default_limit:
         return ""
-    return "; it has no limit of steps: give max_episode_steps=N as a parameter, or when it is registered"
+    return (
+        f"; it has no limit of steps of its own and is cut off after {environment.default_limit:,}: "
+        f"{environment.limit_parameter}=N among its parameters sets another one"
+    )
 
 
 def _check_gymnasium(
@@ -202,7 +204,12 @@ def _check_pictures(environment: GymnasiumEnvironment, notes: list[str]) -> None
         return
     finally:
         env.close()
-    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+    if (
+        not isinstance(picture, np.ndarray)
+        or picture.dtype != np.uint8
+        or picture.ndim != 3
+        or picture.shape[2] not in (3, 4)
+    ):
         raise BrokenError("render", f"render() gives {kind(picture)}, not an array [rows, columns, 3] of bytes")
 
 

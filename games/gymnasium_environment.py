@@ -149,8 +149,13 @@ class GymnasiumBatch(EnvironmentBatch):
             frames = self._vector.render()
         except Exception as error:  # no library to draw with, no display
             raise GameError(f"{self.environment.name} cannot be drawn: {one_line(error)}") from error
-        assert frames is not None
-        return np.array(frames[0], dtype=np.uint8)
+        picture = np.asarray(frames[0] if frames else None)
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4):
+            raise GameError(
+                f"{self.environment.name}: render() gives {picture.dtype} {list(picture.shape)}; a picture is bytes, "
+                "[rows, columns, 3]"
+            )
+        return np.array(picture[:, :, :3])  # without the opacity that some have
 
     def close(self) -> None:
         self._vector.close()

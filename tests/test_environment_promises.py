@@ -228,10 +228,9 @@ def test_no_limit_and_no_pictures_are_notes() -> None:
 
     report = audit(Endless)
     assert report.broken == ()
-    assert [note.partition(":")[0] for note in report.notes] == [
-        "no films",
-        "no episode ended in 60 steps of random actions; it has no limit of steps",
-    ]
+    no_films, no_end = report.notes
+    assert no_films.startswith("no films: ")
+    assert no_end.startswith("no episode ended in 60 steps") and "is cut off after 27,000: max_episode_steps=N" in no_end
 
 
 def test_the_command_names_rule_and_actions_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,9 +248,9 @@ def test_the_command_names_rule_and_actions_and_fails(capsys: pytest.CaptureFixt
 def test_the_environment_of_the_page_keeps_its_promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[1] / "docs" / "adding_an_environment.md").read_text(encoding="utf-8")
     code = page.partition("```python\n")[2].partition("```")[0]
-    (tmp_path / "corridor_of_the_page.py").write_text(code, encoding="utf-8")
+    (tmp_path / "hallway_of_the_page.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    environment = load_environment("corridor_of_the_page:Corridor-v0(length=6)")
+    environment = load_environment("hallway_of_the_page:Hallway-v0(length=6)")
     assert environment.observation_shape == (8,)
     report = audit_environment(environment, steps=200)
     assert report.broken == () and max(report.returns) == 1.0

@@ -522,7 +522,37 @@ class Painted(Corridor):
         return np.full((4, 6, 3), 10 * self._seen[0], np.uint8)
 
 
+class Misdrawn(Painted):
+    """Pictures as some environments give them."""
+
+    PICTURES = {
+        "opacity": np.full((4, 6, 4), 9, np.uint8),
+        "fractions": np.full((4, 6, 3), 0.5),
+        "grey": np.zeros((4, 6), np.uint8),
+        "channels_first": np.zeros((3, 4, 6), np.uint8),
+        "nothing": None,
+    }
+
+    def __init__(self, picture: str, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        self.picture = self.PICTURES[picture]
+
+    def render(self):
+        return self.picture
+
+
 gym.register("Painted-v0", Painted)
+gym.register("Misdrawn-v0", Misdrawn)
+
+
+@pytest.mark.parametrize("picture", Misdrawn.PICTURES)
+def test_pictures_that_are_no_colours_are_not_filmed_as_black(picture: str) -> None:
+    batch = load(f"Misdrawn-v0(picture={picture},render_mode=rgb_array)").new_batch(1, seed=0)
+    if picture == "opacity":
+        assert (batch.frame() == 9).all() and batch.frame().shape == (4, 6, 3)
+        return
+    with pytest.raises(GameError, match=r"render\(\) gives .*; a picture is bytes, \[rows, columns, 3\]"):
+        batch.frame()
 
 
 def test_frames_are_drawn_where_they_are_asked_for() -> None:
