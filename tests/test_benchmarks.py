@@ -455,3 +455,22 @@ def test_lost_openings_complains_in_one_line(line, options, complaint, tmp_path,
     assert script([str(path), "--opening-plies", "1", *options]) == 2
     error = capsys.readouterr().err
     assert complaint in error and error.count("\n") == 1
+
+
+def test_a_cart_pole_run_that_was_solved_and_fell_is_not_counted_as_a_good_end(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    script = vars(importlib.import_module("cartpole"))
+    point, rows = script["Point"], []
+    for means in ([20, 480, 208], [20, 490, 475], [20, 30, 40]):
+        points = [point(1280 * i, 1.5 * i, mean) for i, mean in enumerate(means, 1)]
+        rows.append(script["summarise"](points))
+    header, _, row, _, summary = script["table"]({"dqn": rows}, last_only=False).splitlines()
+    cells = dict(zip(*(map(str.strip, line.strip("|").split("|")) for line in (header, row)), strict=True))
+    assert cells["end at 475 or more"] == "1 of 3" and cells["worst end"] == "40"
+    assert cells["steps to the first"] == "2,560"  # the run that never gets there is the last of three
+    assert summary == "Of our 3 runs 1 end at 475 or more."
+
+
+def test_ranges_of_seeds_include_their_ends(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    assert vars(importlib.import_module("cartpole"))["seeds_of"](["1-3", "9"]) == [1, 2, 3, 9]
