@@ -21,7 +21,7 @@ from types import TracebackType
 from selfplay.errors import UserError
 from selfplay.files import storage_errors, sweep_temporaries
 from selfplay.locks import FolderLock
-from selfplay.shell import folder_word, shell_command
+from selfplay.shell import folder_word, is_text, shell_command
 
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
@@ -84,6 +84,8 @@ class RunFolder:
                 f"{path}: `:`, and `@` with digits at the end, mean something else in the text of a player; "
                 "name another folder"
             )
+        if not is_text(path):
+            raise UserError(f"{path}: the name is no UTF-8, and files of text could not hold it; name another folder")
         run = cls(path)
         run._refuse_existing()
         with storage_errors(path):

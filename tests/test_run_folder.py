@@ -54,6 +54,12 @@ def test_a_folder_that_the_text_of_a_player_cannot_name_is_refused(tmp_path: Pat
     assert os.listdir(tmp_path) == []
 
 
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no UTF-8"):
+        RunFolder.create(tmp_path / os.fsdecode(b"\xff"), "unused")
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_is_no_folder_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):
