@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip `gpu` tests where there is no CUDA device."""
     if torch.cuda.is_available():
         return
-    skip = pytest.mark.skip(reason="no CUDA device")
+    skip = pytest.mark.skip(
+        reason="no CUDA device: it needs an NVIDIA GPU with its driver, and a build of torch for CUDA"
+    )
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(skip)

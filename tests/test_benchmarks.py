@@ -29,9 +29,6 @@ from selfplay.self_play import SelfPlayCounts
 from selfplay.together import TogetherError, run_together
 from selfplay.training import check
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {
     "bench_search": "--seconds 0 --games tic_tac_toe --simulations 4 --trees 2",

@@ -26,8 +26,6 @@ from selfplay.players import read_player
 from selfplay.self_play import SelfPlayCounts
 from selfplay.sources import InlineSource
 
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 MODULE = "test_bounds"
 
 

@@ -143,7 +143,6 @@ def test_a_run_on_a_grid_world_says_in_how_many_states_its_policy_is_optimal(las
     assert said() == f"in {states - 2} of {states} states"
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # as in test_q_iteration.py
 def test_the_shipped_settings_learn_an_optimal_policy_in_every_state(tmp_path):
     """With six tenths of their budget: five seconds."""
     shorter = ["--budget.positions", "120000", "--evaluation.final-games", "4"]

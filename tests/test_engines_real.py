@@ -26,9 +26,6 @@ from selfplay.engines.process import split_command
 from selfplay.run_folder import RunFolder
 from selfplay.settings import Config
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 GO = games.load("go(board_size=9)")
 CHESS = games.load("chess")
 OTHELLO = games.load("othello")

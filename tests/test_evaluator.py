@@ -13,7 +13,7 @@ import selfplay
 from selfplay import evaluator as evaluator_module
 from selfplay.evaluator import Evaluation, Evaluator
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")]
+pytestmark = pytest.mark.slow
 
 
 def test_an_evaluator_that_dies_or_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

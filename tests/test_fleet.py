@@ -22,7 +22,7 @@ from selfplay.errors import UserError
 from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.tensors import publish_weights
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")]
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

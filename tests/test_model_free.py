@@ -27,9 +27,6 @@ from selfplay.players import read_player
 from selfplay.settings import Config
 from selfplay.training import check
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 SMALL = """
 environment: CartPole-v1
 name: small

@@ -21,9 +21,6 @@ from nets import (
 from nets import inference as inference_module
 from nets.engines import CpuEngine
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 SMALL = NetConfig(channels=16, blocks=2, hidden=32, layers=2, policy_channels=8, value_channels=8, value_hidden=16)
 BOARD, ACTIONS = (5, 6, 7), 7
 BATCHES = (1, 7, 8, 200, 300)
@@ -111,7 +108,9 @@ def test_what_observations_are_normalised_by_keeps_its_precision():
     assert np.abs(fast.predict(batch)[0] - plain(net, batch)[0]).max() < 0.05 * np.abs(plain(net, batch)[0]).max()
 
 
-BYTES = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this processor has no instructions for bytes")
+BYTES = pytest.mark.skipif(
+    not torch.cpu._is_vnni_supported(), reason="no instructions for bytes: it needs a processor with VNNI or AMX"
+)
 BOARDS = [case for case in KINDS if case.id in ("resnet", "resnet-no-norm-three-players", "transforms")]
 
 

@@ -21,9 +21,6 @@ from selfplay.run_folder import RunFolder
 from selfplay.search_player import MEMORY_BYTES, trees_that_fit
 from selfplay.settings import Config
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 TIC_TAC_TOE = games.load("tic_tac_toe")
 CONNECT_FOUR = games.load("connect_four")
 

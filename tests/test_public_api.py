@@ -49,8 +49,6 @@ def test_search_with_an_evaluator_of_ones_own() -> None:
     assert found.root_value[1, 0] > 0.8
 
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_train_resume_and_play_from_python(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
     path.write_text(SETTINGS)

@@ -16,9 +16,6 @@ from selfplay.errors import UserError
 from selfplay.settings import Config
 from selfplay.training import check
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 SMALL = ("--environment", "grid_world(map=russell_norvig)", "--evaluation.final-games", "4")
 
 

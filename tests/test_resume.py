@@ -26,9 +26,6 @@ from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.settings import Config
 from selfplay.trainer import Trainer
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 STEPS = 23
 EVERY = 5
 
@@ -121,7 +118,7 @@ def test_another_seed_is_another_run(tmp_path: Path, uninterrupted: Path) -> Non
         assert_equal_runs(run, uninterrupted)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks at /proc: it needs Linux")
 def test_a_killed_driver_leaves_no_process_and_its_run_goes_on(tmp_path: Path) -> None:
     marker = f"SELFPLAY_TEST_MARKER={tmp_path}"
     run = tmp_path / "run"

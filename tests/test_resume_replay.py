@@ -20,9 +20,6 @@ from selfplay.settings import Config
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 OPTIONS = (
     *("--algorithm", "dqn", "--environment", "CartPole-v1", "--actors.rollout_steps", "4"),
     *("--replay.capacity", "900", "--replay.min_positions", "100", "--replay.sample_reuse", "2"),

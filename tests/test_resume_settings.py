@@ -34,9 +34,6 @@ from selfplay.settings import Config
 from selfplay.sources import Finished, InlineSource
 from selfplay.tracking import NullTracker
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 COMMON = (
     *("--budget.steps", "6", "--checkpoint.keep_last", "20", "--learner.dtype", "float32"),
     *("--replay.sample_reuse", "2", "--learner.warmup_steps", "9", "--learner.gradient_clip", "0.5"),

@@ -191,7 +191,7 @@ def test_human_normalised_scores():
 def test_the_57_games():
     assert len(HUMAN_SCORES) == 57
     assert all(random < human for random, human in HUMAN_SCORES.values())
-    roms = pytest.importorskip("ale_py.roms")
+    roms = pytest.importorskip("ale_py.roms", reason="Atari is not installed: pip install 'gymnasium[atari]'")
     known = {name.replace("_", "") for name in roms.get_all_rom_ids()}
     assert {name.lower() for name in HUMAN_SCORES} <= known
 

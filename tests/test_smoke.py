@@ -19,9 +19,6 @@ from selfplay.metrics import read_metrics, unknown_names
 from selfplay.player import Player
 from selfplay.players import parse_player
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 TIC_TAC_TOE = games.load("tic_tac_toe")
 
 Moves = tuple[int, ...]

@@ -10,8 +10,6 @@ from run_helpers import ROOT, Watcher
 
 import selfplay
 
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # as in test_q_iteration.py
-
 
 class Fields(gym.Env):
     """Ten steps; a nested observation, and two choices at a time."""

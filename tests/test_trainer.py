@@ -26,9 +26,6 @@ from selfplay.run_folder import RunFolder
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 
 def test_a_run_writes_settings_metrics_checkpoints_and_games(tmp_path: Path) -> None:
     config = tiny_config(

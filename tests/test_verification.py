@@ -17,8 +17,6 @@ from selfplay.cli import main
 from selfplay.files import append_line, publish, seal, unseal
 from selfplay.verification import verify
 
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 LIMITS = (
     "--budget.steps",
     "20",

@@ -17,8 +17,6 @@ pytestmark = [
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER), reason="no chromium and chromedriver (apt-get install chromium-driver)"
     ),
-    # The shape checks that only pytest installs look at sizes while a network is traced.
-    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
 ]
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
@@ -35,7 +33,7 @@ def address(tmp_path_factory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     """One browser for all tests."""
-    selenium = pytest.importorskip("selenium")
+    selenium = pytest.importorskip("selenium", reason="Selenium is not installed: pip install selenium")
     from selenium import webdriver
 
     assert selenium

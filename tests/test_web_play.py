@@ -14,9 +14,6 @@ from selfplay.web.refusals import Refused
 from selfplay.web.table import Table
 from selfplay.web.thinking import think
 
-# The shape checks that only pytest installs look at sizes while a network is traced.
-pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
 
 @pytest.fixture
 def client():
