@@ -229,6 +229,8 @@ def _report(game: Game, tally: _Tally) -> AuditReport:
 def format_report(report: AuditReport) -> str:
     """One report as a block of lines."""
     shape = "x".join(map(str, report.observation_shape))
+    if len(report.observation_shape) == 3:
+        shape += " (planes, rows, columns)"
     values = "integers that fit a byte" if report.fits_bytes else "real numbers"
     chance = f"up to {report.max_chance_outcomes} outcomes" if report.max_chance_outcomes else "none"
     length = f"mean {report.mean_length:.1f}, longest {report.longest}" if report.finished else "no game finished"

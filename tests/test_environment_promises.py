@@ -230,7 +230,8 @@ def test_no_limit_and_no_pictures_are_notes() -> None:
     assert report.broken == ()
     no_films, no_end = report.notes
     assert no_films.startswith("no films: ")
-    assert no_end.startswith("no episode ended in 60 steps") and "is cut off after 27,000: max_episode_steps=N" in no_end
+    assert no_end.startswith("no episode ended in 60 steps")
+    assert "is cut off after 27,000: max_episode_steps=N" in no_end
 
 
 def test_the_command_names_rule_and_actions_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
