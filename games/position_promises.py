@@ -23,11 +23,11 @@ TOLERANCE = 1e-6
 
 
 class BrokenError(Exception):
-    """A promise is broken: which rule, and what happened."""
+    """A promise is broken: which rule, what happened, and after how many of the moves played (None: after all)."""
 
-    def __init__(self, rule: str, what: str) -> None:
+    def __init__(self, rule: str, what: str, num_moves: int | None = None) -> None:
         super().__init__(f"{rule}: {what}")
-        self.rule, self.what = rule, what
+        self.rule, self.what, self.num_moves = rule, what, num_moves
 
 
 @dataclass(frozen=True)

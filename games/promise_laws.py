@@ -11,6 +11,8 @@ import numpy as np
 from games.base import Game, Symmetry
 from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
 
+MIRRORED_MOVES = 500
+"""Moves that are played side by side in a game and its mirror image at most."""
 JUDGE_EVERY = 7
 """Every how many positions the judge is asked."""
 
@@ -26,11 +28,11 @@ def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> No
         if difference := look(game, state).difference(expected):
             raise BrokenError(
                 "apply",
-                f"the same moves from a new start led to another {difference}, after {number}: something is kept "
-                "outside the position",
+                f"the same moves from a new start led to another {difference}: something is kept outside the position",
+                number,
             )
         if number % JUDGE_EVERY == 0 and expected.to_play >= 0:
-            _check_judge(game, asked("judge", "judge()", game.judge, pool, place))
+            _check_judge(game, asked("judge", "judge()", game.judge, pool, place), number)
         if action is None:
             break
         asked("apply", f"apply({action})", state.apply, action)
@@ -39,21 +41,23 @@ def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> No
         after = looks[number + 1]
         paid = np.array(after.rewards) / game.utility_scale
         if to_play[0] != after.to_play or not np.allclose(rewards[0], paid, atol=TOLERANCE):
-            raise BrokenError("new_pool", f"step of its pool led to another position than apply, after {number + 1}")
+            raise BrokenError("new_pool", "step of its pool led to another position than apply", number + 1)
         place, other = other, place
     pool.close()
 
 
-def _check_judge(game: Game, returns: Any) -> None:
-    """What a judge said of one position."""
+def _check_judge(game: Game, returns: Any, number: int) -> None:
+    """What a judge said of the position after `number` moves."""
     if returns is None:
         return
     if not isinstance(returns, np.ndarray) or returns.shape != (1, game.num_players) or not np.isfinite(returns).all():
-        raise BrokenError("judge", f"judge() is {returns!r} for one position; it is an array [1, {game.num_players}]")
+        raise BrokenError(
+            "judge", f"judge() is {returns!r} for one position; it is an array [1, {game.num_players}]", number
+        )
     if game.zero_sum and abs(float(returns.sum())) > TOLERANCE:
-        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, which does not sum to 0")
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, which does not sum to 0", number)
     if not game.has_rewards and float(np.abs(returns).max()) > 1 + TOLERANCE:
-        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, outside -1 to 1")
+        raise BrokenError("judge", f"judge() is {returns[0].tolist()}, outside -1 to 1", number)
 
 
 def check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> None:
@@ -77,7 +81,7 @@ def _play_mirrored(game: Game, symmetry: Symmetry, number: int, rng: np.random.G
     planes = game.observation_shape[0]
     own = math.prod(game.observation_shape) // planes * (planes - game.num_players)
     state, mirrored = game.new_state(), game.new_state()
-    while True:
+    for _ in range(MIRRORED_MOVES):
         here, there = look(game, state), look(game, mirrored)
         seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
         if here.to_play >= 0 and there.to_play >= 0:

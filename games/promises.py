@@ -96,7 +96,7 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
         try:
             part(*args)
         except BrokenError as error:
-            found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves)))
+            found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves[: error.num_moves])))
         except Exception as error:  # in what nobody has asked for by its name
             found.setdefault("game", Broken("game", f"it raises {describe(error)}", tuple(moves)))
         moves.clear()

@@ -133,7 +133,7 @@ def test_dice_inside_apply() -> None:
         def apply(self, action):
             super().apply(random.choice([0, action]))
 
-    assert "chance is for chance_outcomes" in broken(Mistake)["apply"]
+    assert "the same move" in broken(Mistake)["apply"]  # made twice, or in a new start
 
 
 def test_a_position_that_is_kept_in_the_class() -> None:
@@ -477,3 +477,12 @@ def test_a_mistake_in_one_of_many_positions_is_no_traceback(capsys: pytest.Captu
 
 def test_symmetries_of_another_type_are_no_traceback() -> None:
     assert "it raises" in broken(symmetries=lambda game: [None])["game"]
+
+
+def test_a_game_without_an_end_ends_the_audit() -> None:
+    class Endless(Pile):
+        def apply(self, action):
+            self.mover = 1 - self.mover
+
+    identity = symmetry(list(range(11)), [0, 1, 2])
+    assert broken(Endless, max_game_length=10**9, symmetries=lambda game: identity) == {}
