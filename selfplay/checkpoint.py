@@ -128,6 +128,12 @@ def load_weights(folder: Path, version: int | None = None) -> tuple[dict[str, Te
     return files[WEIGHTS], files[STATE]
 
 
+def weights_digest(folder: Path, version: int | None = None) -> str:
+    """The sha256 of the weights of one version, the newest when None, by its manifest. Otherwise as `load`."""
+    _, found = _read_for_user(folder, version, (MANIFEST,))
+    return str(found[MANIFEST]["files"][WEIGHTS]["sha256"])
+
+
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     """The newest sound checkpoint, or None when the run never wrote one. Only for the holder of the run's lock.
 
@@ -211,7 +217,9 @@ def _read(folder: Path, version: int, names: tuple[str, ...]) -> dict[str, Any]:
             )
         if manifest["version"] != version:
             raise _DamagedError(f"{path} holds version {manifest['version']}")
-        return {name: _read_file(path / name, manifest["files"][name]) for name in names}
+        return {
+            name: manifest if name == MANIFEST else _read_file(path / name, manifest["files"][name]) for name in names
+        }
     except KeyError as error:
         raise _DamagedError(f"{path / MANIFEST} has no {error}") from error
     except OSError as error:

@@ -24,10 +24,12 @@ from selfplay.errors import UserError
 from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
+from selfplay.run_folder import RATINGS
 from selfplay.settings import Config
 
 if TYPE_CHECKING:
     from games import Game
+    from selfplay.tournament.players import Entrant
     from selfplay.tournament.store import Conditions, TournamentFolder
 
 NICENESS = 5
@@ -41,9 +43,6 @@ RATED_VERSIONS = 50
 
 FAILED_EVALUATION = "failed_evaluation.txt"
 """File in the run's folder with the traceback of the last evaluation that failed."""
-
-RATINGS = "ratings"
-"""Folder in the run's folder."""
 
 EPISODES_SEED = 1 << 30
 """Seeds of the episodes of evaluations begin here; those of training are smaller."""
@@ -67,6 +66,8 @@ class Evaluation:
     """The 95 % interval of `mean_return`; None for one episode."""
     notes: tuple[str, ...] = ()
     """Lines about limits that were reached."""
+    anchor: str = ""
+    """The player that `elo` counts from."""
 
 
 def rating_conditions(config: Config, game: Game) -> Conditions:
@@ -104,6 +105,7 @@ def evaluate_checkpoint(
     if config.environment:
         return _play_episodes(config, run_dir, version, games_each, seconds)
     import games
+    from selfplay.players import read_player
     from selfplay.tournament.players import check_players
     from selfplay.tournament.store import TournamentFolder
 
@@ -113,8 +115,11 @@ def evaluate_checkpoint(
     try:
         versions = [version] if champion is None else [version, champion]
         texts = [player_text(config, run_dir, one) for one in versions]
-        player, *others = check_players([*texts, *config.evaluation.opponents], game)
-        beats = None if champion is None else _beats(folder, config, player, others.pop(0))
+        same_weights = champion is not None and len({read_player(text).identity for text in texts}) == 1
+        player, *others = check_players([*texts[: 1 if same_weights else None], *config.evaluation.opponents], game)
+        beats = False if same_weights else None
+        if champion is not None and not same_weights:
+            beats = _beats(folder, config, player, others.pop(0))
         met = Evaluation(version, {}, {}, 0.0)
         if others:
             met = _meet_opponents(folder, game, met, player, others, games_each, seconds)
@@ -156,8 +161,8 @@ def _meet_opponents(
     folder: TournamentFolder,
     game: Game,
     so_far: Evaluation,
-    player: str,
-    opponents: list[str],
+    player: Entrant,
+    opponents: list[Entrant],
     games_each: int,
     seconds: float | None,
 ) -> Evaluation:
@@ -167,7 +172,9 @@ def _meet_opponents(
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 
-    plan = Plan((player, *opponents), "gauntlet", whole_groups(game, games_each) * len(opponents))
+    names, recorded = tuple(one.name for one in (player, *opponents)), folder.recognise([player, *opponents])
+    num_games = whole_groups(game, games_each) * len(opponents)
+    plan = Plan(names, "gauntlet", num_games, recorded=recorded)
     try:
         with deadline(seconds):
             outcome = play_tournament(folder, plan, processes=0, seconds=seconds)
@@ -180,22 +187,24 @@ def _meet_opponents(
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
         results[met.second] = f"{met.score:.1%} ({met.wins} won, {met.draws} drawn, {met.losses} lost)"
-    pairs = {pair: found for pair, found in folder.scores(game).items() if not set(pair).isdisjoint(opponents)}
+    pairs = {pair: found for pair, found in folder.scores(game).items() if not set(pair).isdisjoint(recorded[1:])}
     for pair in list(pairs)[: -RATED_VERSIONS * len(opponents)]:
-        if player not in pair:
+        if recorded[0] not in pair:
             del pairs[pair]
-    if not any({player, opponents[0]} == set(pair) for pair in pairs):  # there was no time for it
+    if not any(set(recorded[:2]) == set(pair) for pair in pairs):  # there was no time for it
         return replace(so_far, scores=scores, results=results)
-    rating = rate_pairs(game, pairs, anchor=opponents[0]).rating(player)
-    return replace(so_far, scores=scores, results=results, elo=(rating.elo, rating.low, rating.high))
+    rating = rate_pairs(game, pairs, anchor=recorded[1]).rating(recorded[0])
+    elo = (rating.elo, rating.low, rating.high)
+    return replace(so_far, scores=scores, results=results, elo=elo, anchor=opponents[0].name)
 
 
-def _beats(folder: TournamentFolder, config: Config, player: str, champion: str) -> bool:
+def _beats(folder: TournamentFolder, config: Config, player: Entrant, champion: Entrant) -> bool:
     """Whether the test finds the player stronger than the champion within the games allowed."""
     from selfplay.tournament.sprt import Sprt
     from selfplay.tournament.tournament import Plan, play_tournament
 
-    plan = Plan((player, champion), "round-robin", config.evaluation.gate_games)
+    recorded = folder.recognise([player, champion])
+    plan = Plan((player.name, champion.name), "round-robin", config.evaluation.gate_games, recorded=recorded)
     outcome = play_tournament(folder, plan, processes=0, sprt=Sprt(elo0=0.0, elo1=config.evaluation.gate_elo))
     assert outcome.sprt is not None
     return outcome.sprt.verdict == "H1"

@@ -47,6 +47,15 @@ class PlayerSpec:
         return ":".join(filter(None, (self.kind, target, ",".join(shown))))
 
     @property
+    def identity(self) -> str:
+        """What makes it this player: of a run the hash of its weights and its settings of play, not where it lies.
+
+        Of all others it is the name. Raises UserError where a run or its version is missing.
+        """
+        identify = _kinds[self.kind].identify
+        return identify(self) if identify else self.name
+
+    @property
     def game(self) -> str | None:
         """The game that the player was made for, None for a player of any game."""
         find = _kinds[self.kind].find_game
@@ -73,6 +82,7 @@ class PlayerKind:
     find_game: Callable[[str], str] | None = None
     is_command: bool = False
     """The target is a command line, in which quotes count."""
+    identify: Callable[[PlayerSpec], str] | None = None
 
     def form(self, name: str) -> str:
         """How a player of the kind is written."""
@@ -90,16 +100,19 @@ def register_player(
     target: str = "",
     find_game: Callable[[str], str] | None = None,
     is_command: bool = False,
+    identify: Callable[[PlayerSpec], str] | None = None,
 ) -> None:
     """Make `KIND` a player everywhere a PLAYER is taken.
 
     `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.schema` describes it, with a
     default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
-    that it fixes; `is_command` says that it is a command line. Registering a kind again replaces the earlier one.
+    that it fixes; `is_command` says that it is a command line. `identify(spec)` is for players whose text does not say
+    who they are, such as a folder that may be moved (`PlayerSpec.identity`). Registering a kind again replaces the
+    earlier one.
     """
     if not kind.isidentifier():
         raise ValueError(f"cannot register a player as {kind!r}: use letters, digits and underscores")
-    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game, is_command)
+    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game, is_command, identify)
 
 
 def parse_player(text: str, game: Game, seed: int = 0) -> Player:

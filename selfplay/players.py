@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -25,6 +25,9 @@ from selfplay.openings import random_actions
 from selfplay.player import Player
 from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
 from selfplay.search_player import MAX_TREES, SearchPlayer
+
+if TYPE_CHECKING:
+    from selfplay.settings import Config
 
 __all__ = ["Player", "PlayerSpec", "RandomPlayer", "parse_player", "read_player", "register_player"]
 
@@ -131,6 +134,44 @@ def _make_uniform(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return SearchPlayer(spec.name, game, ConstantEvaluator(), config, seed)
 
 
+def _run_search(options: RunOptions, settings: Config) -> SearchConfig:
+    """How a player of a run searches: what is not given is as the run's settings say."""
+    return dataclasses.replace(
+        settings.search,
+        rule=options.rule or settings.search.rule,
+        num_simulations=options.simulations or settings.evaluation.num_simulations,
+        subtree_reuse=False,  # positions come in any order
+        forced_playouts=0.0,  # they belong to the noise of self-play
+    )
+
+
+def _identify_run(spec: PlayerSpec) -> str:
+    """By weights and search; noise, memory and how many are searched at once do not change what is played."""
+    from selfplay.run_player import run_config, weights_digest
+
+    options: RunOptions = spec.options
+    settings = run_config(spec.target)
+    usual = SearchConfig()
+    unseen = {name: getattr(usual, name) for name in ("dirichlet_alpha", "dirichlet_fraction", "cache_megabytes")}
+    search = dataclasses.replace(_run_search(options, settings), **unseen)
+    symmetries = settings.evaluation.symmetries if options.symmetries is None else options.symmetries
+    given = {"symmetries": symmetries, "temperature": options.temperature, "seed": options.seed}
+    shown = [f"num_simulations={search.num_simulations}"]
+    shown += [
+        f"{name}={value}"
+        for name, value in dataclasses.asdict(search).items()
+        if name != "num_simulations" and value != getattr(usual, name)
+    ]
+    shown += [f"{name}={value}" for name, value in given.items() if value or value == 0 and name == "seed"]
+    return f"{spec.kind}:{weights_digest(spec.target)}:{','.join(shown)}"
+
+
+def _identify_net(spec: PlayerSpec) -> str:
+    from selfplay.run_player import weights_digest
+
+    return f"{spec.kind}:{weights_digest(spec.target)}"
+
+
 def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
     from selfplay.run_player import TrainedNetwork
 
@@ -140,15 +181,9 @@ def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
     if settings.algorithm == "dqn":
         network.close()
         raise UserError(f"{spec.target}: dqn has learned what moves are worth, no policy for a search; use net:")
-    simulations = options.simulations or settings.evaluation.num_simulations
-    config = dataclasses.replace(
-        settings.search,
-        rule=options.rule or settings.search.rule,
-        num_simulations=simulations,
-        subtree_reuse=False,  # positions come in any order
-        forced_playouts=0.0,  # they belong to the noise of self-play
-    )
-    name = PlayerSpec(spec.kind, network.target, dataclasses.replace(options, simulations=simulations)).name
+    config = _run_search(options, settings)
+    shown = dataclasses.replace(options, simulations=config.num_simulations)
+    name = PlayerSpec(spec.kind, network.target, shown).name
     return SearchPlayer(
         name, network.game, network.evaluator, config, seed, options.temperature, options.batch, network.close
     )
@@ -194,8 +229,8 @@ def _game_of_run(target: str) -> str:
 register_player("random", _make_random, RandomOptions)
 register_player("mcts", _make_mcts, MctsOptions)
 register_player("uniform", _make_uniform, UniformOptions)
-register_player("run", _make_run, RunOptions, RUN_DIR, _game_of_run)
-register_player("net", _make_net, target=RUN_DIR, find_game=_game_of_run)
+register_player("run", _make_run, RunOptions, RUN_DIR, _game_of_run, identify=_identify_run)
+register_player("net", _make_net, target=RUN_DIR, find_game=_game_of_run, identify=_identify_net)
 register_player("solver", _make_solver, SolverOptions)
 register_player("human", _make_human)
 register_player("gtp", _make_gtp, GtpOptions, "COMMAND", is_command=True)

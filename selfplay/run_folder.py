@@ -26,6 +26,9 @@ from selfplay.shell import folder_word, is_text, shell_command
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
 
+RATINGS = "ratings"
+"""Folder in a run's folder: the games that rate its checkpoints."""
+
 
 class RunFolder:
     """Paths of a run, and its lock if it was opened for writing. Also a context manager that gives the lock back."""

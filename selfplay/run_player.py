@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from nets import Inference
 
 
+DIGEST_LENGTH = 32
+"""Hexadecimal digits of a hash of weights that tell players apart."""
+
+
 def split_target(target: str) -> tuple[Path, int | None]:
     """`RUN_DIR[@VERSION]` as folder and version; only digits after the last `@` are a version, and no folder's name."""
     match = None if Path(target).is_dir() else re.fullmatch(r"(.+)@(\d+)", target)
@@ -40,6 +44,17 @@ def split_target(target: str) -> tuple[Path, int | None]:
 def run_config(target: str) -> Config:
     """The settings of the run. Raises UserError when there is no such run."""
     return config_reader.load(Config, RunFolder.open(split_target(target)[0]).config)
+
+
+def weights_digest(target: str) -> str:
+    """The hash of the weights of a version, or of the newest: what a checkpoint's manifest says of them.
+
+    Raises UserError where there is no such run or version, or the manifest is damaged.
+    """
+    from selfplay import checkpoint
+
+    path, version = split_target(target)
+    return checkpoint.weights_digest(RunFolder.open(path).checkpoints, version)[:DIGEST_LENGTH]
 
 
 def game_of_run(target: str) -> str:

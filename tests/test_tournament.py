@@ -17,15 +17,17 @@ import selfplay
 from benchmarks.planted_truth import decide
 from selfplay import checkpoint, cli
 from selfplay.checkpoint import versions
+from selfplay.commands import match as match_command
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
-from selfplay.match import FIRST, play_tables, seat
+from selfplay.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
 from selfplay.players import RandomPlayer, register_player
 from selfplay.ratings import PairResult, rate
 from selfplay.statistics import elo_difference
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf
+from selfplay.tournament.players import Entrant
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
 from selfplay.tournament.standings import rate_pairs
@@ -143,6 +145,33 @@ def test_copies_of_an_opponent_are_allowed_for():
     assert abs(both.elo) < 1.0 and both.high - both.low < elo.high - elo.low
 
 
+def test_a_shared_first_place_of_three_is_a_third():
+    """It counted half in tournaments, so three players that all drew were +120 and +0."""
+    game = games.load("chinese_checkers(players=3)")
+    drawn = rate_pairs(game, {("a", "b"): [1 / 3] * 30}, "b").rating("a")
+    assert abs(drawn.elo) < 1e-6 and drawn.low < -1 and drawn.high > 1
+    match = summarise(game, "a", "b", [_record(score) for score in [1.0, 1 / 3, 1 / 2, 0.0, 1.0, 0.0] * 5])
+    rated = rate_pairs(game, {("a", "b"): [1.0, 1 / 3, 1 / 2, 0.0, 1.0, 0.0] * 5}, "b").rating("a")
+    assert (rated.elo, rated.low, rated.high) == pytest.approx((match.elo, match.elo_low, match.elo_high))
+
+
+@pytest.mark.parametrize(("counts", "elo"), [((30, 60, 10), 70), ((25, 50, 25), 0), ((0, 90, 10), -35)])
+def test_a_match_a_tournament_and_a_rating_print_one_difference(counts, elo):
+    scores = [score for score, count in zip((1.0, 0.5, 0.0), counts) for _ in range(count)]
+    game = games.load("tic_tac_toe")
+    match = summarise(game, "a", "b", [_record(score) for score in scores])
+    rating = rate_pairs(game, {("a", "b"): scores}, "b").rating("a")
+    assert f"{match.elo:+.0f}" == f"{rating.elo:+.0f}" == f"{elo:+.0f}"
+    assert (rating.low, rating.high) == pytest.approx((match.elo_low, match.elo_high))
+    assert f"{match_command._text(match)}".splitlines()[-1] == (
+        f"  Elo difference  {elo:+.0f}  (95 %: {rating.low:+.0f} to {rating.high:+.0f}), b = 0"
+    )
+
+
+def _record(score):
+    return MatchGame((), (FIRST, SECOND), (0.0, 0.0), 9, True, score)
+
+
 # Playing.
 
 
@@ -235,7 +264,7 @@ def test_a_player_may_join_later(tmp_path, one_process):
 
 def test_another_tournament_in_the_folder_is_refused(tmp_path):
     folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
-    assert folder.name("run:x", "run:x@3") == "run:x@3"
+    assert folder.as_joined("run:x", Entrant("run:x@3", "")).name == "run:x@3"
     folder.enter({"run:x": "run:x@3"})
     with pytest.raises(UserError, match="in use"):
         TournamentFolder(tmp_path, TIC_TAC_TOE)
@@ -243,7 +272,7 @@ def test_another_tournament_in_the_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="its seed is 1, not 2"):
         TournamentFolder(tmp_path, Conditions("tic_tac_toe", seed=2))
     again = TournamentFolder(tmp_path, TIC_TAC_TOE)
-    assert again.name("run:x", "run:x@7") == "run:x@3"
+    assert again.as_joined("run:x", Entrant("run:x@7", "")).name == "run:x@3"
     again.close()
     (tmp_path / "tournament.json").write_text("{}")
     with pytest.raises(UserError, match="damaged"):

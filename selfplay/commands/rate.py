@@ -1,8 +1,9 @@
 """The ratings of a run's checkpoints over its time, against fixed anchors, with 95 % intervals.
 
 Checkpoints spread evenly over the run meet every anchor and their neighbours; ratings are fitted to all games together,
-with the first anchor at 0. The games stay in RUN_DIR/ratings, so that nothing is played twice when the run has gone on
-or more games are asked for. The run may be running; it leaves out its own evaluations meanwhile, and says so.
+with the first anchor at 0. The games stay in RUN_DIR/ratings, so that nothing is played twice when the run has gone on,
+was moved or is named by another path, or more games are asked for. The run may be running; it leaves out its own
+evaluations meanwhile, and says so.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
-    from selfplay.evaluator import RATINGS, rating_conditions
+    from selfplay.evaluator import rating_conditions
     from selfplay.files import publish
     from selfplay.match import whole_groups
-    from selfplay.run_folder import RunFolder
+    from selfplay.run_folder import RATINGS, RunFolder
     from selfplay.run_player import game_of_run, run_config
     from selfplay.snapshots import read_snapshots, spread
     from selfplay.tournament import report
@@ -62,12 +64,13 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     folder = RunFolder.open(Path(args.run_dir))
     chosen = spread(read_snapshots(folder.checkpoints, _warn), args.checkpoints)
     simulations = 0 if args.simulations is None and config.algorithm != "alphazero" else args.simulations
-    texts = [_player(args.run_dir, snapshot, simulations) for snapshot in chosen]
-    names = check_players([*args.anchors, *texts], game)
-    pairs = ladder(len(args.anchors), len(names))
-    plan = Plan(names, "ladder", whole_groups(game, args.games) * len(pairs), len(args.anchors))
+    chosen, texts = _different(args.run_dir, chosen, simulations, args.anchors)
+    entrants = check_players([*args.anchors, *texts], game)
+    names = tuple(one.name for one in entrants)
+    num_games = whole_groups(game, args.games) * len(ladder(len(args.anchors), len(names)))
     tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
     try:
+        plan = Plan(names, "ladder", num_games, len(args.anchors), tournament.recognise(entrants))
         outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))
         standings = make_standings(outcome, names[0])
         curve = _curve(args.run_dir, chosen, names, len(args.anchors), standings)
@@ -85,6 +88,24 @@ def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
     if simulations == 0:
         return compose_player("net", target)
     return compose_player("run", target, f"simulations={simulations}" if simulations else "")
+
+
+def _different(
+    run_dir: str, snapshots: list[Snapshot], simulations: int | None, anchors: Sequence[str]
+) -> tuple[list[Snapshot], list[str]]:
+    """The checkpoints that are players of their own, and their texts: no anchor, and no weights twice."""
+    from selfplay.players import read_player
+
+    known = {read_player(text).identity: text for text in anchors}
+    found = []
+    for snapshot in snapshots:
+        text = _player(run_dir, snapshot, simulations)
+        same = known.setdefault(read_player(text).identity, text)
+        if same != text or text in anchors:
+            _warn(f"version {snapshot.version} is left out: it is the same player as {same}")
+        else:
+            found.append((snapshot, text))
+    return [snapshot for snapshot, _ in found], [text for _, text in found]
 
 
 def _curve(
@@ -113,7 +134,7 @@ def _text(curve: dict[str, Any]) -> str:
             f"{point['minutes']:>8.1f} {point['games']:>10,} {point['positions']:>12,} {point['steps']:>8}"
             f"  {point['elo']:>+6.0f} {interval:>16}"
         )
-    lines.append("")
+    lines += ["", f"Elo: by the expected score, draws counted half; {curve['anchors'][0]['player']} = 0"]
     for anchor in curve["anchors"]:
         interval = "anchor" if anchor is curve["anchors"][0] else f"{anchor['low']:+.0f} to {anchor['high']:+.0f}"
         lines.append(f"{anchor['player']:>41}  {anchor['elo']:>+6.0f} {interval:>16}")

@@ -87,17 +87,18 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         openings=read_openings(args.openings, game) if args.openings else (),
         max_plies=args.max_plies,
     )
-    names = check_players(args.players, game)
+    entrants = check_players(args.players, game)
     if args.out is None or not args.out.exists():
-        choose_anchor(names, args.anchor)  # complain before the folder is made
+        choose_anchor(tuple(one.name for one in entrants), args.anchor)  # complain before the folder is made
     folder = TournamentFolder(args.out or make_fresh(RUNS, f"tournament-{game.name}"), conditions)
     try:
-        names = tuple(folder.name(text, name) for text, name in zip(args.players, names))
-        _refuse_twice(names, args.players, folder.path)
+        entrants = tuple(folder.as_joined(text, one) for text, one in zip(args.players, entrants))
+        names, recorded = tuple(one.name for one in entrants), folder.recognise(entrants)
+        _refuse_twice(recorded, args.players, folder.path)
         anchor = choose_anchor(names, args.anchor)
-        folder.enter(dict(zip(args.players, names)))
+        folder.enter(dict(zip(args.players, recorded)))
         progress = show_progress("games")
-        plan = Plan(names, args.format, args.games)
+        plan = Plan(names, args.format, args.games, recorded=recorded)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
         standings = make_standings(outcome, anchor)
         page = report.write(standings, folder.path)

@@ -1,35 +1,109 @@
-"""The players of a tournament, before it begins and in a block of games."""
+"""The players of a tournament, before it begins and in a block of games; who is who among them.
+
+A player is what it plays with, not where that lies: its weights and its settings of play (`PlayerSpec.identity`). A
+folder keeps the identity beside the name that a player had when it joined, and knows it again by the identity. Games
+that were kept before have names alone; `is_recorded_as` says whose they are.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 
 from games import Game
 from selfplay.errors import UserError
 from selfplay.player import Player
+from selfplay.player_text import PlayerSpec
 from selfplay.players import parse_player, read_player
+from selfplay.run_folder import RATINGS, RunFolder
+from selfplay.run_player import split_target
 from selfplay.tournament.schedule import Block
 
 PLAYERS = 1
 """What a seed is for."""
 
+OF_RUNS = ("run", "net")
+"""Kinds of players that a run's folder is the target of."""
 
-def check_players(texts: Sequence[str], game: Game) -> tuple[str, ...]:
-    """What the players are called, with the versions of runs. Raises UserError for one that cannot play, or twice the
-    same."""
-    names: list[str] = []
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who wants to play."""
+
+    name: str
+    """The text that makes it from here, with the version of a run."""
+    identity: str
+
+
+def check_players(texts: Sequence[str], game: Game) -> tuple[Entrant, ...]:
+    """Who the players are, with the versions of runs. Raises UserError for one that cannot play, or twice the same."""
+    entrants: list[Entrant] = []
     for text in texts:
         if read_player(text).kind == "human":
             raise UserError("human: people play with `selfplay play` and `selfplay serve`")
         player = parse_player(text, game)
         player.close()
-        if player.name in names:
-            raise UserError(f"{player.name} is given twice; an option such as seed=1 makes another player")
-        names.append(player.name)
-    return tuple(names)
+        entrant = Entrant(player.name, read_player(player.name).identity)
+        for other in entrants:
+            if entrant.name == other.name:
+                raise UserError(f"{entrant.name} is given twice; an option such as seed=1 makes another player")
+            if entrant.identity == other.identity:
+                raise UserError(
+                    f"{other.name} and {entrant.name} are the same player, with the same weights and settings; "
+                    f"an option such as seed=1 makes another player"
+                )
+        entrants.append(entrant)
+    return tuple(entrants)
+
+
+def as_joined(text: str, entrant: Entrant, recorded: str, identity: str | None) -> Entrant:
+    """The player of a text that has joined a folder before: the run in the version that it had then, if it still is.
+
+    Args:
+        recorded, identity: what the folder keeps of it; None where it kept only the name.
+    """
+    given, old = read_player(text), read_player(recorded)
+    if given.kind not in OF_RUNS or old.kind != given.kind or split_target(given.target)[1] is not None:
+        return entrant
+    now = _in_folder(read_player(entrant.name), split_target(given.target)[0], split_target(old.target)[1])
+    try:
+        found = Entrant(now.name, now.identity)
+    except UserError:  # its checkpoint is gone, its games are not
+        return Entrant(recorded, identity or recorded)
+    return found if identity in (None, found.identity) else entrant
+
+
+def is_recorded_as(entrant: Entrant, recorded: str, folder: Path) -> bool:
+    """Whether a name that was kept without an identity, in the folder of a tournament, is that of the player.
+
+    The name must say the same version and settings. Its path may be another one to the same run, from here or from one
+    of the folders above the tournament. In a run's own folder of ratings it may be any that is no other run's now: the
+    run has been moved since.
+    """
+    if recorded == entrant.name:
+        return True
+    try:
+        spec, old = read_player(entrant.name), read_player(recorded)
+        if spec.kind not in OF_RUNS or old.kind != spec.kind:
+            return False
+        (path, version), (old_path, old_version) = split_target(spec.target), split_target(old.target)
+        if version != old_version or not (
+            any((base / old_path).resolve() == path.resolve() for base in (Path(), *folder.resolve().parents))
+            or (folder.resolve() == path.resolve() / RATINGS and not RunFolder(old_path).config.exists())
+        ):
+            return False
+        return _in_folder(old, path, version).identity == entrant.identity
+    except (UserError, OSError, ValueError):
+        return False
+
+
+def _in_folder(spec: PlayerSpec, path: Path, version: int | None) -> PlayerSpec:
+    return dataclasses.replace(spec, target=f"{path}@{version}")
 
 
 def make_players(game: Game, seed: int, block: Block) -> tuple[Player, Player]:

@@ -31,11 +31,18 @@ class Block:
     first_opening: int
     """It plays this opening and those that follow."""
     num_groups: int
+    recorded: tuple[str, str] | None = None
+    """What the folder calls the two, where that is not what makes them now: a run may have been moved."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the folder calls the two."""
+        return self.recorded or (self.first, self.second)
 
     @property
     def key(self) -> str:
         """Tells blocks of a tournament apart."""
-        return f"{self.first} {self.second} {self.first_opening}"
+        return f"{' '.join(self.names)} {self.first_opening}"
 
 
 def all_pairs(format: str, num_players: int) -> list[Pair]:

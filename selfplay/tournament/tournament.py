@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Plan:
     """In all; rounded up to whole openings with every seating."""
     num_anchors: int = 0
     """Players that only meet the others, in a ladder."""
+    recorded: tuple[str, ...] = ()
+    """What the folder calls the players (`TournamentFolder.recognise`); none: as they are called here."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,12 @@ class _Tournament:
         self.state = sprt_state(sprt, [], self.group_size) if sprt else None
         self.done: dict[str, Played] = {}
         self.order: list[Block] = []
+        self.recorded = dict(zip(plan.names, plan.recorded or plan.names))
         self._read, self._scores = 0, list[float]()  # blocks that the test has seen, and their groups' scores
 
     def run(self) -> Outcome:
         """Round after round."""
-        before = self.folder.played(self.plan.names, self.group_size)
+        before = self.folder.played(tuple(self.recorded.values()), self.group_size)
         for blocks in self._rounds():
             self.order += blocks
             for block in blocks:
@@ -139,14 +142,14 @@ class _Tournament:
         if self.plan.format != "swiss":
             is_ladder = self.plan.format == "ladder"
             pairs = ladder(self.plan.num_anchors, len(names)) if is_ladder else all_pairs(self.plan.format, len(names))
-            yield split(names, pairs, self.groups)
+            yield self._split(pairs, self.groups)
             return
         met: set[Pair] = set()
         byes: set[int] = set()
         points = np.zeros(len(names))
         for number, groups in enumerate(swiss_rounds(self.groups, len(names))):
             pairs, out = swiss_pairs(points.tolist(), met, byes)
-            blocks = split(names, pairs[:groups], groups, opening=number)
+            blocks = self._split(pairs[:groups], groups, opening=number)
             yield blocks
             met.update(pairs)
             if out is not None:
@@ -157,6 +160,12 @@ class _Tournament:
                 share = sum(scores) / len(scores)
                 won = points_of(share, self.group_size)
                 points[[names.index(block.first), names.index(block.second)]] += (won, 1.0 - won)
+
+    def _split(self, pairs: Sequence[Pair], groups: int, opening: int = 0) -> list[Block]:
+        return [
+            replace(block, recorded=(self.recorded[block.first], self.recorded[block.second]))
+            for block in split(self.plan.names, pairs, groups, opening)
+        ]
 
     def _in_order(self) -> Iterator[Played]:
         """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""
