@@ -223,7 +223,7 @@ def test_one_player_compares_games_with_the_same_luck():
 
 def test_intervals_use_pairs():
     result = play_match(TIC_TAC_TOE, FixedPlayer("a"), FixedPlayer("b", -1), 40, opening_plies=2)
-    pairs = [(one.score + other.score) / 2 for one, other in zip(result.records[0::2], result.records[1::2])]
+    pairs = [(one.score, other.score) for one, other in zip(result.records[0::2], result.records[1::2])]
     assert (result.score_low, result.score_high) == score_interval(pairs)
     assert result.elo_low == elo_difference(result.score_low)
 

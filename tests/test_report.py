@@ -237,6 +237,14 @@ def test_panels_are_what_the_groups_have_in_common(tmp_path):
     assert "c: no evaluation is finished yet" in report_of(a, begun).notes
 
 
+def test_ratings_that_count_from_different_players_are_noted(tmp_path):
+    a = make_run(tmp_path / "a", [(1.0, {"eval/elo": 3.0})], "--name", "a")
+    b = make_run(tmp_path / "b", [(1.0, {"eval/elo": 4.0})], "--name", "b", "--evaluation.opponents", "mcts", "random")
+    assert not any("cannot be compared" in note for note in report_of(a).notes)
+    notes = [note for note in report_of(a, b).notes if "cannot be compared" in note]
+    assert len(notes) == 1 and "from random in some runs, from mcts in others" in notes[0]
+
+
 def test_groups_with_nothing_in_common_are_noted(tmp_path):
     a = make_run(tmp_path / "a", [(1.0, {"eval/elo": 1.0})], "--name", "a")
     b = make_run(tmp_path / "b", [(1.0, {"eval/return": 1.0})], "--name", "b", "--net.blocks", "7")
@@ -316,14 +324,14 @@ def several_runs(tmp_path: Path) -> list[Path]:
 def test_the_table_in_the_terminal(tmp_path, capsys):
     printed = report_command(capsys, *several_runs(tmp_path))
     lines = printed.splitlines()
-    assert lines[0] == "connect_four: eval/elo, mean of runs"
+    assert lines[0] == "connect_four: eval/elo, random = 0, mean of runs"
     assert re.fullmatch(
         r"  group +runs +last +95 % interval +best +at positions +positions +minutes +positions/s", lines[1]
     )
     assert re.fullmatch(r"  run +3 +\+408 +\+404 to \+412 +\+408 +400 +400 +4\.0 +2", lines[2])
     assert re.fullmatch(r"  <b>other</b> +1 +\+200 +\+191 to \+209 +\+200 +400 +400 +4\.0 +2", lines[3])
     over_time = report_command(capsys, tmp_path / "run-1", "--x", "time").splitlines()
-    assert over_time[0] == "connect_four: eval/elo" and "at minutes" in over_time[1]
+    assert over_time[0] == "connect_four: eval/elo, random = 0" and "at minutes" in over_time[1]
     assert re.fullmatch(r"  run +1 +\+404 +\+395 to \+413 +\+404 +4\.0 +400 +4\.0 +2", over_time[2])
 
 

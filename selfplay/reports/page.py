@@ -84,8 +84,8 @@ def _summaries(report: Report) -> list[Table]:
         head = ["group", "runs", "last", "95 % interval", "best", f"at {x_name}"]
         head += ["human-normalised"] if normalised else []
         several = any(len(row.group.runs) > 1 for row in rows)
-        what = f"{metric or 'no evaluation yet'}{f', {_STATISTIC_NAMES[report.statistic]} of runs' if several else ''}"
-        what = with_anchor(what, metric or "", [row.group for row in rows])
+        what = with_anchor(metric, metric, [row.group for row in rows]) if metric else "no evaluation yet"
+        what += f", {_STATISTIC_NAMES[report.statistic]} of runs" if several else ""
         tables.append(
             Table(
                 f"{game}: {what}",
