@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from selfplay.output import json_text
 
 PACKAGES = ("torch", "numpy", "numba", "open_spiel")
 
@@ -44,7 +45,7 @@ def print_table(rows: Sequence[Row]) -> None:
 
 def write_json(rows: Sequence[Row], path: str | Path) -> None:
     """Write rows as a JSON list of objects with `name`, `value` and `unit`."""
-    Path(path).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+    Path(path).write_text(json_text([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
 
 
 def _number(value: float) -> str:

@@ -62,9 +62,9 @@ def reserved_output(lasting: bool) -> Iterator[TextIO]:
         os.close(kept)
 
 
-def json_text(value: Any) -> str:
-    """One line of JSON as other programs read it: null for a number that is not finite, which JSON cannot write."""
-    return json.dumps(_without_infinities(value), allow_nan=False)
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON as other programs read it, on one line unless indented: null for a number that is not finite."""
+    return json.dumps(_without_infinities(value), allow_nan=False, indent=indent)
 
 
 def _without_infinities(value: Any) -> Any:
