@@ -49,7 +49,8 @@ def _find_place() -> None:
         return
     folder = _temporary_folder()
     if folder is not None:
-        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for child processes too
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for child processes
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
         if _has_place():
             _say(f"compiled kernels are kept in {folder}: neither the program's folder nor your home can be written to")
             return
