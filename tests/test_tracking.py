@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from crashing import largest_file
 
-from selfplay import tracking
+from selfplay import cli, tracking
 from selfplay.tracking import NullTracker, Tracker, have_credentials, mode_within, open_tracker
 
 ROOT = Path(__file__).parents[1]
@@ -317,3 +317,15 @@ def test_a_full_disk_is_one_warning(clean, tmp_path):
         and warnings[0].startswith("W&B")
         and warnings[0].endswith(("metrics.jsonl is complete", "metrics.jsonl goes on"))
     )
+
+
+def test_a_tournament_is_not_logged_where_the_environment_says_no(clean, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)  # an import would fail, and be said
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    arguments = ["tournament", "random", "random:seed=7", "--game", "tic_tac_toe", "--games", "2", "--processes", "1"]
+    assert cli.main([*arguments, "--out", "met", "--wandb", "project", "--json"]) == 0
+    said = capsys.readouterr()
+    json.loads(said.out)
+    assert "selfplay: the environment disables W&B; the tournament is in met\n" in said.err
+    assert "W&B failed" not in said.err

@@ -135,7 +135,16 @@ def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> N
 def _log(project: str, standings: Standings, folder: Path) -> None:
     """Send table and plots to W&B; what goes wrong there is a warning, for all is on disk already."""
     from selfplay.tournament.report import PICTURES
+    from selfplay.tracking import mode_within
 
+    def say(text: str) -> None:
+        print(f"selfplay: {text}", file=sys.stderr)
+
+    mode = mode_within(os.environ, "auto", say)
+    if mode == "disabled":
+        say(f"the environment disables W&B; the tournament is in {folder}")
+        return
+    os.environ["WANDB_MODE"] = mode  # in a spelling that W&B knows
     try:
         import wandb
 
@@ -148,4 +157,4 @@ def _log(project: str, standings: Standings, folder: Path) -> None:
         run.finish()
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"selfplay: W&B failed ({reason}); the tournament is in {folder}", file=sys.stderr)
+        say(f"W&B failed ({reason}); the tournament is in {folder}")
