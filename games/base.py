@@ -160,6 +160,9 @@ class StatePool(ABC):
 
     game: Game
     capacity: int
+    unsound: dict[int, str] | None = None
+    """Slots whose game has said what no game may say (`games.soundness`), with a line each; for whoever sets it to a
+    dictionary, and empties it. Such a slot is over until it is reset. While None, the pool raises UnsoundError."""
 
     @abstractmethod
     def reset(self, slots: np.ndarray) -> None:

@@ -37,6 +37,13 @@ class Step:
     """For `observation`; None where every action is always legal."""
     final_legal_mask: Bool[np.ndarray, "N A"] | None = None
     """For `final_observation`, all True where nothing follows; None where `legal_mask` or that is None."""
+    unsound: Bool[np.ndarray, " N"] | None = None
+    """What the environment answered is no number to learn from (`games.soundness`): the episode was cut off before this
+    step, the reward is 0, and the observation before the step is the last. None where there are none."""
+    faults: tuple[str, ...] = ()
+    """What was wrong, a line each, at starts of episodes too."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know once."""
 
 
 class Environment(ABC):

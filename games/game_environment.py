@@ -9,6 +9,8 @@ those of the mover at t. With `max_plies`, longer games are cut off, and discoun
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from games.base import CHANCE, TERMINAL, Game, GameError, chance_rounds
@@ -18,6 +20,7 @@ from games.observation_layout import layout_notes
 from games.parameters import canonical, parse, typed
 from games.random_play import begin_games, draw_outcomes
 from games.registry import load
+from games.soundness import MOST_IN_A_ROW, UnsoundError
 
 PREFIX = "game:"
 MAX_PLIES = "max_plies"
@@ -79,9 +82,10 @@ class GameBatch(EnvironmentBatch):
         self._slots = np.arange(num_envs)
         self._plies = np.zeros(num_envs, dtype=np.int64)
         self._to_play = np.empty(num_envs, dtype=np.int64)
+        self._pool.unsound = {}
+        self._faults: tuple[str, ...] = ()
         self._begin(self._slots)
-        self.observation = self._observe(self._slots)
-        self.legal_mask = self._legal_mask(self._slots)
+        self._look()
 
     def step(self, actions: np.ndarray) -> Step:
         """See `EnvironmentBatch`. Raises GameError also for a move that is not legal, and then plays none."""
@@ -89,7 +93,7 @@ class GameBatch(EnvironmentBatch):
         illegal = ~self.legal_mask[self._slots, actions]
         if illegal.any():
             raise GameError(f"{self.environment.name}: move {actions[illegal][0]} is not legal here")
-        mover = self._to_play
+        before, before_mask, mover = self.observation, self.legal_mask, self._to_play
         to_play, paid = self._pool.step(self._slots, actions, self._slots)
         to_play, rewards = to_play.copy(), paid.copy()
         self._play_chance(to_play, rewards)
@@ -99,10 +103,16 @@ class GameBatch(EnvironmentBatch):
         terminated = to_play == TERMINAL
         ended = terminated.copy()
         ended |= self._plies >= (self.environment.max_plies or self.environment.default_limit)
-        final_observation, final_legal_mask = self._restart(ended, terminated) if ended.any() else (None, None)
-        self.observation = self._observe(self._slots)
-        self.legal_mask = self._legal_mask(self._slots)
-        return Step(
+        unsound = self._broken()
+        final_observation = final_legal_mask = None
+        if ended.any():
+            final_observation, final_legal_mask = self._last(ended, terminated)
+            unsound |= self._broken()
+            self._to_play = to_play.copy()
+            self._begin(np.flatnonzero(ended))
+        unsound |= self._look() & ~ended  # a game that has just begun does not count against the one before
+        faults, self._faults = self._faults, ()
+        step = Step(
             observation=self.observation,
             reward=rewards[self._slots, mover].astype(np.float32),
             discount=np.where(terminated, 0.0, np.where(to_play == mover, 1.0, -1.0)).astype(np.float32),
@@ -110,7 +120,9 @@ class GameBatch(EnvironmentBatch):
             final_observation=final_observation,
             legal_mask=self.legal_mask,
             final_legal_mask=final_legal_mask,
+            faults=faults,
         )
+        return _cut_before(step, unsound, before, before_mask) if unsound.any() else step
 
     def close(self) -> None:
         self._pool.close()
@@ -121,16 +133,37 @@ class GameBatch(EnvironmentBatch):
         self._plies[slots] = 0
         self._to_play[slots] = self._pool.to_play(slots)
 
-    def _restart(self, ended: np.ndarray, terminated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """New games where one ended. Returns the last observations and what was legal in them, of all N."""
+    def _look(self) -> np.ndarray:
+        """Set what the agents see. Games of which they would see nothing sound begin anew; returns which, [N] bool."""
+        begun, waiting = np.zeros(self.num_envs, np.bool_), self._slots
+        self.observation = np.empty((self.num_envs, *self.environment.observation_shape), np.float32)
+        self.legal_mask = np.empty((self.num_envs, self.environment.num_actions), np.bool_)
+        for _ in range(MOST_IN_A_ROW):
+            self.observation[waiting], self.legal_mask[waiting] = self._observe(waiting), self._legal_mask(waiting)
+            broken = self._broken()
+            if not broken.any():
+                return begun
+            begun |= broken
+            waiting = np.flatnonzero(broken)
+            self._begin(waiting)
+        raise UnsoundError(f"{self._faults[-1]}; so it was {MOST_IN_A_ROW} times in a row")
+
+    def _broken(self) -> np.ndarray:
+        """[N] bool: games that have said what no game may say since the last call."""
+        found, self._pool.unsound = self._pool.unsound or {}, {}
+        broken = np.zeros(self.num_envs, np.bool_)
+        broken[list(found)] = True
+        self._faults += tuple(f"{line} after {self._plies[slot]} moves" for slot, line in found.items())
+        return broken
+
+    def _last(self, ended: np.ndarray, terminated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last observations of games that ended and what was legal in them, of all N."""
         observation = np.zeros((self.num_envs, *self.environment.observation_shape), np.float32)
         legal_mask = np.ones((self.num_envs, self.environment.num_actions), np.bool_)
         observation[ended] = self._observe(np.flatnonzero(ended))
         cut_off = np.flatnonzero(ended & ~terminated)
         if cut_off.size:
             legal_mask[cut_off] = self._legal_mask(cut_off)
-        self._to_play = self._to_play.copy()  # the caller compares the movers before and after
-        self._begin(np.flatnonzero(ended))
         return observation, legal_mask
 
     def _play_chance(self, to_play: np.ndarray, rewards: np.ndarray) -> None:
@@ -153,6 +186,21 @@ class GameBatch(EnvironmentBatch):
         legal_mask = np.zeros((len(slots), self.environment.num_actions), np.bool_)
         legal_mask[np.repeat(np.arange(len(slots)), np.diff(offsets)), actions] = True
         return legal_mask
+
+
+def _cut_before(step: Step, unsound: np.ndarray, observation: np.ndarray, legal_mask: np.ndarray) -> Step:
+    """The step, cut off in `unsound` [N] games with what was seen before it. See `Step.unsound`."""
+    last = np.zeros_like(observation) if step.final_observation is None else step.final_observation
+    last_mask = np.ones_like(legal_mask) if step.final_legal_mask is None else step.final_legal_mask
+    return replace(
+        step,
+        reward=np.where(unsound, 0.0, step.reward).astype(np.float32),
+        discount=np.where(unsound, 1.0, step.discount).astype(np.float32),
+        ended=step.ended | unsound,
+        final_observation=np.where(unsound.reshape(-1, *(1,) * (last.ndim - 1)), observation, last),
+        final_legal_mask=np.where(unsound[:, None], legal_mask, last_mask),
+        unsound=unsound,
+    )
 
 
 def load_game_environment(text: str) -> GameEnvironment:

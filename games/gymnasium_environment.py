@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from games.base import EPISODE_STEPS, GameError
+from games.checked_environment import OBSERVATION, CheckedEnv, DeclaredRange
 from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices, checked_vectors
 from games.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
 from games.gymnasium_vector import NO_LIMIT, episode_seeds, is_mujoco, new_vector_env, tame_mujoco
 from games.observation_layout import CHANNELS
 from games.parameters import Value, canonical
+from games.soundness import MOST_IN_A_ROW, Faults, UnsoundError, array_fault
 
 RENDER_MODE = "rgb_array"
 MAX_EPISODE_STEPS = "max_episode_steps"
@@ -100,11 +103,13 @@ class GymnasiumEnvironment(Environment):
             return self._actions.vectors(checked_vectors(self, num_envs, actions))
         return self._actions.choices(checked_choices(self, num_envs, actions))
 
-    def new_vector(self, num_envs: int) -> gym.vector.VectorEnv:
-        """Copies behind Gymnasium's vector interface, with arrays for observations."""
+    def new_vector(self, num_envs: int, faults: Faults) -> gym.vector.VectorEnv:
+        """Copies behind Gymnasium's vector interface, with arrays for observations. What they say wrongly is added to
+        `faults`."""
         reader = self._observations if self._observations.needs_reading else None
         limit = {MAX_EPISODE_STEPS: self.default_limit} if self.default_limit else {}
-        return new_vector_env(self.spec, num_envs, self.parameters | limit, reader)
+        wrapper = partial(CheckedEnv, name=self.name, faults=faults)
+        return new_vector_env(self.spec, num_envs, self.parameters | limit, wrapper, reader)
 
 
 class GymnasiumBatch(EnvironmentBatch):
@@ -113,15 +118,22 @@ class GymnasiumBatch(EnvironmentBatch):
     def __init__(self, environment: GymnasiumEnvironment, num_envs: int, seed: int) -> None:
         self.environment: GymnasiumEnvironment = environment
         self.num_envs = num_envs
-        self._vector = environment.new_vector(num_envs)
+        self._faults = Faults()
+        self._vector = environment.new_vector(num_envs, self._faults)
+        self._range = DeclaredRange(environment.name, self._vector.single_observation_space)
+        self._is_arrays = not isinstance(self._vector, gym.vector.SyncVectorEnv)  # all copies in one object
         seeds = episode_seeds(seed, num_envs).tolist()
-        one_generator = not isinstance(self._vector, gym.vector.SyncVectorEnv)
-        given, _ = self._vector.reset(seed=seeds[0] if one_generator else seeds)
+        given, _ = self._vector.reset(seed=seeds[0] if self._is_arrays else seeds)
+        if self._is_arrays:
+            given = self._checked_start(given)
         self.observation = environment.observations(given)
 
     def step(self, actions: np.ndarray) -> Step:
         """See `EnvironmentBatch`. Continuous actions outside the bounds count as the bounds."""
+        before = self.observation
         given, reward, terminated, truncated, info = self._vector.step(self.environment.actions(self.num_envs, actions))
+        if self._is_arrays and (fault := self._fault(given, reward, info)):
+            return self._cut_all(before, fault)
         ended = terminated | truncated
         final_observation = None
         if ended.any():
@@ -130,13 +142,54 @@ class GymnasiumBatch(EnvironmentBatch):
                 last[i] = info["final_obs"][i]
             final_observation = self.environment.observations(last)
         self.observation = self.environment.observations(given)
+        rows, faults = self._faults.take()
+        warning = self._range.warning(given)
         return Step(
             observation=self.observation,
             reward=reward.astype(np.float32),
             discount=1.0 - terminated.astype(np.float32),
             ended=ended,
             final_observation=final_observation,
+            unsound=np.isin(np.arange(self.num_envs), rows) if rows else None,
+            faults=faults,
+            warnings=(warning,) if warning else (),
         )
+
+    def _fault(self, given: Any, reward: Any, info: dict[str, Any]) -> str:
+        """What is wrong with the arrays of all copies after a step; empty where nothing is."""
+        space = self._vector.observation_space
+        fault = array_fault("rewards", reward, (self.num_envs,)) or array_fault(
+            f"{OBSERVATION}s", given, space.shape or (), space.dtype
+        )
+        if not fault and "final_obs" in info:
+            last = [one for one in info["final_obs"] if one is not None]
+            fault = array_fault(f"{OBSERVATION}s at the end", last, (len(last), *(space.shape or ())[1:]), space.dtype)
+        return f"{self.environment.name}: {fault} after a step of all copies" if fault else ""
+
+    def _cut_all(self, before: np.ndarray, fault: str) -> Step:
+        """A step of copies in one object, which cannot be begun anew one by one: all their episodes are cut off."""
+        given, _ = self._vector.reset()
+        self.observation = self.environment.observations(self._checked_start(given))
+        everywhere = np.ones(self.num_envs, np.bool_)
+        return Step(
+            observation=self.observation,
+            reward=np.zeros(self.num_envs, np.float32),
+            discount=np.ones(self.num_envs, np.float32),
+            ended=everywhere,
+            final_observation=before,
+            unsound=everywhere,
+            faults=(fault,) * self.num_envs,
+        )
+
+    def _checked_start(self, given: Any) -> Any:
+        """First observations of copies in one object, drawn again where they are not sound."""
+        space, fault = self._vector.observation_space, ""
+        for _ in range(MOST_IN_A_ROW):
+            fault = array_fault(f"{OBSERVATION}s", given, space.shape or (), space.dtype)
+            if not fault:
+                return given
+            given, _ = self._vector.reset()
+        raise UnsoundError(f"{self.environment.name}: {fault} at the start of {MOST_IN_A_ROW} episodes in a row")
 
     def frame(self) -> np.ndarray:
         """See `EnvironmentBatch`. All copies are drawn: meant for a batch of one.

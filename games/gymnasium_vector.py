@@ -49,14 +49,6 @@ class SameStepCartPole(CartPoleVectorEnv):
         return observation, reward, terminated, truncated, info
 
 
-class CopiedObservation(gym.ObservationWrapper):
-    """Observations of their own: `SyncVectorEnv` keeps the last one of an episode while it starts the next, and an
-    environment may write that into the same array."""
-
-    def observation(self, observation: Any) -> np.ndarray:
-        return np.array(observation)
-
-
 class ReadObservation(gym.ObservationWrapper):
     """Observations of any space as arrays, which are their own too."""
 
@@ -73,24 +65,32 @@ class ReadObservation(gym.ObservationWrapper):
 
 
 def new_vector_env(
-    spec: EnvSpec, num_envs: int, parameters: Mapping[str, Any], reader: ObservationSpace | None = None
+    spec: EnvSpec,
+    num_envs: int,
+    parameters: Mapping[str, Any],
+    wrapper: Callable[[gym.Env], gym.Wrapper],
+    reader: ObservationSpace | None = None,
 ) -> VectorEnv:
     """`num_envs` copies with autoreset mode SAME_STEP. `parameters` are those of `gymnasium.make`.
 
-    `reader` turns single observations into arrays, where they are none.
+    `wrapper` goes around each copy where they are single environments, and gives observations of their own:
+    `SyncVectorEnv` keeps the last one of an episode while it starts the next, and an environment may write that into
+    the same array. `reader` turns single observations into arrays, where they are none.
     """
     own = _own_vector_class(spec) if reader is None else None
     limit = parameters.get("max_episode_steps")
     # A limit that the environment has not asked for, or none, may be what only `gymnasium.make` understands.
     if own is not None and limit != NO_LIMIT and (limit is None or spec.max_episode_steps is not None):
         return gym.make_vec(dataclasses.replace(spec, vector_entry_point=own), num_envs, **parameters)
-    wrapper = CopiedObservation if reader is None else partial(ReadObservation, reader=reader)
+    wrappers: list[Callable[[gym.Env], gym.Wrapper]] = [wrapper]
+    if reader is not None:
+        wrappers.append(partial(ReadObservation, reader=reader))
     return gym.make_vec(
         spec,
         num_envs,
         vectorization_mode="sync",
         vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP, "copy": False},
-        wrappers=[wrapper],
+        wrappers=wrappers,
         # The checker looks at the first steps of every copy, and warns; what matters here is checked here.
         disable_env_checker=True,
         **parameters,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -25,10 +26,53 @@ from games.base import (
     require_same_rules,
 )
 from games.seats import write_seats
+from games.soundness import (
+    LARGEST,
+    UnsoundError,
+    are_chances,
+    are_legal,
+    array_fault,
+    chance_fault,
+    is_finite,
+    legal_fault,
+    mover_fault,
+)
+
+
+class BrokenState(State):
+    """Takes the place of a position whose game said what no game may say: nothing is asked of that any more."""
+
+    def __init__(self, to_play: int) -> None:
+        """`to_play` is what the caller expects there; the position after any move is over."""
+        self._to_play = to_play
+
+    def clone(self) -> BrokenState:
+        return BrokenState(self._to_play)
+
+    def to_play(self) -> int:
+        return self._to_play
+
+    def legal_actions(self) -> Sequence[int]:
+        return (0,)
+
+    def apply(self, action: int) -> None:
+        self._to_play = TERMINAL
+
+    def rewards(self) -> Sequence[float]:
+        return ()
+
+    def observation(self) -> np.ndarray:
+        return np.zeros(0, np.float32)
+
+    def chance_outcomes(self) -> Sequence[tuple[int, float]]:
+        return ((0, 1.0),)
 
 
 class PythonPool(StatePool):
-    """Positions of a game in plain Python, one `State` object per slot."""
+    """Positions of a game in plain Python, one `State` object per slot.
+
+    What the game says is checked in whole batches; a position is looked at by itself only where a batch is not sound.
+    """
 
     def __init__(self, game: Game, capacity: int) -> None:
         self.game = game
@@ -43,15 +87,19 @@ class PythonPool(StatePool):
     def step(
         self, src: Int64[np.ndarray, " B"], actions: Int64[np.ndarray, " B"], dst: Int64[np.ndarray, " B"]
     ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, "B P"]]:
-        to_play = np.empty(len(src), dtype=np.int64)
-        rewards = np.empty((len(src), self.game.num_players))
-        for i, (s, action, d) in enumerate(zip(src.tolist(), actions.tolist(), dst.tolist())):
+        movers: list[Any] = []
+        paid: list[Any] = []
+        for s, action, d in zip(src.tolist(), actions.tolist(), dst.tolist()):
             state = self._states[s].clone()
             state.apply(action)
             self._states[d] = state
-            to_play[i] = state.to_play()
-            rewards[i] = state.rewards()
+            movers.append(state.to_play())
+            paid.append(state.rewards())
+        to_play, rewards = self._movers(dst, movers), self._rewards(dst, paid)
         rewards /= self.game.utility_scale
+        if self.unsound:
+            broken = [isinstance(self._states[slot], BrokenState) for slot in dst.tolist()]
+            to_play[broken], rewards[broken] = TERMINAL, 0.0
         return to_play, rewards
 
     def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
@@ -71,44 +119,147 @@ class PythonPool(StatePool):
             self._states[slot] = state
 
     def to_play(self, slots: Int64[np.ndarray, " B"]) -> Int64[np.ndarray, " B"]:
-        return np.array([self._states[slot].to_play() for slot in slots.tolist()], dtype=np.int64)
+        return self._movers(slots, [self._states[slot].to_play() for slot in slots.tolist()])
 
     def legal(self, slots: Int64[np.ndarray, " B"]) -> tuple[Int64[np.ndarray, " B+1"], Int64[np.ndarray, " K"]]:
+        moves = self.to_play(slots) >= 0
         states = [self._states[slot] for slot in slots.tolist()]
-        return compressed([state.legal_actions() if state.to_play() >= 0 else () for state in states], np.int64)
+        rows: list[Any] = [
+            state.legal_actions() if a_player or isinstance(state, BrokenState) else ()
+            for state, a_player in zip(states, moves)
+        ]
+        if not are_legal(rows, moves, self.game.num_actions):
+            for i in np.flatnonzero(moves):
+                if fault := legal_fault(rows[i], self.game.num_actions):
+                    self._break(int(slots[i]), fault, 0)
+                    rows[i] = (0,)
+        return compressed(rows, np.int64)
 
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return compressed_chance([self._states[slot].chance_outcomes() for slot in slots.tolist()])
+        rows = [self._states[slot].chance_outcomes() for slot in slots.tolist()]
+        if not are_chances(rows):
+            for i, slot in enumerate(slots.tolist()):
+                if fault := chance_fault(rows[i]):
+                    self._break(slot, fault, CHANCE)
+                    rows[i] = ((0, 1.0),)
+        return compressed_chance(rows)
 
     def observe(self, slots: Int64[np.ndarray, " B"], out: Float32[np.ndarray, "B *observation"]) -> None:
         own = out[:, : out.shape[1] - self.game.num_players]
-        for i, slot in enumerate(slots.tolist()):
-            own[i] = self._states[slot].observation()
+        answers: list[Any] = [self._states[slot].observation() for slot in slots.tolist()]
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then, and found
+            for i, seen in enumerate(answers):
+                is_array = isinstance(seen, np.ndarray) and seen.shape == own.shape[1:] and seen.dtype.kind in "biuf"
+                own[i] = seen if is_array or not array_fault("", seen, own.shape[1:], np.float32) else np.nan
+        if not is_finite(own):
+            self._refuse_observations(slots, own, answers)
         write_seats(out, self.to_play(slots), self.game.num_players)
 
     def rollout(self, slots: Int64[np.ndarray, " B"], rng: np.random.Generator) -> Float64[np.ndarray, "B P"]:
         total = np.zeros((len(slots), self.game.num_players))
         seeds = rng.integers(2**63, size=len(slots)).tolist()
         for i, slot in enumerate(slots.tolist()):
-            state, draw, plies = self._states[slot].clone(), random.Random(seeds[i]), 0
-            events = chance_rounds(self.game)
-            while (to_play := state.to_play()) != TERMINAL and plies < self.game.most_plies:
-                if to_play == CHANCE:
-                    next(events)
-                    outcomes, probabilities = zip(*state.chance_outcomes())
-                    action = draw.choices(outcomes, probabilities)[0]
-                else:
-                    action = draw.choice(state.legal_actions())
-                    plies, events = plies + 1, chance_rounds(self.game)
-                state.apply(action)
-                total[i] += state.rewards()
+            fault = self._play_out(self._states[slot].clone(), random.Random(seeds[i]), total[i])
+            if fault:
+                self._break(slot, fault, self._mover(slot, self._states[slot].to_play()))
+                total[i] = 0.0
         return total / self.game.utility_scale
+
+    def _play_out(self, state: State, draw: random.Random, total: np.ndarray) -> str:
+        """Random moves to the end, in place; rewards are added to `total` [P]. Returns what is wrong with the game."""
+        game, plies, events = self.game, 0, chance_rounds(self.game)
+        while (to_play := state.to_play()) != TERMINAL and plies < game.most_plies:
+            if fault := mover_fault(to_play, game.num_players, game.max_chance_outcomes > 0):
+                return fault
+            if to_play == CHANCE:
+                pairs = state.chance_outcomes()
+                if fault := chance_fault(pairs):
+                    return fault
+                next(events)
+                outcomes, probabilities = zip(*pairs)
+                action = draw.choices(outcomes, probabilities)[0]
+            else:
+                actions = state.legal_actions()
+                plies, events = plies + 1, chance_rounds(game)
+                if not len(actions):
+                    return legal_fault(actions, game.num_actions)
+                action = draw.choice(actions)
+            state.apply(action)
+            paid: Any = state.rewards()
+            try:  # cheaper than `array_fault`
+                is_sound = len(paid) == game.num_players and all(abs(reward) <= LARGEST for reward in paid)
+            except TypeError:
+                is_sound = False
+            if not is_sound:
+                return array_fault("rewards()", paid, (game.num_players,))
+            total += paid
+        return ""
 
     def text(self, slot: int) -> str:
         return str(self._states[slot])
 
     def action_text(self, slot: int, action: int) -> str:
         return self._states[slot].action_text(action)
+
+    def _break(self, slot: int, fault: str, to_play: int) -> None:
+        """What the game said of the position in `slot` cannot be used. Raises UnsoundError where nobody asks for it."""
+        line = f"{self.game.name}: {fault}"
+        if self.unsound is None:
+            raise UnsoundError(line)
+        if not isinstance(self._states[slot], BrokenState):
+            self.unsound[slot] = line
+        self._states[slot] = BrokenState(to_play)
+
+    def _mover(self, slot: int, given: Any) -> int:
+        return int(self._movers(np.array([slot]), [given])[0])
+
+    def _movers(self, slots: np.ndarray, given: list[Any]) -> np.ndarray:
+        """Who moves in `slots` [n], int64 [n], from what the game said; TERMINAL where that is nobody."""
+        players, has_chance = self.game.num_players, self.game.max_chance_outcomes > 0
+        try:
+            movers = np.array(given)
+        except ValueError:
+            movers = np.empty(0)
+        if movers.dtype.kind in "iu" and movers.ndim == 1:
+            sound = ((movers >= 0) & (movers < players)) | (movers == TERMINAL) | ((movers == CHANCE) & has_chance)
+            if sound.all():
+                return movers.astype(np.int64, copy=False)
+        for i, slot in enumerate(slots.tolist()):
+            if isinstance(self._states[slot], BrokenState):
+                continue
+            if fault := mover_fault(given[i], players, has_chance):
+                self._break(slot, fault, TERMINAL)
+                given[i] = TERMINAL
+        return np.array(given, np.int64)
+
+    def _rewards(self, slots: np.ndarray, given: list[Any]) -> np.ndarray:
+        """Rewards float64 [n, P] of the moves into `slots` [n], from what the game said; zeros where it is wrong."""
+        shape = (len(slots), self.game.num_players)
+        try:
+            rewards = np.array(given, np.float64)
+            if rewards.shape == shape and bool((np.abs(rewards) <= LARGEST).all()):
+                return rewards
+        except (TypeError, ValueError, OverflowError):
+            pass
+        rewards = np.zeros(shape)
+        for i, slot in enumerate(slots.tolist()):
+            if isinstance(self._states[slot], BrokenState):
+                continue
+            if fault := array_fault("rewards()", given[i], shape[1:]):
+                self._break(slot, fault, TERMINAL)
+            else:
+                rewards[i] = given[i]
+        return rewards
+
+    def _refuse_observations(self, slots: np.ndarray, own: np.ndarray, answers: list[Any]) -> None:
+        """Zeros into the rows of `own` [n, ...] for which the game's answer is no observation."""
+        for i, slot in enumerate(slots.tolist()):
+            if is_finite(own[i]):
+                continue
+            if not isinstance(self._states[slot], BrokenState):
+                fault = array_fault("observation()", answers[i], own.shape[1:], np.float32)
+                self._break(slot, fault, self._mover(slot, self._states[slot].to_play()))
+            own[i] = 0.0
 
 
 class PoolState(State):

@@ -51,10 +51,19 @@ class SimulatorModel:
         self.evaluator = evaluator
         self.pool = game.new_pool(capacity)
 
+    def take_unsound(self) -> dict[int, str]:
+        """Slots whose game said what no game may say since the last call, with a line each. The first call asks for
+        that: until then the pool raises UnsoundError."""
+        found, self.pool.unsound = self.pool.unsound or {}, {}
+        return found
+
     def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
         """Copy real positions into slots; returns `to_play` [n]."""
         self.pool.load(slots, pool, pool_slots)
-        return self.pool.to_play(slots)
+        to_play = self.pool.to_play(slots)
+        if self.pool.unsound:  # their trees go on until `take_unsound` is asked
+            to_play[np.isin(slots, list(self.pool.unsound))] = 0
+        return to_play
 
     def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rules: see `StatePool.step`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from games import Game, StatePool
+from games import Game, GameError, StatePool
 from search import expansion, root
 from search.config import GUMBEL, Rules, SearchConfig
 from search.model import Model
@@ -28,7 +28,7 @@ FIRST_EDGES_PER_NODE = 8
 """Edges per node with which a tree is allocated; it grows where a game has more."""
 
 
-class SearchError(RuntimeError):
+class SearchError(GameError, RuntimeError):
     """The evaluator or the game gave the search something it cannot work with."""
 
 

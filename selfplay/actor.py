@@ -3,7 +3,8 @@
 In the flow: the driver starts `actor_main` with `spawn` and one Pipe. Messages are tuples, first entry the kind.
 
 * driver to actor: `("weights",)` new weights lie in the run's weights file; `("play", completed, played)`, `("stop",)`
-* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", failure)`
+* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", failure)`,
+  `("unsound", message)` where no actor can play the game or environment
 
 However fast it is, an actor plays no further than the driver lets it: until its records have `completed` positions, and
 until it has `played` so many, those of unfinished games included, both counted since its start.
@@ -58,7 +59,10 @@ def actor_main(
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
     except Exception as error:  # the driver reports it; a traceback on a child's terminal helps nobody
-        _send_quietly(connection, ("failed", describe(error)))
+        from games.soundness import UnsoundError
+
+        is_unsound = isinstance(error, UnsoundError)
+        _send_quietly(connection, ("unsound", str(error)) if is_unsound else ("failed", describe(error)))
         sys.exit(1)
 
 

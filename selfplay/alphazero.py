@@ -99,7 +99,8 @@ class AlphaZero:
     def next_round(
         self, last: SelfPlay | None, inference: Inference, rng: np.random.Generator, positions: int
     ) -> SelfPlay:
-        return make_generator(self.config, self.game, inference, rng, endless=False)
+        dropped_in_a_row = 0 if last is None else last.dropped_in_a_row
+        return make_generator(self.config, self.game, inference, rng, endless=False, dropped_in_a_row=dropped_in_a_row)
 
     def warm_up(self) -> None:
         warm_up(self.config, self.game)
@@ -159,13 +160,18 @@ def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: 
 
 
 def make_generator(
-    config: Config, game: Game, inference: Inference, rng: np.random.Generator, endless: bool = True
+    config: Config,
+    game: Game,
+    inference: Inference,
+    rng: np.random.Generator,
+    endless: bool = True,
+    dropped_in_a_row: int = 0,
 ) -> SelfPlay:
-    """Games of self-play with the network in `inference`."""
+    """Games of self-play with the network in `inference`. See `SelfPlay`."""
     symmetries = game.symmetries() if config.actors.symmetries != "none" else []
     symmetry_rng = rng.spawn(1)[0] if config.actors.symmetries == "random" else None
     evaluator = NetworkEvaluator(game, inference.predict, config.search.cache_megabytes, symmetries, symmetry_rng)
-    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless)
+    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless, dropped_in_a_row)
 
 
 def warm_up(config: Config, game: Game) -> None:

@@ -24,6 +24,10 @@ class EpisodeResults:
     lengths: Int64[np.ndarray, " E"]
     cut_off: int = 0
     """Episodes that were cut off because the environment has no limit of its own (`Environment.limit_note`)."""
+    unsound: int = 0
+    """Episodes that were cut off because of what the environment said (`games.soundness`)."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of them, a line each."""
 
     @property
     def mean(self) -> float:
@@ -49,6 +53,8 @@ def play_episodes(
 ) -> EpisodeResults:
     """Play so many episodes, several at once; after `seconds` only those count that have ended by then.
 
+    Raises UnsoundError as `EpisodeCounter.add` does.
+
     Every copy of the environment has its share of them from the start, so that short episodes are not counted more
     often than long ones. Where an environment is endless, an episode is what happens in `EPISODE_STEPS`.
     """
@@ -59,13 +65,20 @@ def play_episodes(
     batch = environment.new_batch(num_envs, seed)
     returns: list[float] = []
     lengths: list[int] = []
+    faults: list[str] = []
+    remarks: list[str] = []
     counter = EpisodeCounter(num_envs, environment.default_limit)
     try:
         while (left > 0).any() and time.monotonic() < until:
-            ended = counter.add(batch.step(agent.act(batch)))
+            step = batch.step(agent.act(batch))
+            faults += step.faults
+            remarks += step.warnings
+            ended = counter.add(step)
             if environment.is_endless:
                 ended += counter.cut_off_after(EPISODE_STEPS)
             for row, paid, length in ended:
+                if length == 0:  # cut off before its first step
+                    continue
                 if left[row] > 0:
                     returns.append(paid)
                     lengths.append(length)
@@ -74,4 +87,8 @@ def play_episodes(
                 left[row] -= 1
     finally:
         batch.close()
-    return EpisodeResults(np.array(returns, np.float64), np.array(lengths, np.int64), counter.cut_off)
+    if faults:
+        remarks.append(f"{len(faults)} episodes were cut off or did not begin, the last because {faults[-1]}")
+    return EpisodeResults(
+        np.array(returns, np.float64), np.array(lengths, np.int64), counter.cut_off, len(faults), tuple(remarks)
+    )

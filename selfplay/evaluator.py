@@ -65,7 +65,7 @@ class Evaluation:
     return_interval: tuple[float, float] | None = None
     """The 95 % interval of `mean_return`; None for one episode."""
     notes: tuple[str, ...] = ()
-    """Lines about limits that were reached."""
+    """Lines about limits that were reached, and about what the environment said wrongly."""
     anchor: str = ""
     """The player that `elo` counts from."""
 
@@ -146,7 +146,7 @@ def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, s
     num_played = len(found.returns)
     if not num_played:
         raise UserError(f"no episode of {environment.name} ended within {_minutes(seconds)}")
-    notes = [environment.limit_note] if found.cut_off else []
+    notes = [*found.remarks, environment.limit_note] if found.cut_off else list(found.remarks)
     if num_played < episodes:
         notes.append(f"{num_played} of {episodes} episodes ended within {_minutes(seconds)}: short ones count too much")
     took = time.monotonic() - started

@@ -35,15 +35,17 @@ class Rollout:
     value: Float32[np.ndarray, "T N"]  # what the network expected before the step ...
     next_value: Float32[np.ndarray, "T N"]  # ... and after it, of the last observation where an episode ended
     log_probability: Float32[np.ndarray, "T N"]  # of the action
-    counted: Bool[np.ndarray, "T N"]  # false after the end of the one episode that was asked for
+    counted: Bool[np.ndarray, "T N"]  # false after the end of the one episode asked for, and where `unsound`
     begins: bool  # the first row is the first of an episode in every environment
     version: int  # of the network that acted first; a newer one may have come in between
     source: int = 0  # which actor made it, counted from 0
+    unsound: Bool[np.ndarray, "T N"] | None = None  # see `Step`; such steps do not count; None where there are none
 
     @property
     def games(self) -> int:
         """Episodes that ended."""
-        return int((self.ended & self.counted).sum())
+        counted = self.counted if self.unsound is None else self.counted | self.unsound
+        return int((self.ended & counted).sum())
 
     def __len__(self) -> int:
         """Steps of the environments, those that do not count too: they were made."""
@@ -74,6 +76,7 @@ class _Rows:
     next_value: list[np.ndarray] = field(default_factory=list)
     log_probability: list[np.ndarray] = field(default_factory=list)
     counted: list[np.ndarray] = field(default_factory=list)
+    unsound: list[np.ndarray] = field(default_factory=list)
 
 
 class Experience:
@@ -132,7 +135,9 @@ class Experience:
         rows.value.append(value[:, 0])
         rows.next_value.append(self._next_value(step))
         rows.log_probability.append(log_probability)
-        rows.counted.append(~self._over)
+        unsound = np.zeros(self.num_envs, np.bool_) if step.unsound is None else step.unsound
+        rows.counted.append(~self._over & ~unsound)
+        rows.unsound.append(~self._over & unsound)
         if legal_mask is not None:
             rows.legal_mask.append(legal_mask)
         if step.final_observation is not None:
@@ -191,6 +196,7 @@ class Experience:
     def _count(self, step: Step) -> None:
         counted, cut_off = ~self._over, self._episodes.cut_off
         self.counts.positions += self.num_envs
+        self.counts.take_faults(step.faults, step.warnings)
         for row, paid, length in self._episodes.add(step):
             if counted[row]:
                 self.counts.games += 1
@@ -220,6 +226,7 @@ class Experience:
             next_value=np.stack(rows.next_value),
             log_probability=np.stack(rows.log_probability),
             counted=np.stack(rows.counted),
+            unsound=np.stack(rows.unsound) if np.any(rows.unsound) else None,
             begins=self._begins,
             version=self._oldest,
             source=self.source,
@@ -237,5 +244,5 @@ class Experience:
         if self.num_envs > 1:
             self.batch.close()
             self.batch = self._new_batch()
-            self._episodes = EpisodeCounter(self.num_envs, self.environment.default_limit)
+            self._episodes.begin_all()
             self._output = None

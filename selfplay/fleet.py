@@ -108,7 +108,7 @@ class Fleet:
     def poll(self, timeout: float) -> list[Any]:
         """Messages that have come in; waits up to `timeout` seconds for the first.
 
-        Raises UserError when actors keep failing.
+        Raises UserError when actors keep failing, or cannot play what they should.
         """
         out: list[Any] = []
         try:
@@ -119,6 +119,8 @@ class Fleet:
                         self._lose(member)
                 elif message[0] == "failed":
                     member.failure = message[1]
+                elif message[0] == "unsound":
+                    raise UserError(message[1])
                 else:
                     if message[0] == "games":
                         self._failures = 0

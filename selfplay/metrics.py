@@ -106,6 +106,11 @@ METRICS: dict[str, Metric] = {
         "share", "time of the actors spent in the network call; waiting for the learner is time outside it"
     ),
     "selfplay/weight_staleness": Metric("versions", "age of the weights that played a stored position, on average"),
+    "selfplay/unsound_games": Metric(
+        "games",
+        "games dropped and episodes cut off since this start of the run because what the game or environment said was "
+        "not finite, or not what it declares",
+    ),
     "selfplay/actor_restarts": Metric("restarts", "actors replaced since this start of the run"),
     "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),
     "eval/elo": Metric(

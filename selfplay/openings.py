@@ -170,7 +170,8 @@ def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.
     """Observations from random games, of all their phases: float32 [n, *observation_shape], n at most `count`."""
     pool, slots = game.new_pool(SAMPLED_GAMES), np.arange(SAMPLED_GAMES)
     pool.reset(slots)
-    seen = []
+    pool.unsound = {}  # a game that says what none may say is left out; self-play speaks of it
+    seen = [np.zeros((0, *game.observation_shape), np.float32)]
     for _ in range(SAMPLED_PLIES):
         to_play = pool.to_play(slots)
         events = chance_rounds(game)
@@ -183,8 +184,12 @@ def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.
             break
         observations = np.empty((len(slots), *game.observation_shape), np.float32)
         pool.observe(slots, observations)
-        seen.append(observations)
+        sound = np.array([slot not in pool.unsound for slot in slots.tolist()])
+        seen.append(observations[sound])
+        slots = slots[sound]
         pool.step(slots, random_actions(pool, slots, rng), slots)
     pool.close()
     everything = np.concatenate(seen)
+    if not len(everything):
+        return np.zeros((1, *game.observation_shape), np.float32)
     return everything[np.linspace(0, len(everything) - 1, min(count, len(everything))).astype(int)]

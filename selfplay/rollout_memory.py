@@ -65,6 +65,8 @@ def generalised_advantages(discount: float, gae_lambda: float) -> Estimator:
         factor = discount * rollout.discount.astype(np.float64)
         delta = reward + factor * rollout.next_value - rollout.value
         follows = np.where(rollout.ended, 0.0, gae_lambda * factor)
+        if rollout.unsound is not None:  # what came before was cut off there: its future is the value alone
+            delta = np.where(rollout.unsound, 0.0, delta)
         advantage = discounted_sums(delta, follows, np.zeros(delta.shape[1]))
         return advantage.astype(np.float32), (advantage + rollout.value).astype(np.float32)
 
@@ -84,7 +86,10 @@ def monte_carlo_returns(discount: float, reward_to_go: bool, baseline: bool) -> 
     ) -> tuple[Float[np.ndarray, "T N"], Float[np.ndarray, "T N"]]:
         factor = discount * rollout.discount.astype(np.float64)
         cut_off = np.where(rollout.ended, factor * rollout.next_value, 0.0)
-        returns = discounted_sums(reward + cut_off, np.where(rollout.ended, 0.0, factor), np.zeros(reward.shape[1]))
+        terms = reward + cut_off
+        if rollout.unsound is not None:  # what came before was cut off there: its future is the value
+            terms = np.where(rollout.unsound, rollout.value, terms)
+        returns = discounted_sums(terms, np.where(rollout.ended, 0.0, factor), np.zeros(reward.shape[1]))
         counted = returns if reward_to_go else _from_the_start(returns, rollout)
         advantage = counted - rollout.value if baseline else counted
         return advantage.astype(np.float32), returns.astype(np.float32)

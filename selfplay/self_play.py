@@ -9,6 +9,7 @@ ones; positions weighted by surprise and soft resignation are in KataGo's KataGo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from games import CHANCE, TERMINAL, Game
 from games.base import chance_rounds
 from games.random_play import begin_games, draw
+from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
 from search.search import slots_needed
@@ -78,6 +80,16 @@ class SelfPlayCounts:
     batch_capacity: int = 0
     staleness: float = 0.0
     seconds: float = 0.0
+    unsound: int = 0  # games dropped and episodes cut off because of what they said (`games.soundness`)
+    faults: tuple[str, ...] = ()  # what the last of them said
+    warnings: tuple[str, ...] = ()  # what a person should know once
+
+    def take_faults(self, faults: tuple[str, ...], warnings: tuple[str, ...] = ()) -> None:
+        """Count a line for each game or episode, and keep the last."""
+        if faults:
+            self.unsound += len(faults)
+            self.faults = faults[-1:]
+        self.warnings += warnings
 
 
 class SelfPlay:
@@ -92,18 +104,25 @@ class SelfPlay:
         learner: LearnerConfig,
         rng: np.random.Generator,
         endless: bool = True,
+        dropped_in_a_row: int = 0,
     ) -> None:
-        """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true."""
+        """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true.
+
+        `dropped_in_a_row`: games that were dropped before, see `advance`.
+        """
         self.game, self.evaluator, self.actors, self.learner, self.rng = game, evaluator, actors, learner, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
         self.endless = endless
         self.max_plies = actors.max_plies or game.most_plies
         self.version = 0
         size = actors.games_per_actor
-        self.search = Search(
-            SimulatorModel(game, evaluator, slots_needed(game, search, size)), search, size, noise=True
-        )
+        self.dropped_in_a_row = dropped_in_a_row
+        """Games dropped since the last that came to its end."""
+        self._model = SimulatorModel(game, evaluator, slots_needed(game, search, size))
+        self._model.take_unsound()
+        self.search = Search(self._model, search, size, noise=True)
         self.pool = game.new_pool(size)
+        self.pool.unsound = {}
         self.trajectories = [Trajectory() for _ in range(size)]
         self.counts = SelfPlayCounts()
         self._num_values = num_values(game)
@@ -116,9 +135,14 @@ class SelfPlay:
         return len(self.running) == 0
 
     def advance(self) -> list[GameRecord]:
-        """One simulation in every game, and a move where a search is finished; returns the games that ended."""
+        """One simulation in every game, and a move where a search is finished; returns the games that ended.
+
+        Games that say what no game may say are dropped. Raises UnsoundError after MOST_IN_A_ROW of them.
+        """
         self.counts.simulations += len(self.running) - self.search.fresh_roots
         self.search.simulate(self.running)
+        if found := self._model.take_unsound():
+            self._drop({slot // self.search.nodes: line for slot, line in found.items()})
         finished = self.search.finished(self.running)
         return self._move(self.running[finished]) if finished.any() else []
 
@@ -142,7 +166,34 @@ class SelfPlay:
         begin_games(self.pool, slots, self.actors.opening_plies, self.rng)
         for slot in slots:
             self.trajectories[slot] = Trajectory()
-        self._begin_search(slots)
+        self.pool.to_play(slots)  # the first answer of a game that begins without chance
+        sound, broken = self._take_broken(slots)
+        if sound.any():
+            self._begin_search(slots[sound])
+        if broken:
+            self._drop(broken)
+
+    def _take_broken(self, slots: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+        """Which games of `slots` can go on, bool [n], and what the others said."""
+        found, self.pool.unsound = self.pool.unsound or {}, {}
+        return np.array([slot not in found for slot in slots.tolist()], np.bool_), found
+
+    def _drop(self, found: Mapping[int, str]) -> None:
+        """Give up the games of some slots, with a line each of what they said, and begin others where there is no end.
+
+        What was played in them is not learned from: where the rules are wrong, a result says nothing.
+        """
+        lines = [f"{line} after {len(self.trajectories[slot])} moves" for slot, line in found.items()]
+        self.counts.take_faults(tuple(lines))
+        self.dropped_in_a_row += len(found)
+        if self.dropped_in_a_row >= MOST_IN_A_ROW:
+            raise UnsoundError(f"{lines[-1]}; {MOST_IN_A_ROW} games in a row were dropped for such a reason")
+        slots = np.array(sorted(found))
+        self.search.clear(slots)
+        if self.endless:
+            self._start_games(slots)
+        else:
+            self.running = np.setdiff1d(self.running, slots)
 
     def _begin_search(self, slots: np.ndarray) -> None:
         """Full searches with noise; fast ones without it, for some of the moves and the rest of decided games."""
@@ -168,22 +219,33 @@ class SelfPlay:
         self._play_nature(slots, to_play, rewards)
         for i, slot in enumerate(slots):
             self.trajectories[slot].reward.append(rewards[i])
+        sound, broken = self._take_broken(slots)
+        slots, to_play = slots[sound], to_play[sound]
         lengths = np.array([len(self.trajectories[slot]) for slot in slots])
         ended = to_play == TERMINAL
         is_cut_off = ~ended & (lengths >= self.max_plies)
         if self.actors.max_plies == 0:
             self.counts.cut_off += int(is_cut_off.sum())
         ended |= is_cut_off
-        records = [self._finish(slot, to_play[i] == TERMINAL) for i, slot in enumerate(slots) if ended[i]]
+        records = []
+        for slot, is_terminal in zip(slots[ended].tolist(), to_play[ended] == TERMINAL, strict=True):
+            record = self._finish(slot, is_terminal)
+            if isinstance(record, str):
+                broken[slot] = f"{self.game.name}: {record}"
+            else:
+                records.append(record)
         if not ended.all():
             self._begin_search(slots[~ended])
-        over = slots[ended]
+        over = np.array([slot for slot in slots[ended].tolist() if slot not in broken], np.int64)
         if len(over):
+            self.dropped_in_a_row = 0
             self.search.clear(over)
             if self.endless:
                 self._start_games(over)
             else:
                 self.running = np.setdiff1d(self.running, over)
+        if broken:
+            self._drop(broken)
         return records
 
     def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray | None = None) -> None:
@@ -250,8 +312,8 @@ class SelfPlay:
         if trajectory.decided == UNDECIDED and winning.max() >= self.actors.resign_plies:
             trajectory.decided, trajectory.decided_at = int(winning.argmax()), len(trajectory)
 
-    def _finish(self, slot: int, is_terminal: bool) -> GameRecord:
-        """The trajectory of a slot with its value targets.
+    def _finish(self, slot: int, is_terminal: bool) -> GameRecord | str:
+        """The trajectory of a slot with its value targets; or what is wrong with its result.
 
         A game cut off is worth what the game's judge says, and where it has none, what the last search expected.
         """
@@ -259,6 +321,8 @@ class SelfPlay:
         if not is_terminal:
             judged = self.game.judge(self.pool, np.array([slot]))
             if judged is not None:
+                if fault := array_fault("judge()", judged, (1, self.game.num_players)):
+                    return fault
                 trajectory.reward[-1] = trajectory.reward[-1] + judged[0]
                 is_terminal = True
         rewards, root_values = np.array(trajectory.reward), np.array(trajectory.root_value)
@@ -267,6 +331,8 @@ class SelfPlay:
         target = returns_of_game(rewards, root_values, self.discount, self.learner.td_steps, is_terminal)
         share = self.learner.root_value_share
         target = (1.0 - share) * target + share * root_values
+        if not (is_finite(target) and is_finite(outcome)):
+            return "its rewards add up to more than can be stored"
 
         def seen(values: np.ndarray) -> np.ndarray:
             return from_players(values, to_play, self._num_values).astype(np.float32)

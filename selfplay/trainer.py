@@ -25,6 +25,7 @@ from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.failures import told
+from selfplay.fault_report import FaultReport
 from selfplay.files import StorageError
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
@@ -99,6 +100,7 @@ class Trainer:
         self._stale = 0  # positions left out for their age
         self._played_all: float | None = None  # when all was played that the budget allows
         self._noted: set[str] = set()
+        self._faults = FaultReport(display.warning)
         self._unsaved: list[Record] = []
         self._unreported: list[Record] = []
         self._source: Source | None = None
@@ -133,6 +135,7 @@ class Trainer:
         finally:
             self._source.stop()
             self.evaluator.stop()
+            self._faults.say()
         self.save()
         if self.counters.champion is None:
             self.version = self.learner.steps
@@ -218,6 +221,7 @@ class Trainer:
             if self.algorithm.keeps_games:
                 self._unsaved += records
                 self._unreported += records
+            self._faults.take(counts)
             add_counts(self._counts, counts)
             self.note([self.algorithm.limit_note] if counts.cut_off else [])
             if isinstance(source, InlineSource):
@@ -432,6 +436,7 @@ class Trainer:
             "train/stale_positions": self._stale,
             "train/bad_shards": self._bad_shards,
             "train/sample_reuse": self._counted_samples / max(1, self._counted_positions),
+            "selfplay/unsound_games": self._faults.total,
             "selfplay/actor_restarts": source.restarts,
         }
         self._counts, self._unreported = SelfPlayCounts(), []

@@ -6,8 +6,8 @@ In the flow: the driver adds rollouts, the learner samples transitions. An envir
     the step after an end: a row with the last observation of the episode, which is never drawn itself
 
 so the successor of row t is row t + 1, whatever happened, and stacks of frames and n-step returns are put together when
-they are drawn. Rows that lack what a draw needs (the newest n of a stream, the oldest whose earlier frames are
-overwritten) have priority 0.
+they are drawn. The row of a step that is unsound (`Step.unsound`) is that of the last observation before it. Rows that
+lack what a draw needs (the newest n of a stream, the oldest whose earlier frames are overwritten) have priority 0.
 
 Sources: Mnih et al. 2015 (replay, stacks of 4 frames); Sutton 1988 by way of Hessel et al. 2018 (n-step); Schaul et al.
 2016 (priorities).
@@ -107,21 +107,25 @@ class TransitionReplay:
         final = iter(rollout.final_observation)
         final_legal = iter(() if rollout.final_legal_mask is None else rollout.final_legal_mask)
         for t in range(len(rollout.ended)):
-            rows = self._write(streams, rollout.observation[t], self._next_begins[streams])
+            unsound = np.zeros(num_envs, np.bool_) if rollout.unsound is None else rollout.unsound[t]
+            if unsound.any():
+                self._cut(streams[unsound])
+            rows = self._write(streams, rollout.observation[t], self._next_begins[streams], unsound)
             self._actions[rows] = rollout.action[t]
             self._rewards[rows] = rollout.reward[t]
             self._discounts[rows] = rollout.discount[t]
-            self._ended[rows] = rollout.ended[t]
+            self._ended[rows] = rollout.ended[t] & ~unsound
             if self._legal is not None:
                 assert rollout.legal_mask is not None
                 self._legal[rows] = rollout.legal_mask[t]
             self._next_begins[streams] = rollout.ended[t]
-            over = streams[rollout.ended[t]]
+            over, written = streams[rollout.ended[t]], ~unsound[rollout.ended[t]]
             if len(over):
                 last = np.stack([next(final) for _ in over])
-                rows = self._write(over, last, np.zeros(len(over), np.bool_), is_last=True)
-                if self._legal is not None:
-                    self._legal[rows] = [next(final_legal) for _ in over]
+                masks = None if self._legal is None else np.stack([next(final_legal) for _ in over])
+                rows = self._write(over[written], last[written], np.zeros(written.sum(), np.bool_), True)
+                if self._legal is not None and masks is not None:
+                    self._legal[rows] = masks[written]
         self.total += rollout.ended.size
 
     def sample(self, size: int, rng: np.random.Generator) -> TransitionBatch:
@@ -246,7 +250,9 @@ class TransitionReplay:
     def _row_bytes(self) -> int:
         return 8 + sum(column.nbytes for column in self._columns().values()) // len(self._actions)
 
-    def _write(self, streams: np.ndarray, frames: np.ndarray, begins: np.ndarray, is_last: bool = False) -> np.ndarray:
+    def _write(
+        self, streams: np.ndarray, frames: np.ndarray, begins: np.ndarray, is_last: np.ndarray | bool
+    ) -> np.ndarray:
         """One row more in each of some streams; returns the rows."""
         written = self._written[streams]
         rows = self._row(streams, written)
@@ -262,6 +268,11 @@ class TransitionReplay:
         ready = ready[(written >= self.n_step) & ~self._is_last[ready]]
         self._tree.set(ready, self._largest)
         return rows
+
+    def _cut(self, streams: np.ndarray) -> None:
+        """The newest rows of some streams are the last steps of their episodes, where these have any."""
+        begun = streams[~self._next_begins[streams]]
+        self._ended[self._row(begun, self._written[begun] - 1)] = True
 
     def _break(self, streams: np.ndarray) -> None:
         """The newest rows of some streams get no successors: they are never drawn."""

@@ -84,9 +84,12 @@ def _episodes(args: argparse.Namespace) -> int:
 def _print_episodes(args: argparse.Namespace, agent: str, environment: str, found: EpisodeResults) -> None:
     from selfplay.reporting import mean_text, return_text
 
+    for remark in found.remarks:
+        print(f"warning: {remark}", file=sys.stderr)
     if args.json:
         low, high = found.interval or (None, None)
         figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
+        figures["unsound"] = found.unsound
         print(json_text({"agent": agent, "environment": environment, **figures}), file=args.output, flush=True)
         return
     print(f"{agent}: {environment}, {args.episodes} episodes")
