@@ -71,7 +71,18 @@ class Stuck(Endless):
         return super().step(action)
 
 
-for kind in (Endless, Failing, Stuck):
+class Armed(Endless):
+    """Fails once it is armed."""
+
+    armed = False
+
+    def step(self, action):
+        if Armed.armed:
+            raise RuntimeError("went off")
+        return super().step(action)
+
+
+for kind in (Endless, Failing, Stuck, Armed):
     gym.register(f"{kind.__name__}-v0", kind)
     gym.register(f"{kind.__name__}Short-v0", kind, max_episode_steps=20)
 
@@ -319,6 +330,20 @@ def test_an_environment_that_fails_is_told_in_one_line(tmp_path: Path) -> None:
     kept = tmp_path / "run" / "failed_play.txt"
     assert "RuntimeError: lost contact" in line and "test_bounds.py, line" in line and str(kept) in line
     assert "at step 40" in kept.read_text()
+
+
+def test_an_environment_that_fails_in_the_last_evaluation_costs_no_training(tmp_path: Path) -> None:
+    class Arming(Watcher):
+        def phase(self, text: str) -> None:
+            Armed.armed = text.startswith("evaluating")
+
+    watcher = Arming()
+    config = environment_config(tmp_path, "ArmedShort-v0", "actor_critic", "--budget.positions", "48")
+    result = training.train(config, tmp_path / "run", watcher)
+    assert result.learned and result.evaluation is None
+    (said,) = [line for line in watcher.lines if "went off" in line]
+    assert "RuntimeError" in said and str(tmp_path / "run" / "failed_evaluation.txt") in said
+    assert "went off" in (tmp_path / "run" / "failed_evaluation.txt").read_text()
 
 
 def test_an_error_of_this_program_is_none_from_outside() -> None:
