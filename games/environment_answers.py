@@ -10,9 +10,9 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, Dict, MultiBinary, Space, Text, Tuple
+from gymnasium.spaces import Box, Dict, MultiBinary, Space, Tuple
 
-from games.gymnasium_spaces import one_line
+from games.gymnasium_spaces import is_text, one_line
 from games.position_promises import BrokenError, asked
 
 
@@ -59,7 +59,7 @@ def _check_observation(space: Space, value: Any, name: str) -> None:
             _check_observation(inner, value[index], f"{name}, its number {index}")
     elif isinstance(space, (Box, MultiBinary)):
         _check_array(space, value, name)
-    elif not isinstance(space, Text) and not asked("observation", f"{name}", space.contains, value):
+    elif not is_text(space) and not asked("observation", f"{name}", space.contains, value):
         raise BrokenError("observation", f"{name} is {one_line(repr(value))}, which is not in {one_line(space)}")
 
 

@@ -117,7 +117,7 @@ class _Part:
         """Raises GameError for a kind of space that is not taken."""
         self.space, self.path = space, path
         self.name = ".".join(map(str, path)) or "the observation"
-        self.is_text = space.dtype is not None and np.dtype(space.dtype).kind == "U"
+        self.is_text = is_text(space)
         self.is_one_hot = isinstance(space, (Discrete, MultiDiscrete))
         self.is_binary = self.is_one_hot or isinstance(space, MultiBinary)
         self.layout: Layout | None = None
@@ -226,6 +226,11 @@ class ActionSpace:
         given = actions.reshape(len(actions), *self._box.shape)
         # In the type of the bounds, which float32 may overstep.
         return np.clip(given.astype(self._box.dtype), self._box.low, self._box.high)
+
+
+def is_text(space: Space) -> bool:
+    """Whether a space has texts: Gymnasium's `Text`, MiniGrid's missions."""
+    return space.dtype is not None and np.dtype(space.dtype).kind == "U"
 
 
 def one_line(what: object) -> str:

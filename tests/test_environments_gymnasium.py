@@ -388,6 +388,29 @@ def test_a_picture_with_text_is_that_picture() -> None:
     check_laws(environment, num_steps=3)
 
 
+class Mission(Spaces):
+    """Says more than its space of texts has letters for."""
+
+    def __init__(self) -> None:
+        super().__init__(see="picture_and_text")
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = super().reset(seed=seed)
+        return {**observation, "mission": "go to the green square, please!" * 9}, info
+
+    def step(self, action):
+        observation, *rest = super().step(action)
+        return {**observation, "mission": ""}, *rest
+
+
+gym.register("Mission-v0", Mission)
+
+
+def test_text_that_is_left_out_may_be_any_text() -> None:
+    played = check_laws(load("Mission-v0"), num_steps=3)
+    assert played.ends() == 9
+
+
 def test_numbers_beside_a_picture_are_planes_of_it() -> None:
     environment = load("Spaces-v0(see=picture_and_choice)")
     assert environment.observation_shape == (7, 7, 7) and environment.observation_dtype == np.uint8
