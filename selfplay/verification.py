@@ -27,7 +27,8 @@ GROWING = ("steps", "samples", "seconds")
 """Counters of a checkpoint that never fall from one version to the next."""
 
 COUNTED = ("games", "positions", "kept")
-"""Those that fall when a shard has been set aside, and for no other reason."""
+"""Those that fall when a shard has been set aside, and for no other reason; but for `kept` in runs without games on
+disk, which may begin with an empty replay each time."""
 
 
 @dataclass
@@ -71,8 +72,10 @@ def _look(path: Path) -> Verification:
     except UserError as error:
         found.problems += str(error).splitlines()
     states = _checkpoints(folder.checkpoints, found)
-    lost = _shards(folder.games, max([state.get("last_shard", -1) for _, state in states], default=-1), found)
-    _counters(folder.checkpoints, states, GROWING if lost else (*GROWING, *COUNTED), found)
+    last_shard = max([state.get("last_shard", -1) for _, state in states], default=-1)
+    lost = _shards(folder.games, last_shard, found)
+    counted = () if lost else COUNTED if last_shard >= 0 else tuple(name for name in COUNTED if name != "kept")
+    _counters(folder.checkpoints, states, (*GROWING, *counted), found)
     for number in saved_replay.numbers(folder.replay):
         path = folder.replay / f"{number:08d}"
         if damage := saved_replay.damage(path):

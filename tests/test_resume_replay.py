@@ -92,6 +92,16 @@ def test_a_replay_from_before_the_newest_checkpoint_is_used_and_owes_nothing(run
     assert trainer._samples_owed(2.0) == 0
 
 
+def test_a_resumed_run_without_a_replay_was_called_damaged(run: Path) -> None:
+    """`kept` counts from an empty replay again: it falls, and nothing is lost."""
+    shutil.rmtree(run / "replay")
+    before = checkpoint.load(run / "checkpoints").state["kept"]
+    overrides = ("--budget.steps", str(STOP_AT + 3), "--replay.min_positions", "60", "--checkpoint.no-replay")
+    selfplay.resume(run, lambda old: config(run.parent, *overrides), Watcher())
+    assert checkpoint.load(run / "checkpoints").state["kept"] < before
+    assert verify(run).problems == []
+
+
 def test_another_sample_reuse_is_meant_for_what_is_played_from_now_on(run: Path) -> None:
     assert opened(run, Watcher(), "--replay.sample_reuse", "4")._samples_owed(4.0) == 0
 
