@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from games.soundness import LARGEST
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
@@ -98,7 +99,7 @@ class ActorCritic(ModelFree):
         if isinstance(normaliser, nn.Module) and self._observations.count > 1:
             for tensors in (learner.net.state_dict(), learner.average):
                 tensors["normaliser.mean"].copy_(torch.from_numpy(self._observations.mean))
-                tensors["normaliser.variance"].copy_(torch.from_numpy(self._observations.variance))
+                tensors["normaliser.variance"].copy_(torch.from_numpy(np.minimum(self._observations.variance, LARGEST)))
 
     def state(self) -> dict[str, Tensor]:
         """See `Algorithm.state`: the moments of observations and returns."""

@@ -134,16 +134,22 @@ def weights_digest(folder: Path, version: int | None = None) -> str:
     return str(found[MANIFEST]["files"][WEIGHTS]["sha256"])
 
 
-def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+def load_latest(
+    folder: Path, warn: Callable[[str], None], fault: Callable[[Checkpoint], str] = lambda checkpoint: ""
+) -> Checkpoint | None:
     """The newest sound checkpoint, or None when the run never wrote one. Only for the holder of the run's lock.
 
-    Damaged ones are moved to `quarantine/`, each with one line to `warn`. Raises `UserError` when checkpoints were
-    written but none is sound, also the next time, when they are all in quarantine.
+    Damaged ones, and those of which `fault` says what is wrong with them, are moved to `quarantine/`, each with one
+    line to `warn`. Raises `UserError` when checkpoints were written but none is sound, also the next time, when they
+    are all in quarantine.
     """
     for version in reversed(versions(folder)):
         try:
             files = _read(folder, version, (WEIGHTS, LEARNER, STATE))
-            return Checkpoint(version, files[WEIGHTS], files[LEARNER], files[STATE])
+            found = Checkpoint(version, files[WEIGHTS], files[LEARNER], files[STATE])
+            if what := fault(found):
+                raise _DamagedError(f"{_path(folder, version)}: {what}")
+            return found
         except _DamagedError as error:
             moved = quarantine(_path(folder, version))
             warn(f"damaged checkpoint: {error}; moved to {moved}, going on with the one before it")

@@ -21,11 +21,13 @@ class RunningMoments:
         """Sum of squared distances from the mean."""
 
     def add(self, values: Shaped[np.ndarray, "n *shape"]) -> None:
-        """Take in `values`."""
+        """Take in `values`, but for those of the n that have numbers which are not finite: one would stay for good."""
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
+            values = values[np.isfinite(values).reshape(len(values), -1).all(axis=1)]
         if not len(values):
             return
-        count, values = len(values), values.astype(np.float64)
-        mean = values.mean(axis=0)
+        count, mean = len(values), values.mean(axis=0)
         total = self.count + count
         gap = mean - self.mean
         self.squares = self.squares + np.square(values - mean).sum(axis=0) + np.square(gap) * self.count * count / total

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from selfplay import checkpoint, shards
+from selfplay.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.learner import Learner
@@ -32,12 +33,6 @@ from selfplay.tensors import (
     unflatten_optimizer,
 )
 
-RAW = "raw."
-"""Prefix of the weights that the optimiser works on, among the learner's tensors."""
-
-LOSS = "loss."
-"""The same of what the loss remembers."""
-
 MOST_DAMAGED = 0.01
 """Share of the shards that a resume goes on without, by itself."""
 
@@ -48,9 +43,6 @@ BAD_BATCH = "bad_batch.npz"
 
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
 """Unpacked size from which on games go to another shard; one game may be larger."""
-
-ALGORITHM = "algorithm."
-"""And of what the algorithm has gathered (`Algorithm.state`)."""
 
 
 @dataclass
@@ -135,7 +127,12 @@ def save_checkpoint(
         "last_shard": next_shard - 1,
         "sampling_rng": generator_state(rng),
     }
-    checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(learner.steps, learner.weights(), tensors, state))
+    made = checkpoint.Checkpoint(learner.steps, learner.weights(), tensors, state)
+    if fault := fault_within(made):
+        raise UserError(
+            f"{folder.checkpoints}: step {learner.steps} is not saved, nothing could go on from it: {fault}"
+        )
+    checkpoint.save(folder.checkpoints, made)
     checkpoint.prune(folder.checkpoints, keep.keep_last, keep.keep_every, needed)
 
 
@@ -146,27 +143,26 @@ def restore(
     exactly: bool,
     warn: Callable[[str], None],
     restore_gathered: Callable[[dict[str, Tensor]], None] = lambda state: None,
+    gathered: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> tuple[np.random.Generator, Counters] | None:
     """The last checkpoint into `learner`, the games on disk into `replay`; None for a run without a checkpoint.
 
     `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
-    are kept and counted. Without a `replay` there are no games on disk. `restore_gathered` gets what was `gathered`.
+    are kept and counted. Without a `replay` there are no games on disk. `restore_gathered` gets what the algorithm has
+    gathered, which looks like `gathered`. A checkpoint that nothing can go on from is set aside as a damaged one is.
     Returns the learner's random numbers and the counters.
     """
     damaged = shards.damaged(folder.games)
     if folder.games.is_dir():
         shards.recover(folder.games, warn)
-    saved = checkpoint.load_latest(folder.checkpoints, warn)
+    saved = checkpoint.load_latest(
+        folder.checkpoints, warn, lambda found: fault_for(found, learner.loss_state(), gathered)
+    )
     if saved is None:
         return None
     state = saved.state
-    raw = _under(RAW, saved.learner)
-    expected = {name: tuple(tensor.shape) for name, tensor in learner.net.state_dict().items()}
-    for weights in (saved.weights, raw):
-        check_weights(weights, expected, str(folder.checkpoints))
-    learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, state), state["steps"])
-    learner.restore_loss(_under(LOSS, saved.learner))
-    restore_gathered(_under(ALGORITHM, saved.learner))
+    restore_learner(saved, learner, str(folder.checkpoints))
+    restore_gathered(under(ALGORITHM, saved.learner))
     if exactly:
         shards.drop_after(folder.games, state["last_shard"])
     state.setdefault("kept", state["positions"])  # runs from before positions had weights
@@ -190,6 +186,19 @@ def restore(
     return generator_from_state(state["sampling_rng"]), counters
 
 
+def restore_learner(saved: checkpoint.Checkpoint, learner: Learner, where: str) -> None:
+    """Weights, optimiser and loss of a checkpoint into `learner`.
+
+    Raises UserError, which begins with `where`, for one of another network or optimiser.
+    """
+    raw = under(RAW, saved.learner)
+    expected = {name: tuple(tensor.shape) for name, tensor in learner.net.state_dict().items()}
+    for weights in (saved.weights, raw):
+        check_weights(weights, expected, where)
+    learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, saved.state), saved.state["steps"])
+    learner.restore_loss(under(LOSS, saved.learner))
+
+
 def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
     """A shard may be lost to a kill or a flipped bit; many are a sign that the disk fails."""
     present = len(shards.shard_ids(folder.games)) + newly_damaged
@@ -198,11 +207,6 @@ def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
             f"{folder.games}: {newly_damaged} of {present} shards are damaged and were moved to quarantine; put sound "
             "copies back, or resume once more to go on without them"
         )
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with the prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _newest_games(

@@ -74,7 +74,13 @@ class Trainer:
         require_disk(folder.path, 2 * self.learner.checkpoint_bytes, replay_bytes)
         saved_games = self.replay if isinstance(self.replay, Replay) else None
         restored = restore(
-            folder, self.learner, saved_games, self.inline, display.warning, self.algorithm.restore_state
+            folder,
+            self.learner,
+            saved_games,
+            self.inline,
+            display.warning,
+            self.algorithm.restore_state,
+            self.algorithm.state(),
         )
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self.rng, self.counters = restored or (np.random.default_rng([config.seed, 0]), Counters())
@@ -333,9 +339,9 @@ class Trainer:
     def _publish(self) -> None:
         """The newest weights for the actors, unless the gate has chosen theirs; their version is the learner's step."""
         if self.counters.champion is None and self._source is not None:
+            self.algorithm.before_publish(self.learner, self.replay)
             self._check_weights()
             self.version = self.learner.steps
-            self.algorithm.before_publish(self.learner, self.replay)
             learner = self.learner
             self._source.publish(
                 learner.weights() if self.algorithm.acts_with_average else learner.raw_weights(), self.version

@@ -8,18 +8,22 @@ a shard without its line), and what was damaged and has been set aside with a wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from selfplay import checkpoint, saved_replay, shards
 from selfplay import config as config_files
+from selfplay.algorithm import Algorithm, load_algorithm
+from selfplay.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
 from selfplay.errors import UserError
 from selfplay.files import QUARANTINE, temporaries, writer_of
+from selfplay.learner import Learner
 from selfplay.locks import last_holder
 from selfplay.metrics import read_metrics
 from selfplay.run_folder import RunFolder
+from selfplay.saving import restore_learner
 from selfplay.settings import Config
 from selfplay.tensors import read_weights
 
@@ -67,11 +71,12 @@ def verify(path: Path) -> Verification:
 def _look(path: Path) -> Verification:
     folder = RunFolder.open(path)
     found = Verification(path)
+    run: _Run | None = None
     try:
-        config_files.load(Config, folder.config)
+        run = _Run.make(config_files.load(Config, folder.config), found)
     except UserError as error:
         found.problems += str(error).splitlines()
-    states = _checkpoints(folder.checkpoints, found)
+    states = _checkpoints(folder.checkpoints, run, found)
     last_shard = max([state.get("last_shard", -1) for _, state in states], default=-1)
     lost = _shards(folder.games, last_shard, found)
     counted = () if lost else COUNTED if last_shard >= 0 else tuple(name for name in COUNTED if name != "kept")
@@ -82,7 +87,9 @@ def _look(path: Path) -> Verification:
             found.problems.append(f"{path}: {damage}")
     if folder.weights.exists():
         try:
-            read_weights(folder.weights)
+            weights, _ = read_weights(folder.weights)
+            if name := not_finite(weights):
+                found.problems.append(f"{folder.weights}: {name} holds values that are not finite")
         except UserError as error:
             found.problems.append(str(error))
     if folder.metrics.exists():
@@ -95,14 +102,55 @@ def _look(path: Path) -> Verification:
     return found
 
 
-def _checkpoints(folder: Path, found: Verification) -> list[tuple[int, dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Run:
+    """What a resume would put a checkpoint into."""
+
+    algorithm: Algorithm
+    learner: Learner
+
+    @classmethod
+    def make(cls, config: Config, found: Verification) -> _Run | None:
+        """Of the settings, on the processor; None, with a note, where the game or environment cannot be had here."""
+        try:
+            algorithm = load_algorithm(config)
+            learner = Learner(algorithm.make_net(), replace(config.learner, device="cpu"), algorithm.make_loss())
+        except Exception as error:  # whatever their code raises
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            found.notes.append(f"whether the checkpoints fit what is played was not looked at: {line}")
+            return None
+        return cls(algorithm, learner)
+
+    def fault(self, saved: checkpoint.Checkpoint, path: Path) -> str:
+        """Why a resume could not go on from a checkpoint; empty where it can."""
+        if fault := fault_for(saved, self.learner.loss_state(), self.algorithm.state()):
+            return f"{path}: {fault}"
+        try:
+            restore_learner(saved, self.learner, str(path))
+            self.algorithm.restore_state(under(ALGORITHM, saved.learner))
+        except UserError as error:
+            return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        except (ValueError, RuntimeError, KeyError, TypeError) as error:  # of torch, for tensors that do not fit
+            return f"{path}: {' '.join(str(error).split())[:200]}"
+        return ""
+
+
+def _checkpoints(folder: Path, run: _Run | None, found: Verification) -> list[tuple[int, dict[str, Any]]]:
     """Version and state of every sound checkpoint."""
     states = []
     for version in checkpoint.versions(folder):
         try:
-            states.append((version, checkpoint.load(folder, version).state))
+            saved = checkpoint.load(folder, version)
         except UserError as error:
             found.problems.append(str(error))
+            continue
+        path = folder / f"{version:08d}"
+        fault = fault_within(saved)
+        line = run.fault(saved, path) if run is not None else f"{path}: {fault}" if fault else ""
+        if line:
+            found.problems.append(line)
+        else:
+            states.append((version, saved.state))
     found.checkpoints = len(states)
     found.newest = states[-1][0] if states else None
     return states

@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from run_helpers import Watcher, tiny_config
 
 import selfplay
 from selfplay import checkpoint, shards
 from selfplay.cli import main
 from selfplay.files import append_line, publish, seal, unseal
+from selfplay.tensors import publish_weights
 from selfplay.verification import verify
 
 LIMITS = (
@@ -158,3 +161,71 @@ def test_nothing_is_changed(run: Path) -> None:
 def test_no_run_is_one_line(tmp_path, capsys):
     assert main(["verify", str(tmp_path / "none")]) == 2
     assert "no such run" in capsys.readouterr().err
+
+
+def tampered(run: Path, change: Callable[[checkpoint.Checkpoint], None]) -> int:
+    """Change the newest checkpoint as a program would that wrote it so, hashes included; returns its version."""
+    saved = checkpoint.load(run / "checkpoints")
+    change(saved)
+    shutil.rmtree(run / "checkpoints" / f"{saved.version:08d}")
+    checkpoint.save(run / "checkpoints", saved)
+    return saved.version
+
+
+UNUSABLE: dict[str, Callable[[checkpoint.Checkpoint], object]] = {
+    "a weight is NaN": lambda saved: next(iter(saved.weights.values())).view(-1)[0].fill_(float("nan")),
+    "a raw weight is infinite": lambda saved: _first(saved, "raw.").view(-1)[0].fill_(float("inf")),
+    "a moment is NaN": lambda saved: _first(saved, "optimizer").view(-1)[0].fill_(float("nan")),
+    "a moment is missing": lambda saved: saved.learner.pop(_name(saved, "optimizer")),
+    "a weight is missing": lambda saved: saved.weights.pop(next(iter(saved.weights))),
+    "a raw weight is missing": lambda saved: saved.learner.pop(_name(saved, "raw.")),
+    "a moment of another shape": lambda saved: saved.learner.update({_name(saved, "exp_avg"): torch.zeros(3, 3, 3)}),
+    "the steps are missing": lambda saved: saved.state.pop("steps"),
+    "the random numbers are broken": lambda saved: saved.state.update(sampling_rng={"bit_generator": "PCG64"}),
+    "the time is NaN": lambda saved: saved.state.update(seconds=float("nan")),
+}
+
+
+def _name(saved: checkpoint.Checkpoint, part: str) -> str:
+    return next(name for name, tensor in saved.learner.items() if part in name and tensor.ndim)
+
+
+def _first(saved: checkpoint.Checkpoint, part: str) -> torch.Tensor:
+    return saved.learner[_name(saved, part)]
+
+
+@pytest.mark.parametrize("change", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_checkpoint_that_nothing_can_go_on_from_is_found_and_set_aside(run: Path, change) -> None:
+    version = tampered(run, change)
+    (problem,) = verify(run).problems
+    assert f"{version:08d}" in problem
+    watcher = Watcher()
+    resumed = selfplay.resume(run, more_steps, watcher)
+    assert resumed.run_dir == run and (run / "checkpoints" / "quarantine").is_dir()
+    assert verify(run).problems == [], "it went on from the one before"
+
+
+def more_steps(config: selfplay.Config) -> selfplay.Config:
+    return replace(config, budget=replace(config.budget, steps=22))
+
+
+def test_running_moments_that_are_not_finite_are_found_and_never_saved(tmp_path: Path) -> None:
+    overrides = [
+        "--algorithm", "actor_critic", "--environment", "CartPole-v1", "--net.input-transform", "running",
+        "--actors.rollout-steps", "8", "--budget.steps", "6", "--checkpoint.every-steps", "2",
+        "--evaluation.final-games", "2",
+    ]  # fmt: skip
+    run = selfplay.train(tiny_config(tmp_path, *overrides), tmp_path / "run", Watcher()).run_dir
+    assert verify(run).problems == []
+    version = tampered(run, lambda saved: saved.learner["algorithm.observations.mean"][0].fill_(float("nan")))
+    (problem,) = verify(run).problems
+    assert "algorithm.observations.mean" in problem and f"{version:08d}" in problem
+    selfplay.resume(run, lambda config: replace(config, budget=replace(config.budget, steps=8)), Watcher())
+    assert verify(run).problems == []
+    tampered(run, lambda saved: saved.learner.pop("algorithm.returns.count"))
+    assert "algorithm.returns.count is missing" in verify(run).problems[0]
+
+
+def test_published_weights_that_are_not_finite_are_a_problem(run: Path) -> None:
+    publish_weights(run / "weights.safetensors", {"normaliser.mean": torch.tensor([float("nan")])}, 3)
+    assert "normaliser.mean" in verify(run).problems[0]

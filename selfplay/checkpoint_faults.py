@@ -1,0 +1,110 @@
+"""What keeps a run from going on from a checkpoint whose files are whole, in a few words for a person.
+
+In the flow: asked before a checkpoint is written, by `selfplay verify`, and when a run is resumed, which then goes on
+from the checkpoint before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfplay.checkpoint import LEARNER, STATE, WEIGHTS, Checkpoint
+from selfplay.errors import UserError
+from selfplay.tensors import generator_from_state, unflatten_optimizer
+
+RAW = "raw."
+"""Prefix of the weights that the optimiser works on, among the learner's tensors."""
+
+LOSS = "loss."
+"""Prefix of what the loss remembers, among the learner's tensors."""
+
+ALGORITHM = "algorithm."
+"""Prefix of what the algorithm has gathered (`Algorithm.state`), among the learner's tensors."""
+
+NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
+"""Names in state.json that checkpoints have had from the first version on."""
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def fault_within(saved: Checkpoint) -> str:
+    """What is wrong with a checkpoint by itself; empty where nothing is."""
+    for file, tensors in ((WEIGHTS, saved.weights), (LEARNER, saved.learner)):
+        if name := not_finite(tensors):
+            return f"{file}: {name} holds values that are not finite"
+    missing = [name for name in NEEDED if name not in saved.state]
+    if missing:
+        return f"{STATE} has no {missing[0]}"
+    if not _is_finite(saved.state):
+        return f"{STATE} holds a number that is not finite"
+    raw = under(RAW, saved.learner)
+    if fault := _difference(saved.weights, raw, f"{LEARNER}: {RAW}") or _difference(raw, saved.weights, f"{WEIGHTS}: "):
+        return fault
+    try:
+        generator_from_state(saved.state["sampling_rng"])
+        optimizer = unflatten_optimizer(saved.learner, saved.state)
+    except UserError as error:
+        return str(error)
+    return _optimizer_fault(optimizer, raw)
+
+
+def fault_for(saved: Checkpoint, loss: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> str:
+    """What is wrong with a checkpoint for a run whose loss and algorithm remember tensors like `loss` and `gathered`.
+
+    Empty where nothing is. A checkpoint without anything `gathered` is from before there was any.
+    """
+    if fault := fault_within(saved):
+        return fault
+    if fault := _difference(loss, under(LOSS, saved.learner), f"{LEARNER}: {LOSS}"):
+        return fault
+    found = under(ALGORITHM, saved.learner)
+    return _difference(gathered, found, f"{LEARNER}: {ALGORITHM}") if found else ""
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str:
+    """The name of a tensor with a number that is not finite; empty where there is none."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return name
+    return ""
+
+
+def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], place: str) -> str:
+    for name, tensor in expected.items():
+        if name not in found:
+            return f"{place}{name} is missing"
+        if found[name].shape != tensor.shape:
+            return f"{place}{name} is {list(found[name].shape)} instead of {list(tensor.shape)}"
+    return ""
+
+
+def _optimizer_fault(optimizer: Any, raw: Mapping[str, Tensor]) -> str:
+    """What is wrong with the moments of the optimiser; runs from before they had names are not looked at."""
+    parameters = optimizer.get("parameters") if isinstance(optimizer, dict) else None
+    if not isinstance(parameters, dict):
+        return ""
+    names = {frozenset(moments) for moments in parameters.values()}
+    if len(names) > 1:
+        return f"{LEARNER}: the optimiser has {min(names, key=len) ^ max(names, key=len)} for some parameters only"
+    for name, moments in parameters.items():
+        for kind, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.ndim and name in raw and moment.shape != raw[name].shape:
+                return f"{LEARNER}: {kind} of {name} is {list(moment.shape)} instead of {list(raw[name].shape)}"
+    return ""
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value of JSON has finite numbers only."""
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
