@@ -53,7 +53,7 @@ SHARD_SECONDS = 30.0
 FAILED_PLAY = "failed_play.txt"
 """File in the run's folder with the traceback of a game or an environment that failed in a round of the driver."""
 
-FINISH_SECONDS = 5.0
+FINISH_SECONDS = 8.0
 """Seconds that the learner gets for what it owes when actor processes have played all that the budget allows."""
 
 
