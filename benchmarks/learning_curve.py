@@ -35,7 +35,7 @@ from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
 from selfplay.files import publish
-from selfplay.match import MatchResult, play_match, whole_groups
+from selfplay.match import MatchResult, groups_of, play_match, whole_groups
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
 from selfplay.ratings import PairResult, rate
@@ -108,7 +108,12 @@ def report(
     arguments: argparse.Namespace, anchors: list[str], points: list[dict[str, Any]], matches: list[MatchResult]
 ) -> dict[str, Any]:
     """Everything that was measured, and the ratings, for `json.dumps`."""
-    results = [PairResult(match.first, match.second, match.wins, match.draws, match.losses) for match in matches]
+    game = games.load(matches[0].game)
+    results = [
+        PairResult.of_groups(match.first, match.second, groups, max(1, game.num_players - 1))
+        for match in matches
+        for groups in [groups_of(game, [record.score for record in match.records])]
+    ]
     ratings = rate(results, anchors[0])
     return {
         "run": str(arguments.run_dir),
@@ -118,7 +123,6 @@ def report(
         "games_per_match": arguments.games,
         "match_simulations": arguments.match_simulations,
         "seed": arguments.seed,
-        "draw_parameter": ratings.draw_parameter,
         "checkpoints": [point | {"rating": vars(ratings.rating(point["player"]))} for point in points],
         "anchors": [vars(ratings.rating(anchor)) for anchor in anchors],
         "matches": [match.as_json() for match in matches],
