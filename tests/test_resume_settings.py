@@ -30,6 +30,7 @@ from selfplay.experience import Rollout
 from selfplay.metrics import read_metrics
 from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.schema import flatten, settings_of
+from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import Finished, InlineSource
 from selfplay.tracking import NullTracker
@@ -111,7 +112,6 @@ class Change:
 
 ACTOR = ("--actors.num_actors", "1")
 MATCHES = ("--evaluation.opponents", "random")
-MATCH = Change("puct", "", seen("asked"), MATCHES)
 OFTEN = (*MATCHES, "--evaluation.every_minutes", "1")
 GATE = (*OFTEN, "--evaluation.gate")
 SAVES = ("--checkpoint.every_steps", "2", "--checkpoint.keep_every", "0")
@@ -198,6 +198,7 @@ CHANGES: dict[str, Change] = {
     "evaluation.opponents": Change("puct", ("random", "mcts:simulations=2"), seen("asked"), MATCHES),
     "evaluation.games": Change("puct", "6", seen("evaluations"), OFTEN),
     "evaluation.final_games": Change("puct", "6", seen("asked"), MATCHES),
+    "evaluation.final_minutes": Change("puct", "7", seen("asked"), MATCHES),
     "evaluation.every_minutes": Change("puct", "2", seen("periods"), OFTEN),
     "evaluation.num_simulations": Change("puct", "7", seen("asked"), MATCHES),
     "evaluation.symmetries": Change("puct", "true", seen("evaluations"), OFTEN),
@@ -269,15 +270,21 @@ class OneProcessFleet(InlineSource):
     """Stands for actor processes: plays in this one while it is not held back, with the first weights only."""
 
     def __init__(self, observed: Observed, config: Config, positions: Callable[[], int]) -> None:
-        super().__init__(load_algorithm(config), config.seed, 99, positions, lambda: False)
+        super().__init__(load_algorithm(config), config.seed, 99, positions, lambda: False, self, Path("never_written"))
         self._observed, self._is_held_back = observed, False
         observed.fleets.append(config.actors.num_actors)
 
     def play(self, may_learn: bool) -> Iterable[Finished]:
         return () if self._is_held_back else super().play(False)
 
-    def hold_back(self, behind: bool) -> None:
-        self._is_held_back = behind
+    def allow(self, ahead: float, left: int | None) -> None:
+        self._is_held_back = ahead < 0 or left is not None and left <= 0
+
+    def seconds_left(self) -> float | None:
+        return None
+
+    def is_spent(self, counts: SelfPlayCounts) -> bool:
+        return False
 
     def publish(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
         if not self._observed.published:
@@ -315,10 +322,10 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
         observed.mirror = arguments[:3]
         return NullTracker()
 
-    def ask(config: Config, run_dir: Path, version: int, games_each: int) -> None:
+    def ask(config: Config, run_dir: Path, version: int, games_each: int, seconds: float) -> None:
         conditions = rating_conditions(config, load_algorithm(config).game) if not config.environment else None
         player = player_text(config, Path("RUN"), version)
-        observed.asked = player, config.evaluation.opponents, games_each, conditions
+        observed.asked = player, config.evaluation.opponents, games_each, conditions, seconds
         raise UserError("not played here")
 
     def fleet(config: Config, folder: Any, seed: Any, positions: Callable[[], int], *more: Any) -> OneProcessFleet:
@@ -437,10 +444,21 @@ def test_the_size_of_returns_was_that_of_another_discount(tmp_path: Path, bases,
     assert isinstance(algorithm, ActorCritic)
     rng, ones = np.random.default_rng(1), np.ones((5, 2), np.float32)
     rollout = Rollout(
-        observation=rng.random((5, 2, 4), np.float32), action=ones, reward=ones, discount=ones,
-        ended=np.zeros((5, 2), np.bool_), final_observation=ones[:0], legal_mask=None, final_legal_mask=None,
-        value=ones, next_value=ones, log_probability=ones, counted=ones > 0, begins=True, version=0,
-    )  # fmt: skip
+        observation=rng.random((5, 2, 4), np.float32),
+        action=np.zeros((5, 2), np.int64),
+        reward=ones,
+        discount=ones,
+        ended=np.zeros((5, 2), np.bool_),
+        final_observation=np.zeros((0, 4), np.float32),
+        legal_mask=None,
+        final_legal_mask=None,
+        value=ones,
+        next_value=ones,
+        log_probability=ones,
+        counted=ones > 0,
+        begins=True,
+        version=0,
+    )
     algorithm._take(rollout)
     state = algorithm.state()
     same, other = load_algorithm(config), load_algorithm(tiny_config(tmp_path, *COMMON, *BASES["ppo"], setting, "0.5"))
