@@ -15,6 +15,7 @@ import numpy as np
 
 from games import CHANCE, TERMINAL, Game, GameError, check_action
 from games.base import chance_rounds
+from games.soundness import UnsoundError
 from selfplay.errors import UserError
 from selfplay.openings import Opening, draw_openings, draw_outcomes
 from selfplay.player import Player
@@ -320,6 +321,8 @@ class _Hall:
         """A player's moves in games `rows` [n]."""
         try:
             self._step(rows, self._ask(player, rows))
+        except UnsoundError:  # the game's mistake, and no player's
+            raise
         except Exception as error:
             if not self.forfeits:
                 raise
@@ -339,6 +342,8 @@ class _Hall:
         for row, action in zip(rows.tolist(), actions.tolist()):
             try:
                 check_action(self.pool, row, action)
+            except UnsoundError:
+                raise
             except GameError as error:
                 raise UserError(f"player {player.name}: {error}") from None
         return actions.astype(np.int64)

@@ -173,7 +173,7 @@ def tampered(run: Path, change: Callable[[checkpoint.Checkpoint], None]) -> int:
 
 
 UNUSABLE: dict[str, Callable[[checkpoint.Checkpoint], object]] = {
-    "a weight is NaN": lambda saved: next(iter(saved.weights.values())).view(-1)[0].fill_(float("nan")),
+    "a weight is NaN": lambda saved: _floats(saved.weights).view(-1)[0].fill_(float("nan")),
     "a raw weight is infinite": lambda saved: _first(saved, "raw.").view(-1)[0].fill_(float("inf")),
     "a moment is NaN": lambda saved: _first(saved, "optimizer").view(-1)[0].fill_(float("nan")),
     "a moment is missing": lambda saved: saved.learner.pop(_name(saved, "optimizer")),
@@ -187,7 +187,12 @@ UNUSABLE: dict[str, Callable[[checkpoint.Checkpoint], object]] = {
 
 
 def _name(saved: checkpoint.Checkpoint, part: str) -> str:
-    return next(name for name, tensor in saved.learner.items() if part in name and tensor.ndim)
+    tensors = saved.learner.items()
+    return next(name for name, tensor in tensors if part in name and tensor.ndim and tensor.is_floating_point())
+
+
+def _floats(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    return next(tensor for tensor in tensors.values() if tensor.is_floating_point())
 
 
 def _first(saved: checkpoint.Checkpoint, part: str) -> torch.Tensor:
