@@ -213,7 +213,7 @@ def test_a_legal_action_that_raises() -> None:
         ((a for a in (0, 1)), "is a generator"),
         (None, "is a NoneType"),
     ],
-    ids=repr,
+    ids=lambda value: repr(value).split(" at ")[0],
 )
 def test_legal_actions_that_are_none(given: object, complaint: str) -> None:
     class Mistake(Pile):
