@@ -34,6 +34,10 @@ PLAYED = ("gymnasium", "ale_py", "open_spiel", "minigrid", "mujoco")
 """Installed packages through which environments and games are called."""
 
 
+ABOVE = ("cli.py", Path(__file__).name)
+"""Files of this project that call no game or environment: the command line, and this one where it looks on."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """What went wrong, and where."""
@@ -67,9 +71,13 @@ def describe(error: BaseException) -> Failure:
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether the error passed through code of a game or an environment that is not this project's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return any(_is_played(frame.filename) for frame in frames)
+    """Whether the error passed through code of a game or an environment that is not this project's.
+
+    Such code is called by a module of this project below the command line, never by the command line itself.
+    """
+    names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    below = [i for i, name in enumerate(names) if _is_within(name, OWN) and Path(name).name not in ABOVE]
+    return bool(below) and any(map(_is_played, names[below[0] :]))
 
 
 def keep(failure: Failure, path: Path | None) -> str:
