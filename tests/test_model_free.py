@@ -80,15 +80,15 @@ def test_a_run_trains_evaluates_and_repeats_exactly_from_its_seed(tmp_path, name
 
 @pytest.mark.parametrize("name", ["rainbow", "ppo"])
 def test_a_run_goes_on_from_its_checkpoint(tmp_path, name):
-    config = small_config(tmp_path, *ALGORITHMS[name], "--budget.positions", "200", "--dqn.target-steps", "7")
+    config = small_config(tmp_path, *ALGORITHMS[name], "--budget.positions", "192", "--dqn.target-steps", "7")
     selfplay.train(config, tmp_path / "run", Watcher())
     before = checkpoint.load(tmp_path / "run" / "checkpoints")
-    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, positions=400))
+    longer = dataclasses.replace(config, budget=dataclasses.replace(config.budget, positions=384))
     watcher = Watcher()
     result = selfplay.resume(tmp_path / "run", lambda old: longer, watcher)
     after = checkpoint.load(tmp_path / "run" / "checkpoints")
     assert result.version > before.version
-    assert after.state["positions"] >= 400 > before.state["positions"] >= 200
+    assert after.state["positions"] >= 384 > before.state["positions"] >= 192
     if name == "ppo":  # so are the moments that observations are normalised by
         assert after.learner["algorithm.observations.count"] == after.state["positions"]
     if name == "rainbow":  # the target network is part of what is saved, and not the network itself
@@ -306,7 +306,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_made(tmp_path, 
 
 
 def test_a_run_on_another_environment_cannot_act_here(tmp_path):
-    config = small_config(tmp_path, *ALGORITHMS["dqn"], "--budget.positions", "60")
+    config = small_config(tmp_path, *ALGORITHMS["dqn"], "--budget.positions", "64")
     selfplay.train(config, tmp_path / "run", Watcher())
     with pytest.raises(UserError, match="was trained on CartPole-v1"):
         NetworkAgent(str(tmp_path / "run"), load_environment("Acrobot-v1"), True, 0)
