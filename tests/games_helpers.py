@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import games
+from games import registry
 
 
 def slots(*numbers: int) -> np.ndarray:
@@ -72,3 +73,9 @@ def count_paths(game: games.Game, depth: int) -> list[int]:
         children.step(where, actions, where)
         pool = children
     return counts
+
+
+def shipped_names() -> list[str]:
+    """The supported games of the project and of OpenSpiel, without those that tests register, some of them never end."""
+    own = {name for name, factory in registry._factories.items() if not factory.__module__.startswith("games.")}
+    return [info.name for info in games.names() if info.supported and info.name not in own]

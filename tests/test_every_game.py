@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from games_helpers import shipped_names
 
 import games
 from games import Game
@@ -17,7 +18,7 @@ from selfplay.replay import Replay
 from selfplay.self_play import SelfPlay
 from selfplay.settings import ActorsConfig, Config, LearnerConfig, ReplayConfig
 
-NAMES = [info.name for info in games.names() if info.supported]
+NAMES = shipped_names()
 
 LONGEST = 6
 """Moves after which a game is cut off; most are over much later."""

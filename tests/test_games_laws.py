@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyspiel
 import pytest
-from games_helpers import live, observations, play_to_decision, random_actions, rows, slots
+from games_helpers import live, observations, play_to_decision, random_actions, rows, shipped_names, slots
 
 import games
 from games.openspiel import OpenSpielPool
@@ -26,7 +26,7 @@ VARIANTS = [
 ]
 OWN = ["cart_pole"]
 """Games that OpenSpiel does not have."""
-ALL = [info.name for info in games.names() if info.supported] + VARIANTS
+ALL = shipped_names() + VARIANTS
 MAX_STEPS = 150
 BATCH = 3
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from games_helpers import play_to_decision, slots
+from games_helpers import play_to_decision, shipped_names, slots
 
 import games
 from selfplay.openings import draw_outcomes, random_actions
@@ -14,7 +14,7 @@ from selfplay.web import boards, linked_boards
 from selfplay.web.boards import DRAWINGS, View, look_at, side_names
 from selfplay.web.table import Table
 
-NAMES = [info.name for info in games.names() if info.supported]
+NAMES = shipped_names()
 
 # Moves of these games are all on the board but for some that have no place there: a pass, a swap.
 PLACELESS = {"pass", "swap", "b pass", "w pass"}
