@@ -76,6 +76,6 @@ def count_paths(game: games.Game, depth: int) -> list[int]:
 
 
 def shipped_names() -> list[str]:
-    """The supported games of the project and of OpenSpiel, without those that tests register, some of them never end."""
+    """The supported games of the project and of OpenSpiel, without those that tests register."""
     own = {name for name, factory in registry._factories.items() if not factory.__module__.startswith("games.")}
     return [info.name for info in games.names() if info.supported and info.name not in own]
