@@ -226,6 +226,8 @@ def texts(name: str, moves) -> list[str]:
         ("1.e4 e5 2.♘f3 1....♞c6", OPEN_GAME),
         ("1. e4 e5 2. nf3 nc6", OPEN_GAME),
         ("1. e4 d5 2. exd5 Qxd5 3. Ng1f3 Qd5:e4+", ["e4", "d5", "exd5", "Qxd5", "Nf3", "Qe4+"]),
+        ("1. e4 d5 2. e×d5† Q×d5 3. Nc3 Q–e5‡ ½–½", ["e4", "d5", "exd5", "Qxd5", "Nc3", "Qe5+"]),
+        ("1. e4\u200b e5 2. Nf3\u2060 Nc6 1–0", OPEN_GAME),
         ("1. e4 d5 2. e5 f5 3. exf6e.p. Nxf6", ["e4", "d5", "e5", "f5", "exf6", "Nxf6"]),
         ("1. e4 d5 2. e5 f5 3. ef6 e.p. Nxf6", ["e4", "d5", "e5", "f5", "exf6", "Nxf6"]),
         (USUAL, []),
@@ -237,7 +239,7 @@ def test_the_main_line_of_a_pgn_is_read(text, moves):
     assert texts("chess", reading.moves) == moves
 
 
-@pytest.mark.parametrize("castling", ["O-O", "0-0", "o-o", "OO", "O-O!", "0-0+", "e1g1", "Ke1g1"])
+@pytest.mark.parametrize("castling", ["O-O", "0-0", "o-o", "OO", "O–O", "0\u20110", "O-O!", "0-0+", "e1g1", "Ke1g1"])
 def test_castling_is_read_however_it_is_written(castling):
     chess_game = games.load("chess")
     (reading,) = form_of(chess_game).read(chess_game, f"1. e4 e5 2. Nf3 Nc6 3. Bc4 Bc5 4. {castling} Nf6")

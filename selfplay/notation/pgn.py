@@ -17,6 +17,10 @@ from selfplay.notation.played import shown
 WIDTH = 79
 """Characters of a line (section 4.3)."""
 
+_TYPESET = str.maketrans("\u2010\u2011\u2013\u2212\u00d7\u2020\u2021", "----x+#", "\u200b\u2060")
+"""What books and web pages print for the characters of the standard: dashes, the cross of a capture, marks of check and
+mate, places where a line may or may not be broken."""
+
 RESULTS = frozenset({"1-0", "0-1", "1/2-1/2", "1/2", "½-½", "*"})
 """Words that end a game."""
 
@@ -59,7 +63,7 @@ def is_pgn(text: str) -> bool:
 
 def read_pgn(text: str) -> list[PgnGame]:
     """Every game of a text. Raises UserError that names the line of a mistake."""
-    reader, place, text = _Reader(), 0, text.replace("\r\n", "\n").replace("\r", "\n")
+    reader, place, text = _Reader(), 0, text.replace("\r\n", "\n").replace("\r", "\n").translate(_TYPESET)
     while match := _TOKEN.match(text, place):
         try:
             reader.take(match)
