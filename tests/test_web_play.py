@@ -298,6 +298,7 @@ def test_a_file_that_is_pasted_gives_its_main_line(game, text, moves):
         (NINE, "(;SZ[9]AB[gc][cg];W[ee])", "black stones on C3, G7"),
         (NINE, "(;SZ[9];B[ee])(;SZ[9];B[aa])", "2 games in the text"),
         (NINE, '[Event "x"]\n1. e4', "this is PGN, which is read for chess"),
+        (NINE, "(;)", "no SZ means 19"),
         (CHESS, "(;GM[3];B[ee])", "this is SGF, which is read for go"),
         ("connect_four", "(;GM[1];B[ee])", "this is SGF, which is read for go"),
         (CHESS, '[FEN "8/8/8/4k3/8/8/4P3/4K3 w - - 0 1"]\n1. e4', "a FEN"),

@@ -58,7 +58,7 @@ def _read_file(game: Game, text: str) -> Reading | None:
     are_numbers = all(word.isdigit() for word in text.replace(",", " ").split())
     if own is None or are_numbers or _json_moves(text) is not None:
         return None
-    if own is SGF and "[" not in text:  # moves, one after the other
+    if own is SGF and "[" not in text and not own.matches(text):  # moves, one after the other
         return None
     try:
         readings = own.read(game, text)
