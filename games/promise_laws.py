@@ -11,8 +11,10 @@ import numpy as np
 from games.base import Game, Symmetry
 from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
 
+MIRRORED_GAMES = 12
+"""Games that are played beside their mirror image, for each symmetry."""
 MIRRORED_MOVES = 500
-"""Moves that are played side by side in a game and its mirror image at most."""
+"""Moves of all these games together, for each symmetry; the last game is cut off there."""
 JUDGE_EVERY = 7
 """Every how many positions the judge is asked."""
 
@@ -71,17 +73,22 @@ def check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> 
             raise BrokenError("symmetries", f"symmetry {number} does not name every number and every action once")
         if not np.array_equal(symmetry.observation[-seats:], np.arange(size)[-seats:]):
             raise BrokenError("symmetries", f"symmetry {number} moves the seats")
-        moves.clear()
-        _play_mirrored(game, symmetry, number, rng, moves)
+        left = MIRRORED_MOVES
+        for _ in range(MIRRORED_GAMES):
+            moves.clear()
+            _play_mirrored(game, symmetry, number, rng, moves, left)
+            left -= len(moves)
 
 
-def _play_mirrored(game: Game, symmetry: Symmetry, number: int, rng: np.random.Generator, moves: list[str]) -> None:
-    """As far as the first chance, whose outcomes no symmetry names."""
+def _play_mirrored(
+    game: Game, symmetry: Symmetry, number: int, rng: np.random.Generator, moves: list[str], most: int
+) -> None:
+    """`most` moves, as far as the first chance, whose outcomes no symmetry names."""
     inverse = np.argsort(symmetry.action)  # mirrored[i] = old[action[i]], so old action a becomes its inverse
     planes = game.observation_shape[0]
     own = math.prod(game.observation_shape) // planes * (planes - game.num_players)
     state, mirrored = game.new_state(), game.new_state()
-    for _ in range(MIRRORED_MOVES):
+    for _ in range(most):
         here, there = look(game, state), look(game, mirrored)
         seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
         if here.to_play >= 0 and there.to_play >= 0:

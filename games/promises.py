@@ -67,15 +67,13 @@ class _Alike:
 
     def see(self, before: Look, action: int, after: Look, moves: tuple[str, ...], is_last: bool) -> None:
         """Raises BrokenError for a position that looks like an earlier one and is another. `is_last`: the rules allow
-        no further move, which an observation need not tell."""
+        no further move, which an observation need not tell; such moves are compared with each other."""
         key = (before.to_play, before.observation)
         legal, other = self._legal.setdefault(key, (before.legal_actions, moves))
         if legal != before.legal_actions:
             raise BrokenError("observation", f"it is the same with other legal actions {_after(other)}")
-        if is_last:
-            return
         outcome = (after.to_play, after.rewards)
-        earlier, other = self._outcome.setdefault((*key, action), (outcome, moves))
+        earlier, other = self._outcome.setdefault((*key, action, is_last), (outcome, moves))
         if earlier != outcome:
             raise BrokenError(
                 "observation",

@@ -385,6 +385,51 @@ def test_symmetries_that_are_none(declared: list, complaint: str) -> None:
     assert complaint in broken(symmetries=lambda game: declared)["symmetries"]
 
 
+def test_a_symmetry_that_few_games_disprove(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells of a board change places: only some games end otherwise."""
+    game = games.load("tic_tac_toe")
+    cells, own = [1, 0, *range(2, 9)], 9 * (game.observation_shape[0] - 2)
+    numbers = [first + cell for first in range(0, own, 9) for cell in cells]
+    monkeypatch.setattr(game, "symmetries", lambda: symmetry([*numbers, *range(own, own + 18)], cells))
+    (found,) = broken_promises(game, positions=20)
+    assert found.rule == "symmetries" and "is not the mirror image" in found.what
+
+
+def test_an_observation_that_hides_what_decides_the_last_move() -> None:
+    """A game of a fixed length says only at its end what it has kept from the player."""
+
+    class Mistake(games.State):
+        def __init__(self):
+            self.moves = ()
+
+        def clone(self):
+            other = Mistake()
+            other.moves = self.moves
+            return other
+
+        def to_play(self):
+            return len(self.moves) % 2 if len(self.moves) < 4 else games.TERMINAL
+
+        def legal_actions(self):
+            return [0, 1]
+
+        def apply(self, action):
+            self.moves = (*self.moves, action)
+
+        def rewards(self):
+            result = 0.0 if self.to_play() >= 0 else 1.0 if self.moves[0] == self.moves[3] else -1.0
+            return [result, -result]
+
+        def observation(self):
+            return np.array([len(self.moves)], np.float32)
+
+        def action_text(self, action):
+            return str(action)
+
+    found = broken(Mistake, num_actions=2, max_game_length=4, observation_shape=games.with_seats((1,), 2))
+    assert list(found) == ["observation"] and "not to -4 and" in found["observation"]
+
+
 @pytest.mark.parametrize("said", [np.array([[1.0, 1]]), np.array([[3.0, -3]]), np.zeros(2), np.full((1, 2), np.nan)])
 def test_judges_that_are_unfair(said: np.ndarray) -> None:
     assert list(broken(judge=lambda game, pool, slots: said)) == ["judge"]
