@@ -8,6 +8,7 @@ Atari, games) through their batches.
 from __future__ import annotations
 
 import copy
+import traceback
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ from games.environment_answers import action_text, kind, reset, step
 from games.gymnasium_environment import RENDER_MODE, GymnasiumEnvironment
 from games.position_promises import BrokenError, asked, describe
 from games.promises import Broken
+
+MISTAKES = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError, ValueError,
+)  # fmt: skip
+"""What a mistake in the code raises; other exceptions may come from a missing display or library."""
 
 
 @dataclass(frozen=True)
@@ -199,11 +205,14 @@ def _check_pictures(environment: GymnasiumEnvironment, notes: list[str]) -> None
         with warnings.catch_warnings():  # of libraries that find no display
             warnings.simplefilter("ignore")
             picture: Any = env.render()
-    except Exception as error:  # no library to draw with, no display
+    except Exception as error:
+        if isinstance(error, MISTAKES) and _is_own(env, error):
+            raise BrokenError("render", f"render() raises {describe(error)}") from None
+        # No library to draw with, or no display.
         notes.append(f"no films: render() raises {describe(error)}")
         return
     finally:
-        env.close()
+        asked("close", "close()", env.close)
     if (
         not isinstance(picture, np.ndarray)
         or picture.dtype != np.uint8
@@ -216,8 +225,15 @@ def _check_pictures(environment: GymnasiumEnvironment, notes: list[str]) -> None
 def _render_modes(environment: GymnasiumEnvironment) -> list[str]:
     env = _make(environment)
     modes = env.metadata.get("render_modes") or []
-    env.close()
+    asked("close", "close()", env.close)
     return list(modes)
+
+
+def _is_own(env: gym.Env, error: Exception) -> bool:
+    """Whether an exception comes from the file with the environment's `render`, not from a library that draws."""
+    frames = traceback.extract_tb(error.__traceback__)
+    code = getattr(type(env.unwrapped).render, "__code__", None)
+    return code is not None and bool(frames) and frames[-1].filename == code.co_filename
 
 
 def _check_batches(environment: Environment, steps: int, seed: int, played: _Episodes) -> None:

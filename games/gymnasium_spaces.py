@@ -234,7 +234,9 @@ def is_text(space: Space) -> bool:
 
 
 def one_line(what: object) -> str:
-    """The first line of a text, or the name of an exception without one."""
+    """The first line of a text, or the name of an exception without one; a space in full, which may have many."""
+    if isinstance(what, Space):
+        return " ".join(str(what).split())[:300]
     lines = str(what).strip().splitlines()
     return lines[0][:300] if lines else type(what).__name__
 

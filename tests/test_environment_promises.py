@@ -193,6 +193,29 @@ def test_pictures_that_are_none(picture: object) -> None:
     assert broken(Kept, render=lambda self: picture)[0] == "render"
 
 
+def test_a_mistake_in_render_is_no_lack_of_a_display() -> None:
+    rule, line = broken(Kept, render=lambda self: [][self.age])
+    assert rule == "render" and "render() raises IndexError: list index out of range (" in line
+    rule, line = broken(Kept, render=gym.Env.render)
+    assert rule == "render" and "raises NotImplementedError" in line
+
+
+def test_a_library_that_cannot_draw_is_a_note() -> None:
+    def render(self):
+        raise OSError("no display")
+
+    report = audit(type("Displayless", (Kept,), {"render": render}))
+    assert report.broken == () and report.notes[0].startswith("no films: render() raises OSError: no display (")
+
+
+def test_a_close_that_fails_is_named() -> None:
+    def close(self):
+        raise OSError("already closed")
+
+    rule, line = broken(Kept, close=close)
+    assert rule == "close" and "close() raises OSError: already closed (" in line
+
+
 @pytest.mark.parametrize(
     ("space", "value", "complaint"),
     [
