@@ -30,7 +30,7 @@ from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.players import Entrant
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
-from selfplay.tournament.standings import rate_pairs
+from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import Plan, make_openings, play_tournament, points_of
 
@@ -260,6 +260,25 @@ def test_a_player_may_join_later(tmp_path, one_process):
     assert set(before) < set(lines_of(folder.path)) and len(lines_of(folder.path)) == 96
     direct = play_tournament(TournamentFolder(tmp_path / "direct", TIC_TAC_TOE), round_robin(PLAYERS, 96), 1)
     assert direct == outcome
+
+
+def test_more_games_of_a_pair_leave_those_that_were_played(tmp_path, one_process):
+    folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
+    for num_games in (4, 40, 6, 48):
+        outcome = play_tournament(folder, round_robin(PLAYERS[:2], num_games), 1)
+        assert sum(len(played.games) for played in outcome.played) == num_games
+    assert len(lines_of(folder.path)) == 48
+    numbers = [played.block.first_opening + i for played in outcome.played for i in range(played.block.num_groups)]
+    assert numbers == list(range(24))
+
+
+def test_players_in_another_order_play_nothing_twice(tmp_path, one_process):
+    folder = TournamentFolder(tmp_path, TIC_TAC_TOE)
+    forward = play_tournament(folder, round_robin(PLAYERS, 48), 1)
+    backward = play_tournament(folder, round_robin(PLAYERS[::-1], 48), 1)
+    assert len(lines_of(folder.path)) == 48
+    tables = [make_standings(outcome, "random").table for outcome in (forward, backward)]
+    assert tables[0] == tables[1]
 
 
 def test_another_tournament_in_the_folder_is_refused(tmp_path):

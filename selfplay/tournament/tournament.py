@@ -20,7 +20,7 @@ from selfplay.match import MatchGame, score_comparisons, seatings
 from selfplay.openings import Opening, draw_openings
 from selfplay.tournament.schedule import Block, Pair, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.sprt import Sprt, SprtState, sprt_state
-from selfplay.tournament.store import Conditions, TournamentFolder
+from selfplay.tournament.store import Conditions, Kept, TournamentFolder
 from selfplay.tournament.workers import play_blocks
 
 OPENINGS = 2
@@ -108,15 +108,17 @@ class _Tournament:
         self.done: dict[str, Played] = {}
         self.order: list[Block] = []
         self.recorded = dict(zip(plan.names, plan.recorded or plan.names))
+        self.before: dict[str, Kept] = {}
+        """What the folder has from earlier."""
         self._read, self._scores = 0, list[float]()  # blocks that the test has seen, and their groups' scores
 
     def run(self) -> Outcome:
         """Round after round."""
-        before = self.folder.played(tuple(self.recorded.values()), self.group_size)
+        self.before = self.folder.played(tuple(self.recorded.values()), self.group_size)
         for blocks in self._rounds():
             self.order += blocks
             for block in blocks:
-                kept, size = before.get(block.key), block.num_groups * self.group_size
+                kept, size = self.before.get(block.key), block.num_groups * self.group_size
                 if kept is not None and len(kept.games) >= size:
                     self._take(block, kept.games[:size])
             left = [block for block in blocks if block.key not in self.done]
@@ -162,10 +164,26 @@ class _Tournament:
                 points[[names.index(block.first), names.index(block.second)]] += (won, 1.0 - won)
 
     def _split(self, pairs: Sequence[Pair], groups: int, opening: int = 0) -> list[Block]:
-        return [
-            replace(block, recorded=(self.recorded[block.first], self.recorded[block.second]))
-            for block in split(self.plan.names, pairs, groups, opening)
-        ]
+        return [piece for block in split(self.plan.names, pairs, groups, opening) for piece in self._pieces(block)]
+
+    def _pieces(self, block: Block) -> Iterator[Block]:
+        """The parts of a block that the folder has, and the rest: when more games are asked for, those that were
+        played stay."""
+        recorded = (self.recorded[block.first], self.recorded[block.second])
+        rest = replace(block, recorded=recorded)
+        while rest.num_groups > 0:
+            piece = self._kept_way_round(rest)
+            kept = self.before.get(piece.key)
+            size = min(rest.num_groups, len(kept.games) // self.group_size) if kept else rest.num_groups
+            yield replace(piece, num_groups=size)
+            rest = replace(rest, first_opening=rest.first_opening + size, num_groups=rest.num_groups - size)
+
+    def _kept_way_round(self, block: Block) -> Block:
+        """The block with its players in the order in which the folder has it, where their order makes no difference."""
+        first, second = block.names
+        swapped = replace(block, first=block.second, second=block.first, recorded=(second, first))
+        may_swap = self.game.num_players == 2 and self.sprt is None
+        return swapped if may_swap and block.key not in self.before and swapped.key in self.before else block
 
     def _in_order(self) -> Iterator[Played]:
         """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""
