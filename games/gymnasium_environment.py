@@ -9,7 +9,6 @@ Gymnasium: Towers et al. 2024, "Gymnasium: A Standard Interface for Reinforcemen
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -23,6 +22,7 @@ from games.environment import Environment, EnvironmentBatch, Step
 from games.environment_actions import checked_choices, checked_vectors
 from games.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
 from games.gymnasium_vector import NO_LIMIT, episode_seeds, is_mujoco, new_vector_env, tame_mujoco
+from games.modules import import_module_of
 from games.observation_layout import CHANNELS
 from games.parameters import Value, canonical
 from games.soundness import MOST_IN_A_ROW, Faults, UnsoundError, array_fault
@@ -223,10 +223,7 @@ def load_gymnasium(name: str, given: Mapping[str, str]) -> GymnasiumEnvironment:
     """
     prefix, colon, env_id = name.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(prefix)
-        except (ImportError, TypeError, ValueError) as error:  # the last two for names that are none
-            raise GameError(f"cannot import the module of environment {name[:80]!r}: {str(error)[:200]}") from None
+        import_module_of("environment", name, prefix)
         if env_id not in gym.registry:
             raise GameError(f"module {prefix} does not register {env_id!r} with Gymnasium")
     return GymnasiumEnvironment(env_id, {key: _value(text) for key, text in given.items()}, prefix + colon)

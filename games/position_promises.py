@@ -61,7 +61,8 @@ def describe(error: BaseException) -> str:
     """Kind, message, file and line of an exception, in one line."""
     lines = str(error).strip().splitlines()
     message = f": {lines[0][:200]}" if lines else ""
-    frames = traceback.extract_tb(error.__traceback__)
+    in_its_text = isinstance(error, SyntaxError)  # which names file and line itself
+    frames = [] if in_its_text else traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}{message}{place}"
 

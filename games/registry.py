@@ -8,7 +8,6 @@ game, so that `my_games:countdown` works in every process of a run.
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from games.base import Game, GameError
 from games.cart_pole import CartPole
 from games.connect_four import ConnectFour
 from games.hex import Hex
+from games.modules import import_module_of
 from games.openspiel_load import known_names, load_openspiel, unsupported_reason
 from games.othello import Othello
 from games.parameters import GameString, Value, canonical, parse, typed
@@ -60,10 +60,7 @@ def load(text: str, may_import: bool = True) -> Game:
     if wanted.prefix not in ("", OPENSPIEL):
         if not may_import and wanted.prefix not in sys.modules:
             raise GameError(f"{text[:80]}: data does not decide which modules are imported; name the game with --game")
-        try:
-            importlib.import_module(wanted.prefix)
-        except ImportError as error:
-            raise GameError(f"cannot import the module of game {text[:80]!r}: {str(error)[:200]}") from None
+        import_module_of("game", text, wanted.prefix)
     if wanted.prefix != OPENSPIEL and wanted.name in _factories:
         return _load_registered(wanted)
     if wanted.prefix in ("", OPENSPIEL) and wanted.name in known_names():

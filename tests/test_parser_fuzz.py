@@ -51,6 +51,22 @@ def test_a_long_text_of_a_player_is_cut_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("load", [load_game, load_environment])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = (", r"SyntaxError: .* \(broken_module.py, line 1\)$"),
+        ("\nx = y", r"NameError: name 'y' is not defined \(.*broken_module.py, line 2\)$"),
+        ("import nowhere_at_all", "No module named 'nowhere_at_all'$"),
+    ],
+)
+def test_a_module_with_a_mistake_is_no_traceback(load, source, said, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "broken_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(GameError, match=f"cannot import the module of [a-z]+ 'broken_module:x-v0': {said}"):
+        load("broken_module:x-v0")
+
+
+@pytest.mark.parametrize("load", [load_game, load_environment])
 def test_a_long_name_of_a_module_is_cut_in_the_message(load) -> None:
     with pytest.raises(GameError) as caught:
         load("spiel" * 1000 + ":x-v0")

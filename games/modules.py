@@ -1,0 +1,20 @@
+"""Modules of one's own that a game string or the name of an environment names before its colon."""
+
+from __future__ import annotations
+
+import importlib
+
+from games.base import GameError
+from games.position_promises import describe
+
+
+def import_module_of(what: str, name: str, module: str) -> None:
+    """Import the module of `what`, a game or an environment, with this name.
+
+    Raises GameError with one line, whatever the module raises: it was written by somebody else.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        said = str(error).partition("\n")[0][:200] if isinstance(error, ImportError) else describe(error)
+        raise GameError(f"cannot import the module of {what} {name[:80]!r}: {said}") from None
