@@ -93,7 +93,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
     parts = [f"{name} {score:.0%}" for name, score in evaluation.scores.items()]
     if evaluation.elo is not None:
         rating, low, high = evaluation.elo
-        parts.append(f"Elo {rating:+.0f} ({low:+.0f} to {high:+.0f}), {evaluation.anchor} = 0")
+        parts.append(f"Elo {rating:+z.0f} ({low:+z.0f} to {high:+z.0f}), {evaluation.anchor} = 0")
     if evaluation.mean_return is not None:
         parts.append(f"return {mean_text(evaluation.mean_return, evaluation.return_interval)}")
     if evaluation.beats_champion is not None:

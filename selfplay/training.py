@@ -279,7 +279,7 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
         rows += [(f"against {name}", line) for name, line in result.evaluation.results.items()]
         if result.evaluation.elo is not None:
             rating, low, high = result.evaluation.elo
-            rows.append(("Elo", f"{rating:+.0f} (95 %: {low:+.0f} to {high:+.0f}), {result.evaluation.anchor} = 0"))
+            rows.append(("Elo", f"{rating:+z.0f} (95 %: {low:+z.0f} to {high:+z.0f}), {result.evaluation.anchor} = 0"))
         if result.evaluation.mean_return is not None:
             text = mean_text(result.evaluation.mean_return, result.evaluation.return_interval)
             rows.append(("mean return", text))

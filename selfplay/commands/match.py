@@ -117,7 +117,7 @@ def _elo_text(result: MatchResult) -> str:
     """The points by which the first player is ahead, with their interval; open ends are infinite."""
     low, high = result.elo_low, result.elo_high
     if low is not None and high is not None and result.elo is not None:
-        return f"{result.elo:+.0f}  (95 %: {low:+.0f} to {high:+.0f}), {result.second} = 0"
+        return f"{result.elo:+z.0f}  (95 %: {low:+z.0f} to {high:+z.0f}), {result.second} = 0"
     if low is not None:
-        return f"> {low:+.0f}  (95 %), {result.second} = 0"
-    return f"< {high:+.0f}  (95 %), {result.second} = 0" if high is not None else "unknown: too few games"
+        return f"> {low:+z.0f}  (95 %), {result.second} = 0"
+    return f"< {high:+z.0f}  (95 %), {result.second} = 0" if high is not None else "unknown: too few games"

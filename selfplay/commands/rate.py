@@ -129,15 +129,15 @@ def _text(curve: dict[str, Any]) -> str:
     lines = [f"{curve['run']}: {curve['game']}, {curve['games']} games", ""]
     lines.append(f"{'minutes':>8} {'games':>10} {'positions':>12} {'steps':>8}  {'Elo':>6} {'95 % interval':>16}")
     for point in curve["checkpoints"]:
-        interval = f"{point['low']:+.0f} to {point['high']:+.0f}"
+        interval = f"{point['low']:+z.0f} to {point['high']:+z.0f}"
         lines.append(
             f"{point['minutes']:>8.1f} {point['games']:>10,} {point['positions']:>12,} {point['steps']:>8}"
-            f"  {point['elo']:>+6.0f} {interval:>16}"
+            f"  {point['elo']:>+z6.0f} {interval:>16}"
         )
     lines += ["", f"Elo: by the expected score, draws counted half; {curve['anchors'][0]['player']} = 0"]
     for anchor in curve["anchors"]:
-        interval = "anchor" if anchor is curve["anchors"][0] else f"{anchor['low']:+.0f} to {anchor['high']:+.0f}"
-        lines.append(f"{anchor['player']:>41}  {anchor['elo']:>+6.0f} {interval:>16}")
+        interval = "anchor" if anchor is curve["anchors"][0] else f"{anchor['low']:+z.0f} to {anchor['high']:+z.0f}"
+        lines.append(f"{anchor['player']:>41}  {anchor['elo']:>+z6.0f} {interval:>16}")
     return "\n".join(lines)
 
 

@@ -62,7 +62,7 @@ def value_text(metric: str, value: float, beside: float = 0.0) -> str:
         return ""
     unit = unit_of(metric)
     if unit == ELO:
-        return f"{value:+.0f}"
+        return f"{value:+z.0f}"
     if unit == "share":
         return f"{value:.1%}"
     size = max(abs(value), abs(beside))

@@ -36,11 +36,11 @@ def text(standings: Standings) -> str:
         f"{'':>4} {'player':{width}}  {'Elo':>6} {'95 % interval':>16} {'ahead':>6} {'games':>6} {'score':>6}",
     ]
     for row in standings.table:
-        interval = "anchor" if row.player == standings.anchor else f"{row.low:+.0f} to {row.high:+.0f}"
+        interval = "anchor" if row.player == standings.anchor else f"{row.low:+z.0f} to {row.high:+z.0f}"
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
         forfeits = f"  {row.forfeits} forfeited" if row.forfeits else ""
         lines.append(
-            f"{row.rank:>4} {row.player:{width}}  {row.elo:>+6.0f} {interval:>16} {ahead:>6} {row.games:>6}"
+            f"{row.rank:>4} {row.player:{width}}  {row.elo:>+z6.0f} {interval:>16} {ahead:>6} {row.games:>6}"
             f" {row.score:>6.1%}{forfeits}"
         )
     lines += ["", f"Elo: by the expected score, draws counted half; {standings.anchor} = 0"]
@@ -204,9 +204,9 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
     head = ("rank", "player", "Elo", "95 % interval", "ahead of the next", "games", "won", "drawn", "lost", "score")
     rows = []
     for row in standings.table:
-        interval = "anchor" if row.player == standings.anchor else f"{row.low:+.0f} to {row.high:+.0f}"
+        interval = "anchor" if row.player == standings.anchor else f"{row.low:+z.0f} to {row.high:+z.0f}"
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
-        cells = (row.rank, row.player, f"{row.elo:+.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
+        cells = (row.rank, row.player, f"{row.elo:+z.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
         rows.append((*map(str, cells), f"{row.score:.1%}"))
     images = "\n".join(html_picture(_TITLES[name], png) for name, png in pictures.items())
     notes = [f"{standings.games} games, {standings.distinct_games} distinct, {standings.unfinished} cut off."]
