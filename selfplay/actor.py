@@ -58,7 +58,7 @@ def actor_main(
         _Actor(connection, config, weights, seed, positions, index).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
-    except Exception as error:  # the driver reports it; a traceback on a child's terminal helps nobody
+    except (Exception, SystemExit) as error:  # the driver reports it; a traceback on a child's terminal helps nobody
         from games.soundness import UnsoundError
 
         is_unsound = isinstance(error, UnsoundError)

@@ -106,6 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in PATH_ERRORS or not isinstance(error.filename, str | bytes):
             return _report_from_outside(error)
         return _report(UserError(f"{shown(os.fsdecode(error.filename))}: {error.strerror}"))
+    except SystemExit as error:
+        if "games" not in sys.modules:  # nothing from outside was loaded: the help, or the end of a command
+            raise
+        return _report_from_outside(error)
     except Exception as error:
         return _report_from_outside(error)
 
@@ -199,7 +203,7 @@ def _is_game_error(error: ValueError) -> bool:
     return isinstance(error, GameError)
 
 
-def _report_from_outside(error: Exception) -> int:
+def _report_from_outside(error: Exception | SystemExit) -> int:
     """One line for an error of a game or an environment that other people wrote; raises those of this program again."""
     from selfplay.failures import told  # only now: it loads torch
 

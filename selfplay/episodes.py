@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int64
 
 from games.base import EPISODE_STEPS
 from games.environment import Environment
+from games.soundness import MOST_IN_A_ROW, UnsoundError
 from selfplay.agents import MAX_BATCH, Agent
 from selfplay.episode_counter import EpisodeCounter
 
@@ -53,7 +54,7 @@ def play_episodes(
 ) -> EpisodeResults:
     """Play so many episodes, several at once; after `seconds` only those count that have ended by then.
 
-    Raises UnsoundError as `EpisodeCounter.add` does.
+    Raises UnsoundError as `EpisodeCounter.add` does, and where one copy cannot play its share.
 
     Every copy of the environment has its share of them from the start, so that short episodes are not counted more
     often than long ones. Where an environment is endless, an episode is what happens in `EPISODE_STEPS`.
@@ -68,6 +69,7 @@ def play_episodes(
     faults: list[str] = []
     remarks: list[str] = []
     counter = EpisodeCounter(num_envs, environment.default_limit)
+    not_begun = np.zeros(num_envs, np.int64)  # episodes in a row of each copy that were cut off before their first step
     try:
         while (left > 0).any() and time.monotonic() < until:
             step = batch.step(agent.act(batch))
@@ -77,7 +79,10 @@ def play_episodes(
             if environment.is_endless:
                 ended += counter.cut_off_after(EPISODE_STEPS)
             for row, paid, length in ended:
-                if length == 0:  # cut off before its first step
+                not_begun[row] = not_begun[row] + 1 if length == 0 else 0
+                if not_begun[row] >= MOST_IN_A_ROW:
+                    raise UnsoundError(f"{faults[-1]}; {MOST_IN_A_ROW} episodes in a row of one copy did not begin")
+                if length == 0:
                     continue
                 if left[row] > 0:
                     returns.append(paid)

@@ -67,14 +67,19 @@ def describe(error: BaseException) -> Failure:
     outside = [frame for frame in frames if not _is_within(frame.filename, OWN)]
     theirs = [frame for frame in outside if not _is_within(frame.filename, INSTALLED)] or outside or list(frames)
     place = f"{theirs[-1].filename}, line {theirs[-1].lineno}" if theirs else "nowhere"
+    if isinstance(error, SyntaxError) and error.filename:  # of a file that is no frame yet
+        place = f"{error.filename}, line {error.lineno}"
     return Failure(text, place, "".join(traceback.format_exception(error)))
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Whether the error passed through code of a game or an environment that is not this project's.
+    """Whether the error passed through code of a game or an environment that is not this project's, or is a mistake of
+    syntax there.
 
     Such code is called by a module of this project below the command line, never by the command line itself.
     """
+    if isinstance(error, SyntaxError) and error.filename and _is_played(error.filename):
+        return True
     names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     below = [i for i, name in enumerate(names) if _is_within(name, OWN) and Path(name).name not in ABOVE]
     return bool(below) and any(map(_is_played, names[below[0] :]))
@@ -101,11 +106,12 @@ def keep(failure: Failure, path: Path | None) -> str:
 def told(what: str, path: Path | None) -> Iterator[None]:
     """Raises UserError with one line where `what` fails in here by an error from outside; its traceback goes to `path`.
 
-    Other errors pass: those of this program, and those that are for a person already.
+    Other errors pass: those of this program, and those that are for a person already. Code from outside that calls
+    `sys.exit` has failed too: it would end a run in silence.
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, UserError | games.GameError) or not is_from_outside(error):
             raise
         failure = describe(error)

@@ -32,7 +32,7 @@ PROBE_ROUNDS = 6
 """Of both number types; the first prepares their kernels."""
 
 MOST_BAD_STEPS = 8
-"""So many losses in a row that are not finite stop the run."""
+"""Number of losses in a row, all of them not finite, that stops the run."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -253,5 +253,6 @@ class Learner:
         if self._bad_in_a_row >= MOST_BAD_STEPS:
             raise UserError(
                 f"learner: {MOST_BAD_STEPS} losses in a row were not finite at step {self.steps}; "
-                "lower learner.learning_rate and resume from the last checkpoint"
+                "lower learner.learning_rate, or set rewards.clip where rewards are huge, "
+                "and resume from the last checkpoint"
             )

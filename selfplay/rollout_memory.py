@@ -135,7 +135,8 @@ class RolloutMemory:
 
     def add(self, rollout: Rollout) -> None:
         """Take in the steps that count."""
-        advantage, target = self._estimator(rollout, self._shape_rewards(rollout))
+        with np.errstate(over="ignore"):  # of huge rewards: the learner says that the loss is not finite
+            advantage, target = self._estimator(rollout, self._shape_rewards(rollout))
         rows = rollout.counted.T  # of one environment after the other, so that steps stay in order
         steps = int(rows.sum())
         if steps == 0:

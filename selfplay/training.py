@@ -254,7 +254,7 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
     except UserError as error:  # what was trained is saved; somebody may be rating the run, or have changed its matches
         trainer.display.warning(f"evaluation: {error}")
         return None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not is_from_outside(error):
             raise
         trainer.display.warning(f"evaluation failed: {evaluation_failure(error, folder)}")

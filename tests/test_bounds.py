@@ -346,6 +346,27 @@ def test_an_environment_that_fails_in_the_last_evaluation_costs_no_training(tmp_
     assert "went off" in (tmp_path / "run" / "failed_evaluation.txt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
+        ("def step(:\n", "SyntaxError: invalid syntax"),
+        ("raise RuntimeError('no licence')\n", "RuntimeError: no licence"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_in_one_line(tmp_path, monkeypatch, capsys, content, said) -> None:
+    name = f"unimportable_{len(content)}"
+    (tmp_path / f"{name}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    for command in (
+        ["evaluate", "random", "--episodes", "2", "--env"],
+        ["match", "random", "random", "--games", "2", "--game"],
+    ):
+        assert cli.main([*command, f"{name}:X-v0"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line and f"{name}.py, line" in line
+
+
 def test_an_error_of_this_program_is_none_from_outside() -> None:
     with pytest.raises(AttributeError) as raised:
         failures.keep(None, Path("unused"))  # type: ignore[arg-type]

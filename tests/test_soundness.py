@@ -133,6 +133,12 @@ def test_an_evaluation_says_that_episodes_were_cut_off():
     assert "reward is nan after step" in remark
 
 
+def test_an_evaluation_ends_where_one_copy_never_takes_a_step():
+    unsound_environments.NanCopy.made = 0
+    with pytest.raises(UnsoundError, match="NanCopy-v0: .* is nan .*in a row of one copy did not begin"):
+        play_episodes(Anything(), load_environment("unsound_environments:NanCopy-v0"), 4, seed=0)
+
+
 @pytest.mark.parametrize("reward_to_go", [True, False])
 def test_what_came_before_an_unsound_step_is_worth_the_value_there(reward_to_go):
     ones = np.ones((3, 1), np.float32)

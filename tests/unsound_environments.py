@@ -126,6 +126,20 @@ class NanEnd(Short):
         return self.t >= self.length
 
 
+class NanCopy(Short):
+    """Every second copy that is made says nothing else."""
+
+    made = 0
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        type(self).made += 1
+        self.is_broken = self.made % 2 == 0
+
+    def is_wrong(self) -> bool:
+        return self.is_broken
+
+
 class OutOfBounds(Short):
     """Finite, but beyond the declared bounds; that is no fault."""
 
@@ -139,5 +153,5 @@ class OutOfBounds(Short):
 CUT_OFF = (
     SensorGap, NanStart, NanReward, NoReward, ManyRewards, HugeReward, WrongShape, WrongType, NoObservation, NoEnd,
 )  # fmt: skip
-for kind in (*CUT_OFF, AlwaysNan, NeverStarts, NanEnd, OutOfBounds):
+for kind in (*CUT_OFF, AlwaysNan, NeverStarts, NanEnd, NanCopy, OutOfBounds):
     gym.register(id=f"{kind.__name__}-v0", entry_point=f"unsound_environments:{kind.__name__}")
