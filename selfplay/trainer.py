@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import numpy as np
@@ -21,6 +21,7 @@ import torch
 from selfplay import checkpoint, saved_replay, shards
 from selfplay.algorithm import Record, load_algorithm
 from selfplay.budget import budget_fraction, played_fraction
+from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
@@ -126,12 +127,13 @@ class Trainer:
         for note in self.algorithm.notes:
             self.display.message(note)
         self.display.phase(self.algorithm.warm_up_note)
-        with self.breakable(), told("playing", self.folder.path / FAILED_PLAY):
-            self.algorithm.warm_up()
-        if self.stop_requested:
+        with suppress(TimeIsUp), self.breakable(), told("playing", self.folder.path / FAILED_PLAY):
+            with deadline(self.seconds_left()):  # both play games, whose moves may take minutes
+                self.algorithm.warm_up()
+                self.display.phase("starting actors")
+                self._source = self._make_source()
+        if self.stop_requested or self._source is None:
             return
-        self.display.phase("starting actors")
-        self._source = self._make_source()
         try:
             self._publish_first()
             self._loop(self._source)
@@ -214,6 +216,8 @@ class Trainer:
             self.display.phase("playing")
         if self.inline and not may_learn:
             self._publish()  # a round plays with the newest weights, no matter when the run was saved or stopped
+        if not may_learn:  # what the last step of the learner has made room for is what it waits for
+            source.allow(self._ahead(), self._left())
         started = time.monotonic()
         for records, counts in source.play(may_learn):
             self.counters.positions += counts.positions

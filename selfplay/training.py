@@ -251,7 +251,7 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
         evaluation = evaluate_checkpoint(
             trainer.config, folder, trainer.version, settings.final_games, seconds=60 * settings.final_minutes
         )
-    except UserError as error:  # what was trained is saved; somebody may be rating the run, or have changed its matches
+    except (UserError, games.GameError) as error:  # what was trained is saved; somebody may be rating the run, say
         trainer.display.warning(f"evaluation: {error}")
         return None
     except (Exception, SystemExit) as error:

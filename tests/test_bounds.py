@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium as gym
@@ -15,16 +16,20 @@ import games
 import selfplay
 from games.base import EPISODE_STEPS, chance_rounds
 from games.environment import Environment
+from games.soundness import UnsoundError
 from selfplay import cli, deadline, failures, match, training
 from selfplay.agents import RandomAgent
 from selfplay.algorithm import load_algorithm
+from selfplay.alphazero import AlphaZero
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
 from selfplay.metrics import read_metrics
 from selfplay.openings import play_random
 from selfplay.players import read_player
+from selfplay.run_folder import RunFolder
 from selfplay.self_play import SelfPlayCounts
 from selfplay.sources import InlineSource
+from selfplay.trainer import Trainer
 
 MODULE = "test_bounds"
 
@@ -270,6 +275,36 @@ def test_time_ends_a_round_in_the_middle_of_a_step(tmp_path: Path, monkeypatch: 
     assert source.rounds == 1
 
 
+def test_time_ends_a_warm_up_that_plays_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plays_for_ever(algorithm: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(deadline, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(AlphaZero, "warm_up", plays_for_ever)
+    config = environment_config(tmp_path, "", "alphazero", "--budget.positions", "0", "--budget.minutes", "0.002")
+    assert not training.train(config, tmp_path / "run", Watcher()).learned
+
+
+def test_actors_are_allowed_to_play_before_the_learner_waits_for_them(tmp_path: Path) -> None:
+    class Asked:
+        restarts = 0
+
+        def __init__(self) -> None:
+            self.calls: list[str] = []
+
+        def __getattr__(self, name: str) -> Callable[..., tuple[()]]:
+            return lambda *content: self.calls.append(name) or ()
+
+    config = environment_config(tmp_path, "EndlessShort-v0", "reinforce", "--actors.num_actors", "2")
+    source = Asked()
+    with RunFolder.create(tmp_path / "run", "test") as folder:
+        trainer = Trainer(config, folder, Watcher())
+        trainer._play(source)
+        trainer.close()
+    assert source.calls[:2] == ["allow", "play"]
+
+
 def test_the_learner_has_its_share_of_the_last_rollout(tmp_path: Path) -> None:
     config = environment_config(tmp_path, "EndlessShort-v0", "actor_critic", "--budget.positions", "48")
     _, watcher = watched(config, tmp_path / "run")
@@ -365,6 +400,17 @@ def test_a_module_that_cannot_be_imported_is_told_in_one_line(tmp_path, monkeypa
         assert cli.main([*command, f"{name}:X-v0"]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line and f"{name}.py, line" in line
+
+
+def test_a_game_that_says_something_wrong_in_the_last_evaluation_costs_no_training(tmp_path, monkeypatch) -> None:
+    def unsound(*content: object, **settings: object) -> None:
+        raise UnsoundError("pile: rewards()[0] is nan")
+
+    monkeypatch.setattr(training, "evaluate_checkpoint", unsound)
+    config = environment_config(tmp_path, "EndlessShort-v0", "actor_critic", "--budget.positions", "48")
+    result, watcher = watched(config, tmp_path / "run")
+    assert result.learned and result.evaluation is None
+    assert any("pile: rewards()[0] is nan" in line for line in watcher.lines)
 
 
 def test_an_error_of_this_program_is_none_from_outside() -> None:
