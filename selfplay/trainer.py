@@ -10,6 +10,7 @@ Which games, which memory and what is learned is up to the algorithm (`selfplay.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -149,10 +150,11 @@ class Trainer:
             self.version = self.learner.steps
         self._report(self._source)
         self._write_replay()
-        budget = self.config.budget.positions
-        if budget and self.counters.positions > budget and self._played_all is not None:
-            over = self.counters.positions - budget
-            self.display.message(f"played {over:,} positions more than budget.positions, {budget:,}: a turn is not cut")
+        for name in ("positions", "games"):
+            budget, played = getattr(self.config.budget, name), getattr(self.counters, name)
+            if budget and played > budget and self._played_all is not None:
+                more = f"played {played - budget:,} {name} more than budget.{name}, {budget:,}"
+                self.display.message(f"{more}: a turn is not cut")
 
     @contextmanager
     def breakable(self) -> Iterator[None]:
@@ -333,10 +335,16 @@ class Trainer:
         return slack + (4 * self.config.learner.batch_size - self._samples_owed(least)) / least
 
     def _left(self) -> int | None:
-        """Positions that the budget has left; None for any number."""
+        """Positions that the budget has left, games counted as long as they were so far; None for any number."""
         if self._played_all is not None:
             return 0
-        return self.config.budget.positions - self.counters.positions if self.config.budget.positions else None
+        budget, counters, left = self.config.budget, self.counters, []
+        if budget.positions:
+            left.append(budget.positions - counters.positions)
+        if budget.games:
+            length = max(1, counters.positions) / max(1, counters.games)  # grows while no game has ended
+            left.append(math.ceil((budget.games - counters.games) * length))
+        return min(left, default=None)
 
     # Files.
 

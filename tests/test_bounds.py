@@ -305,6 +305,19 @@ def test_actors_are_allowed_to_play_before_the_learner_waits_for_them(tmp_path: 
     assert source.calls[:2] == ["allow", "play"]
 
 
+def test_actors_play_no_more_positions_than_the_games_of_the_budget_have(tmp_path: Path) -> None:
+    budget = ("--budget.positions", "0", "--budget.games", "100")
+    config = environment_config(tmp_path, "EndlessShort-v0", "reinforce", "--actors.num_actors", "2", *budget)
+    with RunFolder.create(tmp_path / "run", "test") as folder:
+        trainer = Trainer(config, folder, Watcher())
+        assert trainer._left() == 100, "of games of one position"
+        trainer.counters.positions = 300
+        assert trainer._left() == 30_000, "none has ended"
+        trainer.counters.positions, trainer.counters.games = 600, 30
+        assert trainer._left() == 70 * 20
+        trainer.close()
+
+
 def test_the_learner_has_its_share_of_the_last_rollout(tmp_path: Path) -> None:
     config = environment_config(tmp_path, "EndlessShort-v0", "actor_critic", "--budget.positions", "48")
     _, watcher = watched(config, tmp_path / "run")
