@@ -78,8 +78,8 @@ class Environment(ABC):
     def limit_note(self) -> str:
         """What to tell a person when `default_limit` was reached."""
         return (
-            f"{self.name}: an episode was cut off after {self.default_limit or EPISODE_STEPS:,} steps, it has no limit "
-            "of its own; "
+            f"{self.name}: an episode was cut off after {self.default_limit or EPISODE_STEPS:,} steps, for it has no "
+            "limit of its own; "
             f"{self.limit_parameter}=N among its parameters sets another limit"
         )
 

@@ -146,7 +146,7 @@ class GameBatch(EnvironmentBatch):
             begun |= broken
             waiting = np.flatnonzero(broken)
             self._begin(waiting)
-        raise UnsoundError(f"{self._faults[-1]}; so it was {MOST_IN_A_ROW} times in a row")
+        raise UnsoundError(f"{self._faults[-1]}; such faults came {MOST_IN_A_ROW} times in a row")
 
     def _broken(self) -> np.ndarray:
         """[N] bool: games that have said what no game may say since the last call."""

@@ -219,7 +219,7 @@ class Fleet:
             return self._end(member, "closed its pipe" if status is None else f"ended (exit status {status})")
         what = f"failed: {failure.line}{keep(failure, self._weights.with_name(f'failed_actor_{member.index}.txt'))}"
         if failure.key in self._seen:
-            raise UserError(f"actors: {member.index} {what}; it is the second failure like this")
+            raise UserError(f"actor {member.index} {what}; it is the second failure like this")
         self._seen.add(failure.key)
         self._end(member, what)
 

@@ -108,8 +108,8 @@ METRICS: dict[str, Metric] = {
     "selfplay/weight_staleness": Metric("versions", "age of the weights that played a stored position, on average"),
     "selfplay/unsound_games": Metric(
         "games",
-        "games dropped and episodes cut off since this start of the run because what the game or environment said was "
-        "not finite, or not what it declares",
+        "games dropped and episodes cut off since this start of the run, because an output of the game or environment "
+        "was not finite, or not what it declares",
     ),
     "selfplay/actor_restarts": Metric("restarts", "actors replaced since this start of the run"),
     "eval/score/OPPONENT": Metric("share", "score of the current network against OPPONENT, draws half"),

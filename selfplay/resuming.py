@@ -43,8 +43,8 @@ def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
     plies, ratings = old.evaluation.max_plies, folder.path / RATINGS
     if new.evaluation.max_plies != plies and ratings.is_dir():
         raise UserError(
-            f"evaluation.max_plies: the matches in {ratings} were played with {plies}, games of one rating share it; "
-            "move that folder away to play with another"
+            f"evaluation.max_plies: the matches in {ratings} were played with {plies}, as all games of a rating "
+            "are; move that folder away to play with another"
         )
 
 

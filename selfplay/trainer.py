@@ -153,8 +153,8 @@ class Trainer:
         for name in ("positions", "games"):
             budget, played = getattr(self.config.budget, name), getattr(self.counters, name)
             if budget and played > budget and self._played_all is not None:
-                more = f"played {played - budget:,} {name} more than budget.{name}, {budget:,}"
-                self.display.message(f"{more}: a turn is not cut")
+                more = f"played {played - budget:,} {name} more than budget.{name} ({budget:,})"
+                self.display.message(f"{more}: one step of all games or environments is not divided")
 
     @contextmanager
     def breakable(self) -> Iterator[None]:

@@ -117,7 +117,7 @@ class _Run:
             learner = Learner(algorithm.make_net(), replace(config.learner, device="cpu"), algorithm.make_loss())
         except Exception as error:  # whatever their code raises
             line = (str(error).splitlines() or [type(error).__name__])[0]
-            found.notes.append(f"whether the checkpoints fit what is played was not looked at: {line}")
+            found.notes.append(f"it is not known whether the checkpoints fit the game or environment: {line}")
             return None
         return cls(algorithm, learner)
 

@@ -327,5 +327,5 @@ def test_a_tournament_is_not_logged_where_the_environment_says_no(clean, monkeyp
     assert cli.main([*arguments, "--out", "met", "--wandb", "project", "--json"]) == 0
     said = capsys.readouterr()
     json.loads(said.out)
-    assert "selfplay: the environment disables W&B; the tournament is in met\n" in said.err
+    assert "selfplay: WANDB_MODE or WANDB_DISABLED turns W&B off; the tournament is in met\n" in said.err
     assert "W&B failed" not in said.err

@@ -142,7 +142,7 @@ def _log(project: str, standings: Standings, folder: Path) -> None:
 
     mode = mode_within(os.environ, "auto", say)
     if mode == "disabled":
-        say(f"the environment disables W&B; the tournament is in {folder}")
+        say(f"WANDB_MODE or WANDB_DISABLED turns W&B off; the tournament is in {folder}")
         return
     os.environ["WANDB_MODE"] = mode  # in a spelling that W&B knows
     try:
