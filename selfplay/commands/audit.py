@@ -1,8 +1,8 @@
 """Does a game, or an environment, keep what it promises? And: what do the observations of a game hide from a network?
 
-Random games, or random actions, are played, and every rule is checked of docs/adding_a_game.md ("What the rules must
-keep to") or of docs/adding_an_environment.md. A broken promise is named with the moves that led to it; the status is
-then 1.
+Plays random games, or random actions with --env, and checks the rules of docs/adding_a_game.md ("What the rules must
+keep to") or docs/adding_an_environment.md ("What an environment must keep to"). A broken promise is named with the
+moves that led to it; the status is then 1.
 """
 
 from __future__ import annotations
