@@ -26,6 +26,9 @@ LOSS = "loss."
 ALGORITHM = "algorithm."
 """Prefix of what the algorithm has gathered (`Algorithm.state`), among the learner's tensors."""
 
+LATER = ("returns.settings",)
+"""Names among what algorithms gather that are younger than the others: checkpoints from before them lack these."""
+
 NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
 """Names in state.json that checkpoints have had from the first version on."""
 
@@ -66,7 +69,8 @@ def fault_for(saved: Checkpoint, loss: Mapping[str, Tensor], gathered: Mapping[s
     if fault := _difference(loss, under(LOSS, saved.learner), f"{LEARNER}: {LOSS}"):
         return fault
     found = under(ALGORITHM, saved.learner)
-    return _difference(gathered, found, f"{LEARNER}: {ALGORITHM}") if found else ""
+    needed = {name: tensor for name, tensor in gathered.items() if name in found or name not in LATER}
+    return _difference(needed, found, f"{LEARNER}: {ALGORITHM}") if found else ""
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str:

@@ -227,6 +227,8 @@ def test_running_moments_that_are_not_finite_are_found_and_never_saved(tmp_path:
     assert "algorithm.observations.mean" in problem and f"{version:08d}" in problem
     selfplay.resume(run, lambda config: replace(config, budget=replace(config.budget, steps=8)), Watcher())
     assert verify(run).problems == []
+    tampered(run, lambda saved: saved.learner.pop("algorithm.returns.settings"))
+    assert verify(run).problems == [], "runs from before this was saved go on"
     tampered(run, lambda saved: saved.learner.pop("algorithm.returns.count"))
     assert "algorithm.returns.count is missing" in verify(run).problems[0]
 
