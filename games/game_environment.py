@@ -135,17 +135,16 @@ class GameBatch(EnvironmentBatch):
 
     def _look(self) -> np.ndarray:
         """Set what the agents see. Games of which they would see nothing sound begin anew; returns which, [N] bool."""
-        begun, waiting = np.zeros(self.num_envs, np.bool_), self._slots
-        self.observation = np.empty((self.num_envs, *self.environment.observation_shape), np.float32)
-        self.legal_mask = np.empty((self.num_envs, self.environment.num_actions), np.bool_)
+        begun = np.zeros(self.num_envs, np.bool_)
+        self.observation, self.legal_mask = self._observe(self._slots), self._legal_mask(self._slots)
         for _ in range(MOST_IN_A_ROW):
-            self.observation[waiting], self.legal_mask[waiting] = self._observe(waiting), self._legal_mask(waiting)
             broken = self._broken()
             if not broken.any():
                 return begun
             begun |= broken
-            waiting = np.flatnonzero(broken)
-            self._begin(waiting)
+            anew = np.flatnonzero(broken)
+            self._begin(anew)
+            self.observation[anew], self.legal_mask[anew] = self._observe(anew), self._legal_mask(anew)
         raise UnsoundError(f"{self._faults[-1]}; such faults came {MOST_IN_A_ROW} times in a row")
 
     def _broken(self) -> np.ndarray:
