@@ -68,9 +68,10 @@ class CheckedEnv(gym.Wrapper):
 class DeclaredRange:
     """Bounds of a Box of observations, watched until a number lies outside."""
 
-    def __init__(self, name: str, space: Space) -> None:
-        """Of the environment `name`; nothing is watched for another space than a Box with bounds."""
-        self._name, self._space = name, space
+    def __init__(self, name: str, space: Space, is_cut: bool) -> None:
+        """Of the environment `name`; nothing is watched for another space than a Box with bounds. `is_cut`: what lies
+        outside is not kept."""
+        self._name, self._space, self._is_cut = name, space, is_cut
         self._is_watched = isinstance(space, Box) and space.dtype != np.uint8
         if isinstance(space, Box) and self._is_watched:
             self._is_watched = bool(np.isfinite(space.low).any() or np.isfinite(space.high).any())
@@ -88,7 +89,8 @@ class DeclaredRange:
         where = tuple(place)
         return (
             f"{self._name}: {OBSERVATION}{place or ''} is {observations[row][where]:g}, outside the bounds that the "
-            f"environment declares ({space.low[where]:g} to {space.high[where]:g}); it is taken as it is"
+            f"environment declares ({space.low[where]:g} to {space.high[where]:g}); "
+            + ("the nearest within them is taken" if self._is_cut else "it is taken as it is")
         )
 
 

@@ -122,7 +122,8 @@ class GymnasiumBatch(EnvironmentBatch):
         self.num_envs = num_envs
         self._faults = Faults()
         self._vector = environment.new_vector(num_envs, self._faults)
-        self._range = DeclaredRange(environment.name, self._vector.single_observation_space)
+        is_bytes = environment.observation_dtype == np.uint8
+        self._range = DeclaredRange(environment.name, self._vector.single_observation_space, is_bytes)
         self._is_arrays = not isinstance(self._vector, gym.vector.SyncVectorEnv)  # all copies in one object
         seeds = episode_seeds(seed, num_envs).tolist()
         given, _ = self._vector.reset(seed=seeds[0] if self._is_arrays else seeds)

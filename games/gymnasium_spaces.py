@@ -96,10 +96,13 @@ class ObservationSpace:
 
     @property
     def box(self) -> Box:
-        """The space of what `read_one` gives."""
+        """The space of what `read_one` gives, with the bounds that the parts declare."""
         if self.layout.dtype == np.uint8:
             return Box(0, 255, self.layout.shape, np.uint8)
-        return Box(-np.inf, np.inf, self.layout.shape, np.float32)
+        with np.errstate(over="ignore"):  # of bounds beyond float32
+            lows, highs = zip(*(part.bounds() for part in self._parts))
+            low, high = (self._read(list(bounds)).reshape(self.layout.shape) for bounds in (lows, highs))
+        return Box(low, high, self.layout.shape, np.float32)
 
     def read_one(self, observation: Any) -> np.ndarray:
         """One observation of the space, [*layout.shape]. Raises GameError for a choice that the space does not have."""
@@ -150,6 +153,12 @@ class _Part:
     def is_bytes(self) -> bool:
         """Whether `read` gives bytes."""
         return self.layout is not None and self.layout.dtype == np.uint8
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest that `read` gives, as far as the space says."""
+        if isinstance(self.space, Box) and self.layout is not None:
+            return self.layout.read(self.space.low[None])[0], self.layout.read(self.space.high[None])[0]
+        return np.zeros(self.shape, np.float32), np.ones(self.shape, np.float32)
 
     def read(self, observation: Any) -> np.ndarray:
         """This part of an observation as an array."""

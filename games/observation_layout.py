@@ -45,8 +45,10 @@ class Layout:
     """What was taken for channels, rows and columns, in one line; empty where there was nothing to decide."""
 
     def read(self, given: np.ndarray) -> np.ndarray:
-        """Arrays [n, ...] in an array of their own, [n, *shape]."""
+        """Arrays [n, ...] in an array of their own, [n, *shape]; bytes are the nearest to what is no byte."""
         moved = given.transpose(0, *(axis + 1 for axis in self.order))
+        if self.dtype == np.uint8 and given.dtype != np.uint8:  # else they would come round from the other end
+            moved = moved.clip(0, 255)
         read = np.array(moved, dtype=self.dtype, order="C").reshape(len(given), *self.shape)
         return read if self.scale == 1.0 else read * self.dtype.type(self.scale)
 

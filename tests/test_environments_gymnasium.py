@@ -493,6 +493,8 @@ def test_frames_of_a_stack_stay_together() -> None:
 def test_pictures_from_0_to_255_are_scaled_whatever_their_type() -> None:
     whole = ObservationSpace(Box(0, 255, (6, 6, 3), np.int32))
     assert whole.layout.dtype == np.uint8 and whole.read_batch(np.full((1, 6, 6, 3), 200, np.int32)).max() == 200
+    beyond = np.array([-1, 300, 5] * 36, np.int32).reshape(1, 6, 6, 3)
+    assert whole.read_batch(beyond)[0, :, 0, 0].tolist() == [0, 255, 5], "not 255 and 44"
     fractions = ObservationSpace(Box(0, 255, (6, 6, 3), np.float32))
     seen = fractions.read_batch(np.full((1, 6, 6, 3), 127.5, np.float32))
     assert seen.dtype == np.float32 and seen.max() == 0.5 and fractions.notes[0].endswith(", divided by 255")

@@ -118,11 +118,12 @@ def test_episodes_with_a_hundred_sound_steps_are_not_cut_off_in_a_row(monkeypatc
     assert playing.counts.unsound > 110
 
 
-def test_a_finite_number_beyond_the_declared_bounds_is_one_warning():
-    playing = experience(load_environment("unsound_environments:OutOfBounds-v0"))
+@pytest.mark.parametrize(("name", "place"), [("OutOfBounds", 0), ("PartOutOfBounds", 2)])
+def test_a_finite_number_beyond_the_declared_bounds_is_one_warning(name, place):
+    playing = experience(load_environment(f"unsound_environments:{name}-v0"))
     found = rollouts(playing, 30)
     assert playing.counts.unsound == 0 and len(playing.counts.warnings) == 1
-    assert "observation[0] is 3, outside the bounds" in playing.counts.warnings[0]
+    assert f"observation[{place}] is 3, outside the bounds" in playing.counts.warnings[0]
     assert max(rollout.observation.max() for rollout in found) == 3
 
 

@@ -150,8 +150,21 @@ class OutOfBounds(Short):
         return observation, *rest
 
 
+class PartOutOfBounds(OutOfBounds):
+    """The same, beside a choice."""
+
+    observation_space = spaces.Dict(gear=spaces.Discrete(2), speed=OutOfBounds.observation_space)
+
+    def look(self) -> Any:
+        return {"gear": 1, "speed": super().look()}
+
+    def wrong(self, observation: Any, *rest: Any) -> Any:
+        observation["speed"][0] = 3.0
+        return observation, *rest
+
+
 CUT_OFF = (
     SensorGap, NanStart, NanReward, NoReward, ManyRewards, HugeReward, WrongShape, WrongType, NoObservation, NoEnd,
 )  # fmt: skip
-for kind in (*CUT_OFF, AlwaysNan, NeverStarts, NanEnd, NanCopy, OutOfBounds):
+for kind in (*CUT_OFF, AlwaysNan, NeverStarts, NanEnd, NanCopy, OutOfBounds, PartOutOfBounds):
     gym.register(id=f"{kind.__name__}-v0", entry_point=f"unsound_environments:{kind.__name__}")
