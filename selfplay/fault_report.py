@@ -5,6 +5,7 @@ In the flow: generators count such episodes and games in `SelfPlayCounts`, the t
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,9 @@ from selfplay.self_play import SelfPlayCounts
 
 LINE_SECONDS = 60.0
 """Seconds between two lines at least."""
+
+NUMBER = re.compile(r"-?(?:\d[\d.]*(?:e[-+]\d+)?|inf\b)")
+"""A number in a line: lines that differ in their numbers alone are about the same."""
 
 
 class FaultReport:
@@ -30,8 +34,9 @@ class FaultReport:
     def take(self, counts: SelfPlayCounts) -> None:
         """Take in what an actor has counted since its last message."""
         for text in counts.warnings:
-            if text not in self._said:  # other actors find the same
-                self._said.add(text)
+            kind = NUMBER.sub("N", text)
+            if kind not in self._said:  # other actors, and later copies of the environment, find the same
+                self._said.add(kind)
                 self._warn(text)
         if counts.unsound:
             self.total += counts.unsound

@@ -247,6 +247,17 @@ def test_one_line_a_minute_about_all_actors():
     assert report.total == 260 and len(said) == 5
 
 
+def test_every_actor_and_every_new_copy_warned_of_the_same_bounds():
+    said: list[str] = []
+    report = FaultReport(said.append)
+    for place, value, high in (("0", "3", "1"), ("2", "-4.25", "1"), ("1", "1e+07", "inf")):
+        line = f"E-v1: observation[{place}] is {value}, outside the bounds (-1 to {high})"
+        report.take(SelfPlayCounts(warnings=(line,)))
+    assert said == ["E-v1: observation[0] is 3, outside the bounds (-1 to 1)"]
+    report.take(SelfPlayCounts(warnings=("another matter",)))
+    assert len(said) == 2
+
+
 @pytest.mark.parametrize("algorithm", ["actor_critic", "dqn", "reinforce"])
 def test_nothing_that_is_saved_has_numbers_that_are_not_finite(tmp_path, algorithm):
     import selfplay
