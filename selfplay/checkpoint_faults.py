@@ -59,13 +59,19 @@ def fault_within(saved: Checkpoint) -> str:
     return _optimizer_fault(optimizer, raw)
 
 
-def fault_for(saved: Checkpoint, loss: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> str:
-    """What is wrong with a checkpoint for a run whose loss and algorithm remember tensors like `loss` and `gathered`.
+def fault_for(
+    saved: Checkpoint, net: Mapping[str, Tensor], loss: Mapping[str, Tensor], gathered: Mapping[str, Tensor]
+) -> str:
+    """What is wrong with a checkpoint for a run whose network has tensors like `net`, and whose loss and algorithm
+    remember tensors like `loss` and `gathered`.
 
-    Empty where nothing is. A checkpoint without anything `gathered` is from before there was any.
+    Empty where nothing is. A checkpoint without anything `gathered` is from before there was any. One of another
+    network has no fault: what is played may have changed, and `saving.restore_learner` refuses it.
     """
     if fault := fault_within(saved):
         return fault
+    if _difference(net, saved.weights, "") or _difference(saved.weights, net, ""):
+        return ""
     if fault := _difference(loss, under(LOSS, saved.learner), f"{LEARNER}: {LOSS}"):
         return fault
     found = under(ALGORITHM, saved.learner)

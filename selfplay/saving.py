@@ -156,7 +156,9 @@ def restore(
     if folder.games.is_dir():
         shards.recover(folder.games, warn)
     saved = checkpoint.load_latest(
-        folder.checkpoints, warn, lambda found: fault_for(found, learner.loss_state(), gathered)
+        folder.checkpoints,
+        warn,
+        lambda found: fault_for(found, learner.net.state_dict(), learner.loss_state(), gathered),
     )
     if saved is None:
         return None

@@ -123,7 +123,8 @@ class _Run:
 
     def fault(self, saved: checkpoint.Checkpoint, path: Path) -> str:
         """Why a resume could not go on from a checkpoint; empty where it can."""
-        if fault := fault_for(saved, self.learner.loss_state(), self.algorithm.state()):
+        net, loss = self.learner.net.state_dict(), self.learner.loss_state()
+        if fault := fault_for(saved, net, loss, self.algorithm.state()):
             return f"{path}: {fault}"
         try:
             restore_learner(saved, self.learner, str(path))

@@ -9,13 +9,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from run_helpers import Watcher, tiny_config
 
 import selfplay
 from selfplay import checkpoint, shards
 from selfplay.cli import main
+from selfplay.errors import UserError
 from selfplay.files import append_line, publish, seal, unseal
 from selfplay.tensors import publish_weights
 from selfplay.verification import verify
@@ -231,6 +235,44 @@ def test_running_moments_that_are_not_finite_are_found_and_never_saved(tmp_path:
     assert verify(run).problems == [], "runs from before this was saved go on"
     tampered(run, lambda saved: saved.learner.pop("algorithm.returns.count"))
     assert "algorithm.returns.count is missing" in verify(run).problems[0]
+
+
+class Sensors(gym.Env):
+    """An environment that somebody works on."""
+
+    numbers = 3
+    action_space = spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-np.inf, np.inf, (self.numbers,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.ones(self.numbers, np.float32), {}
+
+    def step(self, action):
+        return np.ones(self.numbers, np.float32), 1.0, False, False, {}
+
+
+gym.register("Sensors-v0", Sensors, max_episode_steps=9)
+
+
+@pytest.mark.parametrize("algorithm", [("dqn",), ("actor_critic", "--net.input-transform", "running")])
+def test_a_changed_environment_sent_all_checkpoints_into_quarantine(tmp_path, monkeypatch, algorithm) -> None:
+    overrides = [
+        "--environment", "Sensors-v0", "--actors.rollout-steps", "8", "--budget.steps", "6",
+        "--checkpoint.every-steps", "2", "--evaluation.final-games", "2", "--algorithm", *algorithm,
+    ]  # fmt: skip
+    run = selfplay.train(tiny_config(tmp_path, *overrides), tmp_path / "run", Watcher()).run_dir
+    saved = checkpoint.versions(run / "checkpoints")
+    monkeypatch.setattr(Sensors, "numbers", 4)
+    assert verify(run).problems
+    with pytest.raises(UserError, match="checkpoints"):
+        selfplay.resume(run, more_steps, Watcher())
+    assert checkpoint.versions(run / "checkpoints") == saved
+    monkeypatch.undo()
+    assert verify(run).problems == []
+    selfplay.resume(run, lambda config: replace(config, budget=replace(config.budget, steps=8)), Watcher())
 
 
 def test_published_weights_that_are_not_finite_are_a_problem(run: Path) -> None:
