@@ -49,7 +49,7 @@ BACKOFF_SECONDS = 0.5
 END_SECONDS = 1.0
 """What an actor that has closed its pipe gets to end."""
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 2.0
 """What actors get to end by themselves."""
 
 
