@@ -21,6 +21,215 @@ MAY_IMPORT = {
 WITHOUT_TORCH = {"games", "search"}
 UNPICKLING_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"torch.load", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "yaml.load_all"}
+LAYERS = (
+    "errors version",
+    "stats engines notation console",
+    "config",
+    "storage experience",
+    "system replay reports league",
+    "algorithms",
+    "players",
+    "actors",
+    "evaluation servers web profiling",
+    "tournament planning",
+    "training",
+    "cli commands __init__",
+    "__main__",
+)
+"""The packages and files of `selfplay/`, lowest first. A module imports its own package and lower layers."""
+
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
+
+GROUND = {"games.native", "games.open_spiel", "games.solvers"}
+"""Packages of `games` that know neither which games there are nor the environments."""
+
+PLACES = {
+    "games.connect_four": "games.native.connect_four",
+    "games.hex": "games.native.hex",
+    "games.othello": "games.native.othello",
+    "games.cart_pole": "games.native.cart_pole",
+    "games.native_pool": "games.native.pool",
+    "games.bordered": "games.native.bordered",
+    "games.openspiel": "games.open_spiel.game",
+    "games.openspiel_load": "games.open_spiel.load",
+    "games.openspiel_child": "games.open_spiel.child",
+    "games.solving": "games.solvers.solving",
+    "games.connect_four_solver": "games.solvers.connect_four",
+    "games.hex_solver": "games.solvers.hex",
+    "games.retrograde": "games.solvers.retrograde",
+    "games.environment": "games.environments.environment",
+    "games.environment_registry": "games.environments.registry",
+    "games.environment_actions": "games.environments.actions",
+    "games.environment_answers": "games.environments.answers",
+    "games.game_environment": "games.environments.game",
+    "games.gymnasium_environment": "games.environments.gymnasium",
+    "games.gymnasium_spaces": "games.environments.gymnasium_spaces",
+    "games.gymnasium_vector": "games.environments.gymnasium_vector",
+    "games.atari": "games.environments.atari",
+    "games.grid_world": "games.environments.grid_world",
+    "games.grid_map": "games.environments.grid_map",
+    "games.mdp": "games.environments.mdp",
+    "games.checked_environment": "games.environments.checked",
+    "games.environment_promises": "games.environments.promises",
+    "selfplay.statistics": "selfplay.stats.intervals",
+    "selfplay.ratings": "selfplay.stats.ratings",
+    "selfplay.scores": "selfplay.stats.scores",
+    "selfplay.tournament.sprt": "selfplay.stats.sprt",
+    "selfplay.running_moments": "selfplay.stats.moments",
+    "selfplay.settings": "selfplay.config.run",
+    "selfplay.schema": "selfplay.config.schema",
+    "selfplay.yaml_text": "selfplay.config.yaml_text",
+    "selfplay.config": "selfplay.config.reader",
+    "selfplay.output": "selfplay.console.output",
+    "selfplay.shell": "selfplay.console.shell",
+    "selfplay.files": "selfplay.storage.files",
+    "selfplay.failpoints": "selfplay.storage.failpoints",
+    "selfplay.locks": "selfplay.storage.locks",
+    "selfplay.tensors": "selfplay.storage.tensors",
+    "selfplay.checkpoint": "selfplay.storage.checkpoint",
+    "selfplay.checkpoint_faults": "selfplay.storage.checkpoint_faults",
+    "selfplay.shards": "selfplay.storage.shards",
+    "selfplay.run_folder": "selfplay.storage.run_folder",
+    "selfplay.metrics": "selfplay.storage.metrics",
+    "selfplay.snapshots": "selfplay.storage.snapshots",
+    "selfplay.records": "selfplay.experience.records",
+    "selfplay.self_play": "selfplay.experience.self_play",
+    "selfplay.experience": "selfplay.experience.rollouts",
+    "selfplay.episode_counter": "selfplay.experience.episode_counter",
+    "selfplay.behaviour": "selfplay.experience.behaviour",
+    "selfplay.fault_report": "selfplay.experience.fault_report",
+    "selfplay.child_process": "selfplay.system.child_process",
+    "selfplay.together": "selfplay.system.together",
+    "selfplay.machine": "selfplay.system.machine",
+    "selfplay.preflight": "selfplay.system.preflight",
+    "selfplay.timer": "selfplay.system.timer",
+    "selfplay.deadline": "selfplay.system.deadline",
+    "selfplay.failures": "selfplay.system.failures",
+    "selfplay.replay": "selfplay.replay.positions",
+    "selfplay.transition_replay": "selfplay.replay.transitions",
+    "selfplay.sum_tree": "selfplay.replay.sum_tree",
+    "selfplay.rollout_memory": "selfplay.replay.on_policy",
+    "selfplay.stream_layout": "selfplay.replay.stream_layout",
+    "selfplay.saved_replay": "selfplay.replay.saved",
+    "selfplay.pages": "selfplay.reports.html",
+    "selfplay.grid_pictures": "selfplay.reports.grid_worlds",
+    "selfplay.algorithm": "selfplay.algorithms.algorithm",
+    "selfplay.learner": "selfplay.algorithms.learner",
+    "selfplay.alphazero": "selfplay.algorithms.alphazero",
+    "selfplay.model_free": "selfplay.algorithms.model_free",
+    "selfplay.dqn": "selfplay.algorithms.dqn",
+    "selfplay.actor_critic": "selfplay.algorithms.actor_critic",
+    "selfplay.q_iteration": "selfplay.algorithms.q_iteration",
+    "selfplay.player": "selfplay.players.player",
+    "selfplay.player_text": "selfplay.players.text",
+    "selfplay.players": "selfplay.players.kinds",
+    "selfplay.search_player": "selfplay.players.search",
+    "selfplay.run_player": "selfplay.players.trained",
+    "selfplay.solver_player": "selfplay.players.solver",
+    "selfplay.play": "selfplay.players.human",
+    "selfplay.agents": "selfplay.players.agents",
+    "selfplay.sources": "selfplay.actors.sources",
+    "selfplay.fleet": "selfplay.actors.fleet",
+    "selfplay.actor": "selfplay.actors.actor",
+    "selfplay.match": "selfplay.evaluation.match",
+    "selfplay.episodes": "selfplay.evaluation.episodes",
+    "selfplay.openings": "selfplay.evaluation.openings",
+    "selfplay.positions": "selfplay.evaluation.labelled",
+    "selfplay.labelling": "selfplay.evaluation.labelling",
+    "selfplay.accuracy": "selfplay.evaluation.accuracy",
+    "selfplay.video": "selfplay.evaluation.video",
+    "selfplay.engines.gtp_server": "selfplay.servers.gtp_server",
+    "selfplay.engines.uci_server": "selfplay.servers.uci_server",
+    "selfplay.engines.openspiel_bot": "selfplay.servers.openspiel_bot",
+    "selfplay.engines.serving": "selfplay.servers.serving",
+    "selfplay.engines.go_board": "selfplay.servers.go_board",
+    "selfplay.engines.chess_position": "selfplay.servers.chess_position",
+    "selfplay.engines.thinking": "selfplay.servers.thinking",
+    "selfplay.web.drawing": "selfplay.web.drawings.drawing",
+    "selfplay.web.boards": "selfplay.web.drawings.boards",
+    "selfplay.web.linked_boards": "selfplay.web.drawings.linked_boards",
+    "selfplay.web.odd_boards": "selfplay.web.drawings.odd_boards",
+    "selfplay.web.piece_boards": "selfplay.web.drawings.piece_boards",
+    "selfplay.web.stone_boards": "selfplay.web.drawings.stone_boards",
+    "selfplay.benchmark": "selfplay.profiling.speed",
+    "selfplay.benchmark_loop": "selfplay.profiling.loop",
+    "selfplay.breakdown": "selfplay.profiling.breakdown",
+    "selfplay.benchmark_report": "selfplay.profiling.table",
+    "selfplay.planning": "selfplay.planning.model",
+    "selfplay.plan_rules": "selfplay.planning.rules",
+    "selfplay.plan_measurements": "selfplay.planning.measurements",
+    "selfplay.plan_warnings": "selfplay.planning.warnings",
+    "selfplay.plan_report": "selfplay.planning.report",
+    "selfplay.training": "selfplay.training.train",
+    "selfplay.trainer": "selfplay.training.trainer",
+    "selfplay.saving": "selfplay.training.run_state",
+    "selfplay.evaluator": "selfplay.training.evaluator",
+    "selfplay.reporting": "selfplay.training.reporting",
+    "selfplay.display": "selfplay.training.display",
+    "selfplay.tracking": "selfplay.training.tracking",
+    "selfplay.wandb_worker": "selfplay.training.wandb_worker",
+    "selfplay.budget": "selfplay.training.budget",
+    "selfplay.supervisor": "selfplay.training.supervisor",
+    "selfplay.next_commands": "selfplay.training.next_commands",
+    "selfplay.resuming": "selfplay.training.resuming",
+    "selfplay.verification": "selfplay.training.verification",
+}
+"""Modules that have not moved yet, each with its place; the rules hold for the places."""
+
+BREACHES: set[tuple[str, str]] = {
+    ("selfplay.actors.sources", "selfplay.training.display"),
+    ("selfplay.algorithms.alphazero", "selfplay.evaluation.openings"),
+    ("selfplay.algorithms.alphazero", "selfplay.training.reporting"),
+    ("selfplay.algorithms.model_free", "selfplay.evaluation.openings"),
+    ("selfplay.cli", "selfplay"),
+    ("selfplay.experience.rollouts", "selfplay.training.evaluator"),
+    ("selfplay.players.human", "selfplay.evaluation.openings"),
+    ("selfplay.players.kinds", "selfplay.evaluation.openings"),
+    ("selfplay.profiling.loop", "selfplay.training.reporting"),
+    ("selfplay.profiling.speed", "selfplay.training.reporting"),
+    ("selfplay.servers.gtp_server", "selfplay"),
+    ("selfplay.servers.uci_server", "selfplay"),
+    ("selfplay.system.failures", "selfplay"),
+    ("selfplay.training.supervisor", "selfplay.cli"),
+    ("selfplay.web.table", "selfplay.evaluation.openings"),
+}
+"""Imports that go upwards today, as (importer, imported). This set only shrinks."""
+
+CIRCLE = {
+    "games.base",
+    "games.python_pool",
+    "games.soundness",
+    "selfplay",
+    "selfplay.actors.actor",
+    "selfplay.actors.fleet",
+    "selfplay.actors.sources",
+    "selfplay.algorithms.actor_critic",
+    "selfplay.algorithms.algorithm",
+    "selfplay.algorithms.alphazero",
+    "selfplay.algorithms.dqn",
+    "selfplay.algorithms.model_free",
+    "selfplay.algorithms.q_iteration",
+    "selfplay.evaluation.episodes",
+    "selfplay.experience.rollouts",
+    "selfplay.players.agents",
+    "selfplay.players.kinds",
+    "selfplay.players.trained",
+    "selfplay.replay.on_policy",
+    "selfplay.replay.transitions",
+    "selfplay.system.failures",
+    "selfplay.tournament.players",
+    "selfplay.tournament.standings",
+    "selfplay.tournament.store",
+    "selfplay.tournament.tournament",
+    "selfplay.tournament.workers",
+    "selfplay.training.evaluator",
+    "selfplay.training.reporting",
+    "selfplay.training.resuming",
+    "selfplay.training.train",
+    "selfplay.training.trainer",
+}
+"""Modules that import each other in a circle today. This set only shrinks."""
+
 MODULES = sorted(path.relative_to(ROOT) for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 
 
@@ -79,6 +288,90 @@ def test_nothing_is_unpickled_and_no_yaml_tag_builds_an_object(module):
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_every_module_says_what_it_is(module):
     assert ast.get_docstring(parse(module))
+
+
+def dotted(module: Path) -> str:
+    """The name by which a module is imported."""
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
+def place(name: str) -> str:
+    """The name that a module has, or will have once it has moved."""
+    return PLACES.get(name, name)
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module of the project by its place, with the modules that it imports, wherever in it it does so."""
+    names = {dotted(module) for module in MODULES}
+    edges: dict[str, set[str]] = {}
+    for module in MODULES:
+        found = set()
+        for node in ast.walk(parse(module)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    found.add(full if full in names else node.module)
+        edges[place(dotted(module))] = {place(name) for name in found & names} - {place(dotted(module))}
+    return edges
+
+
+def room(name: str) -> str:
+    """Package or file of `selfplay/` in which a module stands."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+def circles(edges: dict[str, set[str]]) -> list[set[str]]:
+    """The groups of modules of which each leads to every other."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for name in edges.get(todo.pop(), ()):
+                if name not in seen:
+                    seen.add(name)
+                    todo.append(name)
+        return seen
+
+    reached = {name: reach(name) for name in edges}
+    groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in edges}
+    return [set(group) for group in groups if group]
+
+
+def test_the_checker_finds_circles():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [{"b", "c"}]
+
+
+def test_every_module_of_selfplay_has_a_layer():
+    assert not [name for name in graph() if name.partition(".")[0] == "selfplay" and room(name) not in LAYER_OF]
+
+
+def test_imports_within_selfplay_go_down():
+    up = {
+        (name, other)
+        for name, others in graph().items()
+        for other in others
+        if name.startswith("selfplay") and other.startswith("selfplay") and room(name) != room(other)
+        if LAYER_OF[room(other)] >= LAYER_OF[room(name)]
+    }
+    assert up == BREACHES
+
+
+def test_no_module_is_in_a_circle_of_imports():
+    assert {name for group in circles(graph()) for name in group} == CIRCLE
+
+
+def test_games_on_the_ground_know_neither_the_registry_nor_environments():
+    wrong = [
+        (name, other)
+        for name, others in graph().items()
+        for other in others
+        if name.rpartition(".")[0] in GROUND
+        and (other in ("games", "games.registry") or other.startswith("games.environments"))
+    ]
+    assert not wrong
 
 
 def test_test_modules_have_unique_names_and_are_no_packages():
