@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from selfplay.version import __version__
+
 if TYPE_CHECKING:
     from selfplay.config import load as load_config
     from selfplay.match import play_match
     from selfplay.players import parse_player, register_player
     from selfplay.settings import Config
     from selfplay.training import Result, resume, train
-
-__version__ = "0.1.0"
 
 _PLACES = {
     "Config": ("selfplay.settings", "Config"),
@@ -33,6 +33,7 @@ _PLACES = {
 __all__ = [
     "Config",
     "Result",
+    "__version__",
     "load_config",
     "parse_player",
     "play_match",

@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from selfplay import __version__
 from selfplay.errors import UserError, did_you_mean
 from selfplay.output import prepare_streams, reserved_output
 from selfplay.schema import shown
+from selfplay.version import __version__
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
 """What is wrong with a path that somebody gave, not with the program."""
@@ -156,6 +156,7 @@ def _run_command(name: str, arguments: list[str], is_whole_process: bool) -> int
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         _refuse(unknown[0], parser, command)
+    args.program = main  # for commands that start it again in a process of its own
     if not command.is_for_programs and getattr(args, "json", None) is not True:  # `bench --json FILE` prints a table
         args.output = sys.stdout
         return int(module.run(args, overrides))

@@ -17,14 +17,14 @@ from pathlib import Path
 import games
 import nets
 import search
-import selfplay
+from selfplay import errors
 from selfplay.errors import UserError
 from selfplay.files import StorageError, publish
 
 MOST_TEXT = 300
 """Characters of an error's message that are shown."""
 
-OWN = tuple(Path(package.__path__[0]).resolve() for package in (games, nets, search, selfplay))
+OWN = tuple(Path(str(module.__file__)).resolve().parent for module in (games, nets, search, errors))
 """Folders of this project."""
 
 INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")})

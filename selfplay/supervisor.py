@@ -14,13 +14,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
 from selfplay.child_process import become_child
-from selfplay.cli import main
 from selfplay.run_folder import RunFolder
 
 BACKOFF_SECONDS = 1.0
@@ -33,10 +32,14 @@ IN_VAIN = 3
 """Exit status of a driver whose command has ended by itself with status 1."""
 
 
-def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
+Command = Callable[[list[str]], int]
+"""Runs the command line with some arguments, and returns its exit status; picklable."""
+
+
+def keep_going(main: Command, first: Sequence[str], run_dir: Path, restarts: int) -> int:
     """Run the command `first`, which works in `run_dir`, then `resume` as long as the driver dies; at most `restarts`
-    times in a row. Returns the exit status of the last: 128 + n where signal n ended it."""
-    folder, requests = RunFolder(run_dir), _Requests()
+    times in a row. `main` is the program. Returns the exit status of the last: 128 + n where signal n ended it."""
+    folder, requests = RunFolder(run_dir), _Requests(main)
     again = first if first[0] == "resume" else ["resume", str(run_dir)]
     deaths, saved = 0, -1
     with requests:
@@ -65,7 +68,8 @@ def keep_going(first: Sequence[str], run_dir: Path, restarts: int) -> int:
 class _Requests:
     """Passes SIGINT and SIGTERM on to the driver, and remembers them."""
 
-    def __init__(self) -> None:
+    def __init__(self, main: Command) -> None:
+        self._main = main
         self.number = 0
         """The signal by which somebody asked to stop; 0 while nobody has."""
         self._event = threading.Event()
@@ -79,7 +83,9 @@ class _Requests:
 
     def run(self, command: Sequence[str]) -> int:
         """A driver from beginning to end; returns its exit status, -n where signal n killed it."""
-        driver = multiprocessing.get_context("spawn").Process(target=_driver_main, args=(list(command),), name="driver")
+        driver = multiprocessing.get_context("spawn").Process(
+            target=_driver_main, args=(self._main, list(command)), name="driver"
+        )
         driver.start()
         self._driver = driver
         if self._early:
@@ -106,7 +112,7 @@ class _Requests:
             os.kill(self._driver.pid, number)
 
 
-def _driver_main(command: list[str]) -> None:
+def _driver_main(main: Command, command: list[str]) -> None:
     """The process: the command line once more."""
     os.setpgrp()  # Ctrl-C reaches it once, by way of the parent, and not a second time from the terminal
     become_child()

@@ -50,7 +50,7 @@ def test_what_ends_by_itself_is_not_resumed(tmp_path):
 
 
 def test_a_request_while_the_driver_is_being_started_reaches_it(monkeypatch):
-    requests, told = _Requests(), []
+    requests, told = _Requests(lambda arguments: 0), []
 
     class Starting:
         pid, exitcode = None, 0

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.restarts:
         from selfplay.supervisor import keep_going
 
-        return keep_going(["resume", str(args.run_dir), *overrides], args.run_dir, args.restarts)
+        return keep_going(args.program, ["resume", str(args.run_dir), *overrides], args.run_dir, args.restarts)
     print("selfplay: loading", flush=True)
     from selfplay.training import resume
 

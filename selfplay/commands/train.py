@@ -56,7 +56,7 @@ def _keep_going(args: argparse.Namespace, overrides: list[str], name: str) -> in
 
     run_dir = args.run_dir or make_fresh(RUNS, name)
     command = ["train", str(args.config), "--run-dir", str(run_dir), "--plan-seconds", str(args.plan_seconds)]
-    return keep_going([*command, *(["--plan"] if args.plan else []), *overrides], run_dir, args.restarts)
+    return keep_going(args.program, [*command, *(["--plan"] if args.plan else []), *overrides], run_dir, args.restarts)
 
 
 def exit_status(stopped_by: str) -> int:
