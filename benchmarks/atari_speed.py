@@ -221,8 +221,8 @@ def ours(flags: list[str], fill: int, window: Window) -> Speed:
     """The loop of `selfplay train`, in this process and its actors'."""
     import selfplay
     from selfplay import fleet, trainer
-    from selfplay.learner import uses_bfloat16
-    from selfplay.reporting import add_counts
+    from selfplay.figures import add_counts
+    from selfplay.precision import uses_bfloat16
 
     file = Path(__file__).parent.parent / "configs" / "pong_dqn.yaml"
     flags = [*OURS, "--replay.min-positions", str(fill), "--budget.minutes", "60", *flags]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfplay.metrics import calibration
+from selfplay.averages import calibration
 from selfplay.player import Evaluates, Player
 from selfplay.positions import LabelledPositions
 from selfplay.statistics import wilson_interval

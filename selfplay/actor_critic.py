@@ -25,8 +25,10 @@ from nets.policies import POLICIES
 from nets.transforms import transform_value
 from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
-from selfplay.learner import Learner, LossFunction, uses_bfloat16
-from selfplay.model_free import ModelFree, clipped, make_behaviour, net_config
+from selfplay.learner import Learner, LossFunction
+from selfplay.model_free import ModelFree, clipped
+from selfplay.networks import environment_net_config, make_behaviour
+from selfplay.precision import uses_bfloat16
 from selfplay.preflight import PlayNeed
 from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.running_moments import RunningMoments
@@ -65,7 +67,7 @@ class ActorCritic(ModelFree):
 
     def make_loss(self) -> LossFunction:
         """See `Algorithm.make_loss`."""
-        net = net_config(self.config, self.environment)
+        net = environment_net_config(self.config, self.environment)
         return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape))
 
     def make_memory(self) -> RolloutMemory:
@@ -122,7 +124,7 @@ class ActorCritic(ModelFree):
 
     def _take(self, rollout: Rollout) -> np.ndarray:
         """The rewards of a rollout as they are learned from; observations are counted on the way."""
-        if net_config(self.config, self.environment).input_transform == "running":
+        if environment_net_config(self.config, self.environment).input_transform == "running":
             self._observations.add(rollout.observation.reshape(-1, *self.environment.observation_shape))
         reward = clipped(rollout.reward, self.config.rewards.clip)
         return self._normalised(rollout, reward) if self.config.rewards.normalise else reward

@@ -17,7 +17,7 @@ from games.environment import Environment, EnvironmentBatch
 from selfplay import checkpoint
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError
-from selfplay.model_free import environment_text, make_behaviour, make_inference, net_sizes
+from selfplay.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.player_text import compose_player
 from selfplay.players import PlayerSpec, RunOptions
 from selfplay.run_folder import RunFolder
@@ -66,7 +66,7 @@ class NetworkAgent:
         if version is None:
             version = max(checkpoint.versions(folder), default=None)
         weights, _ = checkpoint.load_weights(folder, version)
-        self._inference = make_inference(config, environment, config.actors, MAX_BATCH)
+        self._inference = make_environment_inference(config, environment, config.actors, MAX_BATCH)
         try:
             self._inference.load(weights, version or 0)
         except ValueError:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 import games
 from games import Game
 from games.observation_layout import layout_notes
-from nets.config import NetConfig
 from nets.inference import Inference
 from nets.losses import (
     moves_left_error,
@@ -28,26 +27,24 @@ from nets.losses import (
     reply_cross_entropy,
     value_mse,
 )
-from nets.models import PolicyValueNet, build, resolve_kind
+from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
-from selfplay.learner import Learner, LossFunction, choose_device, uses_bfloat16
-from selfplay.metrics import Averages
-from selfplay.openings import random_observations
+from selfplay.averages import Averages
+from selfplay.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
+from selfplay.learner import Learner, LossFunction
+from selfplay.networks import game_net_config, make_inference, make_net
+from selfplay.precision import uses_bfloat16
 from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
-from selfplay.reporting import calibration_error, describe_game, selfplay_metrics
-from selfplay.self_play import SelfPlay, SelfPlayCounts
-from selfplay.settings import ActorsConfig, Config
+from selfplay.self_play import SelfPlay
+from selfplay.settings import Config
 
 NODE_BYTES = 64 + 32
 """A node of a search tree with one edge at least."""
-
-CALIBRATION_POSITIONS = 256
-"""Positions of random games, from which int8 inference learns how large activations get."""
 
 
 class AlphaZero:
@@ -128,37 +125,6 @@ class AlphaZero:
         return {**played, **calibration_error(records, self.game)}
 
 
-def net_config(config: Config, game: Game) -> NetConfig:
-    """The settings of the network; returns that no tanh can hold are learned on another scale."""
-    if game.has_rewards and config.net.value_transform == "none":
-        return replace(config.net, value_transform="signed_sqrt")
-    return config.net
-
-
-def make_net(config: Config, game: Game) -> PolicyValueNet:
-    """A fresh network for the game; the seed of the run decides its weights."""
-    return build(
-        net_config(config, game), game.observation_shape, game.num_actions, num_values(game), seed=config.seed % 2**63
-    )
-
-
-def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: int) -> Inference:
-    """The same network for evaluation only, without weights yet.
-
-    The positions that int8 takes its scales from are the same in every process.
-    """
-    return Inference(
-        net_config(config, game),
-        game.observation_shape,
-        game.num_actions,
-        num_values(game),
-        device=choose_device(actors.device),
-        max_batch=max_batch,
-        dtype=actors.dtype,
-        calibration=random_observations(game, CALIBRATION_POSITIONS, np.random.default_rng(0)),
-    )
-
-
 def make_generator(
     config: Config,
     game: Game,
@@ -211,7 +177,7 @@ def make_loss(config: Config, game: Game) -> LossFunction:
     """Cross-entropy against the search's policy, squared error against the value target (equation 1), and the losses
     of the auxiliary heads that the network has; where it is asked for, a policy gradient on the moves played, with the
     result as return and the value as baseline."""
-    net_settings, learner = net_config(config, game), config.learner
+    net_settings, learner = game_net_config(config, game), config.learner
     transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, resolve_kind(net_settings, game.observation_shape))
 

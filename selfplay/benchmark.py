@@ -23,12 +23,11 @@ from games.base import chance_rounds
 from nets.inference import one_thread
 from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
-from selfplay import alphazero
+from selfplay import alphazero, networks
 from selfplay.benchmark_report import Row
+from selfplay.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.machine import resident_bytes
-from selfplay.reporting import add_counts, selfplay_metrics
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 from selfplay.together import run_together
@@ -136,7 +135,7 @@ def measure_selfplay(config: Config, seconds: float, warm_up: float, warn: Calla
     num_actors = config.actors.num_actors
     with TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
-        publish_weights(weights, alphazero.make_net(config, games.load(config.game)).state_dict(), version=0)
+        publish_weights(weights, networks.make_net(config, games.load(config.game)).state_dict(), version=0)
         start = time.monotonic()
         fleet = Fleet(config, weights, np.random.SeedSequence(config.seed), lambda: 0, warn)
         fleet.allow(math.inf, None)
@@ -181,8 +180,8 @@ def _network_speed(ready: Callable[[], object], config: Config, batch: int, seco
     """Positions/s of one process. A mean, not a median: what the actors do is a mean too."""
     one_thread()
     game = games.load(config.game)
-    inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
-    inference.load(alphazero.make_net(config, game).state_dict(), version=0)
+    inference = networks.make_inference(config, game, config.actors, config.actors.games_per_actor)
+    inference.load(networks.make_net(config, game).state_dict(), version=0)
     observations = np.random.default_rng(0).standard_normal((batch, *game.observation_shape), dtype=np.float32)
     inference.predict(observations)  # kernels for this size are prepared on first use
     ready()

@@ -21,7 +21,7 @@ from selfplay.breakdown import (
     position_bytes,
     random_records,
 )
-from selfplay.reporting import selfplay_metrics
+from selfplay.figures import selfplay_metrics
 from selfplay.settings import Config
 from selfplay.together import run_together
 

@@ -22,12 +22,13 @@ from games import Game
 from nets.inference import Inference, one_thread
 from search import NetworkEvaluator
 from search.perspective import num_values
-from selfplay import alphazero
+from selfplay import alphazero, networks
+from selfplay.figures import SelfPlayCounts
 from selfplay.learner import Learner
 from selfplay.machine import resident_bytes
 from selfplay.records import GameRecord
 from selfplay.replay import Replay, kept_columns
-from selfplay.self_play import SelfPlay, SelfPlayCounts
+from selfplay.self_play import SelfPlay
 from selfplay.settings import Config
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
@@ -123,7 +124,7 @@ def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], s
     """
     rng = np.random.default_rng(0)
     with torch_threads(config.learner.threads):
-        net, loss = alphazero.make_net(config, game), alphazero.make_loss(config, game)
+        net, loss = networks.make_net(config, game), alphazero.make_loss(config, game)
         learner = Learner(net, config.learner, loss)
         replay = Replay(config.replay, game.num_actions, game.symmetries() if config.learner.symmetries else [])
         for record in records:
@@ -173,8 +174,8 @@ def actor_profile(ready: Callable[[], object], config: Config, seconds: float, w
     """`profile_actor` for `run_together`, with a fresh network."""
     one_thread()
     game = games.load(config.game)
-    inference = alphazero.make_inference(config, game, config.actors, config.actors.games_per_actor)
-    inference.load(alphazero.make_net(config, game).state_dict(), version=0)
+    inference = networks.make_inference(config, game, config.actors, config.actors.games_per_actor)
+    inference.load(networks.make_net(config, game).state_dict(), version=0)
     ready()
     return profile_actor(config, game, inference, seconds, warm_up)
 

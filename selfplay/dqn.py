@@ -27,8 +27,9 @@ from nets.models import PolicyValueNet, resolve_kind
 from selfplay.behaviour import EpsilonGreedy
 from selfplay.errors import UserError
 from selfplay.experience import Experience
-from selfplay.learner import Learner, LossFunction, uses_bfloat16
+from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
+from selfplay.precision import uses_bfloat16
 from selfplay.preflight import MemoryNeed, size
 from selfplay.settings import Config
 from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length

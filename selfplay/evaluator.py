@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from selfplay.child_process import Stacks, become_child
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.errors import UserError
+from selfplay.experience import EPISODES_SEED
 from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
@@ -43,9 +44,6 @@ RATED_VERSIONS = 50
 
 FAILED_EVALUATION = "failed_evaluation.txt"
 """File in the run's folder with the traceback of the last evaluation that failed."""
-
-EPISODES_SEED = 1 << 30
-"""Seeds of the episodes of evaluations begin here; those of training are smaller."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ from games.environment import Environment, EnvironmentBatch, Step
 from nets.inference import Inference
 from selfplay.behaviour import Behaviour
 from selfplay.episode_counter import EpisodeCounter
-from selfplay.evaluator import EPISODES_SEED
-from selfplay.self_play import SelfPlayCounts
+from selfplay.figures import SelfPlayCounts
+
+EPISODES_SEED = 1 << 30
+"""Seeds of training episodes are smaller; those of evaluations begin here."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable
 
-from selfplay.self_play import SelfPlayCounts
+from selfplay.figures import SelfPlayCounts
 
 LINE_SECONDS = 60.0
 """Seconds between two lines at least."""

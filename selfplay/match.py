@@ -15,9 +15,10 @@ import numpy as np
 
 from games import CHANCE, TERMINAL, Game, GameError, check_action
 from games.base import chance_rounds
+from games.random_play import draw_outcomes
 from games.soundness import UnsoundError
 from selfplay.errors import UserError
-from selfplay.openings import Opening, draw_openings, draw_outcomes
+from selfplay.openings import Opening, draw_openings
 from selfplay.player import Player
 from selfplay.statistics import elo_difference, score_interval
 

@@ -15,71 +15,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-import games
-from games.environment import Environment
 from games.environment_registry import load_environment
-from nets.config import NetConfig
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
-from selfplay import alphazero
-from selfplay.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
+from selfplay.averages import Averages
 from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
-from selfplay.learner import Learner, choose_device
-from selfplay.metrics import Averages
-from selfplay.openings import with_openings
+from selfplay.figures import SelfPlayCounts
+from selfplay.learner import Learner
+from selfplay.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
 from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
-from selfplay.self_play import SelfPlayCounts
-from selfplay.settings import ActorsConfig, Config
-
-NUM_VALUES = 1
-"""A value is one number: that of the only agent, or of the player to move, who loses what the other wins."""
-
-
-def environment_text(config: Config) -> str:
-    """What the run plays, as `load_environment` reads it."""
-    return config.environment or f"game:{config.game}"
-
-
-def net_config(config: Config, environment: Environment) -> NetConfig:
-    """The settings of the network with what the environment decides: the kind of policy, pixels, unbounded returns.
-
-    Policies on a game have the same network as AlphaZero's, so that the same players can be made from it.
-    """
-    net = config.net if config.environment else alphazero.net_config(config, games.load(config.game))
-    if net.policy == "auto":
-        net = replace(net, policy="gaussian" if environment.is_continuous else "categorical")
-    if config.environment and net.value_transform == "none":
-        net = replace(net, value_transform="linear")
-    if environment.observation_dtype == np.uint8 and net.input_transform == "none":
-        net = replace(net, input_transform="pixels")
-    return net
-
-
-def net_sizes(environment: Environment) -> tuple[tuple[int, ...], int, int]:
-    """Observation shape, outputs of the policy head, number of values."""
-    if environment.is_continuous:
-        assert environment.action_low is not None
-        return environment.observation_shape, len(environment.action_low), NUM_VALUES
-    return environment.observation_shape, environment.num_actions, NUM_VALUES
-
-
-def make_inference(config: Config, environment: Environment, actors: ActorsConfig, max_batch: int) -> Inference:
-    """The network for evaluation only, without weights yet."""
-    return Inference(
-        net_config(config, environment),
-        *net_sizes(environment),
-        device=choose_device(actors.device),
-        max_batch=max_batch,
-        dtype=actors.dtype,
-    )
-
-
-def make_behaviour(environment: Environment, is_greedy: bool) -> Behaviour:
-    """How a trained policy acts: its likeliest action (or its mean), or a draw."""
-    if environment.is_continuous:
-        return GaussianMean() if is_greedy else GaussianSample()
-    return Greedy() if is_greedy else Sample()
+from selfplay.settings import Config
+from selfplay.starts import with_openings
 
 
 class ModelFree(ABC):
@@ -106,7 +53,7 @@ class ModelFree(ABC):
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
             raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {self.title}; use auto")
-        transform = net_config(config, self.environment).input_transform
+        transform = environment_net_config(config, self.environment).input_transform
         if (transform == "pixels") != (self.environment.observation_dtype == np.uint8):
             raise UserError(
                 f"net.input_transform: {transform} is not for the {self.environment.observation_dtype} numbers of "
@@ -129,13 +76,13 @@ class ModelFree(ABC):
 
     def make_net(self) -> PolicyValueNet:
         """See `Algorithm.make_net`."""
-        net = net_config(self.config, self.environment)
+        net = environment_net_config(self.config, self.environment)
         return build(net, *net_sizes(self.environment), seed=self.config.seed % 2**63)
 
     def make_inference(self) -> Inference:
         """See `Algorithm.make_inference`."""
         actors = self.config.actors
-        return make_inference(self.config, self.environment, actors, actors.games_per_actor)
+        return make_environment_inference(self.config, self.environment, actors, actors.games_per_actor)
 
     @abstractmethod
     def make_experience(

@@ -1,7 +1,7 @@
 """Random openings, so that games between players that always play the same move are not all the same game.
 
-A match plays every opening once with each seating; an opening that favours one side favours both players once. Those of
-training are random moves too (`with_openings`), made by `games.random_play`.
+A match plays every opening once with each seating; an opening that favours one side favours both players once. What
+training begins with is in `selfplay.starts`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from games import CHANCE, TERMINAL, Environment, Game, GameError, StatePool, check_action
+from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
 from games.base import chance_rounds
-from games.game_environment import GameEnvironment
 from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
 from selfplay.notation.encoding import decode
@@ -25,9 +24,6 @@ Opening = tuple[int, ...]
 
 USUAL_PLIES = (2, 3, 4)
 """Lengths tried by default, shortest first, until there are as many different openings as asked for."""
-
-SAMPLED_GAMES, SAMPLED_PLIES = 16, 200
-"""What `random_observations` plays: so many games, to their end or for so many moves."""
 
 ROUNDS = 20
 """How often openings are drawn before fewer than asked for are taken."""
@@ -111,18 +107,6 @@ def _openings_of_games(path: Path, game: Game, form: Form) -> tuple[Opening, ...
     return openings
 
 
-def with_openings(environment: Environment, plies: int) -> Environment:
-    """The same environment, whose episodes begin after between 0 and `plies` random moves: for training without search.
-
-    Raises UserError for more than 0 plies where the environment is no game.
-    """
-    if plies == 0:
-        return environment
-    if not isinstance(environment, GameEnvironment):
-        raise UserError(f"actors.opening_plies: {environment.name} is no game, it begins episodes itself; use 0")
-    return GameEnvironment(environment.game, environment.max_plies, plies)
-
-
 def _different_openings(game: Game, count: int, rng: np.random.Generator, plies: int) -> list[Opening]:
     """Up to `count` openings that lead to positions with different observations."""
     pool = game.new_pool(count)
@@ -164,32 +148,3 @@ def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) ->
         for slot, action in zip(running, actions):
             moves[slot].append(int(action))
         pool.step(running, actions, running)
-
-
-def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Observations from random games, of all their phases: float32 [n, *observation_shape], n at most `count`."""
-    pool, slots = game.new_pool(SAMPLED_GAMES), np.arange(SAMPLED_GAMES)
-    pool.reset(slots)
-    pool.unsound = {}  # a game that says what none may say is left out; self-play speaks of it
-    seen = [np.zeros((0, *game.observation_shape), np.float32)]
-    for _ in range(SAMPLED_PLIES):
-        to_play = pool.to_play(slots)
-        events = chance_rounds(game)
-        while (nature := slots[to_play == CHANCE]).size:
-            next(events)
-            pool.step(nature, draw_outcomes(pool, nature, [rng] * len(nature)), nature)
-            to_play = pool.to_play(slots)
-        slots = slots[to_play >= 0]
-        if not slots.size:
-            break
-        observations = np.empty((len(slots), *game.observation_shape), np.float32)
-        pool.observe(slots, observations)
-        sound = np.array([slot not in pool.unsound for slot in slots.tolist()])
-        seen.append(observations[sound])
-        slots = slots[sound]
-        pool.step(slots, random_actions(pool, slots, rng), slots)
-    pool.close()
-    everything = np.concatenate(seen)
-    if not len(everything):
-        return np.zeros((1, *game.observation_shape), np.float32)
-    return everything[np.linspace(0, len(everything) - 1, min(count, len(everything))).astype(int)]

@@ -21,7 +21,7 @@ from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference, one_thread
 from nets.models import resolve_kind
-from selfplay import alphazero, benchmark
+from selfplay import alphazero, benchmark, networks
 from selfplay.breakdown import (
     ActorProfile,
     learned_share,
@@ -31,11 +31,11 @@ from selfplay.breakdown import (
     random_records,
     tree_bytes,
 )
-from selfplay.learner import choose_device
 from selfplay.machine import free_memory, resident_bytes, usable_cores
-from selfplay.openings import random_observations
 from selfplay.planning import Measurements, NetSpeed, with_values
+from selfplay.precision import choose_device
 from selfplay.settings import Config
+from selfplay.starts import random_observations
 from selfplay.together import run_together
 
 TOWERS = ((32, 4), (64, 3), (64, 5), (96, 6), (128, 6), (128, 10))
@@ -168,7 +168,7 @@ def net_name(net: NetConfig, game: Game) -> str:
 
 def trunk_weights(config: Config, game: Game) -> int:
     """Parameters of the network without its heads."""
-    return sum(parameter.numel() for parameter in alphazero.make_net(config, game).trunk.parameters())
+    return sum(parameter.numel() for parameter in networks.make_net(config, game).trunk.parameters())
 
 
 def squares(game: Game) -> int:
@@ -258,8 +258,8 @@ class _ActorPart:
         config = with_values(replace(self.config, net=net), {"actors.games_per_actor": TRIAL_GAMES})
         on_gpu = choose_device(config.actors.device).type == "cuda"
         self.batches = GPU_BATCHES if on_gpu else CPU_BATCHES
-        self.inference = alphazero.make_inference(config, self.game, config.actors, self.batches[-1])
-        self.inference.load(alphazero.make_net(config, self.game).state_dict(), version=0)
+        self.inference = networks.make_inference(config, self.game, config.actors, self.batches[-1])
+        self.inference.load(networks.make_net(config, self.game).state_dict(), version=0)
         self.found.dtypes.append(str(self.inference.describe()["dtype"]))
         if self.trial is None:
             self.trial = config, self.inference

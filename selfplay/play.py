@@ -18,7 +18,7 @@ from jaxtyping import Int64
 
 from games import CHANCE, TERMINAL, Game, StatePool
 from games.base import chance_rounds
-from selfplay.openings import draw_outcomes
+from games.random_play import draw_outcomes
 from selfplay.player import Analysis, Analyst, Player
 
 BAR = 20

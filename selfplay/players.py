@@ -18,10 +18,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from games import Game, StatePool
+from games.random_play import random_actions
 from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
 from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.errors import UserError
-from selfplay.openings import random_actions
 from selfplay.player import Player
 from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
 from selfplay.search_player import MAX_TREES, SearchPlayer

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from games.grid_world import GridWorld
 from games.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
+from selfplay.averages import Averages
 from selfplay.errors import UserError
 from selfplay.experience import Experience
+from selfplay.figures import SelfPlayCounts
 from selfplay.files import publish
 from selfplay.learner import Learner, LossFunction
-from selfplay.metrics import Averages
 from selfplay.model_free import ModelFree
 from selfplay.preflight import PlayNeed
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config, LearnerConfig
 
 PLAIN_DESCENT = LearnerConfig(

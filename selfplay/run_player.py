@@ -20,6 +20,7 @@ import games
 from games import Game, StatePool
 from search import Evaluation, NetworkEvaluator
 from selfplay import config as config_reader
+from selfplay import networks
 from selfplay.errors import UserError
 from selfplay.player import Analysis, MoveAnalysis
 from selfplay.player_text import compose_player
@@ -80,7 +81,7 @@ class TrainedNetwork:
 
         Raises UserError when it is missing or damaged, or was trained on a game with other rules than `game`.
         """
-        from selfplay import alphazero, checkpoint  # torch takes two seconds to import
+        from selfplay import checkpoint  # torch takes two seconds to import
 
         path, version = split_target(target)
         self.config = run_config(target)
@@ -95,7 +96,7 @@ class TrainedNetwork:
         self._key = (self.config.net, self.config.actors, self.game.name, max_batch)
         free = _idle.get(self._key)
         self._inference = (
-            free.pop() if free else alphazero.make_inference(self.config, self.game, self.config.actors, max_batch)
+            free.pop() if free else networks.make_inference(self.config, self.game, self.config.actors, max_batch)
         )
         self._closed = False
         try:

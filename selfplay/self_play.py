@@ -21,6 +21,7 @@ from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
 from search.search import slots_needed
+from selfplay.figures import SelfPlayCounts
 from selfplay.records import (
     NO_ACTION,
     GameRecord,
@@ -55,41 +56,6 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.action)
-
-
-@dataclass
-class SelfPlayCounts:
-    """What happened since the counts were last taken; sums, so that they can be added over actors."""
-
-    simulations: int = 0
-    positions: int = 0
-    games: int = 0
-    game_plies: int = 0
-    first_player_wins: int = 0
-    draws: int = 0
-    decided: int = 0
-    decided_wrongly: int = 0
-    cut_off: int = 0  # games or episodes that a limit has ended that nobody has set
-    return_first: float = 0.0
-    policy_kl: float = 0.0
-    target_entropy: float = 0.0
-    evaluations: int = 0
-    predictions: int = 0
-    network_calls: int = 0
-    network_seconds: float = 0.0
-    batch_capacity: int = 0
-    staleness: float = 0.0
-    seconds: float = 0.0
-    unsound: int = 0  # games dropped and episodes cut off because of what they said (`games.soundness`)
-    faults: tuple[str, ...] = ()  # what the last of them said
-    warnings: tuple[str, ...] = ()  # what a person should know once
-
-    def take_faults(self, faults: tuple[str, ...], warnings: tuple[str, ...] = ()) -> None:
-        """Count a line for each game or episode, and keep the last."""
-        if faults:
-            self.unsound += len(faults)
-            self.faults = faults[-1:]
-        self.warnings += warnings
 
 
 class SelfPlay:

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from selfplay.algorithm import Algorithm, Generator, Record
 from selfplay.deadline import TimeIsUp, deadline
-from selfplay.display import Display
 from selfplay.failures import told
+from selfplay.figures import SelfPlayCounts
 from selfplay.fleet import Fleet
 from selfplay.run_folder import RunFolder
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 
@@ -78,11 +77,14 @@ class FleetSource:
         folder: RunFolder,
         seed: np.random.SeedSequence,
         positions: Callable[[], int],
-        display: Display,
+        message: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
-        """The actors start with the first weights. `positions` says how many the run has played."""
-        self._start = lambda: Fleet(config, folder.weights, seed, positions, display.warning)
-        self._weights_file, self._display = folder.weights, display
+        """The actors start with the first weights; `message` and `warn` show a line each.
+
+        `positions` says how many the run has played."""
+        self._start = lambda: Fleet(config, folder.weights, seed, positions, warn)
+        self._weights_file, self._message = folder.weights, message
         self._fleet: Fleet | None = None
         self._described = False
 
@@ -103,7 +105,7 @@ class FleetSource:
     def _describe(self, facts: dict[str, Any]) -> None:
         self._described = True
         rate = facts["positions_per_second"]
-        self._display.message(f"actors: {facts['device']}, {facts['dtype']}, {rate:,.0f} positions/s each at most")
+        self._message(f"actors: {facts['device']}, {facts['dtype']}, {rate:,.0f} positions/s each at most")
 
     def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
         """See `Source.publish`; the weights lie in a file of the run."""

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from selfplay import checkpoint, saved_replay, shards
-from selfplay.algorithm import Record, load_algorithm
+from selfplay.algorithm import Record
+from selfplay.averages import Averages
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
@@ -28,18 +29,19 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.failures import told
 from selfplay.fault_report import FaultReport
+from selfplay.figures import SelfPlayCounts, add_counts
 from selfplay.files import StorageError
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
-from selfplay.metrics import Averages, MetricsWriter, Row
+from selfplay.metrics import MetricsWriter, Row
 from selfplay.preflight import require_disk, size
 from selfplay.records import GameRecord
+from selfplay.registry import load_algorithm
 from selfplay.replay import Replay
-from selfplay.reporting import add_counts, evaluation_line, evaluation_metrics
+from selfplay.reporting import evaluation_line, evaluation_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
 from selfplay.timer import Timer
@@ -182,7 +184,9 @@ class Trainer:
             )
         # So that a resumed run plays other games, even from the same step.
         seed = np.random.SeedSequence([config.seed, self.learner.steps, self.counters.positions])
-        return FleetSource(config, self.folder, seed, lambda: self.counters.positions, self.display)
+        return FleetSource(
+            config, self.folder, seed, lambda: self.counters.positions, self.display.message, self.display.warning
+        )
 
     def _loop(self, source: Source) -> None:
         report = Timer(REPORT_SECONDS)

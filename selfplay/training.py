@@ -17,7 +17,7 @@ from nets import int8
 from nets.config import NetConfig
 from selfplay import config as config_files
 from selfplay import shards
-from selfplay.algorithm import Algorithm, load_algorithm
+from selfplay.algorithm import Algorithm
 from selfplay.budget import budget_text
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
@@ -27,6 +27,7 @@ from selfplay.files import publish
 from selfplay.next_commands import commands_after
 from selfplay.players import read_player
 from selfplay.preflight import require_memory
+from selfplay.registry import load_algorithm
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.run_folder import RunFolder

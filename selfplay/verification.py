@@ -15,13 +15,14 @@ from typing import Any
 
 from selfplay import checkpoint, saved_replay, shards
 from selfplay import config as config_files
-from selfplay.algorithm import Algorithm, load_algorithm
+from selfplay.algorithm import Algorithm
 from selfplay.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
 from selfplay.errors import UserError
 from selfplay.files import QUARANTINE, temporaries, writer_of
 from selfplay.learner import Learner
 from selfplay.locks import last_holder
 from selfplay.metrics import read_metrics
+from selfplay.registry import load_algorithm
 from selfplay.run_folder import RunFolder
 from selfplay.saving import restore_learner
 from selfplay.settings import Config

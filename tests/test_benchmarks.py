@@ -25,7 +25,7 @@ from search import SearchConfig
 from selfplay import benchmark, benchmark_loop, cli
 from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.checkpoint import versions
-from selfplay.self_play import SelfPlayCounts
+from selfplay.figures import SelfPlayCounts
 from selfplay.together import TogetherError, run_together
 from selfplay.training import check
 

@@ -19,15 +19,15 @@ from games.environment import Environment
 from games.soundness import UnsoundError
 from selfplay import cli, deadline, failures, match, training
 from selfplay.agents import RandomAgent
-from selfplay.algorithm import load_algorithm
 from selfplay.alphazero import AlphaZero
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
+from selfplay.figures import SelfPlayCounts
 from selfplay.metrics import read_metrics
 from selfplay.openings import play_random
 from selfplay.players import read_player
+from selfplay.registry import load_algorithm
 from selfplay.run_folder import RunFolder
-from selfplay.self_play import SelfPlayCounts
 from selfplay.sources import InlineSource
 from selfplay.trainer import Trainer
 

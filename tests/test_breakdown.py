@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import games
-from selfplay import alphazero, machine
+from selfplay import machine, networks
 from selfplay.benchmark import SelfPlaySpeed
 from selfplay.benchmark_loop import LoopParts, loop_rows
 from selfplay.breakdown import (
@@ -20,8 +20,8 @@ from selfplay.breakdown import (
     tree_bytes,
 )
 from selfplay.config import load
+from selfplay.figures import SelfPlayCounts
 from selfplay.replay import kept_columns
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 
 SPEED = SelfPlaySpeed(
@@ -77,8 +77,8 @@ def test_an_actor_taken_apart_adds_up_and_plays_as_any_other():
     overrides = ["--game", "tic_tac_toe", "--net.kind", "mlp", "--net.hidden", "8", "--actors.dtype", "float32"]
     overrides += ["--actors.games_per_actor", "4", "--search.num_simulations", "3", "--actors.device", "cpu"]
     config = load(Config, None, overrides)
-    inference = alphazero.make_inference(config, game, config.actors, 4)
-    inference.load(alphazero.make_net(config, game).state_dict(), version=0)
+    inference = networks.make_inference(config, game, config.actors, 4)
+    inference.load(networks.make_net(config, game).state_dict(), version=0)
     profile = profile_actor(config, game, inference, 0.1, 0.0)
     assert min(profile.network, profile.games, profile.cache, profile.tree) > 0
     assert profile.simulations_per_move == pytest.approx(3)

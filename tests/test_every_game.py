@@ -11,7 +11,7 @@ import games
 from games import Game
 from nets import NetConfig, PolicyValueNet
 from search import NetworkEvaluator, SearchConfig
-from selfplay import alphazero
+from selfplay import alphazero, networks
 from selfplay.learner import Learner
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
@@ -58,7 +58,7 @@ def play(config: Config, game: Game, net: PolicyValueNet) -> list[GameRecord]:
 def test_every_game_is_played_and_learned(name: str) -> None:
     config = config_for(name, rule="gumbel" if NAMES.index(name) % 2 else "puct")
     game = games.load(name)
-    net = alphazero.make_net(config, game).eval()
+    net = networks.make_net(config, game).eval()
     records = play(config, game, net)
     assert len(records) == 2
     assert all(1 <= len(record) <= LONGEST for record in records)

@@ -13,9 +13,10 @@ from torch import nn
 
 import games
 from nets import NetConfig
-from selfplay import alphazero, learner
+from selfplay import alphazero, learner, networks
 from selfplay.errors import UserError
-from selfplay.learner import MOST_BAD_STEPS, Learner, choose_device, learning_rate, make_optimizer
+from selfplay.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
+from selfplay.precision import choose_device
 from selfplay.replay import Batch
 from selfplay.settings import Config, LearnerConfig
 from selfplay.tensors import flatten_optimizer, from_bytes, to_bytes, unflatten_optimizer
@@ -73,7 +74,7 @@ def test_a_small_batch_is_learned_by_heart(kind: str, optimizer: str, rate: floa
     net = NetConfig(kind=kind, channels=16, blocks=1, hidden=64, layers=2, policy_channels=8, value_channels=8)
     learner_config = replace(PLAIN, optimizer=optimizer, learning_rate=rate, gradient_clip=5.0)
     config = replace(Config(), game=game.name, net=net, learner=learner_config)
-    learner = Learner(alphazero.make_net(config, game), learner_config, alphazero.make_loss(config, game))
+    learner = Learner(networks.make_net(config, game), learner_config, alphazero.make_loss(config, game))
     batch = made_up_batch(game, 16)
     first = learner.step(batch, 0.0)
     for _ in range(300):
@@ -95,7 +96,7 @@ def test_auxiliary_heads_are_learned_with_their_weights(kind: str, dtype: str) -
     net = NetConfig(kind=kind, channels=16, blocks=1, hidden=64, layers=2, policy_channels=8, value_channels=8, **heads)
     learner_config = replace(PLAIN, learning_rate=1e-2, dtype=dtype, reply_weight=0.3, moves_left_weight=0.7)
     config = replace(Config(), game=game.name, net=net, learner=learner_config)
-    learner = Learner(alphazero.make_net(config, game), learner_config, alphazero.make_loss(config, game))
+    learner = Learner(networks.make_net(config, game), learner_config, alphazero.make_loss(config, game))
     batch = made_up_batch(game, 16)
     first = learner.step(batch, 0.0)
     for _ in range(300):

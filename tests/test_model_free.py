@@ -15,15 +15,15 @@ from run_helpers import Watcher
 import games
 import selfplay
 from games.environment_registry import load_environment
-from selfplay import alphazero, checkpoint
+from selfplay import checkpoint, networks
 from selfplay.agents import NetworkAgent, RandomAgent, make_agent
-from selfplay.algorithm import load_algorithm
 from selfplay.cli import main
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.metrics import read_metrics, unknown_names
 from selfplay.players import read_player
+from selfplay.registry import load_algorithm
 from selfplay.settings import Config
 from selfplay.training import check
 
@@ -104,7 +104,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path, name):
 def test_a_policy_on_a_game_has_the_network_that_players_make_of_it(tmp_path, game, transform):
     """Returns of 2048 are in the thousands, where a value through tanh would say 1."""
     config = small_config(tmp_path, *ALGORITHMS["ppo"], "--environment", "", "--game", game)
-    ours, theirs = load_algorithm(config).make_net(), alphazero.make_net(config, games.load(game))
+    ours, theirs = load_algorithm(config).make_net(), networks.make_net(config, games.load(game))
     assert ours.config.value_transform == theirs.config.value_transform == transform
     assert [tensor.shape for tensor in ours.state_dict().values()] == [t.shape for t in theirs.state_dict().values()]
 

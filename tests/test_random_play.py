@@ -12,12 +12,12 @@ import games
 import selfplay
 from games.game_environment import GameBatch, GameEnvironment
 from games.random_play import begin_games
-from selfplay.algorithm import load_algorithm
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError
 from selfplay.experience import Experience
-from selfplay.openings import with_openings
+from selfplay.registry import load_algorithm
 from selfplay.settings import Config
+from selfplay.starts import with_openings
 from selfplay.training import check
 
 GAMES = ["tic_tac_toe", "connect_four", "openspiel:connect_four", "othello", "dots_and_boxes", "pig(winscore=15)"]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import games
+from selfplay.figures import calibration_error
 from selfplay.records import GameRecord
-from selfplay.reporting import calibration_error, mean_text, return_text
+from selfplay.reporting import mean_text, return_text
 
 
 def game_of(root_value: list[float], outcome: float) -> GameRecord:

@@ -14,7 +14,7 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay import alphazero, checkpoint, saving, shards
+from selfplay import alphazero, checkpoint, networks, saving, shards
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
@@ -47,7 +47,7 @@ def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor
     folder = RunFolder.open(run)
     config = selfplay.load_config(Config, folder.config)
     game = games.load(config.game)
-    learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+    learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
     replay = Replay(config.replay, game.num_actions, [])
     assert restore(folder, learner, replay, True, pytest.fail) is not None
     saved = checkpoint.load(folder.checkpoints)
@@ -163,7 +163,7 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
 
     def restored(exactly: bool) -> tuple[Replay, Counters]:
         game = games.load(config.game)
-        learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+        learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
         replay = Replay(config.replay, game.num_actions, [])
         _, counters = restore(folder, learner, replay, exactly, pytest.fail)
         return replay, counters
@@ -181,8 +181,8 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Learner]:
     options = ["--actors.full_search_share", "0.25", "--replay.capacity", str(capacity), "--replay.min_positions", "9"]
     config = tiny_config(folder.path, *options, "--actors.games_per_actor", "4")
     game = games.load(config.game)
-    learner = Learner(alphazero.make_net(config, game), config.learner, alphazero.make_loss(config, game))
-    inference = alphazero.make_inference(config, game, config.actors, 4)
+    learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+    inference = networks.make_inference(config, game, config.actors, 4)
     inference.load(learner.weights(), 0)
     replay, counters, rng = Replay(config.replay, game.num_actions, []), Counters(), np.random.default_rng(1)
     for _ in range(10):

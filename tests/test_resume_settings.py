@@ -22,15 +22,15 @@ from selfplay import checkpoint, training
 from selfplay import config as config_files
 from selfplay import trainer as trainer_module
 from selfplay.actor_critic import ActorCritic
-from selfplay.algorithm import load_algorithm
 from selfplay.cli import main
 from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience import Rollout
+from selfplay.figures import SelfPlayCounts
 from selfplay.metrics import read_metrics
+from selfplay.registry import load_algorithm
 from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.schema import flatten, settings_of
-from selfplay.self_play import SelfPlayCounts
 from selfplay.settings import Config
 from selfplay.sources import Finished, InlineSource
 from selfplay.tracking import NullTracker

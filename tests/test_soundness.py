@@ -23,8 +23,9 @@ from selfplay.behaviour import Sample
 from selfplay.episodes import play_episodes
 from selfplay.experience import Experience, Rollout
 from selfplay.fault_report import FaultReport
+from selfplay.figures import SelfPlayCounts
 from selfplay.rollout_memory import generalised_advantages, monte_carlo_returns
-from selfplay.self_play import SelfPlay, SelfPlayCounts
+from selfplay.self_play import SelfPlay
 from selfplay.settings import ActorsConfig, LearnerConfig
 from selfplay.transition_replay import TransitionReplay
 

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     print("selfplay: loading", flush=True)  # torch takes seconds to import
     from selfplay import benchmark, benchmark_loop
     from selfplay.benchmark_report import Row, machine_header, print_table, write_json
-    from selfplay.learner import choose_device
+    from selfplay.precision import choose_device
     from selfplay.training import check
 
     check(config, is_new=False)  # how long a run would be does not matter here

@@ -58,7 +58,7 @@ def _episodes(args: argparse.Namespace) -> int:
     from selfplay.agents import make_agent
     from selfplay.episodes import play_episodes
     from selfplay.errors import UserError
-    from selfplay.model_free import environment_text
+    from selfplay.networks import environment_text
     from selfplay.players import read_player
     from selfplay.run_player import run_config
     from selfplay.video import check_film_path, film_episode, with_pictures
