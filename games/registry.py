@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from games.base import Game, GameError
-from games.cart_pole import CartPole
-from games.connect_four import ConnectFour
-from games.hex import Hex
 from games.modules import import_module_of
+from games.native.cart_pole import CartPole
+from games.native.connect_four import ConnectFour
+from games.native.hex import Hex
+from games.native.othello import Othello
 from games.openspiel_load import known_names, load_openspiel, unsupported_reason
-from games.othello import Othello
 from games.parameters import GameString, Value, canonical, parse, typed
 
 OPENSPIEL = "openspiel"

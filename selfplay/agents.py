@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 
 import games
-from games.cart_pole import CartPolePool
 from games.environment import Environment, EnvironmentBatch
+from games.native.cart_pole import CartPolePool
 from selfplay import checkpoint
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError

@@ -44,12 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "games.connect_four": "games.native.connect_four",
-    "games.hex": "games.native.hex",
-    "games.othello": "games.native.othello",
-    "games.cart_pole": "games.native.cart_pole",
-    "games.native_pool": "games.native.pool",
-    "games.bordered": "games.native.bordered",
     "games.openspiel": "games.open_spiel.game",
     "games.openspiel_load": "games.open_spiel.load",
     "games.openspiel_child": "games.open_spiel.child",

@@ -8,7 +8,7 @@ import pytest
 from games_helpers import observations, random_actions, slots
 
 import games
-from games.cart_pole import MAX_ANGLE, MAX_POSITION, MAX_START, OBSERVATION_SCALE, CartPolePool, start_states
+from games.native.cart_pole import MAX_ANGLE, MAX_POSITION, MAX_START, OBSERVATION_SCALE, CartPolePool, start_states
 from search import RolloutEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
 

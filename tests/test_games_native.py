@@ -7,7 +7,7 @@ import pytest
 from games_helpers import live, observations, random_actions, rows, slots
 
 import games
-from games.native_pool import NativePool
+from games.native.pool import NativePool
 from games.openspiel import OpenSpielPool
 
 EGOCENTRIC = "connect_four(egocentric_obs_tensor=True)"

@@ -158,7 +158,7 @@ MODULE = """
 from pathlib import Path
 
 import games
-from games.connect_four import ConnectFour
+from games.native.connect_four import ConnectFour
 
 Path(__file__).with_name("imported").touch()
 games.register("my_connect_four", ConnectFour)

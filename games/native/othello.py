@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from games.base import TERMINAL, Game, State, Symmetry
-from games.native_pool import NUM_PLAYERS, NativePool, random_bits
+from games.native.pool import NUM_PLAYERS, NativePool, random_bits
 from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries

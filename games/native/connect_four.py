@@ -1,7 +1,7 @@
 """Connect Four with any rows, columns and length of line: arrays of positions and jitted rules.
 
 The same game as OpenSpiel's `connect_four` (actions, returns, observation, text), tens of times faster: one kernel call
-serves a whole batch. A position is a board of `games.bordered`, so lines end without a check of the bounds.
+serves a whole batch. A position is a board of `games.native.bordered`, so lines end without a check of the bounds.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 
 from games.base import TERMINAL, Game, GameError, State, Symmetry
-from games.bordered import check_size, empty_board, filled, inner
-from games.native_pool import NUM_PLAYERS, NativePool, random_bits
+from games.native.bordered import check_size, empty_board, filled, inner
+from games.native.pool import NUM_PLAYERS, NativePool, random_bits
 from games.parameters import Value, canonical
 from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats

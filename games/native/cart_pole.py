@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from games.base import CHANCE, TERMINAL, Game, GameError, State
-from games.native_pool import NativePool, random_bits
+from games.native.pool import NativePool, random_bits
 from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 

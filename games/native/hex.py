@@ -1,7 +1,7 @@
 """Hex on any board: arrays of positions and jitted rules.
 
 The same game as OpenSpiel's `hex` (actions, returns, observation, text), many times faster: one kernel call serves a
-whole batch. A position is a board of `games.bordered`. Every stone knows which edges of its colour it is joined to, as
+whole batch. A position is a board of `games.native.bordered`. Every stone knows which edges of its colour it is joined to, as
 OpenSpiel's observation shows them; so a stone that joins both wins, and a move looks at its neighbours and at stones
 that it joins to their first edge, never at the whole board.
 """
@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from games.base import TERMINAL, Game, GameError, State, Symmetry
-from games.bordered import check_size, empty_board, filled, inner
-from games.native_pool import NUM_PLAYERS, NativePool, random_bits
+from games.native.bordered import check_size, empty_board, filled, inner
+from games.native.pool import NUM_PLAYERS, NativePool, random_bits
 from games.parameters import Value, canonical
 from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
