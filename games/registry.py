@@ -19,7 +19,7 @@ from games.native.cart_pole import CartPole
 from games.native.connect_four import ConnectFour
 from games.native.hex import Hex
 from games.native.othello import Othello
-from games.openspiel_load import known_names, load_openspiel, unsupported_reason
+from games.open_spiel.load import known_names, load_openspiel, unsupported_reason
 from games.parameters import GameString, Value, canonical, parse, typed
 
 OPENSPIEL = "openspiel"

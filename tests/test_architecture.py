@@ -44,9 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "games.openspiel": "games.open_spiel.game",
-    "games.openspiel_load": "games.open_spiel.load",
-    "games.openspiel_child": "games.open_spiel.child",
     "games.solving": "games.solvers.solving",
     "games.connect_four_solver": "games.solvers.connect_four",
     "games.hex_solver": "games.solvers.hex",

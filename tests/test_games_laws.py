@@ -8,8 +8,8 @@ import pytest
 from games_helpers import live, observations, play_to_decision, random_actions, rows, shipped_names, slots
 
 import games
-from games.openspiel import OpenSpielPool
-from games.openspiel_load import quiet
+from games.open_spiel.game import OpenSpielPool
+from games.open_spiel.load import quiet
 
 VARIANTS = [
     "openspiel:connect_four",

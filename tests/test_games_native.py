@@ -8,7 +8,7 @@ from games_helpers import live, observations, random_actions, rows, slots
 
 import games
 from games.native.pool import NativePool
-from games.openspiel import OpenSpielPool
+from games.open_spiel.game import OpenSpielPool
 
 EGOCENTRIC = "connect_four(egocentric_obs_tensor=True)"
 GAMES = {  # how many random games are played of each

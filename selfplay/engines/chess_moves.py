@@ -16,7 +16,7 @@ from typing import Any
 import pyspiel
 
 from games import Game
-from games.openspiel_load import quiet
+from games.open_spiel.load import quiet
 from selfplay.errors import UserError
 
 CHESS = "chess"

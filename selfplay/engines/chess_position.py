@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from games.openspiel import OpenSpielGame, OpenSpielPool
+from games.open_spiel.game import OpenSpielGame, OpenSpielPool
 from selfplay.engines.chess_moves import ChessState, legal_moves, start_state
 from selfplay.errors import UserError
 

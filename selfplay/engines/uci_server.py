@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from games import Game
-from games.openspiel import OpenSpielGame
+from games.open_spiel.game import OpenSpielGame
 from selfplay.engines.chess_moves import require_chess, write_moves
 from selfplay.engines.chess_position import ChessPool, Position, set_up
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable

@@ -3,7 +3,7 @@
 The pool keeps `pyspiel.State` objects and never changes one that it has stored (`State.child` makes a new one), so
 slots share them and `copy`, `reset` and `load` cost nothing. What OpenSpiel leaves open is settled here once: rewards
 are differences of returns (its own `rewards` are stale after a chance move), and observations are the view of the
-player to move with seat planes appended. `games.openspiel_load` makes these games from their names.
+player to move with seat planes appended. `games.open_spiel.load` makes these games from their names.
 
 OpenSpiel: Lanctot et al. 2019, "OpenSpiel: A Framework for Reinforcement Learning in Games".
 """

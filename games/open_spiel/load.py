@@ -2,7 +2,7 @@
 
 `games.load` comes here for every name that is not a game of our own. OpenSpiel prints a copy of every error and some
 warnings to standard error (swallowed here), and with some parameters hangs, eats all memory or crashes: a game whose
-parameters are not the defaults is tried in a limited child process first (`games.openspiel_child`).
+parameters are not the defaults is tried in a limited child process first (`games.open_spiel.child`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TypeAlias
 import pyspiel
 
 from games.base import GameError
-from games.openspiel import OpenSpielGame
+from games.open_spiel.game import OpenSpielGame
 from games.parameters import Value, canonical, typed
 
 _Parameters: TypeAlias = tuple[tuple[str, Value], ...]
@@ -105,7 +105,7 @@ def _complaint(name: str, parameters: _Parameters) -> str:
     chosen = dict(parameters)
     if name == "hex" and chosen.get("plain_obs_tensor") and not _is_square_hex(chosen):
         return "OpenSpiel writes its plain observation out of bounds when the board is not square"
-    child = Path(__file__).with_name("openspiel_child.py")
+    child = Path(__file__).with_name("child.py")
     command = [sys.executable, "-P", str(child), name, json.dumps(chosen)]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT, check=False)

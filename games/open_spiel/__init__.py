@@ -1,0 +1,1 @@
+"""The games of OpenSpiel behind `Game` and `StatePool`."""
