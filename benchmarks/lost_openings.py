@@ -23,7 +23,7 @@ from bench_report import machine_header
 
 import games
 from games import Game, GameError
-from games.solving import Solver, make_solver
+from games.solvers.solving import Solver, make_solver
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
 from selfplay.positions import set_up

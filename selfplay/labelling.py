@@ -19,7 +19,7 @@ import numpy as np
 
 import games
 from games import Game
-from games.solving import ScoringSolver, Solver, make_solver
+from games.solvers.solving import ScoringSolver, Solver, make_solver
 from selfplay.child_process import become_child
 from selfplay.errors import UserError
 from selfplay.openings import Opening, play_random

@@ -1,4 +1,4 @@
-"""A player that knows the value of every move (`games.solving`) and plays one of the best, drawn at random."""
+"""A player that knows the value of every move (`games.solvers.solving`) and plays one of the best, drawn at random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 import games
 from games import StatePool
-from games.solving import Solver, make_solver
+from games.solvers.solving import Solver, make_solver
 from selfplay.player import Analysis, MoveAnalysis
 
 

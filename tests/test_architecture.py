@@ -44,10 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "games.solving": "games.solvers.solving",
-    "games.connect_four_solver": "games.solvers.connect_four",
-    "games.hex_solver": "games.solvers.hex",
-    "games.retrograde": "games.solvers.retrograde",
     "games.environment": "games.environments.environment",
     "games.environment_registry": "games.environments.registry",
     "games.environment_actions": "games.environments.actions",

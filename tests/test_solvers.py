@@ -14,10 +14,10 @@ from exact_player import move_values
 from games_helpers import random_actions, slots
 
 import games
-from games.connect_four_solver import ConnectFourSolver
-from games.hex_solver import HexSolver
-from games.retrograde import RetrogradeSolver
-from games.solving import make_solver
+from games.solvers.connect_four import ConnectFourSolver
+from games.solvers.hex import HexSolver
+from games.solvers.retrograde import RetrogradeSolver
+from games.solvers.solving import make_solver
 from selfplay import cli
 from selfplay.labelling import Wanted, label_positions
 from selfplay.match import play_match
@@ -324,7 +324,7 @@ def test_chance_is_told_apart_by_its_probabilities_and_a_game_without_texts_is_r
     ],
 )
 def test_what_cannot_be_solved_is_said_in_one_line(text, part, capsys, monkeypatch):
-    monkeypatch.setattr("games.retrograde.MAX_POSITIONS", 2000)
+    monkeypatch.setattr("games.solvers.retrograde.MAX_POSITIONS", 2000)
     assert cli.main(["match", "solver", "random", "--game", text, "--games", "6"]) == 2
     error = capsys.readouterr().err
     assert part in error and error.count("\n") == 1

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from games import Game
-from games.connect_four_solver import ConnectFourSolver
-from games.hex_solver import HexSolver
+from games.solvers.connect_four import ConnectFourSolver
+from games.solvers.hex import HexSolver
 from selfplay.player import Player
 from selfplay.player_text import NoOptions, PlayerSpec
 from selfplay.players import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions

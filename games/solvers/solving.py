@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from games.base import Game, StatePool
-from games.connect_four_solver import ConnectFourSolver
-from games.hex_solver import HexSolver
-from games.retrograde import RetrogradeSolver
+from games.solvers.connect_four import ConnectFourSolver
+from games.solvers.hex import HexSolver
+from games.solvers.retrograde import RetrogradeSolver
 
 
 class Solver(Protocol):

@@ -1,0 +1,1 @@
+"""Perfect play: who wins a position, and with which move."""
