@@ -140,7 +140,7 @@ def shares(spent: Counter[str]) -> dict[str, float]:
 def time_loop(clocks: Clocks) -> None:
     """Clocks around the parts of the training loop, for this process alone. Waiting for the other process is added by
     the callers."""
-    from games.atari import AtariBatch
+    from games.environments.atari import AtariBatch
     from nets.inference import Inference
     from selfplay.dqn import DqnLoss
     from selfplay.learner import Learner

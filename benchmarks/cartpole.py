@@ -64,7 +64,7 @@ class Point:
 
 def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Point]:
     """Train, then measure what was saved: every checkpoint, or the last one."""
-    from games.environment_registry import load_environment
+    from games.environments.registry import load_environment
     from selfplay.agents import make_agent
     from selfplay.episodes import play_episodes
     from selfplay.players import read_player

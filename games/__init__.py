@@ -8,8 +8,8 @@ import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernel
 # isort: split
 from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
 from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
-from games.environment import Environment, EnvironmentBatch, Step
-from games.environment_registry import load_environment
+from games.environments.environment import Environment, EnvironmentBatch, Step
+from games.environments.registry import load_environment
 from games.promises import Broken, broken_promises, load_or_broken
 from games.registry import GameInfo, load, names, register
 from games.seats import with_seats

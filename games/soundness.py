@@ -1,6 +1,6 @@
 """What may come in from environments and games that others wrote, and a few words for a person where it may not.
 
-Numbers from outside are checked at the border, so that nothing behind it has to: `games.checked_environment` asks here
+Numbers from outside are checked at the border, so that nothing behind it has to: `games.environments.checked` asks here
 about Gymnasium's environments, `games.python_pool` about games in plain Python. Where an episode or a game is played to
 learn from, it is cut off before the number; elsewhere `UnsoundError` ends the command.
 """

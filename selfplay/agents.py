@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 import games
-from games.environment import Environment, EnvironmentBatch
+from games.environments.environment import Environment, EnvironmentBatch
 from games.native.cart_pole import CartPolePool
 from selfplay import checkpoint
 from selfplay.behaviour import Sample

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from games.grid_world import GridWorld
-from games.mdp import greedy_policy, optimal_q
+from games.environments.grid_world import GridWorld
+from games.environments.mdp import greedy_policy, optimal_q
 from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind

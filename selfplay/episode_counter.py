@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from games.environment import Step
+from games.environments.environment import Step
 from games.soundness import MOST_IN_A_ROW, UnsoundError
 
 SOUND_STEPS = 100

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from games.base import EPISODE_STEPS
-from games.environment import Environment
+from games.environments.environment import Environment
 from games.soundness import MOST_IN_A_ROW, UnsoundError
 from selfplay.agents import MAX_BATCH, Agent
 from selfplay.episode_counter import EpisodeCounter

@@ -128,7 +128,7 @@ def evaluate_checkpoint(
 
 def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None) -> Evaluation:
     """With the likeliest actions, from starts that training has not seen."""
-    from games.environment_registry import load_environment
+    from games.environments.registry import load_environment
     from selfplay.agents import NetworkAgent
     from selfplay.episodes import play_episodes
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
-from games.environment import Environment, EnvironmentBatch, Step
+from games.environments.environment import Environment, EnvironmentBatch, Step
 from nets.inference import Inference
 from selfplay.behaviour import Behaviour
 from selfplay.episode_counter import EpisodeCounter
@@ -29,7 +29,7 @@ class Rollout:
     observation: Shaped[np.ndarray, "T N *frame"]  # only the newest frame of each where `Experience` was asked for that
     action: Int64[np.ndarray, "T N"] | Float32[np.ndarray, "T N D"]
     reward: Float32[np.ndarray, "T N"]  # as the environment paid it
-    discount: Float32[np.ndarray, "T N"]  # see `games.environment`
+    discount: Float32[np.ndarray, "T N"]  # see `games.environments.environment`
     ended: Bool[np.ndarray, "T N"]
     final_observation: Shaped[np.ndarray, "K *frame"]  # of the K episodes that ended, in the order of `ended`
     legal_mask: Bool[np.ndarray, "T N A"] | None

@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from games.grid_map import CLIFF, GOAL, LEGEND, MOVES, PIT, START, WALL
-from games.grid_world import ACTIONS, GridWorld
-from games.mdp import TabularMdp, constant_policy, greedy_policy, optimal_q, policy_evaluation, uniform_policy
+from games.environments.grid_map import CLIFF, GOAL, LEGEND, MOVES, PIT, START, WALL
+from games.environments.grid_world import ACTIONS, GridWorld
+from games.environments.mdp import (
+    TabularMdp,
+    constant_policy,
+    greedy_policy,
+    optimal_q,
+    policy_evaluation,
+    uniform_policy,
+)
 from selfplay.pages import as_png, new_figure
 
 if TYPE_CHECKING:

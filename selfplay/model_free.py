@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from games.environment_registry import load_environment
+from games.environments.registry import load_environment
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
 from selfplay.averages import Averages

@@ -11,7 +11,7 @@ import numpy as np
 
 import games
 from games import Game
-from games.environment import Environment
+from games.environments.environment import Environment
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build

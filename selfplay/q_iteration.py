@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from games.grid_world import GridWorld
-from games.mdp import TabularMdp, optimal_q
+from games.environments.grid_world import GridWorld
+from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
 from selfplay.averages import Averages
 from selfplay.errors import UserError

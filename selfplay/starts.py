@@ -10,7 +10,7 @@ import numpy as np
 
 from games import CHANCE, Environment, Game
 from games.base import chance_rounds
-from games.game_environment import GameEnvironment
+from games.environments.game import GameEnvironment
 from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
 

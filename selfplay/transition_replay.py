@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
-from games.environment import Environment
+from games.environments.environment import Environment
 from selfplay.experience import Rollout
 from selfplay.stream_layout import StreamLayout, check_columns, rescaled
 from selfplay.sum_tree import SumTree

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from games.base import EPISODE_STEPS
-from games.environment import Environment
-from games.environment_registry import load_environment
+from games.environments.environment import Environment
+from games.environments.registry import load_environment
 from games.parameters import canonical
 from selfplay.agents import Agent
 from selfplay.errors import UserError

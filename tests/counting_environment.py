@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from games.environment import Environment, EnvironmentBatch, Step
+from games.environments.environment import Environment, EnvironmentBatch, Step
 
 
 class CountingEnvironment(Environment):

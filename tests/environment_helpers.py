@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from games.environment import Environment, EnvironmentBatch, Step
+from games.environments.environment import Environment, EnvironmentBatch, Step
 
 
 @dataclass

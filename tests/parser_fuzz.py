@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 import games
-from games.environment_registry import load_environment
-from games.grid_map import MAPS, parse_map
+from games.environments.grid_map import MAPS, parse_map
+from games.environments.registry import load_environment
 from selfplay import checkpoint, config, shards
 from selfplay.errors import UserError
 from selfplay.metrics import read_metrics

@@ -44,20 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "games.environment": "games.environments.environment",
-    "games.environment_registry": "games.environments.registry",
-    "games.environment_actions": "games.environments.actions",
-    "games.environment_answers": "games.environments.answers",
-    "games.game_environment": "games.environments.game",
-    "games.gymnasium_environment": "games.environments.gymnasium",
-    "games.gymnasium_spaces": "games.environments.gymnasium_spaces",
-    "games.gymnasium_vector": "games.environments.gymnasium_vector",
-    "games.atari": "games.environments.atari",
-    "games.grid_world": "games.environments.grid_world",
-    "games.grid_map": "games.environments.grid_map",
-    "games.mdp": "games.environments.mdp",
-    "games.checked_environment": "games.environments.checked",
-    "games.environment_promises": "games.environments.promises",
     "selfplay.averages": "selfplay.stats.averages",
     "selfplay.statistics": "selfplay.stats.intervals",
     "selfplay.ratings": "selfplay.stats.ratings",

@@ -15,7 +15,7 @@ from run_helpers import Watcher, tiny_config
 import games
 import selfplay
 from games.base import EPISODE_STEPS, chance_rounds
-from games.environment import Environment
+from games.environments.environment import Environment
 from games.soundness import UnsoundError
 from selfplay import cli, deadline, failures, match, training
 from selfplay.agents import RandomAgent

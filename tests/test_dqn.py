@@ -11,8 +11,8 @@ from run_helpers import ROOT, Watcher
 from torch import nn
 
 import selfplay
-from games.grid_world import GridWorld
-from games.mdp import greedy_policy, optimal_q
+from games.environments.grid_world import GridWorld
+from games.environments.mdp import greedy_policy, optimal_q
 from nets.models import build
 from selfplay.behaviour import EpsilonGreedy
 from selfplay.dqn import Dqn, DqnLoss

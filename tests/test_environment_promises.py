@@ -12,7 +12,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text, Tuple
 
 from games import GameError, load_environment
-from games.environment_promises import EnvironmentReport, audit_environment, format_environment_report
+from games.environments.promises import EnvironmentReport, audit_environment, format_environment_report
 from selfplay import cli
 
 

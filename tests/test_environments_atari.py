@@ -13,7 +13,7 @@ from ale_py import roms
 from environment_helpers import check_laws, play
 
 from games import GameError, load_environment
-from games.atari import PRESETS, Atari, Preset
+from games.environments.atari import PRESETS, Atari, Preset
 
 MNIH, MACHADO = PRESETS["mnih2015"], PRESETS["machado2018"]
 PLAIN = Preset(sticky=0.0, all_actions=False, life_loss_ends=True, noop_max=0, fire_reset=False)

@@ -10,7 +10,7 @@ from environment_helpers import Played, check_laws, play, random_actions
 from games_helpers import observations, rows, slots
 
 import games
-from games.game_environment import GameBatch, GameEnvironment
+from games.environments.game import GameBatch, GameEnvironment
 
 ALTERNATING = ["tic_tac_toe", "connect_four(rows=4,columns=4)", "openspiel:hex(board_size=3)", "breakthrough"]
 SAME_PLAYER_AGAIN = ["dots_and_boxes", "othello"]

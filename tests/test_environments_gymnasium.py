@@ -15,10 +15,10 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Text, Tuple
 
 from games import GameError, load_environment
-from games.environment import Environment
-from games.gymnasium_environment import GymnasiumBatch, GymnasiumEnvironment
-from games.gymnasium_spaces import ObservationSpace
-from games.gymnasium_vector import episode_seeds
+from games.environments.environment import Environment
+from games.environments.gymnasium import GymnasiumBatch, GymnasiumEnvironment
+from games.environments.gymnasium_spaces import ObservationSpace
+from games.environments.gymnasium_vector import episode_seeds
 
 ROOT = Path(__file__).parent.parent
 

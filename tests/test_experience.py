@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from counting_environment import CountingEnvironment
 
-from games.environment import Step
+from games.environments.environment import Step
 from selfplay.behaviour import GaussianMean, GaussianSample, Greedy, Sample
 from selfplay.episode_counter import EpisodeCounter
 from selfplay.experience import Experience

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from games.base import GameError
-from games.grid_map import MAPS, parse_map
-from games.grid_world import RIGHT, UP, GridWorld, load_grid_world
-from games.mdp import constant_policy, optimal_q, policy_evaluation, q_iteration
+from games.environments.grid_map import MAPS, parse_map
+from games.environments.grid_world import RIGHT, UP, GridWorld, load_grid_world
+from games.environments.mdp import constant_policy, optimal_q, policy_evaluation, q_iteration
 from selfplay.grid_pictures import (
     Panel,
     _decimals,

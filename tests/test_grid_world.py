@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from games.base import GameError
-from games.environment import Step
-from games.environment_registry import load_environment
-from games.grid_map import LEGEND, MAPS, MAX_FILE_BYTES, load_map, parse_map
-from games.grid_world import ACTIONS, DOWN, LEFT, RIGHT, UP, GridWorld, GridWorldBatch, load_grid_world
-from games.mdp import (
+from games.environments.environment import Step
+from games.environments.grid_map import LEGEND, MAPS, MAX_FILE_BYTES, load_map, parse_map
+from games.environments.grid_world import ACTIONS, DOWN, LEFT, RIGHT, UP, GridWorld, GridWorldBatch, load_grid_world
+from games.environments.mdp import (
     action_values,
     bellman_optimality,
     greedy_policy,
@@ -24,6 +23,7 @@ from games.mdp import (
     uniform_policy,
     value_iteration,
 )
+from games.environments.registry import load_environment
 
 
 def world_of(text: str) -> GridWorld:

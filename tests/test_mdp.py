@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from games.base import GameError
-from games.mdp import (
+from games.environments.mdp import (
     Outcomes,
     TabularMdp,
     action_values,

@@ -14,7 +14,7 @@ from run_helpers import Watcher
 
 import games
 import selfplay
-from games.environment_registry import load_environment
+from games.environments.registry import load_environment
 from selfplay import checkpoint, networks
 from selfplay.agents import NetworkAgent, RandomAgent, make_agent
 from selfplay.cli import main

@@ -8,7 +8,7 @@ import pytest
 from parser_fuzz import READERS, fuzz, takes
 
 from games.base import GameError
-from games.environment_registry import load_environment
+from games.environments.registry import load_environment
 from games.registry import load as load_game
 from selfplay.errors import UserError
 from selfplay.players import read_player

@@ -9,8 +9,8 @@ import pytest
 from run_helpers import ROOT, Watcher
 
 import selfplay
-from games.environment_registry import load_environment
-from games.mdp import greedy_policy, optimal_q
+from games.environments.mdp import greedy_policy, optimal_q
+from games.environments.registry import load_environment
 from selfplay import checkpoint
 from selfplay.errors import UserError
 from selfplay.settings import Config

@@ -10,7 +10,7 @@ from run_helpers import ROOT
 
 import games
 import selfplay
-from games.game_environment import GameBatch, GameEnvironment
+from games.environments.game import GameBatch, GameEnvironment
 from games.random_play import begin_games
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError

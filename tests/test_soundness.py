@@ -14,9 +14,9 @@ from run_helpers import tiny_config
 from search_helpers import noisy_predict
 
 import games
-from games.environment import Environment
-from games.environment_registry import load_environment
-from games.game_environment import GameEnvironment
+from games.environments.environment import Environment
+from games.environments.game import GameEnvironment
+from games.environments.registry import load_environment
 from games.soundness import UnsoundError, array_fault, chance_fault, is_finite, legal_fault, number_fault
 from search import NetworkEvaluator, SearchConfig
 from selfplay.behaviour import Sample

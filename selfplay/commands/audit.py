@@ -72,7 +72,7 @@ def _audit_game(game: Game, args: argparse.Namespace) -> int:
 
 def _audit_environment(args: argparse.Namespace) -> int:
     from games import load_environment
-    from games.environment_promises import audit_environment, format_environment_report
+    from games.environments.promises import audit_environment, format_environment_report
 
     report = audit_environment(load_environment(args.env), -(-args.positions // PROMISE_SHARE), args.seed)
     if report.broken:

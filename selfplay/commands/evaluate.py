@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _episodes(args: argparse.Namespace) -> int:
-    from games.environment_registry import load_environment
+    from games.environments.registry import load_environment
     from selfplay.agents import make_agent
     from selfplay.episodes import play_episodes
     from selfplay.errors import UserError

@@ -1,6 +1,6 @@
 """Any Gymnasium environment as an `Environment`: its spaces, its parameters, and batches of it.
 
-`games.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can turn into
+`games.environments.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can turn into
 one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module` first).
 
 Gymnasium: Towers et al. 2024, "Gymnasium: A Standard Interface for Reinforcement Learning Environments".
@@ -17,11 +17,11 @@ import gymnasium as gym
 import numpy as np
 
 from games.base import EPISODE_STEPS, GameError
-from games.checked_environment import OBSERVATION, CheckedEnv, DeclaredRange
-from games.environment import Environment, EnvironmentBatch, Step
-from games.environment_actions import checked_choices, checked_vectors
-from games.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
-from games.gymnasium_vector import NO_LIMIT, episode_seeds, is_mujoco, new_vector_env, tame_mujoco
+from games.environments.actions import checked_choices, checked_vectors
+from games.environments.checked import OBSERVATION, CheckedEnv, DeclaredRange
+from games.environments.environment import Environment, EnvironmentBatch, Step
+from games.environments.gymnasium_spaces import ActionSpace, ObservationSpace, one_line
+from games.environments.gymnasium_vector import NO_LIMIT, episode_seeds, is_mujoco, new_vector_env, tame_mujoco
 from games.modules import import_module_of
 from games.observation_layout import CHANNELS
 from games.parameters import Value, canonical

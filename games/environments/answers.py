@@ -1,4 +1,4 @@
-"""What an environment of Gymnasium's answers to `reset` and `step`, checked: for `games.environment_promises`."""
+"""What an environment of Gymnasium's answers to `reset` and `step`, checked: for `games.environments.promises`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, MultiBinary, Space, Tuple
 
-from games.gymnasium_spaces import is_text, one_line
+from games.environments.gymnasium_spaces import is_text, one_line
 from games.position_promises import BrokenError, asked
 
 

@@ -20,7 +20,7 @@ import re
 from typing import Any
 
 from games.base import GameError
-from games.environment import Environment
+from games.environments.environment import Environment
 from games.parameters import split_parameters
 from games.registry import names
 
@@ -38,7 +38,7 @@ def load_environment(text: str) -> Environment:
     """The environment of a text. Raises GameError with one line for a person."""
     text = text.strip()
     if text.startswith(GAME):
-        from games.game_environment import load_game_environment
+        from games.environments.game import load_game_environment
 
         return load_game_environment(text.removeprefix(GAME))
     match = _ENVIRONMENT.fullmatch(text)
@@ -46,7 +46,7 @@ def load_environment(text: str) -> Environment:
         raise GameError(f"malformed environment {text[:80]!r}: write it as name or name(key=value,...)")
     name, parameters = match["name"], split_parameters(match["name"], match["parameters"] or "")
     if name == GRID_WORLD:
-        from games.grid_world import load_grid_world
+        from games.environments.grid_world import load_grid_world
 
         return load_grid_world(parameters)
     return _load_registered(name, parameters)
@@ -58,13 +58,13 @@ def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
         import gymnasium
     except ImportError as error:
         raise GameError(f"{name} needs Gymnasium ({error}): pip install 'gymnasium[atari,mujoco]'") from None
-    from games.gymnasium_environment import load_gymnasium
+    from games.environments.gymnasium import load_gymnasium
 
     _import_package(name)
     if ":" in name or (name in gymnasium.registry and not _is_atari(gymnasium.registry[name])):
         return load_gymnasium(name, parameters)
     try:
-        from games.atari import load_atari, register_atari
+        from games.environments.atari import load_atari, register_atari
     except ImportError as error:
         if name.startswith(ATARI):
             raise GameError(f"{name} needs ale-py ({error}): pip install 'gymnasium[atari]'") from None

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from games.base import CHANCE, TERMINAL, Game, GameError, chance_rounds
-from games.environment import Environment, EnvironmentBatch, Step
-from games.environment_actions import checked_choices
+from games.environments.actions import checked_choices
+from games.environments.environment import Environment, EnvironmentBatch, Step
 from games.observation_layout import layout_notes
 from games.parameters import canonical, parse, typed
 from games.random_play import begin_games, draw_outcomes

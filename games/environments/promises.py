@@ -17,9 +17,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
 
-from games.environment import Environment, EnvironmentBatch
-from games.environment_answers import action_text, kind, reset, step
-from games.gymnasium_environment import RENDER_MODE, GymnasiumEnvironment
+from games.environments.answers import action_text, kind, reset, step
+from games.environments.environment import Environment, EnvironmentBatch
+from games.environments.gymnasium import RENDER_MODE, GymnasiumEnvironment
 from games.position_promises import BrokenError, asked, describe
 from games.promises import Broken
 

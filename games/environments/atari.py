@@ -22,9 +22,9 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
 from games.base import GameError
-from games.environment import Environment, EnvironmentBatch, Step
-from games.environment_actions import checked_choices
-from games.gymnasium_vector import episode_seeds
+from games.environments.actions import checked_choices
+from games.environments.environment import Environment, EnvironmentBatch, Step
+from games.environments.gymnasium_vector import episode_seeds
 from games.parameters import Value, canonical, typed
 
 SIZE = 84

@@ -1,4 +1,4 @@
-"""Gymnasium's vector environments in the one form that `games.gymnasium_environment` uses.
+"""Gymnasium's vector environments in the one form that `games.environments.gymnasium` uses.
 
 Episodes begin again within the step that ends them (autoreset mode SAME_STEP), and an observation that was handed out
 is not written again. An environment's own vector class is used where it can do that, Gymnasium's `SyncVectorEnv`, a
@@ -21,7 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from games.base import GameError
-from games.gymnasium_spaces import ObservationSpace
+from games.environments.gymnasium_spaces import ObservationSpace
 
 NO_LIMIT = -1
 """Value of `max_episode_steps` for episodes that are not cut off."""

@@ -8,7 +8,7 @@ A map is rows of equal length, after lines `rule: number` for rules that are not
     .#.X
     S...
 
-`parse_map` reads it, `load_map` finds it by name or file; `games.grid_world` makes a world of it.
+`parse_map` reads it, `load_map` finds it by name or file; `games.environments.grid_world` makes a world of it.
 """
 
 from __future__ import annotations

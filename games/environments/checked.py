@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Space, Tuple
 
-from games.gymnasium_spaces import is_text
+from games.environments.gymnasium_spaces import is_text
 from games.soundness import MOST_IN_A_ROW, Faults, UnsoundError, array_fault, number_fault
 
 OBSERVATION = "observation"

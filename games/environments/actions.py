@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from games.base import GameError
-from games.environment import Environment
+from games.environments.environment import Environment
 
 
 def checked_choices(environment: Environment, num_envs: int, actions: np.ndarray) -> np.ndarray:

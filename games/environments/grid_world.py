@@ -1,6 +1,6 @@
 """Grid worlds: an environment whose exact values are known.
 
-`GridWorld` makes the outcomes of every action from a map, once. `to_mdp` sums them up for the solvers of `games.mdp`,
+`GridWorld` makes the outcomes of every action from a map, once. `to_mdp` sums them up for the solvers of `games.environments.mdp`,
 and batches draw from them, so that the process that is solved and the one that is played cannot differ.
 
 Observations are one-hot: a linear network without bias is a table of action values.
@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from games.environment import Environment, EnvironmentBatch, Step
-from games.environment_actions import checked_choices
-from games.grid_map import CLIFF, FLOOR, GOAL, MOVES, PIT, RULES, START, WALL, GridMap, load_map
-from games.mdp import Outcomes, TabularMdp
+from games.environments.actions import checked_choices
+from games.environments.environment import Environment, EnvironmentBatch, Step
+from games.environments.grid_map import CLIFF, FLOOR, GOAL, MOVES, PIT, RULES, START, WALL, GridMap, load_map
+from games.environments.mdp import Outcomes, TabularMdp
 from games.parameters import canonical, typed
 
 ACTIONS = ("up", "right", "down", "left")
@@ -67,7 +67,7 @@ class GridWorld(Environment):
         return len(self.cells)
 
     def to_mdp(self) -> TabularMdp:
-        """The process for the solvers of `games.mdp`, without the limit of steps: 4 S^2 numbers."""
+        """The process for the solvers of `games.environments.mdp`, without the limit of steps: 4 S^2 numbers."""
         start = np.zeros(self.num_states)
         start[self.starts] = 1.0 / len(self.starts)
         return self.outcomes.to_mdp(start, self.terminal)
@@ -166,7 +166,7 @@ class GridWorldBatch(EnvironmentBatch):
 
 
 def load_grid_world(parameters: Mapping[str, str]) -> GridWorld:
-    """The world of `grid_world(map=cliff,slip=0.1)`, from its parameters as text: `map`, and rules of `games.grid_map`.
+    """The world of `grid_world(map=cliff,slip=0.1)`, from its parameters as text: `map`, and rules of `games.environments.grid_map`.
 
     A rule that is not given is the map's. Raises GameError with one line for a person.
     """

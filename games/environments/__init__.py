@@ -1,0 +1,1 @@
+"""Environments: what algorithms without search act in."""
