@@ -5,7 +5,7 @@
 
 Every figure is what a command prints: accuracies are those of `selfplay evaluate net:RUN_DIR@VERSION` and of
 `run:RUN_DIR@VERSION:simulations=S`, matches those of `selfplay match`, with the same --seed. The checkpoints and the
-anchors meet each anchor; Elo (`selfplay.ratings`) is fitted to all these matches together, with the first anchor at 0.
+anchors meet each anchor; Elo (`selfplay.stats.ratings`) is fitted to all these matches together, with the first anchor at 0.
 Intervals are of the difference to it. Against an anchor that loses every game they are wide, and the distance grows
 with --games: name a stronger one first to compare checkpoints. A version that the run removes meanwhile is left out;
 --json is rewritten after every checkpoint.
@@ -38,10 +38,10 @@ from selfplay.files import publish
 from selfplay.match import MatchResult, groups_of, play_match, whole_groups
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
-from selfplay.ratings import PairResult, rate
 from selfplay.run_folder import RunFolder
 from selfplay.run_player import run_config
 from selfplay.snapshots import Snapshot, read_snapshots, spread
+from selfplay.stats.ratings import PairResult, rate
 
 ANCHORS = ["random", "mcts:simulations=100", "mcts:simulations=1000", "mcts:simulations=10000"]
 

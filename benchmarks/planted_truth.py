@@ -17,9 +17,9 @@ import sys
 import numpy as np
 
 from selfplay.commands.arguments import integer
-from selfplay.ratings import PairResult, rate
-from selfplay.statistics import expected_score, score_interval, wilson_interval
-from selfplay.tournament.sprt import Sprt, log_ratio
+from selfplay.stats.intervals import expected_score, score_interval, wilson_interval
+from selfplay.stats.ratings import PairResult, rate
+from selfplay.stats.sprt import Sprt, log_ratio
 
 ELO = {"a": 0.0, "b": 90.0, "c": 150.0, "d": 240.0, "e": 330.0, "f": 420.0}
 """The anchor first."""

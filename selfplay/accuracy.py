@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfplay.averages import calibration
 from selfplay.player import Evaluates, Player
 from selfplay.positions import LabelledPositions
-from selfplay.statistics import wilson_interval
+from selfplay.stats.averages import calibration
+from selfplay.stats.intervals import wilson_interval
 
 BATCH = 1024
 """Positions a player is asked for in one call."""

@@ -20,10 +20,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from nets.inference import Inference
-from selfplay.averages import Averages
 from selfplay.figures import SelfPlayCounts
 from selfplay.learner import Learner, LossFunction
 from selfplay.preflight import MemoryNeed, PlayNeed
+from selfplay.stats.averages import Averages
 
 
 class Record(Protocol):

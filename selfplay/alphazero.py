@@ -32,7 +32,6 @@ from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
-from selfplay.averages import Averages
 from selfplay.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
 from selfplay.learner import Learner, LossFunction
 from selfplay.networks import game_net_config, make_inference, make_net
@@ -42,6 +41,7 @@ from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
 from selfplay.self_play import SelfPlay
 from selfplay.settings import Config
+from selfplay.stats.averages import Averages
 
 NODE_BYTES = 64 + 32
 """A node of a search tree with one edge at least."""

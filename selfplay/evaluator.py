@@ -198,7 +198,7 @@ def _meet_opponents(
 
 def _beats(folder: TournamentFolder, config: Config, player: Entrant, champion: Entrant) -> bool:
     """Whether the test finds the player stronger than the champion within the games allowed."""
-    from selfplay.tournament.sprt import Sprt
+    from selfplay.stats.sprt import Sprt
     from selfplay.tournament.tournament import Plan, play_tournament
 
     recorded = folder.recognise([player, champion])

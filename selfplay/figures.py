@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import Game
-from selfplay.averages import Averages, calibration
 from selfplay.records import GameRecord
+from selfplay.stats.averages import Averages, calibration
 
 
 @dataclass

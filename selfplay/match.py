@@ -20,7 +20,7 @@ from games.soundness import UnsoundError
 from selfplay.errors import UserError
 from selfplay.openings import Opening, draw_openings
 from selfplay.player import Player
-from selfplay.statistics import elo_difference, score_interval
+from selfplay.stats.intervals import elo_difference, score_interval
 
 FIRST, SECOND = 0, 1
 
@@ -72,7 +72,7 @@ class MatchResult:
     """Share of the wins, draws counted half, in [0, 1]."""
     score_low: float
     score_high: float
-    """95 % interval of the score (`selfplay.statistics.score_interval`)."""
+    """95 % interval of the score (`selfplay.stats.intervals.score_interval`)."""
     wins: int
     draws: int
     losses: int

@@ -18,7 +18,6 @@ from torch import Tensor
 from games.environments.registry import load_environment
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
-from selfplay.averages import Averages
 from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.figures import SelfPlayCounts
@@ -27,6 +26,7 @@ from selfplay.networks import environment_net_config, environment_text, make_env
 from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.settings import Config
 from selfplay.starts import with_openings
+from selfplay.stats.averages import Averages
 
 
 class ModelFree(ABC):

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
-from selfplay.averages import Averages
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.figures import SelfPlayCounts
@@ -31,6 +30,7 @@ from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.preflight import PlayNeed
 from selfplay.settings import Config, LearnerConfig
+from selfplay.stats.averages import Averages
 
 PLAIN_DESCENT = LearnerConfig(
     optimizer="sgd", learning_rate=1.0, schedule="constant", warmup_steps=0, momentum=0.0, weight_decay=0.0,

@@ -21,7 +21,6 @@ import torch
 
 from selfplay import checkpoint, saved_replay, shards
 from selfplay.algorithm import Record
-from selfplay.averages import Averages
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
@@ -44,6 +43,7 @@ from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
+from selfplay.stats.averages import Averages
 from selfplay.timer import Timer
 from selfplay.tracking import open_tracker
 

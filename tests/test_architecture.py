@@ -44,12 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.averages": "selfplay.stats.averages",
-    "selfplay.statistics": "selfplay.stats.intervals",
-    "selfplay.ratings": "selfplay.stats.ratings",
-    "selfplay.scores": "selfplay.stats.scores",
-    "selfplay.tournament.sprt": "selfplay.stats.sprt",
-    "selfplay.running_moments": "selfplay.stats.moments",
     "selfplay.settings": "selfplay.config.run",
     "selfplay.schema": "selfplay.config.schema",
     "selfplay.yaml_text": "selfplay.config.yaml_text",

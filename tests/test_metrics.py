@@ -13,10 +13,10 @@ from crashing import largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.averages import Averages, calibration
 from selfplay.errors import UserError
 from selfplay.files import StorageError
 from selfplay.metrics import AXES, METRICS, MetricsWriter, add_row, read_metrics, to_json_value, unknown_names
+from selfplay.stats.averages import Averages, calibration
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 

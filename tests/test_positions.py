@@ -16,7 +16,7 @@ from selfplay.accuracy import measure_accuracy
 from selfplay.errors import UserError
 from selfplay.players import parse_player
 from selfplay.positions import read_positions
-from selfplay.statistics import wilson_interval
+from selfplay.stats.intervals import wilson_interval
 
 
 def labelled(count: int, seed: int = 0) -> list[dict]:

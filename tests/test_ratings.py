@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.planted_truth import chances
 from selfplay.errors import UserError
-from selfplay.ratings import PairResult, rate
-from selfplay.statistics import elo_difference, expected_score, score_interval
+from selfplay.stats.intervals import elo_difference, expected_score, score_interval
+from selfplay.stats.ratings import PairResult, rate
 
 Z_95 = 1.959964
 

@@ -18,8 +18,8 @@ from selfplay.reports.page import make_page, text, value_text
 from selfplay.reports.panels import FIRST, make_panels
 from selfplay.reports.report import Report, make_report
 from selfplay.reports.runs import Run, Series, read_run, rows_that_count
-from selfplay.scores import interquartile_mean, mean
 from selfplay.settings import Config
+from selfplay.stats.scores import interquartile_mean, mean
 
 PNG = b"\x89PNG"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.running_moments import RunningMoments
+from selfplay.stats.moments import RunningMoments
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=8), st.integers(0, 1000))

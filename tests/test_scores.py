@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from selfplay import scores
 from selfplay.errors import UserError
-from selfplay.scores import (
+from selfplay.stats import scores
+from selfplay.stats.scores import (
     HUMAN_SCORES,
     Estimate,
     atari_game,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.planted_truth import chances, match_coverage
-from selfplay.statistics import (
+from selfplay.stats.intervals import (
     Z_95,
     elo_difference,
     logit_interval,

@@ -22,14 +22,14 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
 from selfplay.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
 from selfplay.players import RandomPlayer, register_player
-from selfplay.ratings import PairResult, rate
-from selfplay.statistics import elo_difference
+from selfplay.stats.intervals import elo_difference
+from selfplay.stats.ratings import PairResult, rate
+from selfplay.stats.sprt import Sprt, expected_score, log_ratio, sprt_state
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.players import Entrant
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
-from selfplay.tournament.sprt import Sprt, expected_score, log_ratio, sprt_state
 from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import Plan, make_openings, play_tournament, points_of

@@ -26,7 +26,7 @@ from selfplay.output import json_text
 from selfplay.tournament.schedule import FORMATS
 
 if TYPE_CHECKING:
-    from selfplay.tournament.sprt import Sprt
+    from selfplay.stats.sprt import Sprt
     from selfplay.tournament.standings import Standings
 
 
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _read_sprt(text: str, num_players: int, tournament_format: str) -> Sprt:
     from selfplay.player_text import read_options
-    from selfplay.tournament.sprt import Sprt
+    from selfplay.stats.sprt import Sprt
 
     if num_players != 2:
         raise UserError(f"--sprt: it compares two players, not {num_players}")

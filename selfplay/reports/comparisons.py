@@ -15,7 +15,7 @@ from jaxtyping import Float
 from selfplay.reports.curves import BOOTSTRAP_SEED, Curve
 from selfplay.reports.groups import Group
 from selfplay.reports.panels import EVALUATION, RETURN, Panel, games_of, main_curve
-from selfplay.scores import (
+from selfplay.stats.scores import (
     Estimate,
     Statistic,
     atari_game,

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from selfplay.reports.groups import Group
 from selfplay.reports.runs import Series
-from selfplay.scores import Estimate, Statistic, bootstrap, bootstrap_band
+from selfplay.stats.scores import Estimate, Statistic, bootstrap, bootstrap_band
 
 MOST_POINTS = 300
 """Places of a curve; where the runs have more rows, as many at equal distances."""

@@ -12,7 +12,7 @@ from selfplay.reports.groups import differences
 from selfplay.reports.panels import ELO, KINDS, unit_of, with_anchor
 from selfplay.reports.pictures import draw
 from selfplay.reports.report import STATISTICS, Report, Summary
-from selfplay.scores import Estimate
+from selfplay.stats.scores import Estimate
 
 MOST_GAMES_IN_TITLE = 2
 

@@ -11,7 +11,7 @@ from selfplay.metrics import METRICS
 from selfplay.reports.curves import Curve, make_curve
 from selfplay.reports.groups import Group
 from selfplay.reports.runs import Run
-from selfplay.scores import Statistic
+from selfplay.stats.scores import Statistic
 
 RETURN = "eval/return"
 

@@ -18,7 +18,7 @@ from selfplay.reports.curves import Curve
 from selfplay.reports.groups import Group
 from selfplay.reports.panels import ELO, RETURN, Panel, anchors_of, games_of, main_curve, make_panels, unit_of
 from selfplay.reports.runs import MINUTE
-from selfplay.scores import Estimate, Statistic, atari_game, human_normalised, interquartile_mean, mean
+from selfplay.stats.scores import Estimate, Statistic, atari_game, human_normalised, interquartile_mean, mean
 
 STATISTICS: dict[str, Statistic] = {"mean": mean, "iqm": interquartile_mean}
 """What a curve of several runs can be."""

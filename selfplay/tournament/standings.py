@@ -1,6 +1,6 @@
 """What a tournament says: ratings, a table, who met whom with which result, how long games were, who moves first.
 
-Ratings are those of `selfplay.ratings`. In games of more than two players one sits against copies of another; an equal
+Ratings are those of `selfplay.stats.ratings`. In games of more than two players one sits against copies of another; an equal
 player then wins one game of P, which the rating of the pair takes into account.
 """
 
@@ -16,7 +16,7 @@ import games
 from games import Game
 from selfplay.errors import UserError
 from selfplay.match import MatchGame, groups_of
-from selfplay.ratings import PairResult, Ratings, rate
+from selfplay.stats.ratings import PairResult, Ratings, rate
 from selfplay.tournament.tournament import Outcome
 
 ByPair = dict[tuple[str, str], list[MatchGame]]
@@ -30,7 +30,7 @@ class Standing:
     rank: int
     player: str
     elo: float
-    """Points ahead of the anchor, see `selfplay.ratings`."""
+    """Points ahead of the anchor, see `selfplay.stats.ratings`."""
     low: float
     high: float
     """95 % interval of the difference to the anchor."""

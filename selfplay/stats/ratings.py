@@ -10,7 +10,7 @@ same games.
 Nothing is assumed about how often games are drawn. The likelihood gives the ratings; how sure they are follows from
 how the results really scattered about their expected scores, draws making that less (the sandwich of White, "Maximum
 Likelihood Estimation of Misspecified Models", Econometrica 1982), whole groups of games being what is independent.
-Every difference has the interval of a direct match that says as much (`selfplay.statistics.logit_interval`), and so
+Every difference has the interval of a direct match that says as much (`selfplay.stats.intervals.logit_interval`), and so
 two players that met only each other have the interval of `selfplay match` as well.
 
 Only differences of t are determined: one player, the anchor, is given its rating, and all intervals are of the
@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Float
 
 from selfplay.errors import UserError
-from selfplay.statistics import ELO_PER_NAT, Z_95, Tally, group_ratio, logistic, logit_interval, results_like
+from selfplay.stats.intervals import ELO_PER_NAT, Z_95, Tally, group_ratio, logistic, logit_interval, results_like
 
 __all__ = ["ELO_PER_NAT", "PRIOR_GAMES", "PairResult", "Rating", "Ratings", "rate"]
 

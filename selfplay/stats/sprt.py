@@ -1,7 +1,7 @@
 """The sequential probability ratio test: stop a match as soon as it is decided who is stronger (Wald 1945).
 
 H0: the first player is `elo0` points stronger than the second; H1: `elo1` points, Elo meaning the expected score
-(`selfplay.statistics`). The match ends with H1 when the likelihood ratio
+(`selfplay.stats.intervals`). The match ends with H1 when the likelihood ratio
 reaches (1 - beta) / alpha, with H0 when it falls to beta / (1 - alpha): H1 is then accepted with a probability of about
 `alpha` at most where H0 holds, and rejected with about `beta` at most where H1 holds.
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from selfplay.errors import UserError
-from selfplay.statistics import expected_score
+from selfplay.stats.intervals import expected_score
 
 __all__ = ["Sprt", "SprtState", "expected_score", "log_ratio", "sprt_state"]
 

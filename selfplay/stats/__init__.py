@@ -1,0 +1,1 @@
+"""Pure functions of numbers: intervals, ratings, scores, sequential tests, averages, moments."""
