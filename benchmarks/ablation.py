@@ -34,13 +34,13 @@ import games
 from games import GameError
 from selfplay.accuracy import values_kept
 from selfplay.commands.arguments import integer
-from selfplay.config import load
+from selfplay.config.reader import load
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.metrics import read_metrics
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
-from selfplay.settings import Config
 from selfplay.training import check
 
 BASE = "base"

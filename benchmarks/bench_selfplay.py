@@ -21,7 +21,7 @@ import games
 from nets import NetConfig
 from search import SearchConfig
 from selfplay.benchmark import games_row, measure_selfplay_and_network, measure_warm_up, selfplay_rows
-from selfplay.settings import ActorsConfig, Config
+from selfplay.config.run import ActorsConfig, Config
 from selfplay.together import TogetherError, run_together
 
 

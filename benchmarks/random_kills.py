@@ -32,10 +32,10 @@ from bench_report import machine_header
 
 import selfplay
 from selfplay import checkpoint, shards
+from selfplay.config.run import Config
 from selfplay.display import PlainDisplay
 from selfplay.errors import UserError
 from selfplay.machine import processes_with
-from selfplay.settings import Config
 from selfplay.verification import verify
 
 ROOT = Path(__file__).parent.parent

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from selfplay.version import __version__
 
 if TYPE_CHECKING:
-    from selfplay.config import load as load_config
+    from selfplay.config.reader import load as load_config
+    from selfplay.config.run import Config
     from selfplay.match import play_match
     from selfplay.players import parse_player, register_player
-    from selfplay.settings import Config
     from selfplay.training import Result, resume, train
 
 _PLACES = {
-    "Config": ("selfplay.settings", "Config"),
+    "Config": ("selfplay.config.run", "Config"),
     "Result": ("selfplay.training", "Result"),
-    "load_config": ("selfplay.config", "load"),
+    "load_config": ("selfplay.config.reader", "load"),
     "parse_player": ("selfplay.players", "parse_player"),
     "play_match": ("selfplay.match", "play_match"),
     "register_player": ("selfplay.players", "register_player"),

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from selfplay.child_process import become_child
+from selfplay.config.run import Config
 from selfplay.failures import describe
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
-from selfplay.settings import Config
 from selfplay.timer import Timer
 
 SEND_SECONDS = 1.0

@@ -23,6 +23,7 @@ from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import POLICIES
 from nets.transforms import transform_value
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience import Experience, Rollout
 from selfplay.learner import Learner, LossFunction
@@ -31,7 +32,6 @@ from selfplay.networks import environment_net_config, make_behaviour
 from selfplay.precision import uses_bfloat16
 from selfplay.preflight import PlayNeed
 from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
-from selfplay.settings import Config
 from selfplay.stats.moments import RunningMoments
 
 REWARD_LIMIT = 10.0

@@ -32,6 +32,7 @@ from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
+from selfplay.config.run import Config
 from selfplay.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
 from selfplay.learner import Learner, LossFunction
 from selfplay.networks import game_net_config, make_inference, make_net
@@ -40,7 +41,6 @@ from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
 from selfplay.self_play import SelfPlay
-from selfplay.settings import Config
 from selfplay.stats.averages import Averages
 
 NODE_BYTES = 64 + 32

@@ -21,8 +21,8 @@ from selfplay.breakdown import (
     position_bytes,
     random_records,
 )
+from selfplay.config.run import Config
 from selfplay.figures import selfplay_metrics
-from selfplay.settings import Config
 from selfplay.together import run_together
 
 

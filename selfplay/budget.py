@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfplay.settings import BudgetConfig
+from selfplay.config.run import BudgetConfig
 
 
 def budget_fraction(budget: BudgetConfig, seconds: float, steps: int, games: int, positions: int) -> float:

@@ -4,7 +4,7 @@ A command is a module of `selfplay.commands`, imported only when it is asked for
 
 * `add_arguments(parser)` declares its own arguments;
 * `run(args, overrides) -> int` does the work and returns the exit status. `overrides` are the settings given as
-  `--section.option value`, for `selfplay.config.load`; empty for commands without settings. What other programs read
+  `--section.option value`, for `selfplay.config.reader.load`; empty for commands without settings. What other programs read
   goes to `args.output`, see `selfplay.output`.
 
 Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output went away.
@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from selfplay.config.schema import shown
 from selfplay.errors import UserError, did_you_mean
 from selfplay.output import prepare_streams, reserved_output
-from selfplay.schema import shown
 from selfplay.version import __version__
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
@@ -165,15 +165,15 @@ def _run_command(name: str, arguments: list[str], is_whole_process: bool) -> int
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    from selfplay import config
-    from selfplay.settings import Config
+    from selfplay.config import reader as config
+    from selfplay.config.run import Config
 
     return config.split_overrides(Config, arguments)
 
 
 def _settings_help() -> str:
-    from selfplay import config
-    from selfplay.settings import Config
+    from selfplay.config import reader as config
+    from selfplay.config.run import Config
 
     return config.help_text(Config)
 
@@ -184,8 +184,8 @@ def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) ->
         parser.error(f"unexpected argument {argument!r}")
     known = re.findall(r"--[\w-]+", parser.format_help())
     if command.takes_settings:
-        from selfplay import config
-        from selfplay.settings import Config
+        from selfplay.config import reader as config
+        from selfplay.config.run import Config
 
         known += config.option_names(Config)
     option = argument.partition("=")[0]

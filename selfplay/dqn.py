@@ -25,13 +25,13 @@ from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind
 from selfplay.behaviour import EpsilonGreedy
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.precision import uses_bfloat16
 from selfplay.preflight import MemoryNeed, size
-from selfplay.settings import Config
 from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfplay.child_process import Stacks, become_child
+from selfplay.config.run import Config
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.errors import UserError
 from selfplay.experience import EPISODES_SEED
@@ -26,7 +27,6 @@ from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
 from selfplay.run_folder import RATINGS
-from selfplay.settings import Config
 
 if TYPE_CHECKING:
     from games import Game

@@ -24,9 +24,9 @@ import numpy as np
 
 from selfplay.actor import actor_main
 from selfplay.child_process import Stacks
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.failures import Failure, keep
-from selfplay.settings import Config
 
 ACTOR_NAME = "actor"
 """Of the processes."""

@@ -17,8 +17,8 @@ from nets.inference import Inference
 from nets.models import PolicyValueNet, build
 from search.perspective import num_values
 from selfplay.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
+from selfplay.config.run import ActorsConfig, Config
 from selfplay.precision import choose_device
-from selfplay.settings import ActorsConfig, Config
 from selfplay.starts import random_observations
 
 CALIBRATION_POSITIONS = 256

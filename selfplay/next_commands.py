@@ -6,9 +6,9 @@ from pathlib import Path
 
 import games
 from selfplay.budget import longer_budget
+from selfplay.config.run import BudgetConfig, Config
 from selfplay.match import whole_groups
 from selfplay.player_text import compose_player
-from selfplay.settings import BudgetConfig, Config
 from selfplay.shell import folder_word, shell_command
 
 

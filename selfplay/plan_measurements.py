@@ -31,10 +31,10 @@ from selfplay.breakdown import (
     random_records,
     tree_bytes,
 )
+from selfplay.config.run import Config
 from selfplay.machine import free_memory, resident_bytes, usable_cores
 from selfplay.planning import Measurements, NetSpeed, with_values
 from selfplay.precision import choose_device
-from selfplay.settings import Config
 from selfplay.starts import random_observations
 from selfplay.together import run_together
 

@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from selfplay.config.run import Config, ReplayConfig
 from selfplay.planning import (
     Measurements,
     NetSpeed,
@@ -39,7 +40,6 @@ from selfplay.planning import (
     with_values,
 )
 from selfplay.replay import window_size
-from selfplay.settings import Config, ReplayConfig
 
 SAMPLES_PER_WEIGHT = 4.0
 """Samples for each weight of the trunk that a network must get. 64x3 got 6.1 in 15 minutes, 64x5 would have got 2.4."""

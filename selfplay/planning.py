@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from nets.config import NetConfig
+from selfplay.config.run import Config
 from selfplay.replay import window_size
-from selfplay.settings import Config
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from games import Game
+from selfplay.config.schema import settings_of
 from selfplay.errors import UserError, did_you_mean
 from selfplay.player import Player
-from selfplay.schema import settings_of
 
 LONGEST_SHOWN = 200
 """Characters of what was given, in an error message."""
@@ -104,7 +104,7 @@ def register_player(
 ) -> None:
     """Make `KIND` a player everywhere a PLAYER is taken.
 
-    `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.schema` describes it, with a
+    `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.config.schema` describes it, with a
     default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
     that it fixes; `is_command` says that it is a command line. `identify(spec)` is for players whose text does not say
     who they are, such as a folder that may be moved (`PlayerSpec.identity`). Registering a kind again replaces the

@@ -27,7 +27,7 @@ from selfplay.player_text import PlayerSpec, parse_player, read_player, register
 from selfplay.search_player import MAX_TREES, SearchPlayer
 
 if TYPE_CHECKING:
-    from selfplay.settings import Config
+    from selfplay.config.run import Config
 
 __all__ = ["Player", "PlayerSpec", "RandomPlayer", "parse_player", "read_player", "register_player"]
 

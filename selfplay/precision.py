@@ -8,8 +8,8 @@ from functools import cache
 import torch
 
 from nets.inference import MIN_GAIN
+from selfplay.config.run import LearnerConfig
 from selfplay.errors import UserError
-from selfplay.settings import LearnerConfig
 
 PROBE_ROUNDS = 6
 """Of both number types; the first prepares their kernels."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.machine import free_memory
-from selfplay.settings import Config
 
 LEAST_DISK = 64_000_000
 """Bytes for metrics and games, beside the checkpoints."""

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
+from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.figures import SelfPlayCounts
@@ -29,7 +30,6 @@ from selfplay.files import publish
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.preflight import PlayNeed
-from selfplay.settings import Config, LearnerConfig
 from selfplay.stats.averages import Averages
 
 PLAIN_DESCENT = LearnerConfig(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from selfplay.algorithm import Algorithm
+from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.settings import Config
 
 
 def load_algorithm(config: Config) -> Algorithm:

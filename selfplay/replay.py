@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from games import Symmetry
+from selfplay.config.run import ReplayConfig
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
-from selfplay.settings import ReplayConfig
 
 
 @dataclass(frozen=True)

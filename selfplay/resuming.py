@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
+from selfplay.config.run import Config
+from selfplay.config.schema import flatten
 from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS
 from selfplay.run_folder import RunFolder
-from selfplay.schema import flatten
-from selfplay.settings import Config
 
 FIXED = ("game", "environment", "algorithm", "net", "seed", "name", "learner.optimizer")
 """Settings and sections that cannot change in a run that has started."""

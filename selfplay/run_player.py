@@ -19,13 +19,13 @@ from jaxtyping import Int64
 import games
 from games import Game, StatePool
 from search import Evaluation, NetworkEvaluator
-from selfplay import config as config_reader
 from selfplay import networks
+from selfplay.config import reader as config_reader
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.player import Analysis, MoveAnalysis
 from selfplay.player_text import compose_player
 from selfplay.run_folder import RunFolder
-from selfplay.settings import Config
 from selfplay.shell import shell_command
 
 if TYPE_CHECKING:

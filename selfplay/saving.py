@@ -18,13 +18,13 @@ from torch import Tensor
 
 from selfplay import checkpoint, shards
 from selfplay.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under
+from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.learner import Learner
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
-from selfplay.settings import CheckpointConfig
 from selfplay.tensors import (
     check_weights,
     flatten_optimizer,

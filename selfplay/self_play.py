@@ -21,6 +21,7 @@ from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
 from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import from_players, num_values
 from search.search import slots_needed
+from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.figures import SelfPlayCounts
 from selfplay.records import (
     NO_ACTION,
@@ -30,7 +31,6 @@ from selfplay.records import (
     returns_of_game,
     sampling_weights,
 )
-from selfplay.settings import ActorsConfig, LearnerConfig
 
 UNDECIDED = -1
 """No player has as good as won."""

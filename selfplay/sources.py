@@ -15,12 +15,12 @@ import numpy as np
 from torch import Tensor
 
 from selfplay.algorithm import Algorithm, Generator, Record
+from selfplay.config.run import Config
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.failures import told
 from selfplay.figures import SelfPlayCounts
 from selfplay.fleet import Fleet
 from selfplay.run_folder import RunFolder
-from selfplay.settings import Config
 from selfplay.tensors import publish_weights
 
 Finished = tuple[list[Record], SelfPlayCounts]

@@ -22,6 +22,7 @@ import torch
 from selfplay import checkpoint, saved_replay, shards
 from selfplay.algorithm import Record
 from selfplay.budget import budget_fraction, played_fraction
+from selfplay.config.run import Config
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
@@ -41,7 +42,6 @@ from selfplay.reporting import evaluation_line, evaluation_metrics
 from selfplay.run_folder import RunFolder
 from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
-from selfplay.settings import Config
 from selfplay.sources import FleetSource, InlineSource, Source
 from selfplay.stats.averages import Averages
 from selfplay.timer import Timer

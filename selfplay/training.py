@@ -15,10 +15,11 @@ from torch import nn
 import games
 from nets import int8
 from nets.config import NetConfig
-from selfplay import config as config_files
 from selfplay import shards
 from selfplay.algorithm import Algorithm
 from selfplay.budget import budget_text
+from selfplay.config import reader as config_files
+from selfplay.config.run import BudgetConfig, Config
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
@@ -31,7 +32,6 @@ from selfplay.registry import load_algorithm
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.run_folder import RunFolder
-from selfplay.settings import BudgetConfig, Config
 from selfplay.trainer import Trainer
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from selfplay import checkpoint, saved_replay, shards
-from selfplay import config as config_files
 from selfplay.algorithm import Algorithm
 from selfplay.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
+from selfplay.config import reader as config_files
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.files import QUARANTINE, temporaries, writer_of
 from selfplay.learner import Learner
@@ -25,7 +26,6 @@ from selfplay.metrics import read_metrics
 from selfplay.registry import load_algorithm
 from selfplay.run_folder import RunFolder
 from selfplay.saving import restore_learner
-from selfplay.settings import Config
 from selfplay.tensors import read_weights
 
 GROWING = ("steps", "samples", "seconds")

@@ -24,7 +24,9 @@ import torch
 import games
 from games.environments.grid_map import MAPS, parse_map
 from games.environments.registry import load_environment
-from selfplay import checkpoint, config, shards
+from selfplay import checkpoint, shards
+from selfplay.config import reader as config
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.metrics import read_metrics
 from selfplay.notation.encoding import decode
@@ -32,7 +34,6 @@ from selfplay.notation.forms import form_of
 from selfplay.openings import read_openings
 from selfplay.players import read_player
 from selfplay.positions import read_positions
-from selfplay.settings import Config
 from selfplay.tensors import publish_weights, read_weights
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.web.pasted import read_position

@@ -44,10 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.settings": "selfplay.config.run",
-    "selfplay.schema": "selfplay.config.schema",
-    "selfplay.yaml_text": "selfplay.config.yaml_text",
-    "selfplay.config": "selfplay.config.reader",
     "selfplay.output": "selfplay.console.output",
     "selfplay.shell": "selfplay.console.shell",
     "selfplay.files": "selfplay.storage.files",
@@ -202,7 +198,7 @@ def test_imports_go_one_way(module):
     assert tops & set(MAY_IMPORT) <= MAY_IMPORT[module.parts[0]]
     assert not tops & {"tests", "benchmarks"}
     assert module.parts[0] not in WITHOUT_TORCH or "torch" not in tops
-    assert "tyro" not in tops or module == Path("selfplay/config.py")
+    assert "tyro" not in tops or module == Path("selfplay/config/reader.py")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -310,7 +306,7 @@ def test_test_modules_have_unique_names_and_are_no_packages():
 
 
 def test_help_settings_and_games_do_not_wait_for_torch():
-    code = "import sys, nets, games, search, selfplay.cli, selfplay.settings; sys.exit('torch' in sys.modules)"
+    code = "import sys, nets, games, search, selfplay.cli, selfplay.config.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -19,10 +19,10 @@ from selfplay.breakdown import (
     random_records,
     tree_bytes,
 )
-from selfplay.config import load
+from selfplay.config.reader import load
+from selfplay.config.run import Config
 from selfplay.figures import SelfPlayCounts
 from selfplay.replay import kept_columns
-from selfplay.settings import Config
 
 SPEED = SelfPlaySpeed(
     SelfPlayCounts(positions=40, seconds=10.0), 1, {"dtype": "float32"}, start_seconds=3.0, actor_bytes=300_000_000

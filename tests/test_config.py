@@ -11,9 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay import config, yaml_text
+from selfplay.config import reader as config
+from selfplay.config import yaml_text
+from selfplay.config.schema import settings_of
 from selfplay.errors import UserError
-from selfplay.schema import settings_of
 
 
 @dataclass(frozen=True)
@@ -354,7 +355,7 @@ SHIPPED = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.ya
 
 
 def test_the_shipped_defaults_are_valid_explained_and_survive_a_file(tmp_path):
-    from selfplay.settings import Config as RealConfig
+    from selfplay.config.run import Config as RealConfig
 
     config.check(RealConfig())
     assert [key for key, setting in settings_of(RealConfig).items() if not setting.help] == []
@@ -366,6 +367,6 @@ def test_the_shipped_defaults_are_valid_explained_and_survive_a_file(tmp_path):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_config_loads_and_names_a_game(path):
     import games
-    from selfplay.settings import Config as RealConfig
+    from selfplay.config.run import Config as RealConfig
 
     assert games.load(config.load(RealConfig, path).game).num_actions > 0

@@ -15,9 +15,9 @@ from games.environments.grid_world import GridWorld
 from games.environments.mdp import greedy_policy, optimal_q
 from nets.models import build
 from selfplay.behaviour import EpsilonGreedy
+from selfplay.config.run import Config, DqnConfig, NetConfig
 from selfplay.dqn import Dqn, DqnLoss
 from selfplay.learner import Learner
-from selfplay.settings import Config, DqnConfig, NetConfig
 from selfplay.transition_replay import TransitionBatch
 
 NET = NetConfig(kind="mlp", layers=0, value_hidden=0, batch_norm=False, policy="categorical", value_transform="linear")

@@ -12,11 +12,11 @@ from games import Game
 from nets import NetConfig, PolicyValueNet
 from search import NetworkEvaluator, SearchConfig
 from selfplay import alphazero, networks
+from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
 from selfplay.learner import Learner
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.self_play import SelfPlay
-from selfplay.settings import ActorsConfig, Config, LearnerConfig, ReplayConfig
 
 NAMES = shipped_names()
 

@@ -13,10 +13,10 @@ import selfplay
 from games.environments.game import GameBatch, GameEnvironment
 from games.random_play import begin_games
 from selfplay.behaviour import Sample
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.registry import load_algorithm
-from selfplay.settings import Config
 from selfplay.starts import with_openings
 from selfplay.training import check
 

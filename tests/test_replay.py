@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import games
 from games import Symmetry
+from selfplay.config.run import ReplayConfig
 from selfplay.records import NO_ACTION, GameRecord, rows_of
 from selfplay.replay import Replay, window_size
-from selfplay.settings import ReplayConfig
 
 NUM_ACTIONS = 12
 SHAPE = (2, 3, 4)

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay import cli, config
+from selfplay import cli
+from selfplay.config import reader as config
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.metrics import METRICS, MetricsWriter
 from selfplay.reports.curves import common_places, make_curve
@@ -18,7 +20,6 @@ from selfplay.reports.page import make_page, text, value_text
 from selfplay.reports.panels import FIRST, make_panels
 from selfplay.reports.report import Report, make_report
 from selfplay.reports.runs import Run, Series, read_run, rows_that_count
-from selfplay.settings import Config
 from selfplay.stats.scores import interquartile_mean, mean
 
 PNG = b"\x89PNG"

@@ -15,6 +15,7 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 import games
 import selfplay
 from selfplay import alphazero, checkpoint, networks, saving, shards
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
@@ -23,7 +24,6 @@ from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.run_folder import RunFolder
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
-from selfplay.settings import Config
 from selfplay.trainer import Trainer
 
 STEPS = 23

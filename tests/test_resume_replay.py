@@ -14,9 +14,9 @@ from run_helpers import Watcher, tiny_config
 import selfplay
 from selfplay import checkpoint, preflight, saved_replay
 from selfplay.cli import main
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.run_folder import RunFolder
-from selfplay.settings import Config
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 

@@ -19,10 +19,12 @@ from run_helpers import Watcher, tiny_config
 
 import selfplay
 from selfplay import checkpoint, training
-from selfplay import config as config_files
 from selfplay import trainer as trainer_module
 from selfplay.actor_critic import ActorCritic
 from selfplay.cli import main
+from selfplay.config import reader as config_files
+from selfplay.config.run import Config
+from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience import Rollout
@@ -30,8 +32,6 @@ from selfplay.figures import SelfPlayCounts
 from selfplay.metrics import read_metrics
 from selfplay.registry import load_algorithm
 from selfplay.resuming import FIXED, WITH_GAMES
-from selfplay.schema import flatten, settings_of
-from selfplay.settings import Config
 from selfplay.sources import Finished, InlineSource
 from selfplay.tracking import NullTracker
 

@@ -12,10 +12,10 @@ import games
 from games import CHANCE, TERMINAL, Game
 from search import NetworkEvaluator, RootStatistics, SearchConfig
 from search.perspective import num_values
+from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.records import NO_ACTION, GameRecord, sampling_weights
 from selfplay.search_player import SearchPlayer
 from selfplay.self_play import SelfPlay, sharpened
-from selfplay.settings import ActorsConfig, LearnerConfig
 
 GAMES = {
     "tic_tac_toe": {},

@@ -15,9 +15,9 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
 from selfplay import checkpoint, preflight, shards
-from selfplay import config as config_files
 from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
+from selfplay.config import reader as config_files
 from selfplay.errors import UserError
 from selfplay.files import publish
 from selfplay.metrics import AXES, read_metrics, unknown_names

@@ -19,13 +19,14 @@ import games
 import nets
 from search import NetworkEvaluator, Search, SearchConfig
 from search.perspective import num_values
-from selfplay import checkpoint, config
+from selfplay import checkpoint
+from selfplay.config import reader as config
+from selfplay.config.run import ActorsConfig, Config, LearnerConfig
 from selfplay.files import seal
 from selfplay.metrics import MetricsWriter
 from selfplay.run_folder import RunFolder
 from selfplay.search_player import SearchPlayer
 from selfplay.self_play import SelfPlay
-from selfplay.settings import ActorsConfig, Config, LearnerConfig
 from selfplay.shards import Record, write_shard
 from selfplay.web.app import make_app
 from selfplay.web.library import Library

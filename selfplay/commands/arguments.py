@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.settings import Config
 
 
 def integer(minimum: int, maximum: int) -> Callable[[str], int]:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from selfplay.commands.arguments import integer, require_search
+from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.settings import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Measure, print the table, write the file."""
-    from selfplay import config as config_files
+    from selfplay.config import reader as config_files
 
     config = config_files.load(Config, args.config, overrides)
     require_search(config, "bench")

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     """Measure, print the plan, return it. Raises UserError for settings that cannot work or have no budget of time."""
     import games
-    from selfplay import config as config_files
-    from selfplay.settings import Config
+    from selfplay.config import reader as config_files
+    from selfplay.config.run import Config
 
     config = config_files.load(Config, path, overrides)
     require_search(config, "plan")

@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Resume."""
-    from selfplay import config
+    from selfplay.config import reader as config
+    from selfplay.config.run import Config
     from selfplay.run_folder import RunFolder
-    from selfplay.settings import Config
 
     folder = RunFolder.open(args.run_dir)
     config.load(Config, folder.config, overrides)  # complain before anything is touched

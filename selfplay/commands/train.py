@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Train."""
     import games
-    from selfplay import config
-    from selfplay.settings import Config
+    from selfplay.config import reader as config
+    from selfplay.config.run import Config
 
     settings = config.load(Config, args.config, overrides)
     games.load(settings.game)  # complain before the first sign of life

@@ -15,11 +15,11 @@ from typing import Any
 
 import games
 from games import Game
-from selfplay import config as config_reader
+from selfplay.config import reader as config_reader
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.files import storage_errors, unseal
 from selfplay.run_folder import RunFolder
-from selfplay.settings import Config
 from selfplay.web.refusals import Refused, shown
 
 MAX_GAME_TEXT = 120

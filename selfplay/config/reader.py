@@ -1,7 +1,7 @@
 """From a YAML file and command-line flags to one checked config object.
 
 The first thing that every command with settings does, before anything is created. Values of the file and of the flags
-become the same text under dotted keys, are checked by the same rules (`selfplay.schema`), and are parsed once, by
+become the same text under dotted keys, are checked by the same rules (`selfplay.config.schema`), and are parsed once, by
 tyro: this is the only module that knows it. All problems are reported together, one line each.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from selfplay.config.schema import FALSE_WORDS, TRUE_WORDS, Raw, Setting, flatten, settings_of, shown
+from selfplay.config.yaml_text import dump, read_settings
 from selfplay.errors import UserError, did_you_mean
-from selfplay.schema import FALSE_WORDS, TRUE_WORDS, Raw, Setting, flatten, settings_of, shown
-from selfplay.yaml_text import dump, read_settings
 
 __all__ = ["check", "dump", "flatten", "given_keys", "help_text", "load", "option_names", "split_overrides"]
 
@@ -31,7 +31,7 @@ def load(
     """A config object from a YAML file (defaults where it is silent) and flags, which win over the file.
 
     Args:
-        config_class: a config class as `selfplay.schema` describes it.
+        config_class: a config class as `selfplay.config.schema` describes it.
         path: the YAML file, or None for the defaults.
         overrides: `--section.option value` tokens; dashes and underscores are the same, `--section.flag` and
             `--section.no-flag` stand for true and false, a list takes all values up to the next option.

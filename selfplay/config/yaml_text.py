@@ -1,7 +1,7 @@
 """Settings as YAML text: reading a file into dotted keys, and writing a config object.
 
 Nothing is built from YAML tags: the file is composed into nodes only, scalars stay text, and the type of the setting
-decides what they mean (`selfplay.schema`). So `1e-3` is a number (YAML 1.1 reads a string), `2048` can be the name of
+decides what they mean (`selfplay.config.schema`). So `1e-3` is a number (YAML 1.1 reads a string), `2048` can be the name of
 a game, and `on` can be text.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from selfplay.config.schema import Raw, Setting, settings_of, shown
 from selfplay.errors import UserError, did_you_mean
-from selfplay.schema import Raw, Setting, settings_of, shown
 
 MAX_FILE_BYTES = 1_000_000
 
