@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 
 PACKAGES = ("torch", "numpy", "numba", "open_spiel")
 

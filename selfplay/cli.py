@@ -5,7 +5,7 @@ A command is a module of `selfplay.commands`, imported only when it is asked for
 * `add_arguments(parser)` declares its own arguments;
 * `run(args, overrides) -> int` does the work and returns the exit status. `overrides` are the settings given as
   `--section.option value`, for `selfplay.config.reader.load`; empty for commands without settings. What other programs read
-  goes to `args.output`, see `selfplay.output`.
+  goes to `args.output`, see `selfplay.console.output`.
 
 Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output went away.
 """
@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from selfplay.config.schema import shown
+from selfplay.console.output import prepare_streams, reserved_output
 from selfplay.errors import UserError, did_you_mean
-from selfplay.output import prepare_streams, reserved_output
 from selfplay.version import __version__
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}

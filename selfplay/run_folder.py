@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from selfplay.console.shell import folder_word, is_text, shell_command
 from selfplay.errors import UserError
 from selfplay.files import storage_errors, sweep_temporaries
 from selfplay.locks import FolderLock
-from selfplay.shell import folder_word, is_text, shell_command
 
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""

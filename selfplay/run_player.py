@@ -22,11 +22,11 @@ from search import Evaluation, NetworkEvaluator
 from selfplay import networks
 from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
+from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
 from selfplay.player import Analysis, MoveAnalysis
 from selfplay.player_text import compose_player
 from selfplay.run_folder import RunFolder
-from selfplay.shell import shell_command
 
 if TYPE_CHECKING:
     from nets import Inference

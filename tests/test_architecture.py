@@ -44,8 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.output": "selfplay.console.output",
-    "selfplay.shell": "selfplay.console.shell",
     "selfplay.files": "selfplay.storage.files",
     "selfplay.failpoints": "selfplay.storage.failpoints",
     "selfplay.locks": "selfplay.storage.locks",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from selfplay import cli
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 
 TESTS = Path(__file__).parent
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 
 if TYPE_CHECKING:
     from selfplay.accuracy import Share

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
+from selfplay.console.output import json_text
 from selfplay.errors import UserError
-from selfplay.output import json_text
 
 if TYPE_CHECKING:
     from selfplay.match import MatchResult

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 from selfplay.player_text import compose_player
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
+from selfplay.console.output import json_text
 from selfplay.errors import UserError
-from selfplay.output import json_text
 from selfplay.tournament.schedule import FORMATS
 
 if TYPE_CHECKING:

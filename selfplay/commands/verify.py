@@ -9,7 +9,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from selfplay.output import json_text
+from selfplay.console.output import json_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

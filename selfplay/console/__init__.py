@@ -1,0 +1,1 @@
+"""What the commands share: the standard output, and commands written for a shell."""
