@@ -37,10 +37,10 @@ from selfplay.commands.arguments import integer
 from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.files import publish
-from selfplay.metrics import read_metrics
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
+from selfplay.storage.files import publish
+from selfplay.storage.metrics import read_metrics
 from selfplay.training import check
 
 BASE = "base"

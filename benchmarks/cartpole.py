@@ -68,7 +68,7 @@ def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Po
     from selfplay.agents import make_agent
     from selfplay.episodes import play_episodes
     from selfplay.players import read_player
-    from selfplay.snapshots import read_snapshots
+    from selfplay.storage.snapshots import read_snapshots
 
     run = folder / (f"{name}-{seed}-last" if last_only else f"{name}-{seed}")
     config, every = OURS[name]

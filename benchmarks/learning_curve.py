@@ -29,19 +29,19 @@ from bench_report import machine_header
 
 import games
 from games import Game, GameError
-from selfplay import checkpoint
 from selfplay.accuracy import Accuracy, measure_accuracy
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
-from selfplay.files import publish
 from selfplay.match import MatchResult, groups_of, play_match, whole_groups
 from selfplay.players import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
-from selfplay.run_folder import RunFolder
 from selfplay.run_player import run_config
-from selfplay.snapshots import Snapshot, read_snapshots, spread
 from selfplay.stats.ratings import PairResult, rate
+from selfplay.storage import checkpoint
+from selfplay.storage.files import publish
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.snapshots import Snapshot, read_snapshots, spread
 
 ANCHORS = ["random", "mcts:simulations=100", "mcts:simulations=1000", "mcts:simulations=10000"]
 

@@ -31,11 +31,11 @@ from pathlib import Path
 from bench_report import machine_header
 
 import selfplay
-from selfplay import checkpoint, shards
 from selfplay.config.run import Config
 from selfplay.display import PlainDisplay
 from selfplay.errors import UserError
 from selfplay.machine import processes_with
+from selfplay.storage import checkpoint, shards
 from selfplay.verification import verify
 
 ROOT = Path(__file__).parent.parent

@@ -30,7 +30,7 @@ from statistics import fmean
 import numpy as np
 from bench_report import machine_header
 
-from selfplay.metrics import read_metrics
+from selfplay.storage.metrics import read_metrics
 from selfplay.verification import verify
 
 CONFIG = Path(__file__).parent.parent / "configs" / "smoke.yaml"

@@ -39,7 +39,7 @@ class ValueQuality:
     sign_right: float
     """Share of positions in which the nearest of loss, draw and win is the true one."""
     calibration_error: float
-    """Expected calibration error in ten bins of the value (`selfplay.metrics.calibration`)."""
+    """Expected calibration error in ten bins of the value (`selfplay.storage.metrics.calibration`)."""
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class _Actor:
         return True
 
     def _load_weights(self) -> None:
-        from selfplay.tensors import read_weights
+        from selfplay.storage.tensors import read_weights
 
         tensors, version = read_weights(self.weights)
         self.inference.load(tensors, version)

@@ -14,14 +14,14 @@ import numpy as np
 import games
 from games.environments.environment import Environment, EnvironmentBatch
 from games.native.cart_pole import CartPolePool
-from selfplay import checkpoint
 from selfplay.behaviour import Sample
 from selfplay.errors import UserError
 from selfplay.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.player_text import compose_player
 from selfplay.players import PlayerSpec, RunOptions
-from selfplay.run_folder import RunFolder
 from selfplay.run_player import run_config, split_target
+from selfplay.storage import checkpoint
+from selfplay.storage.run_folder import RunFolder
 
 MAX_BATCH = 64
 """Environments that an agent sees at once."""

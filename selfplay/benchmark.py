@@ -29,7 +29,7 @@ from selfplay.config.run import Config
 from selfplay.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.machine import resident_bytes
-from selfplay.tensors import publish_weights
+from selfplay.storage.tensors import publish_weights
 from selfplay.together import run_together
 
 POLL_SECONDS = 0.2

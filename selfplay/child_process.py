@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from selfplay.files import StorageError, publish
+from selfplay.storage.files import StorageError, publish
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15

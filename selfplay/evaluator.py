@@ -26,7 +26,7 @@ from selfplay.experience import EPISODES_SEED
 from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
-from selfplay.run_folder import RATINGS
+from selfplay.storage.run_folder import RATINGS
 
 if TYPE_CHECKING:
     from games import Game

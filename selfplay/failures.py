@@ -19,7 +19,7 @@ import nets
 import search
 from selfplay import errors
 from selfplay.errors import UserError
-from selfplay.files import StorageError, publish
+from selfplay.storage.files import StorageError, publish
 
 MOST_TEXT = 300
 """Characters of an error's message that are shown."""

@@ -1,7 +1,7 @@
 """Pictures of grid worlds: values and policies on the map, side by side, and how fast exact values converge.
 
 A panel is what one policy, or one table of action values, makes of a world: colours and numbers are values, arrows the
-actions that are taken, all of them where several tie. Pictures are PNG; `selfplay.files.publish` writes them.
+actions that are taken, all of them where several tie. Pictures are PNG; `selfplay.storage.files.publish` writes them.
 """
 
 from __future__ import annotations

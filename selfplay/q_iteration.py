@@ -26,11 +26,11 @@ from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience import Experience
 from selfplay.figures import SelfPlayCounts
-from selfplay.files import publish
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.preflight import PlayNeed
 from selfplay.stats.averages import Averages
+from selfplay.storage.files import publish
 
 PLAIN_DESCENT = LearnerConfig(
     optimizer="sgd", learning_rate=1.0, schedule="constant", warmup_steps=0, momentum=0.0, weight_decay=0.0,

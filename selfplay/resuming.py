@@ -13,7 +13,7 @@ from selfplay.config.run import Config
 from selfplay.config.schema import flatten
 from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS
-from selfplay.run_folder import RunFolder
+from selfplay.storage.run_folder import RunFolder
 
 FIXED = ("game", "environment", "algorithm", "net", "seed", "name", "learner.optimizer")
 """Settings and sections that cannot change in a run that has started."""

@@ -26,7 +26,7 @@ from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
 from selfplay.player import Analysis, MoveAnalysis
 from selfplay.player_text import compose_player
-from selfplay.run_folder import RunFolder
+from selfplay.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from nets import Inference
@@ -52,7 +52,7 @@ def weights_digest(target: str) -> str:
 
     Raises UserError where there is no such run or version, or the manifest is damaged.
     """
-    from selfplay import checkpoint
+    from selfplay.storage import checkpoint
 
     path, version = split_target(target)
     return checkpoint.weights_digest(RunFolder.open(path).checkpoints, version)[:DIGEST_LENGTH]
@@ -81,7 +81,7 @@ class TrainedNetwork:
 
         Raises UserError when it is missing or damaged, or was trained on a game with other rules than `game`.
         """
-        from selfplay import checkpoint  # torch takes two seconds to import
+        from selfplay.storage import checkpoint  # torch takes two seconds to import
 
         path, version = split_target(target)
         self.config = run_config(target)

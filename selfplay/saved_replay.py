@@ -6,7 +6,7 @@
 
 One folder a time that it was written, under a temporary name and renamed as a whole; the one before it is removed
 afterwards. In the flow: the trainer writes it when a run stops. A run of games needs none: its replay is made from them
-(`selfplay.shards`).
+(`selfplay.storage.shards`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from selfplay.errors import UserError
-from selfplay.failpoints import failpoint
-from selfplay.files import (
+from selfplay.storage.failpoints import failpoint
+from selfplay.storage.files import (
     digest,
     quarantine,
     seal,
@@ -35,7 +35,7 @@ from selfplay.files import (
     unseal,
     write_synced,
 )
-from selfplay.shards import MISMATCH, load_arrays
+from selfplay.storage.shards import MISMATCH, load_arrays
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from selfplay import checkpoint, shards
-from selfplay.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
-from selfplay.files import publish
 from selfplay.learner import Learner
 from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay import Replay
-from selfplay.run_folder import RunFolder
-from selfplay.tensors import (
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under
+from selfplay.storage.files import publish
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.tensors import (
     check_weights,
     flatten_optimizer,
     generator_from_state,

@@ -20,8 +20,8 @@ from selfplay.deadline import TimeIsUp, deadline
 from selfplay.failures import told
 from selfplay.figures import SelfPlayCounts
 from selfplay.fleet import Fleet
-from selfplay.run_folder import RunFolder
-from selfplay.tensors import publish_weights
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.tensors import publish_weights
 
 Finished = tuple[list[Record], SelfPlayCounts]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from selfplay.child_process import become_child
-from selfplay.run_folder import RunFolder
+from selfplay.storage.run_folder import RunFolder
 
 BACKOFF_SECONDS = 1.0
 """The break before the second death in a row is made good."""
@@ -49,7 +49,7 @@ def keep_going(main: Command, first: Sequence[str], run_dir: Path, restarts: int
                 return 1
             if requests.number or (status >= 0 and status != CRASHED):
                 return status if status >= 0 else 128 - status
-            from selfplay import checkpoint  # here, because torch takes seconds to import
+            from selfplay.storage import checkpoint  # here, because torch takes seconds to import
 
             newest = max(checkpoint.versions(folder.checkpoints), default=-1)
             deaths = 1 if newest > saved else deaths + 1

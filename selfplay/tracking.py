@@ -1,6 +1,6 @@
 """The W&B mirror of `metrics.jsonl`: lossy by design, and unable to touch training.
 
-In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.metrics` wrote, and finishes it at the
+In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.storage.metrics` wrote, and finishes it at the
 end. W&B runs in a process of its own (`selfplay.wandb_worker`), fed through a bounded queue and a thread, because its
 failures reach further than a `try` in the training process does: when its service stops answering, its exit hook waits
 for ever, and when its service is killed, the hook prints tracebacks. Here nothing waits for W&B but `finish`, and that
@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selfplay import wandb_worker
-from selfplay.metrics import to_json_value
+from selfplay.storage.metrics import to_json_value
 
 MODES = ("auto", "offline", "online", "disabled")
 
@@ -37,7 +37,7 @@ FALSE_TEXTS = ("", "0", "f", "false", "n", "no", "off")
 """Values of WANDB_DISABLED that do not disable W&B."""
 
 WANDB_AXES = {"step": "train/step", "positions": "train/positions", "time_s": "time/train"}
-"""Names in W&B, which sorts charts by the part before the slash, of `selfplay.metrics.AXES`."""
+"""Names in W&B, which sorts charts by the part before the slash, of `selfplay.storage.metrics.AXES`."""
 
 QUEUE_ROWS = 1000
 """Rows that may wait for a slow W&B; more are dropped and counted."""

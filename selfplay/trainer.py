@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from selfplay import checkpoint, saved_replay, shards
+from selfplay import saved_replay
 from selfplay.algorithm import Record
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.config.run import Config
@@ -30,20 +30,21 @@ from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.failures import told
 from selfplay.fault_report import FaultReport
 from selfplay.figures import SelfPlayCounts, add_counts
-from selfplay.files import StorageError
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
-from selfplay.metrics import MetricsWriter, Row
 from selfplay.preflight import require_disk, size
 from selfplay.records import GameRecord
 from selfplay.registry import load_algorithm
 from selfplay.replay import Replay
 from selfplay.reporting import evaluation_line, evaluation_metrics
-from selfplay.run_folder import RunFolder
 from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.sources import FleetSource, InlineSource, Source
 from selfplay.stats.averages import Averages
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.files import StorageError
+from selfplay.storage.metrics import MetricsWriter, Row
+from selfplay.storage.run_folder import RunFolder
 from selfplay.timer import Timer
 from selfplay.tracking import open_tracker
 

@@ -15,7 +15,6 @@ from torch import nn
 import games
 from nets import int8
 from nets.config import NetConfig
-from selfplay import shards
 from selfplay.algorithm import Algorithm
 from selfplay.budget import budget_text
 from selfplay.config import reader as config_files
@@ -24,14 +23,15 @@ from selfplay.display import Display, make_display
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.failures import is_from_outside
-from selfplay.files import publish
 from selfplay.next_commands import commands_after
 from selfplay.players import read_player
 from selfplay.preflight import require_memory
 from selfplay.registry import load_algorithm
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
-from selfplay.run_folder import RunFolder
+from selfplay.storage import shards
+from selfplay.storage.files import publish
+from selfplay.storage.run_folder import RunFolder
 from selfplay.trainer import Trainer
 
 

@@ -13,20 +13,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from selfplay import checkpoint, saved_replay, shards
+from selfplay import saved_replay
 from selfplay.algorithm import Algorithm
-from selfplay.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
 from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.files import QUARANTINE, temporaries, writer_of
 from selfplay.learner import Learner
-from selfplay.locks import last_holder
-from selfplay.metrics import read_metrics
 from selfplay.registry import load_algorithm
-from selfplay.run_folder import RunFolder
 from selfplay.saving import restore_learner
-from selfplay.tensors import read_weights
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
+from selfplay.storage.files import QUARANTINE, temporaries, writer_of
+from selfplay.storage.locks import last_holder
+from selfplay.storage.metrics import read_metrics
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.tensors import read_weights
 
 GROWING = ("steps", "samples", "seconds")
 """Counters of a checkpoint that never fall from one version to the next."""

@@ -15,7 +15,7 @@ from games.environments.registry import load_environment
 from games.parameters import canonical
 from selfplay.agents import Agent
 from selfplay.errors import UserError
-from selfplay.files import storage_errors
+from selfplay.storage.files import storage_errors
 
 FRAMES_PER_SECOND = 30
 LEAST_SIDE = 240

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from selfplay import failpoints
+from selfplay.storage import failpoints
 
 
 def killed_at(name: str, action: Callable[[], object]) -> None:

@@ -24,17 +24,17 @@ import torch
 import games
 from games.environments.grid_map import MAPS, parse_map
 from games.environments.registry import load_environment
-from selfplay import checkpoint, shards
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.metrics import read_metrics
 from selfplay.notation.encoding import decode
 from selfplay.notation.forms import form_of
 from selfplay.openings import read_openings
 from selfplay.players import read_player
 from selfplay.positions import read_positions
-from selfplay.tensors import publish_weights, read_weights
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.metrics import read_metrics
+from selfplay.storage.tensors import publish_weights, read_weights
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.web.pasted import read_position
 

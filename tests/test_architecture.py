@@ -44,16 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.files": "selfplay.storage.files",
-    "selfplay.failpoints": "selfplay.storage.failpoints",
-    "selfplay.locks": "selfplay.storage.locks",
-    "selfplay.tensors": "selfplay.storage.tensors",
-    "selfplay.checkpoint": "selfplay.storage.checkpoint",
-    "selfplay.checkpoint_faults": "selfplay.storage.checkpoint_faults",
-    "selfplay.shards": "selfplay.storage.shards",
-    "selfplay.run_folder": "selfplay.storage.run_folder",
-    "selfplay.metrics": "selfplay.storage.metrics",
-    "selfplay.snapshots": "selfplay.storage.snapshots",
     "selfplay.records": "selfplay.experience.records",
     "selfplay.figures": "selfplay.experience.figures",
     "selfplay.starts": "selfplay.experience.openings",

@@ -23,12 +23,12 @@ from selfplay.alphazero import AlphaZero
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
 from selfplay.figures import SelfPlayCounts
-from selfplay.metrics import read_metrics
 from selfplay.openings import play_random
 from selfplay.players import read_player
 from selfplay.registry import load_algorithm
-from selfplay.run_folder import RunFolder
 from selfplay.sources import InlineSource
+from selfplay.storage.metrics import read_metrics
+from selfplay.storage.run_folder import RunFolder
 from selfplay.trainer import Trainer
 
 MODULE = "test_bounds"

@@ -1,4 +1,4 @@
-"""`selfplay.checkpoint` and `selfplay.tensors`: what was saved comes back bit for bit, or not at all and loudly."""
+"""`selfplay.storage.checkpoint` and `selfplay.storage.tensors`: what was saved comes back bit for bit, or not at all and loudly."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import torch
 from crashing import killed_at
 from torch import Tensor, nn
 
-from selfplay import checkpoint as checkpoints
-from selfplay import files
-from selfplay.checkpoint import Checkpoint, load, load_latest, load_weights, prune, save, versions
 from selfplay.errors import UserError
-from selfplay.files import StorageError, sweep_temporaries
-from selfplay.tensors import (
+from selfplay.storage import checkpoint as checkpoints
+from selfplay.storage import files
+from selfplay.storage.checkpoint import Checkpoint, load, load_latest, load_weights, prune, save, versions
+from selfplay.storage.files import StorageError, sweep_temporaries
+from selfplay.storage.tensors import (
     check_weights,
     flatten_optimizer,
     from_bytes,

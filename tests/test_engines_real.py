@@ -21,11 +21,11 @@ from benchmarks.engine_games import (
     served,
 )
 from search.perspective import num_values
-from selfplay import checkpoint
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.engines.process import split_command
-from selfplay.run_folder import RunFolder
+from selfplay.storage import checkpoint
+from selfplay.storage.run_folder import RunFolder
 
 GO = games.load("go(board_size=9)")
 CHESS = games.load("chess")

@@ -1,4 +1,4 @@
-"""`selfplay.files` and `selfplay.failpoints`: whole or not at all, whatever happens in between."""
+"""`selfplay.storage.files` and `selfplay.storage.failpoints`: whole or not at all, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ from crashing import killed_at, largest_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay import failpoints, files
-from selfplay.files import StorageError, append_line, digest, publish, quarantine, seal, sweep_temporaries, unseal
+from selfplay.storage import failpoints, files
+from selfplay.storage.files import (
+    StorageError,
+    append_line,
+    digest,
+    publish,
+    quarantine,
+    seal,
+    sweep_temporaries,
+    unseal,
+)
 
 GAPS = ["after_open", "mid_write", "before_fsync", "before_rename"]
 
@@ -165,7 +174,9 @@ def test_a_misspelt_failpoint_is_refused(text: str) -> None:
 
 
 def test_the_environment_variable_arms_a_failpoint(tmp_path: Path) -> None:
-    program = "import sys, pathlib; from selfplay.files import publish; publish(pathlib.Path(sys.argv[1]), b'data')"
+    program = (
+        "import sys, pathlib; from selfplay.storage.files import publish; publish(pathlib.Path(sys.argv[1]), b'data')"
+    )
     environment = os.environ | {failpoints.VARIABLE: "publish.before_rename:kill"}
     result = subprocess.run([sys.executable, "-c", program, tmp_path / "file"], env=environment, timeout=60)
     assert result.returncode == -signal.SIGKILL

@@ -20,7 +20,7 @@ from selfplay import fleet
 from selfplay.errors import UserError
 from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.registry import load_algorithm
-from selfplay.tensors import publish_weights
+from selfplay.storage.tensors import publish_weights
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfplay.errors import UserError
-from selfplay.files import StorageError
-from selfplay.metrics import AXES, METRICS, MetricsWriter, add_row, read_metrics, to_json_value, unknown_names
 from selfplay.stats.averages import Averages, calibration
+from selfplay.storage.files import StorageError
+from selfplay.storage.metrics import AXES, METRICS, MetricsWriter, add_row, read_metrics, to_json_value, unknown_names
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
 

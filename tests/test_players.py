@@ -12,15 +12,15 @@ import torch
 import games
 import nets
 from search.perspective import num_values
-from selfplay import checkpoint
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.player import Analyst
 from selfplay.player_text import _kinds
 from selfplay.players import parse_player, read_player, register_player
-from selfplay.run_folder import RunFolder
 from selfplay.search_player import MEMORY_BYTES, trees_that_fit
+from selfplay.storage import checkpoint
+from selfplay.storage.run_folder import RunFolder
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
 CONNECT_FOUR = games.load("connect_four")

@@ -11,9 +11,9 @@ from run_helpers import ROOT, Watcher
 import selfplay
 from games.environments.mdp import greedy_policy, optimal_q
 from games.environments.registry import load_environment
-from selfplay import checkpoint
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.storage import checkpoint
 from selfplay.training import check
 
 SMALL = ("--environment", "grid_world(map=russell_norvig)", "--evaluation.final-games", "4")

@@ -13,7 +13,6 @@ from selfplay import cli
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.metrics import METRICS, MetricsWriter
 from selfplay.reports.curves import common_places, make_curve
 from selfplay.reports.groups import Group, differences, read_groups
 from selfplay.reports.page import make_page, text, value_text
@@ -21,6 +20,7 @@ from selfplay.reports.panels import FIRST, make_panels
 from selfplay.reports.report import Report, make_report
 from selfplay.reports.runs import Run, Series, read_run, rows_that_count
 from selfplay.stats.scores import interquartile_mean, mean
+from selfplay.storage.metrics import METRICS, MetricsWriter
 
 PNG = b"\x89PNG"
 

@@ -14,16 +14,17 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay import alphazero, checkpoint, networks, saving, shards
+from selfplay import alphazero, networks, saving
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
-from selfplay.metrics import read_metrics
 from selfplay.records import GameRecord
 from selfplay.replay import Replay
-from selfplay.run_folder import RunFolder
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.metrics import read_metrics
+from selfplay.storage.run_folder import RunFolder
 from selfplay.trainer import Trainer
 
 STEPS = 23

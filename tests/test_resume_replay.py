@@ -12,11 +12,12 @@ import pytest
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import checkpoint, preflight, saved_replay
+from selfplay import preflight, saved_replay
 from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.run_folder import RunFolder
+from selfplay.storage import checkpoint
+from selfplay.storage.run_folder import RunFolder
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 

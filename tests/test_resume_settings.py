@@ -18,8 +18,8 @@ import torch
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import checkpoint, training
 from selfplay import trainer as trainer_module
+from selfplay import training
 from selfplay.actor_critic import ActorCritic
 from selfplay.cli import main
 from selfplay.config import reader as config_files
@@ -29,10 +29,11 @@ from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience import Rollout
 from selfplay.figures import SelfPlayCounts
-from selfplay.metrics import read_metrics
 from selfplay.registry import load_algorithm
 from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.sources import Finished, InlineSource
+from selfplay.storage import checkpoint
+from selfplay.storage.metrics import read_metrics
 from selfplay.tracking import NullTracker
 
 COMMON = (

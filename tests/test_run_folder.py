@@ -1,4 +1,4 @@
-"""`selfplay.run_folder`: one run a folder, one process a run."""
+"""`selfplay.storage.run_folder`: one run a folder, one process a run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from selfplay.errors import UserError
-from selfplay.run_folder import RunFolder
+from selfplay.storage.run_folder import RunFolder
 
 HOLDER = """
 import os, pathlib, subprocess, sys
-from selfplay.run_folder import RunFolder
+from selfplay.storage.run_folder import RunFolder
 run = RunFolder.resume(pathlib.Path(sys.argv[1]))
 child = subprocess.Popen(["cat"], stdin=sys.stdin, stdout=subprocess.DEVNULL, close_fds=False)
 print(child.pid, flush=True)

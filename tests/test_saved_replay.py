@@ -10,9 +10,10 @@ import pytest
 from counting_environment import CountingEnvironment
 from test_transition_replay import GAMMA, all_transitions, newest_only, play
 
-from selfplay import failpoints, saved_replay, transition_replay
+from selfplay import saved_replay, transition_replay
 from selfplay.errors import UserError
-from selfplay.files import digest, seal, unseal
+from selfplay.storage import failpoints
+from selfplay.storage.files import digest, seal, unseal
 from selfplay.transition_replay import TransitionReplay
 
 

@@ -1,4 +1,4 @@
-"""`selfplay.shards`: no finished game is lost, no damaged one is read."""
+"""`selfplay.storage.shards`: no finished game is lost, no damaged one is read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from crashing import killed_at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay import shards
 from selfplay.errors import UserError
-from selfplay.files import sweep_temporaries
-from selfplay.shards import drop_after, inspect, read_shards, recover, totals, trim, write_shard
+from selfplay.storage import shards
+from selfplay.storage.files import sweep_temporaries
+from selfplay.storage.shards import drop_after, inspect, read_shards, recover, totals, trim, write_shard
 
 Record = dict[str, np.ndarray]
 

@@ -14,10 +14,10 @@ from exact_player import move_values
 from run_helpers import ROOT, start
 
 import games
-from selfplay import checkpoint
-from selfplay.metrics import read_metrics, unknown_names
 from selfplay.player import Player
 from selfplay.players import parse_player
+from selfplay.storage import checkpoint
+from selfplay.storage.metrics import read_metrics, unknown_names
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
 

@@ -262,7 +262,7 @@ def test_every_actor_and_every_new_copy_warned_of_the_same_bounds():
 @pytest.mark.parametrize("algorithm", ["actor_critic", "dqn", "reinforce"])
 def test_nothing_that_is_saved_has_numbers_that_are_not_finite(tmp_path, algorithm):
     import selfplay
-    from selfplay import checkpoint
+    from selfplay.storage import checkpoint
 
     config = tiny_config(
         tmp_path, "--algorithm", algorithm, "--environment", "unsound_environments:SensorGap-v0",

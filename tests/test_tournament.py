@@ -15,8 +15,7 @@ from run_helpers import Watcher, tiny_config
 import games
 import selfplay
 from benchmarks.planted_truth import decide
-from selfplay import checkpoint, cli
-from selfplay.checkpoint import versions
+from selfplay import cli
 from selfplay.commands import match as match_command
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
@@ -25,6 +24,8 @@ from selfplay.players import RandomPlayer, register_player
 from selfplay.stats.intervals import elo_difference
 from selfplay.stats.ratings import PairResult, rate
 from selfplay.stats.sprt import Sprt, expected_score, log_ratio, sprt_state
+from selfplay.storage import checkpoint
+from selfplay.storage.checkpoint import versions
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
 from selfplay.tournament.notation import to_pgn, to_sgf

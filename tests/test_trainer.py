@@ -14,15 +14,16 @@ import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
-from selfplay import checkpoint, preflight, shards
+from selfplay import preflight
 from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader as config_files
 from selfplay.errors import UserError
-from selfplay.files import publish
-from selfplay.metrics import AXES, read_metrics, unknown_names
 from selfplay.replay import Replay
-from selfplay.run_folder import RunFolder
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.files import publish
+from selfplay.storage.metrics import AXES, read_metrics, unknown_names
+from selfplay.storage.run_folder import RunFolder
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 

@@ -17,11 +17,11 @@ from gymnasium import spaces
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import checkpoint, shards
 from selfplay.cli import main
 from selfplay.errors import UserError
-from selfplay.files import append_line, publish, seal, unseal
-from selfplay.tensors import publish_weights
+from selfplay.storage import checkpoint, shards
+from selfplay.storage.files import append_line, publish, seal, unseal
+from selfplay.storage.tensors import publish_weights
 from selfplay.verification import verify
 
 LIMITS = (

@@ -19,15 +19,15 @@ import games
 import nets
 from search import NetworkEvaluator, Search, SearchConfig
 from search.perspective import num_values
-from selfplay import checkpoint
 from selfplay.config import reader as config
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig
-from selfplay.files import seal
-from selfplay.metrics import MetricsWriter
-from selfplay.run_folder import RunFolder
 from selfplay.search_player import SearchPlayer
 from selfplay.self_play import SelfPlay
-from selfplay.shards import Record, write_shard
+from selfplay.storage import checkpoint
+from selfplay.storage.files import seal
+from selfplay.storage.metrics import MetricsWriter
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.shards import Record, write_shard
 from selfplay.web.app import make_app
 from selfplay.web.library import Library
 from selfplay.web.server import address_of, listen, make_server

@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Label positions and write them."""
-    from selfplay.files import publish
     from selfplay.labelling import Wanted, label_positions
+    from selfplay.storage.files import publish
 
     require_new_file("--out", args.out)
     least, most = _plies(args)

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _save(path: Path, result: MatchResult) -> None:
-    from selfplay.files import publish
+    from selfplay.storage.files import publish
 
     names = (result.first, result.second)
     lines = [

@@ -21,7 +21,7 @@ from selfplay.console.output import json_text
 from selfplay.player_text import compose_player
 
 if TYPE_CHECKING:
-    from selfplay.snapshots import Snapshot
+    from selfplay.storage.snapshots import Snapshot
     from selfplay.tournament.standings import Standings
 
 ANCHORS = ("random", "mcts:simulations=100", "mcts:simulations=1000")
@@ -47,11 +47,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
     from selfplay.evaluator import rating_conditions
-    from selfplay.files import publish
     from selfplay.match import whole_groups
-    from selfplay.run_folder import RATINGS, RunFolder
     from selfplay.run_player import game_of_run, run_config
-    from selfplay.snapshots import read_snapshots, spread
+    from selfplay.storage.files import publish
+    from selfplay.storage.run_folder import RATINGS, RunFolder
+    from selfplay.storage.snapshots import read_snapshots, spread
     from selfplay.tournament import report
     from selfplay.tournament.players import check_players
     from selfplay.tournament.schedule import ladder

@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Read, compute, print, write."""
-    from selfplay.files import publish
     from selfplay.reports.groups import read_groups
     from selfplay.reports.page import make_page, text
     from selfplay.reports.pictures import draw
     from selfplay.reports.report import make_report
+    from selfplay.storage.files import publish
 
     notes: list[str] = []
     groups = read_groups(args.runs, args.group, notes)

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Resume."""
     from selfplay.config import reader as config
     from selfplay.config.run import Config
-    from selfplay.run_folder import RunFolder
+    from selfplay.storage.run_folder import RunFolder
 
     folder = RunFolder.open(args.run_dir)
     config.load(Config, folder.config, overrides)  # complain before anything is touched

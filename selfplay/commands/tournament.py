@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.openings import read_openings
     from selfplay.players import read_player
-    from selfplay.run_folder import RUNS, make_fresh
+    from selfplay.storage.run_folder import RUNS, make_fresh
     from selfplay.tournament import report
     from selfplay.tournament.notation import write_notation
     from selfplay.tournament.players import check_players

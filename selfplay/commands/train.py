@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _keep_going(args: argparse.Namespace, overrides: list[str], name: str) -> int:
-    from selfplay.run_folder import RUNS, make_fresh
+    from selfplay.storage.run_folder import RUNS, make_fresh
     from selfplay.supervisor import keep_going
 
     run_dir = args.run_dir or make_fresh(RUNS, name)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from selfplay.metrics import METRICS
 from selfplay.reports.curves import Curve, make_curve
 from selfplay.reports.groups import Group
 from selfplay.reports.runs import Run
 from selfplay.stats.scores import Statistic
+from selfplay.storage.metrics import METRICS
 
 RETURN = "eval/return"
 

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.metrics import AXES, Row, add_row, read_metrics
-from selfplay.run_folder import RunFolder
+from selfplay.storage.metrics import AXES, Row, add_row, read_metrics
+from selfplay.storage.run_folder import RunFolder
 
 X_AXES = {"positions": "positions", "time": "time_s", "steps": "step"}
 """What a report can be drawn over, and the field of a row that says it."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import games
 from games import Game
-from selfplay.files import publish
 from selfplay.match import MatchGame
 from selfplay.notation.chess import write_chess
 from selfplay.notation.forms import form_of
 from selfplay.notation.go import write_go
 from selfplay.notation.played import PlayedGame
+from selfplay.storage.files import publish
 from selfplay.tournament.tournament import Outcome
 
 

@@ -20,8 +20,8 @@ from selfplay.errors import UserError
 from selfplay.player import Player
 from selfplay.player_text import PlayerSpec
 from selfplay.players import parse_player, read_player
-from selfplay.run_folder import RATINGS, RunFolder
 from selfplay.run_player import split_target
+from selfplay.storage.run_folder import RATINGS, RunFolder
 from selfplay.tournament.schedule import Block
 
 PLAYERS = 1

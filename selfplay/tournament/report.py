@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfplay.files import publish
 from selfplay.pages import as_png, html_picture, html_table, new_figure, page
+from selfplay.storage.files import publish
 from selfplay.tournament.standings import Standings
 
 if TYPE_CHECKING:

@@ -29,10 +29,10 @@ from typing import Any
 from games import Game
 from selfplay.config.schema import shown
 from selfplay.errors import UserError
-from selfplay.files import append_line, publish, seal, storage_errors, sweep_temporaries, unseal
-from selfplay.locks import FolderLock
 from selfplay.match import MatchGame, score_comparisons, seatings
 from selfplay.openings import Opening
+from selfplay.storage.files import append_line, publish, seal, storage_errors, sweep_temporaries, unseal
+from selfplay.storage.locks import FolderLock
 from selfplay.tournament.players import Entrant, as_joined, is_recorded_as
 from selfplay.tournament.schedule import Block
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from games import Game, GameError
 from selfplay.errors import UserError
-from selfplay.files import storage_errors
-from selfplay.shards import Record, read_shard, shard_ids
+from selfplay.storage.files import storage_errors
+from selfplay.storage.shards import Record, read_shard, shard_ids
 from selfplay.web.library import Library, Run, Tournament
 from selfplay.web.refusals import NOT_FOUND, Refused
 from selfplay.web.retrace import Noted, Retraced, retrace

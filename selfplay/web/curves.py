@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import UserError
-from selfplay.metrics import AXES, METRICS, Row, add_row
+from selfplay.storage.metrics import AXES, METRICS, Row, add_row
 from selfplay.web.thinking import finite
 
 MAX_READ = 64 << 20

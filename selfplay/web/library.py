@@ -18,8 +18,8 @@ from games import Game
 from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.files import storage_errors, unseal
-from selfplay.run_folder import RunFolder
+from selfplay.storage.files import storage_errors, unseal
+from selfplay.storage.run_folder import RunFolder
 from selfplay.web.refusals import Refused, shown
 
 MAX_GAME_TEXT = 120
@@ -54,7 +54,7 @@ class Run:
         """Versions of its checkpoints that play a game, ascending, as they are now; none of a run on an environment."""
         if self.config.environment:
             return []
-        from selfplay.checkpoint import versions  # torch takes two seconds to import
+        from selfplay.storage.checkpoint import versions  # torch takes two seconds to import
 
         return versions(self.folder.checkpoints)
 

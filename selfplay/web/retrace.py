@@ -13,7 +13,7 @@ import numpy as np
 
 from games import CHANCE, Game, GameError, StatePool
 from selfplay.records import NO_ACTION
-from selfplay.shards import Record
+from selfplay.storage.shards import Record
 from selfplay.web.table import HERE, Table
 
 BEAM = 2_000

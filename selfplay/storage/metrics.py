@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from selfplay.errors import UserError
-from selfplay.files import storage_errors
+from selfplay.storage.files import storage_errors
 
 Row = dict[str, Any]
 """One line of `metrics.jsonl`: names to numbers (or text, or None for what was not finite)."""

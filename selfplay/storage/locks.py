@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from selfplay.errors import UserError
-from selfplay.files import storage_errors
+from selfplay.storage.files import storage_errors
 
 
 class FolderLock:

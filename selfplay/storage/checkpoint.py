@@ -27,8 +27,8 @@ from typing import Any
 from torch import Tensor
 
 from selfplay.errors import UserError
-from selfplay.failpoints import failpoint
-from selfplay.files import (
+from selfplay.storage.failpoints import failpoint
+from selfplay.storage.files import (
     QUARANTINE,
     StorageError,
     digest,
@@ -40,7 +40,7 @@ from selfplay.files import (
     unseal,
     write_synced,
 )
-from selfplay.tensors import from_bytes, to_bytes
+from selfplay.storage.tensors import from_bytes, to_bytes
 
 FORMAT_VERSION = 1
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from selfplay import checkpoint
 from selfplay.errors import UserError
+from selfplay.storage import checkpoint
 
 
 @dataclass(frozen=True)

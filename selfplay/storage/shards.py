@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from selfplay.errors import UserError
-from selfplay.failpoints import failpoint
-from selfplay.files import append_line, digest, publish, quarantine, seal, storage_errors, sync_folder, unseal
+from selfplay.storage.failpoints import failpoint
+from selfplay.storage.files import append_line, digest, publish, quarantine, seal, storage_errors, sync_folder, unseal
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.jsonl"

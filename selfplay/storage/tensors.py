@@ -1,7 +1,7 @@
 """Dictionaries of tensors as bytes, and back, bit for bit: weights, optimiser state, random number generators.
 
 Only safetensors and JSON, never pickle, so that opening a file from elsewhere runs nothing. Between the learner and
-`selfplay.checkpoint`, and between the learner and the actors (`publish_weights`, `read_weights`).
+`selfplay.storage.checkpoint`, and between the learner and the actors (`publish_weights`, `read_weights`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from selfplay.errors import UserError
-from selfplay.files import publish
+from selfplay.storage.files import publish
 
 _SHOWN = 3  # differences named in an error message
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfplay.checkpoint import LEARNER, STATE, WEIGHTS, Checkpoint
 from selfplay.errors import UserError
-from selfplay.tensors import generator_from_state, unflatten_optimizer
+from selfplay.storage.checkpoint import LEARNER, STATE, WEIGHTS, Checkpoint
+from selfplay.storage.tensors import generator_from_state, unflatten_optimizer
 
 RAW = "raw."
 """Prefix of the weights that the optimiser works on, among the learner's tensors."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import UserError
-from selfplay.failpoints import failpoint
+from selfplay.storage.failpoints import failpoint
 
 QUARANTINE = "quarantine"
 """Folder, beside what was damaged, that damaged things are moved to."""

@@ -3,8 +3,8 @@
 RUN_DIR/
     config.yaml           what was asked for; a folder with this file is a run
     metrics.jsonl         the record, one line a report
-    checkpoints/          selfplay.checkpoint
-    games/                selfplay.shards
+    checkpoints/          selfplay.storage.checkpoint
+    games/                selfplay.storage.shards
     replay/               selfplay.saved_replay
     weights.safetensors   the network that the actors play now
     run.lock              held by the driver; says who holds it
@@ -20,8 +20,8 @@ from types import TracebackType
 
 from selfplay.console.shell import folder_word, is_text, shell_command
 from selfplay.errors import UserError
-from selfplay.files import storage_errors, sweep_temporaries
-from selfplay.locks import FolderLock
+from selfplay.storage.files import storage_errors, sweep_temporaries
+from selfplay.storage.locks import FolderLock
 
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
