@@ -161,7 +161,7 @@ def actor_with_clocks(*arguments: Any) -> None:
     from multiprocessing.connection import Connection
 
     from selfplay.actor import actor_main
-    from selfplay.experience import Experience
+    from selfplay.experience.rollouts import Experience
 
     clocks = Clocks()
     time_loop(clocks)
@@ -221,7 +221,7 @@ def ours(flags: list[str], fill: int, window: Window) -> Speed:
     """The loop of `selfplay train`, in this process and its actors'."""
     import selfplay
     from selfplay import fleet, trainer
-    from selfplay.figures import add_counts
+    from selfplay.experience.figures import add_counts
     from selfplay.precision import uses_bfloat16
 
     file = Path(__file__).parent.parent / "configs" / "pong_dqn.yaml"

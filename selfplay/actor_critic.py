@@ -25,7 +25,7 @@ from nets.policies import POLICIES
 from nets.transforms import transform_value
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience import Experience, Rollout
+from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree, clipped
 from selfplay.networks import environment_net_config, make_behaviour

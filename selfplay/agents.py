@@ -14,8 +14,8 @@ import numpy as np
 import games
 from games.environments.environment import Environment, EnvironmentBatch
 from games.native.cart_pole import CartPolePool
-from selfplay.behaviour import Sample
 from selfplay.errors import UserError
+from selfplay.experience.behaviour import Sample
 from selfplay.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.player_text import compose_player
 from selfplay.players import PlayerSpec, RunOptions

@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nets.inference import Inference
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
 from selfplay.learner import Learner, LossFunction
 from selfplay.preflight import MemoryNeed, PlayNeed
 from selfplay.stats.averages import Averages

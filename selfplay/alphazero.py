@@ -33,14 +33,14 @@ from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
 from selfplay.config.run import Config
-from selfplay.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
+from selfplay.experience.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
+from selfplay.experience.records import GameRecord
+from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner, LossFunction
 from selfplay.networks import game_net_config, make_inference, make_net
 from selfplay.precision import uses_bfloat16
 from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
-from selfplay.records import GameRecord
 from selfplay.replay import Batch, Replay
-from selfplay.self_play import SelfPlay
 from selfplay.stats.averages import Averages
 
 NODE_BYTES = 64 + 32

@@ -26,7 +26,7 @@ from search.search import slots_needed
 from selfplay import alphazero, networks
 from selfplay.benchmark_report import Row
 from selfplay.config.run import Config
-from selfplay.figures import SelfPlayCounts, add_counts, selfplay_metrics
+from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.machine import resident_bytes
 from selfplay.storage.tensors import publish_weights

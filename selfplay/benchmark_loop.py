@@ -22,7 +22,7 @@ from selfplay.breakdown import (
     random_records,
 )
 from selfplay.config.run import Config
-from selfplay.figures import selfplay_metrics
+from selfplay.experience.figures import selfplay_metrics
 from selfplay.together import run_together
 
 

@@ -24,12 +24,12 @@ from search import NetworkEvaluator
 from search.perspective import num_values
 from selfplay import alphazero, networks
 from selfplay.config.run import Config
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.records import GameRecord
+from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner
 from selfplay.machine import resident_bytes
-from selfplay.records import GameRecord
 from selfplay.replay import Replay, kept_columns
-from selfplay.self_play import SelfPlay
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
 """What `random_records` plays: so many games, to their end or for so many moves."""

@@ -24,10 +24,10 @@ from games.environments.mdp import greedy_policy, optimal_q
 from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind
-from selfplay.behaviour import EpsilonGreedy
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience import Experience
+from selfplay.experience.behaviour import EpsilonGreedy
+from selfplay.experience.rollouts import Experience
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.precision import uses_bfloat16

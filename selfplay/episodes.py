@@ -14,7 +14,7 @@ from games.base import EPISODE_STEPS
 from games.environments.environment import Environment
 from games.soundness import MOST_IN_A_ROW, UnsoundError
 from selfplay.agents import MAX_BATCH, Agent
-from selfplay.episode_counter import EpisodeCounter
+from selfplay.experience.episode_counter import EpisodeCounter
 
 
 @dataclass(frozen=True)

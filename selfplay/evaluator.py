@@ -22,7 +22,7 @@ from selfplay.child_process import Stacks, become_child
 from selfplay.config.run import Config
 from selfplay.deadline import TimeIsUp, deadline
 from selfplay.errors import UserError
-from selfplay.experience import EPISODES_SEED
+from selfplay.experience.rollouts import EPISODES_SEED
 from selfplay.failures import describe, keep
 from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player

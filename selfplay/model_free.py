@@ -20,12 +20,12 @@ from nets.inference import Inference
 from nets.models import PolicyValueNet, build
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience import Experience, Rollout
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.openings import with_openings
+from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.learner import Learner
 from selfplay.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
 from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
-from selfplay.starts import with_openings
 from selfplay.stats.averages import Averages
 
 

@@ -1,7 +1,7 @@
 """Random openings, so that games between players that always play the same move are not all the same game.
 
 A match plays every opening once with each seating; an opening that favours one side favours both players once. What
-training begins with is in `selfplay.starts`.
+training begins with is in `selfplay.experience.openings`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
-from selfplay.experience import Experience
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.rollouts import Experience
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.preflight import PlayNeed

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
-from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
+from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
 
 
 @dataclass(frozen=True)

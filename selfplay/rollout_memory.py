@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
-from selfplay.experience import Rollout
+from selfplay.experience.rollouts import Rollout
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
+from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.learner import Learner
-from selfplay.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay import Replay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under

@@ -16,8 +16,8 @@ from games.random_play import draw
 from search import Evaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.search import nodes_per_tree, slots_needed
 from search.tree import EDGE, UNVISITED, node_dtype
+from selfplay.experience.self_play import sharpened
 from selfplay.player import Analysis, MoveAnalysis
-from selfplay.self_play import sharpened
 
 MAX_TREES = 256
 """Trees at once: more do not make the network's batches faster."""

@@ -27,13 +27,13 @@ from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
+from selfplay.experience.fault_report import FaultReport
+from selfplay.experience.figures import SelfPlayCounts, add_counts
+from selfplay.experience.records import GameRecord
 from selfplay.failures import told
-from selfplay.fault_report import FaultReport
-from selfplay.figures import SelfPlayCounts, add_counts
 from selfplay.learner import Learner
 from selfplay.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.preflight import require_disk, size
-from selfplay.records import GameRecord
 from selfplay.registry import load_algorithm
 from selfplay.replay import Replay
 from selfplay.reporting import evaluation_line, evaluation_metrics

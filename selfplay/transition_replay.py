@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environments.environment import Environment
-from selfplay.experience import Rollout
+from selfplay.experience.rollouts import Rollout
 from selfplay.stream_layout import StreamLayout, check_columns, rescaled
 from selfplay.sum_tree import SumTree
 

@@ -44,14 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.records": "selfplay.experience.records",
-    "selfplay.figures": "selfplay.experience.figures",
-    "selfplay.starts": "selfplay.experience.openings",
-    "selfplay.self_play": "selfplay.experience.self_play",
-    "selfplay.experience": "selfplay.experience.rollouts",
-    "selfplay.episode_counter": "selfplay.experience.episode_counter",
-    "selfplay.behaviour": "selfplay.experience.behaviour",
-    "selfplay.fault_report": "selfplay.experience.fault_report",
     "selfplay.child_process": "selfplay.system.child_process",
     "selfplay.together": "selfplay.system.together",
     "selfplay.machine": "selfplay.system.machine",

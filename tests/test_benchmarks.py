@@ -24,7 +24,7 @@ import selfplay
 from search import SearchConfig
 from selfplay import benchmark, benchmark_loop, cli
 from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
 from selfplay.storage.checkpoint import versions
 from selfplay.together import TogetherError, run_together
 from selfplay.training import check

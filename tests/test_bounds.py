@@ -22,7 +22,7 @@ from selfplay.agents import RandomAgent
 from selfplay.alphazero import AlphaZero
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
 from selfplay.openings import play_random
 from selfplay.players import read_player
 from selfplay.registry import load_algorithm

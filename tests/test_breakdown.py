@@ -21,7 +21,7 @@ from selfplay.breakdown import (
 )
 from selfplay.config.reader import load
 from selfplay.config.run import Config
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
 from selfplay.replay import kept_columns
 
 SPEED = SelfPlaySpeed(

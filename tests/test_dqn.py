@@ -14,9 +14,9 @@ import selfplay
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import greedy_policy, optimal_q
 from nets.models import build
-from selfplay.behaviour import EpsilonGreedy
 from selfplay.config.run import Config, DqnConfig, NetConfig
 from selfplay.dqn import Dqn, DqnLoss
+from selfplay.experience.behaviour import EpsilonGreedy
 from selfplay.learner import Learner
 from selfplay.transition_replay import TransitionBatch
 

@@ -13,10 +13,10 @@ from nets import NetConfig, PolicyValueNet
 from search import NetworkEvaluator, SearchConfig
 from selfplay import alphazero, networks
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
+from selfplay.experience.records import GameRecord
+from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner
-from selfplay.records import GameRecord
 from selfplay.replay import Replay
-from selfplay.self_play import SelfPlay
 
 NAMES = shipped_names()
 

@@ -9,9 +9,9 @@ import pytest
 from counting_environment import CountingEnvironment
 
 from games.environments.environment import Step
-from selfplay.behaviour import GaussianMean, GaussianSample, Greedy, Sample
-from selfplay.episode_counter import EpisodeCounter
-from selfplay.experience import Experience
+from selfplay.experience.behaviour import GaussianMean, GaussianSample, Greedy, Sample
+from selfplay.experience.episode_counter import EpisodeCounter
+from selfplay.experience.rollouts import Experience
 
 
 class EchoInference:

@@ -11,7 +11,7 @@ import torch
 from nets.models import build
 from selfplay.actor_critic import make_loss
 from selfplay.config.run import ActorCriticConfig, Config, LearnerConfig, NetConfig
-from selfplay.experience import Rollout
+from selfplay.experience.rollouts import Rollout
 from selfplay.rollout_memory import RolloutMemory, monte_carlo_returns
 
 GAMMA = 0.9

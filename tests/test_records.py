@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as numpy_st
 
 import games
 from search.perspective import from_players, num_values, to_players
-from selfplay.records import (
+from selfplay.experience.records import (
     compact_observations,
     discounted_returns,
     n_step_returns,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import games
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
-from selfplay.records import NO_ACTION, GameRecord, rows_of
+from selfplay.experience.records import NO_ACTION, GameRecord, rows_of
 from selfplay.replay import Replay, window_size
 
 NUM_ACTIONS = 12

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import games
-from selfplay.figures import calibration_error
-from selfplay.records import GameRecord
+from selfplay.experience.figures import calibration_error
+from selfplay.experience.records import GameRecord
 from selfplay.reporting import mean_text, return_text
 
 

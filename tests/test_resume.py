@@ -17,9 +17,9 @@ import selfplay
 from selfplay import alphazero, networks, saving
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.experience.records import GameRecord
 from selfplay.learner import Learner
 from selfplay.machine import processes_with
-from selfplay.records import GameRecord
 from selfplay.replay import Replay
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.storage import checkpoint, shards

@@ -27,8 +27,8 @@ from selfplay.config.run import Config
 from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS, player_text, rating_conditions
-from selfplay.experience import Rollout
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.rollouts import Rollout
 from selfplay.registry import load_algorithm
 from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.sources import Finished, InlineSource

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from selfplay.experience import Rollout
+from selfplay.experience.rollouts import Rollout
 from selfplay.rollout_memory import RolloutMemory, generalised_advantages, monte_carlo_returns
 
 GAMMA, LAMBDA = 0.9, 0.8

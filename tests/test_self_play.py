@@ -13,9 +13,9 @@ from games import CHANCE, TERMINAL, Game
 from search import NetworkEvaluator, RootStatistics, SearchConfig
 from search.perspective import num_values
 from selfplay.config.run import ActorsConfig, LearnerConfig
-from selfplay.records import NO_ACTION, GameRecord, sampling_weights
+from selfplay.experience.records import NO_ACTION, GameRecord, sampling_weights
+from selfplay.experience.self_play import SelfPlay, sharpened
 from selfplay.search_player import SearchPlayer
-from selfplay.self_play import SelfPlay, sharpened
 
 GAMES = {
     "tic_tac_toe": {},

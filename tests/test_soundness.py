@@ -19,14 +19,14 @@ from games.environments.game import GameEnvironment
 from games.environments.registry import load_environment
 from games.soundness import UnsoundError, array_fault, chance_fault, is_finite, legal_fault, number_fault
 from search import NetworkEvaluator, SearchConfig
-from selfplay.behaviour import Sample
 from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.episodes import play_episodes
-from selfplay.experience import Experience, Rollout
-from selfplay.fault_report import FaultReport
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.behaviour import Sample
+from selfplay.experience.fault_report import FaultReport
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.rollouts import Experience, Rollout
+from selfplay.experience.self_play import SelfPlay
 from selfplay.rollout_memory import generalised_advantages, monte_carlo_returns
-from selfplay.self_play import SelfPlay
 from selfplay.transition_replay import TransitionReplay
 
 

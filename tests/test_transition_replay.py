@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from counting_environment import CountingEnvironment
 
-from selfplay.behaviour import Sample
-from selfplay.experience import Experience, Rollout
+from selfplay.experience.behaviour import Sample
+from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.transition_replay import TransitionReplay, replay_bytes
 
 GAMMA = 0.9

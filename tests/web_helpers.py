@@ -21,8 +21,8 @@ from search import NetworkEvaluator, Search, SearchConfig
 from search.perspective import num_values
 from selfplay.config import reader as config
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig
+from selfplay.experience.self_play import SelfPlay
 from selfplay.search_player import SearchPlayer
-from selfplay.self_play import SelfPlay
 from selfplay.storage import checkpoint
 from selfplay.storage.files import seal
 from selfplay.storage.metrics import MetricsWriter

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import CHANCE, Game, GameError, StatePool
-from selfplay.records import NO_ACTION
+from selfplay.experience.records import NO_ACTION
 from selfplay.storage.shards import Record
 from selfplay.web.table import HERE, Table
 

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable
 
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.figures import SelfPlayCounts
 
 LINE_SECONDS = 60.0
 """Seconds between two lines at least."""

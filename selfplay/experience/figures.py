@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import Game
-from selfplay.records import GameRecord
+from selfplay.experience.records import GameRecord
 from selfplay.stats.averages import Averages, calibration
 
 

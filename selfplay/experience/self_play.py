@@ -22,8 +22,8 @@ from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, Simul
 from search.perspective import from_players, num_values
 from search.search import slots_needed
 from selfplay.config.run import ActorsConfig, LearnerConfig
-from selfplay.figures import SelfPlayCounts
-from selfplay.records import (
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.records import (
     NO_ACTION,
     GameRecord,
     compact_observations,

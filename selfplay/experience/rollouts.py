@@ -1,6 +1,6 @@
 """Experience without search: N copies of an environment, stepped by a network, in rollouts of some steps.
 
-In the flow: the counterpart of `selfplay.self_play` for DQN, REINFORCE and actor-critic. An actor calls `advance` again
+In the flow: the counterpart of `selfplay.experience.self_play` for DQN, REINFORCE and actor-critic. An actor calls `advance` again
 and again and sends on the rollouts that it returns.
 """
 
@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environments.environment import Environment, EnvironmentBatch, Step
 from nets.inference import Inference
-from selfplay.behaviour import Behaviour
-from selfplay.episode_counter import EpisodeCounter
-from selfplay.figures import SelfPlayCounts
+from selfplay.experience.behaviour import Behaviour
+from selfplay.experience.episode_counter import EpisodeCounter
+from selfplay.experience.figures import SelfPlayCounts
 
 EPISODES_SEED = 1 << 30
 """Seeds of training episodes are smaller; those of evaluations begin here."""
