@@ -22,7 +22,7 @@ from nets import NetConfig
 from search import SearchConfig
 from selfplay.benchmark import games_row, measure_selfplay_and_network, measure_warm_up, selfplay_rows
 from selfplay.config.run import ActorsConfig, Config
-from selfplay.together import TogetherError, run_together
+from selfplay.system.together import TogetherError, run_together
 
 
 def measure_ours(arguments: argparse.Namespace, rule: str) -> list[Row]:

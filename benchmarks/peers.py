@@ -2,7 +2,7 @@
 
     pip install jax flax optax chex orbax-checkpoint mctx pgx
 
-Each function runs in a process of its own under `selfplay.together.run_together` and returns simulations/s.
+Each function runs in a process of its own under `selfplay.system.together.run_together` and returns simulations/s.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ import selfplay
 from selfplay.config.run import Config
 from selfplay.display import PlainDisplay
 from selfplay.errors import UserError
-from selfplay.machine import processes_with
 from selfplay.storage import checkpoint, shards
+from selfplay.system.machine import processes_with
 from selfplay.verification import verify
 
 ROOT = Path(__file__).parent.parent

@@ -95,7 +95,7 @@ def children(pid: int) -> list[int]:
 
 
 def name_of(pid: int) -> str:
-    """What `selfplay.child_process` calls it; empty when it has ended."""
+    """What `selfplay.system.child_process` calls it; empty when it has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.child_process import become_child
 from selfplay.config.run import Config
-from selfplay.failures import describe
-from selfplay.machine import MEMORY_SECONDS, give_back_memory
-from selfplay.timer import Timer
+from selfplay.system.child_process import become_child
+from selfplay.system.failures import describe
+from selfplay.system.machine import MEMORY_SECONDS, give_back_memory
+from selfplay.system.timer import Timer
 
 SEND_SECONDS = 1.0
 """Seconds between two reports at most, finished games or not: the report is its sign of life."""

@@ -30,9 +30,9 @@ from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree, clipped
 from selfplay.networks import environment_net_config, make_behaviour
 from selfplay.precision import uses_bfloat16
-from selfplay.preflight import PlayNeed
 from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.stats.moments import RunningMoments
+from selfplay.system.preflight import PlayNeed
 
 REWARD_LIMIT = 10.0
 """Normalised rewards are cut to this size, as implementations of PPO do."""

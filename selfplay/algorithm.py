@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from nets.inference import Inference
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.learner import Learner, LossFunction
-from selfplay.preflight import MemoryNeed, PlayNeed
 from selfplay.stats.averages import Averages
+from selfplay.system.preflight import MemoryNeed, PlayNeed
 
 
 class Record(Protocol):

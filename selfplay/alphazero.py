@@ -39,9 +39,9 @@ from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner, LossFunction
 from selfplay.networks import game_net_config, make_inference, make_net
 from selfplay.precision import uses_bfloat16
-from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.replay import Batch, Replay
 from selfplay.stats.averages import Averages
+from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
 
 NODE_BYTES = 64 + 32
 """A node of a search tree with one edge at least."""

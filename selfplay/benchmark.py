@@ -28,9 +28,9 @@ from selfplay.benchmark_report import Row
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.fleet import ACTOR_NAME, Fleet
-from selfplay.machine import resident_bytes
 from selfplay.storage.tensors import publish_weights
-from selfplay.together import run_together
+from selfplay.system.machine import resident_bytes
+from selfplay.system.together import run_together
 
 POLL_SECONDS = 0.2
 """How long to wait for a message of the actors at a time."""

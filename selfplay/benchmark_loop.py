@@ -23,7 +23,7 @@ from selfplay.breakdown import (
 )
 from selfplay.config.run import Config
 from selfplay.experience.figures import selfplay_metrics
-from selfplay.together import run_together
+from selfplay.system.together import run_together
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner
-from selfplay.machine import resident_bytes
 from selfplay.replay import Replay, kept_columns
+from selfplay.system.machine import resident_bytes
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
 """What `random_records` plays: so many games, to their end or for so many moves."""

@@ -206,7 +206,7 @@ def _is_game_error(error: ValueError) -> bool:
 
 def _report_from_outside(error: Exception | SystemExit) -> int:
     """One line for an error of a game or an environment that other people wrote; raises those of this program again."""
-    from selfplay.failures import told  # only now: it loads torch
+    from selfplay.system.failures import told  # only now: it loads torch
 
     try:
         with told("a game or an environment", None):

@@ -18,15 +18,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.child_process import Stacks, become_child
 from selfplay.config.run import Config
-from selfplay.deadline import TimeIsUp, deadline
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import EPISODES_SEED
-from selfplay.failures import describe, keep
-from selfplay.machine import give_back_memory
 from selfplay.player_text import compose_player
 from selfplay.storage.run_folder import RATINGS
+from selfplay.system.child_process import Stacks, become_child
+from selfplay.system.deadline import TimeIsUp, deadline
+from selfplay.system.failures import describe, keep
+from selfplay.system.machine import give_back_memory
 
 if TYPE_CHECKING:
     from games import Game

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from selfplay.actor import actor_main
-from selfplay.child_process import Stacks
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.failures import Failure, keep
+from selfplay.system.child_process import Stacks
+from selfplay.system.failures import Failure, keep
 
 ACTOR_NAME = "actor"
 """Of the processes."""

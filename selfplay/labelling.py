@@ -20,10 +20,10 @@ import numpy as np
 import games
 from games import Game
 from games.solvers.solving import ScoringSolver, Solver, make_solver
-from selfplay.child_process import become_child
 from selfplay.errors import UserError
 from selfplay.openings import Opening, play_random
 from selfplay.positions import set_up
+from selfplay.system.child_process import become_child
 
 BATCH = 64
 """Positions drawn together."""

@@ -25,8 +25,8 @@ from selfplay.experience.openings import with_openings
 from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.learner import Learner
 from selfplay.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
-from selfplay.preflight import MemoryNeed, PlayNeed, first_batch
 from selfplay.stats.averages import Averages
+from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
 
 
 class ModelFree(ABC):

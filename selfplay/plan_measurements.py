@@ -33,10 +33,10 @@ from selfplay.breakdown import (
 )
 from selfplay.config.run import Config
 from selfplay.experience.openings import random_observations
-from selfplay.machine import free_memory, resident_bytes, usable_cores
 from selfplay.planning import Measurements, NetSpeed, with_values
 from selfplay.precision import choose_device
-from selfplay.together import run_together
+from selfplay.system.machine import free_memory, resident_bytes, usable_cores
+from selfplay.system.together import run_together
 
 TOWERS = ((32, 4), (64, 3), (64, 5), (96, 6), (128, 6), (128, 10))
 """Channels and blocks that are tried on boards."""

@@ -28,9 +28,9 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Experience
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
-from selfplay.preflight import PlayNeed
 from selfplay.stats.averages import Averages
 from selfplay.storage.files import publish
+from selfplay.system.preflight import PlayNeed
 
 PLAIN_DESCENT = LearnerConfig(
     optimizer="sgd", learning_rate=1.0, schedule="constant", warmup_steps=0, momentum=0.0, weight_decay=0.0,

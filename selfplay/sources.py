@@ -16,12 +16,12 @@ from torch import Tensor
 
 from selfplay.algorithm import Algorithm, Generator, Record
 from selfplay.config.run import Config
-from selfplay.deadline import TimeIsUp, deadline
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.failures import told
 from selfplay.fleet import Fleet
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import publish_weights
+from selfplay.system.deadline import TimeIsUp, deadline
+from selfplay.system.failures import told
 
 Finished = tuple[list[Record], SelfPlayCounts]
 

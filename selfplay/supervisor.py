@@ -19,8 +19,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from selfplay.child_process import become_child
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system.child_process import become_child
 
 BACKOFF_SECONDS = 1.0
 """The break before the second death in a row is made good."""

@@ -23,17 +23,13 @@ from selfplay import saved_replay
 from selfplay.algorithm import Record
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.config.run import Config
-from selfplay.deadline import TimeIsUp, deadline
 from selfplay.display import Display, Status
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.experience.fault_report import FaultReport
 from selfplay.experience.figures import SelfPlayCounts, add_counts
 from selfplay.experience.records import GameRecord
-from selfplay.failures import told
 from selfplay.learner import Learner
-from selfplay.machine import MEMORY_SECONDS, give_back_memory
-from selfplay.preflight import require_disk, size
 from selfplay.registry import load_algorithm
 from selfplay.replay import Replay
 from selfplay.reporting import evaluation_line, evaluation_metrics
@@ -45,7 +41,11 @@ from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import StorageError
 from selfplay.storage.metrics import MetricsWriter, Row
 from selfplay.storage.run_folder import RunFolder
-from selfplay.timer import Timer
+from selfplay.system.deadline import TimeIsUp, deadline
+from selfplay.system.failures import told
+from selfplay.system.machine import MEMORY_SECONDS, give_back_memory
+from selfplay.system.preflight import require_disk, size
+from selfplay.system.timer import Timer
 from selfplay.tracking import open_tracker
 
 REPORT_SECONDS = 10.0

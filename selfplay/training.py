@@ -22,16 +22,16 @@ from selfplay.config.run import BudgetConfig, Config
 from selfplay.display import Display, make_display
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
-from selfplay.failures import is_from_outside
 from selfplay.next_commands import commands_after
 from selfplay.players import read_player
-from selfplay.preflight import require_memory
 from selfplay.registry import load_algorithm
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.storage import shards
 from selfplay.storage.files import publish
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system.failures import is_from_outside
+from selfplay.system.preflight import require_memory
 from selfplay.trainer import Trainer
 
 

@@ -44,13 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.child_process": "selfplay.system.child_process",
-    "selfplay.together": "selfplay.system.together",
-    "selfplay.machine": "selfplay.system.machine",
-    "selfplay.preflight": "selfplay.system.preflight",
-    "selfplay.timer": "selfplay.system.timer",
-    "selfplay.deadline": "selfplay.system.deadline",
-    "selfplay.failures": "selfplay.system.failures",
     "selfplay.replay": "selfplay.replay.positions",
     "selfplay.transition_replay": "selfplay.replay.transitions",
     "selfplay.sum_tree": "selfplay.replay.sum_tree",

@@ -26,7 +26,7 @@ from selfplay import benchmark, benchmark_loop, cli
 from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.storage.checkpoint import versions
-from selfplay.together import TogetherError, run_together
+from selfplay.system.together import TogetherError, run_together
 from selfplay.training import check
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"

@@ -17,7 +17,7 @@ import selfplay
 from games.base import EPISODE_STEPS, chance_rounds
 from games.environments.environment import Environment
 from games.soundness import UnsoundError
-from selfplay import cli, deadline, failures, match, training
+from selfplay import cli, match, training
 from selfplay.agents import RandomAgent
 from selfplay.alphazero import AlphaZero
 from selfplay.episodes import play_episodes
@@ -29,6 +29,7 @@ from selfplay.registry import load_algorithm
 from selfplay.sources import InlineSource
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system import deadline, failures
 from selfplay.trainer import Trainer
 
 MODULE = "test_bounds"

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import games
-from selfplay import machine, networks
+from selfplay import networks
 from selfplay.benchmark import SelfPlaySpeed
 from selfplay.benchmark_loop import LoopParts, loop_rows
 from selfplay.breakdown import (
@@ -23,6 +23,7 @@ from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.replay import kept_columns
+from selfplay.system import machine
 
 SPEED = SelfPlaySpeed(
     SelfPlayCounts(positions=40, seconds=10.0), 1, {"dtype": "float32"}, start_seconds=3.0, actor_bytes=300_000_000

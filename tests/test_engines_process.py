@@ -11,7 +11,7 @@ from run_helpers import wait_until
 from selfplay.engines.gtp import GtpEngine, GtpRefusal
 from selfplay.engines.process import MAX_LINE, EngineError, EngineProcess, split_command
 from selfplay.errors import UserError
-from selfplay.machine import processes_with
+from selfplay.system.machine import processes_with
 
 LONG, SHORT = 60.0, 0.3
 

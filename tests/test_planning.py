@@ -19,7 +19,7 @@ from selfplay.plan_report import plan_text
 from selfplay.plan_rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
 from selfplay.plan_warnings import warnings_of
 from selfplay.planning import Measurements, NetSpeed, predict, value_of, with_values
-from selfplay.together import TogetherError
+from selfplay.system.together import TogetherError
 
 
 def tower(channels: int, blocks: int, weights: int, best: float, learner: float) -> NetSpeed:

@@ -19,12 +19,12 @@ from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
 from selfplay.learner import Learner
-from selfplay.machine import processes_with
 from selfplay.replay import Replay
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system.machine import processes_with
 from selfplay.trainer import Trainer
 
 STEPS = 23

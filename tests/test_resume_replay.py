@@ -12,12 +12,13 @@ import pytest
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import preflight, saved_replay
+from selfplay import saved_replay
 from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system import preflight
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 from run_helpers import start, tiny_file, wait_until
 
-from selfplay.machine import processes_with
 from selfplay.storage import checkpoint
 from selfplay.supervisor import _Requests
+from selfplay.system.machine import processes_with
 from selfplay.verification import verify
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,6 @@ import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
-from selfplay import preflight
 from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader as config_files
@@ -24,6 +23,7 @@ from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import AXES, read_metrics, unknown_names
 from selfplay.storage.run_folder import RunFolder
+from selfplay.system import preflight
 from selfplay.trainer import Trainer
 from selfplay.verification import verify
 

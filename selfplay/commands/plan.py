@@ -58,7 +58,7 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     from selfplay import plan_measurements
     from selfplay.plan_report import plan_text
     from selfplay.plan_rules import propose
-    from selfplay.together import TogetherError
+    from selfplay.system.together import TogetherError
     from selfplay.training import check
 
     check(config)

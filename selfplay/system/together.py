@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
-from selfplay.child_process import become_child
+from selfplay.system.child_process import become_child
 
 ResultT = TypeVar("ResultT")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.machine import free_memory
+from selfplay.system.machine import free_memory
 
 LEAST_DISK = 64_000_000
 """Bytes for metrics and games, beside the checkpoints."""

@@ -1,0 +1,1 @@
+"""The machine: processes, memory, time, and the errors of code from outside."""
