@@ -144,8 +144,8 @@ def time_loop(clocks: Clocks) -> None:
     from nets.inference import Inference
     from selfplay.dqn import DqnLoss
     from selfplay.learner import Learner
+    from selfplay.replay.transitions import TransitionReplay
     from selfplay.sources import FleetSource
-    from selfplay.transition_replay import TransitionReplay
 
     clocks.time(AtariBatch, "step", "environment")
     clocks.time(Inference, "predict", "network")

@@ -30,7 +30,7 @@ from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree, clipped
 from selfplay.networks import environment_net_config, make_behaviour
 from selfplay.precision import uses_bfloat16
-from selfplay.rollout_memory import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.stats.moments import RunningMoments
 from selfplay.system.preflight import PlayNeed
 

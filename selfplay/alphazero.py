@@ -39,7 +39,7 @@ from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner, LossFunction
 from selfplay.networks import game_net_config, make_inference, make_net
 from selfplay.precision import uses_bfloat16
-from selfplay.replay import Batch, Replay
+from selfplay.replay.positions import Batch, Replay
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
 

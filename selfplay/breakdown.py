@@ -28,7 +28,7 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner
-from selfplay.replay import Replay, kept_columns
+from selfplay.replay.positions import Replay, kept_columns
 from selfplay.system.machine import resident_bytes
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200

@@ -31,8 +31,8 @@ from selfplay.experience.rollouts import Experience
 from selfplay.learner import Learner, LossFunction
 from selfplay.model_free import ModelFree
 from selfplay.precision import uses_bfloat16
+from selfplay.replay.transitions import TransitionBatch, TransitionReplay, replay_bytes, ring_length
 from selfplay.system.preflight import MemoryNeed, size
-from selfplay.transition_replay import TransitionBatch, TransitionReplay, replay_bytes, ring_length
 
 
 class Dqn(ModelFree):

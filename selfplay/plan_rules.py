@@ -39,7 +39,7 @@ from selfplay.planning import (
     value_of,
     with_values,
 )
-from selfplay.replay import window_size
+from selfplay.replay.positions import window_size
 
 SAMPLES_PER_WEIGHT = 4.0
 """Samples for each weight of the trunk that a network must get. 64x3 got 6.1 in 15 minutes, 64x5 would have got 2.4."""

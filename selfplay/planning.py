@@ -33,7 +33,7 @@ import numpy as np
 
 from nets.config import NetConfig
 from selfplay.config.run import Config
-from selfplay.replay import window_size
+from selfplay.replay.positions import window_size
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from typing import cast
 import numpy as np
 import torch
 
-from selfplay import saved_replay
 from selfplay.algorithm import Record
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.config.run import Config
@@ -31,9 +30,10 @@ from selfplay.experience.figures import SelfPlayCounts, add_counts
 from selfplay.experience.records import GameRecord
 from selfplay.learner import Learner
 from selfplay.registry import load_algorithm
-from selfplay.replay import Replay
+from selfplay.replay import saved as saved_replay
+from selfplay.replay.positions import Replay
+from selfplay.replay.saved import SavedReplay
 from selfplay.reporting import evaluation_line, evaluation_metrics
-from selfplay.saved_replay import SavedReplay
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.sources import FleetSource, InlineSource, Source
 from selfplay.stats.averages import Averages

@@ -13,13 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from selfplay import saved_replay
 from selfplay.algorithm import Algorithm
 from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.learner import Learner
 from selfplay.registry import load_algorithm
+from selfplay.replay import saved as saved_replay
 from selfplay.saving import restore_learner
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under

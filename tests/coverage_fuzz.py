@@ -23,7 +23,7 @@ COMPILED = [path.stem for path in GAMES.glob("*.py") if "\nfrom numba import" in
 """Modules of `games` with functions for numba, which does not compile what atheris has changed."""
 
 with atheris.instrument_imports(
-    include=["selfplay", "games"], exclude=["selfplay.sum_tree", *(f"games.{name}" for name in COMPILED)]
+    include=["selfplay", "games"], exclude=["selfplay.replay.sum_tree", *(f"games.{name}" for name in COMPILED)]
 ):
     from parser_fuzz import READERS, takes
 

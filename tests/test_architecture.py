@@ -44,12 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.replay": "selfplay.replay.positions",
-    "selfplay.transition_replay": "selfplay.replay.transitions",
-    "selfplay.sum_tree": "selfplay.replay.sum_tree",
-    "selfplay.rollout_memory": "selfplay.replay.on_policy",
-    "selfplay.stream_layout": "selfplay.replay.stream_layout",
-    "selfplay.saved_replay": "selfplay.replay.saved",
     "selfplay.pages": "selfplay.reports.html",
     "selfplay.grid_pictures": "selfplay.reports.grid_worlds",
     "selfplay.algorithm": "selfplay.algorithms.algorithm",

@@ -22,7 +22,7 @@ from selfplay.breakdown import (
 from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.replay import kept_columns
+from selfplay.replay.positions import kept_columns
 from selfplay.system import machine
 
 SPEED = SelfPlaySpeed(

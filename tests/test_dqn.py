@@ -18,7 +18,7 @@ from selfplay.config.run import Config, DqnConfig, NetConfig
 from selfplay.dqn import Dqn, DqnLoss
 from selfplay.experience.behaviour import EpsilonGreedy
 from selfplay.learner import Learner
-from selfplay.transition_replay import TransitionBatch
+from selfplay.replay.transitions import TransitionBatch
 
 NET = NetConfig(kind="mlp", layers=0, value_hidden=0, batch_norm=False, policy="categorical", value_transform="linear")
 

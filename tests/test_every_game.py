@@ -16,7 +16,7 @@ from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfi
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.learner import Learner
-from selfplay.replay import Replay
+from selfplay.replay.positions import Replay
 
 NAMES = shipped_names()
 

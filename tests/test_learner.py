@@ -18,7 +18,7 @@ from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
 from selfplay.precision import choose_device
-from selfplay.replay import Batch
+from selfplay.replay.positions import Batch
 from selfplay.storage.tensors import flatten_optimizer, from_bytes, to_bytes, unflatten_optimizer
 
 PLAIN = LearnerConfig(warmup_steps=0, schedule="constant", gradient_clip=0.0, weight_decay=0.0, device="cpu")

@@ -12,7 +12,7 @@ from nets.models import build
 from selfplay.actor_critic import make_loss
 from selfplay.config.run import ActorCriticConfig, Config, LearnerConfig, NetConfig
 from selfplay.experience.rollouts import Rollout
-from selfplay.rollout_memory import RolloutMemory, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutMemory, monte_carlo_returns
 
 GAMMA = 0.9
 NET = NetConfig(kind="mlp", layers=0, value_hidden=0, batch_norm=False, policy="categorical", value_transform="linear")

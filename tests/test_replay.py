@@ -13,7 +13,7 @@ import games
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
 from selfplay.experience.records import NO_ACTION, GameRecord, rows_of
-from selfplay.replay import Replay, window_size
+from selfplay.replay.positions import Replay, window_size
 
 NUM_ACTIONS = 12
 SHAPE = (2, 3, 4)

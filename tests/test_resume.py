@@ -19,7 +19,7 @@ from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
 from selfplay.learner import Learner
-from selfplay.replay import Replay
+from selfplay.replay.positions import Replay
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics

@@ -12,10 +12,10 @@ import pytest
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import saved_replay
 from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.replay import saved as saved_replay
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import preflight

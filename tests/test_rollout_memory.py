@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from selfplay.experience.rollouts import Rollout
-from selfplay.rollout_memory import RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutMemory, generalised_advantages, monte_carlo_returns
 
 GAMMA, LAMBDA = 0.9, 0.8
 

@@ -10,11 +10,12 @@ import pytest
 from counting_environment import CountingEnvironment
 from test_transition_replay import GAMMA, all_transitions, newest_only, play
 
-from selfplay import saved_replay, transition_replay
 from selfplay.errors import UserError
+from selfplay.replay import saved as saved_replay
+from selfplay.replay import transitions as transition_replay
+from selfplay.replay.transitions import TransitionReplay
 from selfplay.storage import failpoints
 from selfplay.storage.files import digest, seal, unseal
-from selfplay.transition_replay import TransitionReplay
 
 
 def replay_of(

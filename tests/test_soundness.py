@@ -26,8 +26,8 @@ from selfplay.experience.fault_report import FaultReport
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.experience.self_play import SelfPlay
-from selfplay.rollout_memory import generalised_advantages, monte_carlo_returns
-from selfplay.transition_replay import TransitionReplay
+from selfplay.replay.on_policy import generalised_advantages, monte_carlo_returns
+from selfplay.replay.transitions import TransitionReplay
 
 
 class Undecided:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.sum_tree import SumTree
+from selfplay.replay.sum_tree import SumTree
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.floats(0, 10)), min_size=1, max_size=60))

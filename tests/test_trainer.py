@@ -18,7 +18,7 @@ from selfplay.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader as config_files
 from selfplay.errors import UserError
-from selfplay.replay import Replay
+from selfplay.replay.positions import Replay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import AXES, read_metrics, unknown_names

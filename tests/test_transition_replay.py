@@ -10,7 +10,7 @@ from counting_environment import CountingEnvironment
 
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.rollouts import Experience, Rollout
-from selfplay.transition_replay import TransitionReplay, replay_bytes
+from selfplay.replay.transitions import TransitionReplay, replay_bytes
 
 GAMMA = 0.9
 

@@ -5,7 +5,7 @@ RUN_DIR/
     metrics.jsonl         the record, one line a report
     checkpoints/          selfplay.storage.checkpoint
     games/                selfplay.storage.shards
-    replay/               selfplay.saved_replay
+    replay/               selfplay.replay.saved
     weights.safetensors   the network that the actors play now
     run.lock              held by the driver; says who holds it
 """

@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environments.environment import Environment
 from selfplay.experience.rollouts import Rollout
-from selfplay.stream_layout import StreamLayout, check_columns, rescaled
-from selfplay.sum_tree import SumTree
+from selfplay.replay.stream_layout import StreamLayout, check_columns, rescaled
+from selfplay.replay.sum_tree import SumTree
 
 PIECE_BYTES = 32_000_000
 """Size of the arrays in which a replay is written and read: what that takes of memory beside it."""
@@ -159,7 +159,7 @@ class TransitionReplay:
         alive = self._tree.priorities(rows) > 0  # may have been overwritten meanwhile
         self._tree.set(rows[alive], priorities[alive])
 
-    # To disk and back (`selfplay.saved_replay`).
+    # To disk and back (`selfplay.replay.saved`).
 
     @property
     def most_bytes(self) -> int:
