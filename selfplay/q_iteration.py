@@ -156,7 +156,7 @@ class QIteration(ModelFree):
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         """Pictures of the values and of how they converged, and how far they are from the exact ones."""
-        from selfplay import grid_pictures
+        from selfplay.reports import grid_worlds as grid_pictures
 
         discount = self.config.rewards.discount
         with torch.no_grad():

@@ -44,8 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.pages": "selfplay.reports.html",
-    "selfplay.grid_pictures": "selfplay.reports.grid_worlds",
     "selfplay.algorithm": "selfplay.algorithms.algorithm",
     "selfplay.registry": "selfplay.algorithms.registry",
     "selfplay.networks": "selfplay.algorithms.networks",

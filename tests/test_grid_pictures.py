@@ -12,7 +12,7 @@ from games.base import GameError
 from games.environments.grid_map import MAPS, parse_map
 from games.environments.grid_world import RIGHT, UP, GridWorld, load_grid_world
 from games.environments.mdp import constant_policy, optimal_q, policy_evaluation, q_iteration
-from selfplay.grid_pictures import (
+from selfplay.reports.grid_worlds import (
     Panel,
     _decimals,
     _number,

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from selfplay.pages import html_picture, html_table, page
 from selfplay.reports.groups import differences
+from selfplay.reports.html import html_picture, html_table, page
 from selfplay.reports.panels import ELO, KINDS, unit_of, with_anchor
 from selfplay.reports.pictures import draw
 from selfplay.reports.report import STATISTICS, Report, Summary

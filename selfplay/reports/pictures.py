@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from selfplay.pages import as_png, new_figure
 from selfplay.reports.curves import Curve
+from selfplay.reports.html import as_png, new_figure
 from selfplay.reports.panels import KINDS, Panel, unit_of, with_anchor
 from selfplay.reports.report import Report
 from selfplay.reports.runs import MINUTE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfplay.pages import as_png, html_picture, html_table, new_figure, page
+from selfplay.reports.html import as_png, html_picture, html_table, new_figure, page
 from selfplay.storage.files import publish
 from selfplay.tournament.standings import Standings
 

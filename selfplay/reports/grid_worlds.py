@@ -23,7 +23,7 @@ from games.environments.mdp import (
     policy_evaluation,
     uniform_policy,
 )
-from selfplay.pages import as_png, new_figure
+from selfplay.reports.html import as_png, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
