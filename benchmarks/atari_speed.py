@@ -142,8 +142,8 @@ def time_loop(clocks: Clocks) -> None:
     the callers."""
     from games.environments.atari import AtariBatch
     from nets.inference import Inference
-    from selfplay.dqn import DqnLoss
-    from selfplay.learner import Learner
+    from selfplay.algorithms.dqn import DqnLoss
+    from selfplay.algorithms.learner import Learner
     from selfplay.replay.transitions import TransitionReplay
     from selfplay.sources import FleetSource
 
@@ -221,8 +221,8 @@ def ours(flags: list[str], fill: int, window: Window) -> Speed:
     """The loop of `selfplay train`, in this process and its actors'."""
     import selfplay
     from selfplay import fleet, trainer
+    from selfplay.algorithms.precision import uses_bfloat16
     from selfplay.experience.figures import add_counts
-    from selfplay.precision import uses_bfloat16
 
     file = Path(__file__).parent.parent / "configs" / "pong_dqn.yaml"
     flags = [*OURS, "--replay.min-positions", str(fill), "--budget.minutes", "60", *flags]

@@ -86,7 +86,7 @@ class _Actor:
         index: int,
     ) -> None:
         from nets.inference import one_thread
-        from selfplay.registry import load_algorithm
+        from selfplay.algorithms.registry import load_algorithm
 
         one_thread()
         self.connection, self.weights = connection, weights

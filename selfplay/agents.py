@@ -14,9 +14,9 @@ import numpy as np
 import games
 from games.environments.environment import Environment, EnvironmentBatch
 from games.native.cart_pole import CartPolePool
+from selfplay.algorithms.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
-from selfplay.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.player_text import compose_player
 from selfplay.players import PlayerSpec, RunOptions
 from selfplay.run_player import run_config, split_target

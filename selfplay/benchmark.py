@@ -23,7 +23,7 @@ from games.base import chance_rounds
 from nets.inference import one_thread
 from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
-from selfplay import alphazero, networks
+from selfplay.algorithms import alphazero, networks
 from selfplay.benchmark_report import Row
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics

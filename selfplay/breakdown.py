@@ -22,12 +22,12 @@ from games import Game
 from nets.inference import Inference, one_thread
 from search import NetworkEvaluator
 from search.perspective import num_values
-from selfplay import alphazero, networks
+from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms.learner import Learner
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
-from selfplay.learner import Learner
 from selfplay.replay.positions import Replay, kept_columns
 from selfplay.system.machine import resident_bytes
 

@@ -21,7 +21,9 @@ from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference, one_thread
 from nets.models import resolve_kind
-from selfplay import alphazero, benchmark, networks
+from selfplay import benchmark
+from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms.precision import choose_device
 from selfplay.breakdown import (
     ActorProfile,
     learned_share,
@@ -34,7 +36,6 @@ from selfplay.breakdown import (
 from selfplay.config.run import Config
 from selfplay.experience.openings import random_observations
 from selfplay.planning import Measurements, NetSpeed, with_values
-from selfplay.precision import choose_device
 from selfplay.system.machine import free_memory, resident_bytes, usable_cores
 from selfplay.system.together import run_together
 

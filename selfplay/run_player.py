@@ -19,7 +19,7 @@ from jaxtyping import Int64
 import games
 from games import Game, StatePool
 from search import Evaluation, NetworkEvaluator
-from selfplay import networks
+from selfplay.algorithms import networks
 from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
 from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
-from selfplay.learner import Learner
 from selfplay.replay.positions import Replay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under

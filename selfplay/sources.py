@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from selfplay.algorithm import Algorithm, Generator, Record
+from selfplay.algorithms.algorithm import Algorithm, Generator, Record
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.fleet import Fleet

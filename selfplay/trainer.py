@@ -4,7 +4,7 @@ source -> finished games -> memory -> batch -> learner -> weights -> source
                 |                                 |
               shards                    checkpoints, evaluation, metrics
 
-Which games, which memory and what is learned is up to the algorithm (`selfplay.algorithm`).
+Which games, which memory and what is learned is up to the algorithm (`selfplay.algorithms.algorithm`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import cast
 import numpy as np
 import torch
 
-from selfplay.algorithm import Record
+from selfplay.algorithms.algorithm import Record
+from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.budget import budget_fraction, played_fraction
 from selfplay.config.run import Config
 from selfplay.display import Display, Status
@@ -28,8 +30,6 @@ from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.experience.fault_report import FaultReport
 from selfplay.experience.figures import SelfPlayCounts, add_counts
 from selfplay.experience.records import GameRecord
-from selfplay.learner import Learner
-from selfplay.registry import load_algorithm
 from selfplay.replay import saved as saved_replay
 from selfplay.replay.positions import Replay
 from selfplay.replay.saved import SavedReplay

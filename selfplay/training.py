@@ -15,7 +15,8 @@ from torch import nn
 import games
 from nets import int8
 from nets.config import NetConfig
-from selfplay.algorithm import Algorithm
+from selfplay.algorithms.algorithm import Algorithm
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.budget import budget_text
 from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config
@@ -24,7 +25,6 @@ from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.next_commands import commands_after
 from selfplay.players import read_player
-from selfplay.registry import load_algorithm
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.storage import shards

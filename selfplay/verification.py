@@ -13,12 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from selfplay.algorithm import Algorithm
+from selfplay.algorithms.algorithm import Algorithm
+from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.learner import Learner
-from selfplay.registry import load_algorithm
 from selfplay.replay import saved as saved_replay
 from selfplay.saving import restore_learner
 from selfplay.storage import checkpoint, shards

@@ -44,16 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.algorithm": "selfplay.algorithms.algorithm",
-    "selfplay.registry": "selfplay.algorithms.registry",
-    "selfplay.networks": "selfplay.algorithms.networks",
-    "selfplay.precision": "selfplay.algorithms.precision",
-    "selfplay.learner": "selfplay.algorithms.learner",
-    "selfplay.alphazero": "selfplay.algorithms.alphazero",
-    "selfplay.model_free": "selfplay.algorithms.model_free",
-    "selfplay.dqn": "selfplay.algorithms.dqn",
-    "selfplay.actor_critic": "selfplay.algorithms.actor_critic",
-    "selfplay.q_iteration": "selfplay.algorithms.q_iteration",
     "selfplay.player": "selfplay.players.player",
     "selfplay.player_text": "selfplay.players.text",
     "selfplay.players": "selfplay.players.kinds",

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import games
-from selfplay import networks
+from selfplay.algorithms import networks
 from selfplay.benchmark import SelfPlaySpeed
 from selfplay.benchmark_loop import LoopParts, loop_rows
 from selfplay.breakdown import (

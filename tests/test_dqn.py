@@ -14,10 +14,10 @@ import selfplay
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import greedy_policy, optimal_q
 from nets.models import build
+from selfplay.algorithms.dqn import Dqn, DqnLoss
+from selfplay.algorithms.learner import Learner
 from selfplay.config.run import Config, DqnConfig, NetConfig
-from selfplay.dqn import Dqn, DqnLoss
 from selfplay.experience.behaviour import EpsilonGreedy
-from selfplay.learner import Learner
 from selfplay.replay.transitions import TransitionBatch
 
 NET = NetConfig(kind="mlp", layers=0, value_hidden=0, batch_norm=False, policy="categorical", value_transform="linear")

@@ -11,11 +11,11 @@ import games
 from games import Game
 from nets import NetConfig, PolicyValueNet
 from search import NetworkEvaluator, SearchConfig
-from selfplay import alphazero, networks
+from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms.learner import Learner
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
-from selfplay.learner import Learner
 from selfplay.replay.positions import Replay
 
 NAMES = shipped_names()

@@ -13,11 +13,11 @@ from torch import nn
 
 import games
 from nets import NetConfig
-from selfplay import alphazero, learner, networks
+from selfplay.algorithms import alphazero, learner, networks
+from selfplay.algorithms.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
+from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
-from selfplay.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
-from selfplay.precision import choose_device
 from selfplay.replay.positions import Batch
 from selfplay.storage.tensors import flatten_optimizer, from_bytes, to_bytes, unflatten_optimizer
 

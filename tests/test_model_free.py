@@ -15,15 +15,15 @@ from run_helpers import Watcher
 import games
 import selfplay
 from games.environments.registry import load_environment
-from selfplay import networks
 from selfplay.agents import NetworkAgent, RandomAgent, make_agent
+from selfplay.algorithms import networks
+from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
-from selfplay.learner import Learner
 from selfplay.players import read_player
-from selfplay.registry import load_algorithm
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
 from selfplay.training import check

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nets.models import build
-from selfplay.actor_critic import make_loss
+from selfplay.algorithms.actor_critic import make_loss
 from selfplay.config.run import ActorCriticConfig, Config, LearnerConfig, NetConfig
 from selfplay.experience.rollouts import Rollout
 from selfplay.replay.on_policy import RolloutMemory, monte_carlo_returns

@@ -12,12 +12,12 @@ import games
 import selfplay
 from games.environments.game import GameBatch, GameEnvironment
 from games.random_play import begin_games
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.openings import with_openings
 from selfplay.experience.rollouts import Experience
-from selfplay.registry import load_algorithm
 from selfplay.training import check
 
 GAMES = ["tic_tac_toe", "connect_four", "openspiel:connect_four", "othello", "dots_and_boxes", "pig(winscore=15)"]

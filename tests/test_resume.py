@@ -14,11 +14,12 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay import alphazero, networks, saving
+from selfplay import saving
+from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms.learner import Learner
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
-from selfplay.learner import Learner
 from selfplay.replay.positions import Replay
 from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.storage import checkpoint, shards

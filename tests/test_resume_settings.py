@@ -20,7 +20,8 @@ from run_helpers import Watcher, tiny_config
 import selfplay
 from selfplay import trainer as trainer_module
 from selfplay import training
-from selfplay.actor_critic import ActorCritic
+from selfplay.algorithms.actor_critic import ActorCritic
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config import reader as config_files
 from selfplay.config.run import Config
@@ -29,7 +30,6 @@ from selfplay.errors import UserError
 from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Rollout
-from selfplay.registry import load_algorithm
 from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.sources import Finished, InlineSource
 from selfplay.storage import checkpoint

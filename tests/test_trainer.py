@@ -14,7 +14,7 @@ import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
-from selfplay.alphazero import AlphaZero
+from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader as config_files
 from selfplay.errors import UserError

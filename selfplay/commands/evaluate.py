@@ -56,9 +56,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def _episodes(args: argparse.Namespace) -> int:
     from games.environments.registry import load_environment
     from selfplay.agents import make_agent
+    from selfplay.algorithms.networks import environment_text
     from selfplay.episodes import play_episodes
     from selfplay.errors import UserError
-    from selfplay.networks import environment_text
     from selfplay.players import read_player
     from selfplay.run_player import run_config
     from selfplay.video import check_film_path, film_episode, with_pictures

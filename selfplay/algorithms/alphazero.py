@@ -1,4 +1,4 @@
-"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`selfplay.algorithm`).
+"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`selfplay.algorithms.algorithm`).
 
 Source: Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go".
 """
@@ -32,13 +32,13 @@ from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import NetworkEvaluator
 from search.perspective import num_values
+from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.networks import game_net_config, make_inference, make_net
+from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
-from selfplay.learner import Learner, LossFunction
-from selfplay.networks import game_net_config, make_inference, make_net
-from selfplay.precision import uses_bfloat16
 from selfplay.replay.positions import Batch, Replay
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
@@ -48,7 +48,7 @@ NODE_BYTES = 64 + 32
 
 
 class AlphaZero:
-    """See `selfplay.algorithm.Algorithm`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = True
     acts_with_average = True

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import LearnerConfig
 from selfplay.errors import UserError
-from selfplay.precision import choose_device
 
 LossFunction = Callable[[nn.Module, Any, torch.device], tuple[Tensor, dict[str, Tensor]]]
 """(net, batch, device) -> the loss to minimise, and named terms to report (scalars, detached).

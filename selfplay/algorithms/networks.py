@@ -16,10 +16,10 @@ from nets.config import NetConfig
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
 from search.perspective import num_values
+from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import ActorsConfig, Config
 from selfplay.experience.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
 from selfplay.experience.openings import random_observations
-from selfplay.precision import choose_device
 
 CALIBRATION_POSITIONS = 256
 """Positions of random games, from which int8 inference learns how large activations get."""

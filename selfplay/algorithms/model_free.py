@@ -1,6 +1,6 @@
 """What DQN, REINFORCE and actor-critic have in common: an environment in place of a game and a search.
 
-In the flow: the algorithms of `selfplay.dqn` and `selfplay.actor_critic` are subclasses. They play the environment of
+In the flow: the algorithms of `selfplay.algorithms.dqn` and `selfplay.algorithms.actor_critic` are subclasses. They play the environment of
 the settings, or the game where none is named; a game with two players is played by both sides with one network.
 """
 
@@ -18,19 +18,19 @@ from torch import Tensor
 from games.environments.registry import load_environment
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
+from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.openings import with_openings
 from selfplay.experience.rollouts import Experience, Rollout
-from selfplay.learner import Learner
-from selfplay.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
 
 
 class ModelFree(ABC):
-    """See `selfplay.algorithm.Algorithm`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = False
     acts_with_average = False

@@ -1,6 +1,6 @@
 """Q-iteration: sweeps of the Bellman equation over a table, as a run like any other.
 
-In the flow: see `selfplay.algorithm`. Nobody plays; a round is one backup of every state and action with the known
+In the flow: see `selfplay.algorithms.algorithm`. Nobody plays; a round is one backup of every state and action with the known
 probabilities, and the step of the learner sets the table to what the backups say: the gradient of half the squared
 error is the error, so gradient descent with learning rate 1 does exactly that. Tabular Q-learning is `dqn` with the
 same network, `net.kind: table`.
@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
+from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.model_free import ModelFree
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Experience
-from selfplay.learner import Learner, LossFunction
-from selfplay.model_free import ModelFree
 from selfplay.stats.averages import Averages
 from selfplay.storage.files import publish
 from selfplay.system.preflight import PlayNeed
@@ -93,7 +93,7 @@ class Sweeps:
 
 
 class QIteration(ModelFree):
-    """See `selfplay.algorithm.Algorithm`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     environment: GridWorld
 

@@ -1,6 +1,6 @@
 """DQN: Q-learning from a replay, with double, duelling, n-step and prioritised variants as options.
 
-In the flow: see `selfplay.algorithm`. Actors take the best action or a random one, transitions go into a replay, and
+In the flow: see `selfplay.algorithms.algorithm`. Actors take the best action or a random one, transitions go into a replay, and
 the network is drawn to `y = r + gamma max_a Q'(s', a)`, Q' being a copy of it that is renewed every so many steps. In a
 game with two players the discount is -1 where the opponent moves next, which makes this minimax Q-learning by
 self-play.
@@ -24,19 +24,19 @@ from games.environments.mdp import greedy_policy, optimal_q
 from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind
+from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.model_free import ModelFree
+from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import EpsilonGreedy
 from selfplay.experience.rollouts import Experience
-from selfplay.learner import Learner, LossFunction
-from selfplay.model_free import ModelFree
-from selfplay.precision import uses_bfloat16
 from selfplay.replay.transitions import TransitionBatch, TransitionReplay, replay_bytes, ring_length
 from selfplay.system.preflight import MemoryNeed, size
 
 
 class Dqn(ModelFree):
-    """See `selfplay.algorithm.Algorithm`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -149,7 +149,7 @@ class DqnLoss(nn.Module):
         return q if self._is_float64 else q.float()
 
     def forward(self, net: nn.Module, batch: TransitionBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `selfplay.learner.LossFunction`."""
+        """See `selfplay.algorithms.learner.LossFunction`."""
         assert isinstance(net, PolicyValueNet)
         settings = self._settings
         action, reward, factor, weight = (

@@ -3,11 +3,11 @@
 In the flow: `selfplay.trainer` is the loop for all of them. An algorithm says which network is trained, what plays with
 it, where that goes, and what is minimised; actors, learner, checkpoints, metrics and evaluation are shared.
 
-    alphazero      selfplay.alphazero      a search plays, games go into the replay
-    dqn            selfplay.dqn            the best action, or a random one; transitions go into the replay
-    q_iteration    selfplay.q_iteration    nobody; a table is filled by exact backups of a grid world
-    reinforce      selfplay.actor_critic   actions are drawn from the policy; whole episodes, learned from once
-    actor_critic   selfplay.actor_critic   the same with rollouts of a few steps: A2C, PPO
+    alphazero      selfplay.algorithms.alphazero      a search plays, games go into the replay
+    dqn            selfplay.algorithms.dqn            the best action, or a random one; transitions go into the replay
+    q_iteration    selfplay.algorithms.q_iteration    nobody; a table is filled by exact backups of a grid world
+    reinforce      selfplay.algorithms.actor_critic   actions are drawn from the policy; whole episodes, learned from once
+    actor_critic   selfplay.algorithms.actor_critic   the same with rollouts of a few steps: A2C, PPO
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from nets.inference import Inference
+from selfplay.algorithms.learner import Learner, LossFunction
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.learner import Learner, LossFunction
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, PlayNeed
 

@@ -1,6 +1,6 @@
 """Policy gradients: REINFORCE, A2C and PPO as choices of estimator and loss. Everything else is shared.
 
-In the flow: see `selfplay.algorithm`. `reinforce` learns once from whole episodes by their returns, `actor_critic` from
+In the flow: see `selfplay.algorithms.algorithm`. `reinforce` learns once from whole episodes by their returns, `actor_critic` from
 rollouts of a few steps by generalised advantages, with PPO's clipping where `actor_critic.clip` asks for it.
 
 Sources: Williams 1992; Mnih et al. 2016 (A3C, of which A2C is the synchronous form); Schulman et al. 2016 and 2017.
@@ -23,13 +23,13 @@ from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import POLICIES
 from nets.transforms import transform_value
+from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.model_free import ModelFree, clipped
+from selfplay.algorithms.networks import environment_net_config, make_behaviour
+from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import Experience, Rollout
-from selfplay.learner import Learner, LossFunction
-from selfplay.model_free import ModelFree, clipped
-from selfplay.networks import environment_net_config, make_behaviour
-from selfplay.precision import uses_bfloat16
 from selfplay.replay.on_policy import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
 from selfplay.stats.moments import RunningMoments
 from selfplay.system.preflight import PlayNeed
@@ -39,7 +39,7 @@ REWARD_LIMIT = 10.0
 
 
 class ActorCritic(ModelFree):
-    """See `selfplay.algorithm.Algorithm`; for `reinforce` and `actor_critic`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`; for `reinforce` and `actor_critic`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfplay.algorithm import Algorithm
+from selfplay.algorithms.algorithm import Algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 
@@ -18,17 +18,17 @@ def load_algorithm(config: Config) -> Algorithm:
     if config.checkpoint.replay and config.algorithm != "dqn":
         raise UserError(f"checkpoint.replay: {config.algorithm} has no replay of transitions to save; leave it out")
     if config.algorithm == "alphazero":
-        from selfplay.alphazero import AlphaZero
+        from selfplay.algorithms.alphazero import AlphaZero
 
         return AlphaZero(config)
     if config.algorithm == "dqn":
-        from selfplay.dqn import Dqn
+        from selfplay.algorithms.dqn import Dqn
 
         return Dqn(config)
     if config.algorithm == "q_iteration":
-        from selfplay.q_iteration import QIteration
+        from selfplay.algorithms.q_iteration import QIteration
 
         return QIteration(config)
-    from selfplay.actor_critic import ActorCritic
+    from selfplay.algorithms.actor_critic import ActorCritic
 
     return ActorCritic(config)

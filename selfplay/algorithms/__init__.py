@@ -1,0 +1,1 @@
+"""What learns: the algorithms, their networks, and gradient descent."""
