@@ -37,7 +37,7 @@ from selfplay.commands.arguments import integer
 from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.players import MAX_SIMULATIONS, read_player
+from selfplay.players.kinds import MAX_SIMULATIONS, read_player
 from selfplay.positions import LabelledPositions, read_positions
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics

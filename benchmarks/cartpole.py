@@ -65,9 +65,9 @@ class Point:
 def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Point]:
     """Train, then measure what was saved: every checkpoint, or the last one."""
     from games.environments.registry import load_environment
-    from selfplay.agents import make_agent
     from selfplay.episodes import play_episodes
-    from selfplay.players import read_player
+    from selfplay.players.agents import make_agent
+    from selfplay.players.kinds import read_player
     from selfplay.storage.snapshots import read_snapshots
 
     run = folder / (f"{name}-{seed}-last" if last_only else f"{name}-{seed}")

@@ -34,9 +34,9 @@ from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
 from selfplay.match import MatchResult, groups_of, play_match, whole_groups
-from selfplay.players import MAX_SIMULATIONS, read_player
+from selfplay.players.kinds import MAX_SIMULATIONS, read_player
+from selfplay.players.trained import run_config
 from selfplay.positions import LabelledPositions, read_positions
-from selfplay.run_player import run_config
 from selfplay.stats.ratings import PairResult, rate
 from selfplay.storage import checkpoint
 from selfplay.storage.files import publish

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from selfplay.config.reader import load as load_config
     from selfplay.config.run import Config
     from selfplay.match import play_match
-    from selfplay.players import parse_player, register_player
+    from selfplay.players.kinds import parse_player, register_player
     from selfplay.training import Result, resume, train
 
 _PLACES = {
     "Config": ("selfplay.config.run", "Config"),
     "Result": ("selfplay.training", "Result"),
     "load_config": ("selfplay.config.reader", "load"),
-    "parse_player": ("selfplay.players", "parse_player"),
+    "parse_player": ("selfplay.players.kinds", "parse_player"),
     "play_match": ("selfplay.match", "play_match"),
-    "register_player": ("selfplay.players", "register_player"),
+    "register_player": ("selfplay.players.kinds", "register_player"),
     "resume": ("selfplay.training", "resume"),
     "train": ("selfplay.training", "train"),
 }

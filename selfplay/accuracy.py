@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfplay.player import Evaluates, Player
+from selfplay.players.player import Evaluates, Player
 from selfplay.positions import LabelledPositions
 from selfplay.stats.averages import calibration
 from selfplay.stats.intervals import wilson_interval

@@ -13,8 +13,8 @@ from jaxtyping import Float64, Int64
 from games.base import EPISODE_STEPS
 from games.environments.environment import Environment
 from games.soundness import MOST_IN_A_ROW, UnsoundError
-from selfplay.agents import MAX_BATCH, Agent
 from selfplay.experience.episode_counter import EpisodeCounter
+from selfplay.players.agents import MAX_BATCH, Agent
 
 
 @dataclass(frozen=True)

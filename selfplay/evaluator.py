@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import EPISODES_SEED
-from selfplay.player_text import compose_player
+from selfplay.players.text import compose_player
 from selfplay.storage.run_folder import RATINGS
 from selfplay.system.child_process import Stacks, become_child
 from selfplay.system.deadline import TimeIsUp, deadline
@@ -103,7 +103,7 @@ def evaluate_checkpoint(
     if config.environment:
         return _play_episodes(config, run_dir, version, games_each, seconds)
     import games
-    from selfplay.players import read_player
+    from selfplay.players.kinds import read_player
     from selfplay.tournament.players import check_players
     from selfplay.tournament.store import TournamentFolder
 
@@ -129,8 +129,8 @@ def evaluate_checkpoint(
 def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None) -> Evaluation:
     """With the likeliest actions, from starts that training has not seen."""
     from games.environments.registry import load_environment
-    from selfplay.agents import NetworkAgent
     from selfplay.episodes import play_episodes
+    from selfplay.players.agents import NetworkAgent
 
     started = time.monotonic()
     environment = load_environment(config.environment)

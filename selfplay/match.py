@@ -19,7 +19,7 @@ from games.random_play import draw_outcomes
 from games.soundness import UnsoundError
 from selfplay.errors import UserError
 from selfplay.openings import Opening, draw_openings
-from selfplay.player import Player
+from selfplay.players.player import Player
 from selfplay.stats.intervals import elo_difference, score_interval
 
 FIRST, SECOND = 0, 1

@@ -9,7 +9,7 @@ from selfplay.budget import longer_budget
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.console.shell import folder_word, shell_command
 from selfplay.match import whole_groups
-from selfplay.player_text import compose_player
+from selfplay.players.text import compose_player
 
 
 def commands_after(config: Config, run_dir: Path, spent: BudgetConfig) -> list[str]:

@@ -24,7 +24,7 @@ from selfplay.display import Display, make_display
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.next_commands import commands_after
-from selfplay.players import read_player
+from selfplay.players.kinds import read_player
 from selfplay.reporting import evaluation_metrics, mean_text
 from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.storage import shards

@@ -13,8 +13,8 @@ from games.base import EPISODE_STEPS
 from games.environments.environment import Environment
 from games.environments.registry import load_environment
 from games.parameters import canonical
-from selfplay.agents import Agent
 from selfplay.errors import UserError
+from selfplay.players.agents import Agent
 from selfplay.storage.files import storage_errors
 
 FRAMES_PER_SECOND = 30

@@ -30,7 +30,7 @@ from selfplay.errors import UserError
 from selfplay.notation.encoding import decode
 from selfplay.notation.forms import form_of
 from selfplay.openings import read_openings
-from selfplay.players import read_player
+from selfplay.players.kinds import read_player
 from selfplay.positions import read_positions
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics

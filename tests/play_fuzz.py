@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import games
-from selfplay.play import MAX_LINE, Session, Terminal
-from selfplay.players import parse_player
+from selfplay.players.human import MAX_LINE, Session, Terminal
+from selfplay.players.kinds import parse_player
 
 GAMES = ("connect_four", "tic_tac_toe", "go(board_size=5)", "chess", "2048", "pig")
 """Moves as columns, as points and as text; chance; one player."""

@@ -44,14 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.player": "selfplay.players.player",
-    "selfplay.player_text": "selfplay.players.text",
-    "selfplay.players": "selfplay.players.kinds",
-    "selfplay.search_player": "selfplay.players.search",
-    "selfplay.run_player": "selfplay.players.trained",
-    "selfplay.solver_player": "selfplay.players.solver",
-    "selfplay.play": "selfplay.players.human",
-    "selfplay.agents": "selfplay.players.agents",
     "selfplay.sources": "selfplay.actors.sources",
     "selfplay.fleet": "selfplay.actors.fleet",
     "selfplay.actor": "selfplay.actors.actor",

@@ -21,7 +21,7 @@ from selfplay.engines.process import EngineError
 from selfplay.engines.thinking import Limits, Thought, make_thinker, never
 from selfplay.engines.uci_server import UciServer, centipawns
 from selfplay.errors import UserError
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
 
 CHESS = games.load("chess")
 

@@ -19,7 +19,7 @@ from selfplay.engines.process import EngineError
 from selfplay.engines.thinking import Limits, Thought, make_thinker, move_seconds, never
 from selfplay.errors import UserError
 from selfplay.match import SECOND, play_tables, seat
-from selfplay.players import parse_player, read_player
+from selfplay.players.kinds import parse_player, read_player
 
 GO = games.load("go(board_size=9)")
 SMALL = games.load("go(board_size=5,komi=0.5)")

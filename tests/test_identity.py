@@ -11,7 +11,7 @@ from run_helpers import Watcher, tiny_config
 import selfplay
 from selfplay import cli
 from selfplay.evaluator import evaluate_checkpoint
-from selfplay.players import read_player
+from selfplay.players.kinds import read_player
 from selfplay.storage.files import seal, unseal
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers

@@ -14,7 +14,7 @@ from selfplay import cli
 from selfplay.errors import UserError
 from selfplay.match import FIRST, SECOND, MatchGame, play_match, summarise, whole_groups
 from selfplay.openings import draw_openings
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
 from selfplay.stats.intervals import elo_difference, score_interval
 
 TIC_TAC_TOE = games.load("tic_tac_toe")

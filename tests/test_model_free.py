@@ -15,7 +15,6 @@ from run_helpers import Watcher
 import games
 import selfplay
 from games.environments.registry import load_environment
-from selfplay.agents import NetworkAgent, RandomAgent, make_agent
 from selfplay.algorithms import networks
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
@@ -23,7 +22,8 @@ from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
-from selfplay.players import read_player
+from selfplay.players.agents import NetworkAgent, RandomAgent, make_agent
+from selfplay.players.kinds import read_player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
 from selfplay.training import check

@@ -15,9 +15,9 @@ from selfplay.config import reader as config
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.match import whole_groups
 from selfplay.next_commands import commands_after
-from selfplay.player_text import compose_player
-from selfplay.players import read_player
-from selfplay.run_player import split_target
+from selfplay.players.kinds import read_player
+from selfplay.players.text import compose_player
+from selfplay.players.trained import split_target
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 AWKWARD = Path("rüns/it's a run: ü, 100 % new=1")

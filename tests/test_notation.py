@@ -27,7 +27,7 @@ from selfplay.notation.played import Line, walk
 from selfplay.notation.san import find_move
 from selfplay.notation.sgf import plain, read_sgf, write_sgf
 from selfplay.openings import read_openings
-from selfplay.players import RandomPlayer
+from selfplay.players.kinds import RandomPlayer
 from selfplay.tournament.notation import to_pgn, to_sgf
 
 NAMES = ['a "quoted" \\ player]', "µ: [b\\"]

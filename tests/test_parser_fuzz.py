@@ -11,7 +11,7 @@ from games.base import GameError
 from games.environments.registry import load_environment
 from games.registry import load as load_game
 from selfplay.errors import UserError
-from selfplay.players import read_player
+from selfplay.players.kinds import read_player
 
 COUNT = 150
 """`python tests/parser_fuzz.py all 100000` tries more."""

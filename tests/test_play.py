@@ -15,8 +15,8 @@ from script_player import Script
 import games
 from selfplay import cli
 from selfplay.match import play_match
-from selfplay.play import HumanPlayer, Terminal, board_text, find_move, play
-from selfplay.players import parse_player
+from selfplay.players.human import HumanPlayer, Terminal, board_text, find_move, play
+from selfplay.players.kinds import parse_player
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
 CONNECT_FOUR = games.load("connect_four")

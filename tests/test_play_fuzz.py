@@ -13,7 +13,7 @@ from play_fuzz import GAMES, fuzz_play, play_command, play_input
 from script_player import Script
 
 import games
-from selfplay.play import MAX_LINE, Terminal, play
+from selfplay.players.human import MAX_LINE, Terminal, play
 
 LINES = 300
 """Of each game; `python tests/play_fuzz.py 100000` runs more."""

@@ -15,10 +15,10 @@ from search.perspective import num_values
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.player import Analyst
-from selfplay.player_text import _kinds
-from selfplay.players import parse_player, read_player, register_player
-from selfplay.search_player import MEMORY_BYTES, trees_that_fit
+from selfplay.players.kinds import parse_player, read_player, register_player
+from selfplay.players.player import Analyst
+from selfplay.players.search import MEMORY_BYTES, trees_that_fit
+from selfplay.players.text import _kinds
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 

@@ -14,7 +14,7 @@ from games import registry
 from selfplay import cli
 from selfplay.accuracy import measure_accuracy
 from selfplay.errors import UserError
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
 from selfplay.positions import read_positions
 from selfplay.stats.intervals import wilson_interval
 

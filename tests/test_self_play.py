@@ -15,7 +15,7 @@ from search.perspective import num_values
 from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.experience.records import NO_ACTION, GameRecord, sampling_weights
 from selfplay.experience.self_play import SelfPlay, sharpened
-from selfplay.search_player import SearchPlayer
+from selfplay.players.search import SearchPlayer
 
 GAMES = {
     "tic_tac_toe": {},

@@ -14,8 +14,8 @@ from exact_player import move_values
 from run_helpers import ROOT, start
 
 import games
-from selfplay.player import Player
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
+from selfplay.players.player import Player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
 

@@ -21,7 +21,7 @@ from games.solvers.solving import make_solver
 from selfplay import cli
 from selfplay.labelling import Wanted, label_positions
 from selfplay.match import play_match
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
 from selfplay.positions import read_positions
 
 POSITIONS = Path(__file__).parents[1] / "benchmarks" / "data" / "connect_four_positions.jsonl"

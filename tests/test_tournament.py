@@ -20,7 +20,7 @@ from selfplay.commands import match as match_command
 from selfplay.errors import UserError
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
 from selfplay.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
-from selfplay.players import RandomPlayer, register_player
+from selfplay.players.kinds import RandomPlayer, register_player
 from selfplay.stats.intervals import elo_difference
 from selfplay.stats.ratings import PairResult, rate
 from selfplay.stats.sprt import Sprt, expected_score, log_ratio, sprt_state
@@ -332,7 +332,7 @@ def test_processes_that_die_cost_the_game(tmp_path):
     code = tmp_path / "players_that_die.py"
     code.write_text(
         "import os\n"
-        "from selfplay.players import RandomPlayer, register_player\n"
+        "from selfplay.players.kinds import RandomPlayer, register_player\n"
         "class Deadly(RandomPlayer):\n"
         "    def choose(self, pool, slots, histories):\n"
         "        if any(len(history) == 5 for history in histories):\n"

@@ -7,8 +7,8 @@ import pytest
 from web_helpers import HUMAN, RANDOM, VERSIONS, act, begin, make_run, mcts, page, refused, search_without_end, settled
 
 import games
-from selfplay.players import parse_player
-from selfplay.search_player import SearchPlayer
+from selfplay.players.kinds import parse_player
+from selfplay.players.search import SearchPlayer
 from selfplay.web.pasted import read_position
 from selfplay.web.refusals import Refused
 from selfplay.web.table import Table

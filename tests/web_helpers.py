@@ -22,7 +22,7 @@ from search.perspective import num_values
 from selfplay.config import reader as config
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig
 from selfplay.experience.self_play import SelfPlay
-from selfplay.search_player import SearchPlayer
+from selfplay.players.search import SearchPlayer
 from selfplay.storage import checkpoint
 from selfplay.storage.files import seal
 from selfplay.storage.metrics import MetricsWriter

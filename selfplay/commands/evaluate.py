@@ -55,12 +55,12 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _episodes(args: argparse.Namespace) -> int:
     from games.environments.registry import load_environment
-    from selfplay.agents import make_agent
     from selfplay.algorithms.networks import environment_text
     from selfplay.episodes import play_episodes
     from selfplay.errors import UserError
-    from selfplay.players import read_player
-    from selfplay.run_player import run_config
+    from selfplay.players.agents import make_agent
+    from selfplay.players.kinds import read_player
+    from selfplay.players.trained import run_config
     from selfplay.video import check_film_path, film_episode, with_pictures
 
     spec = read_player(args.player)
@@ -104,7 +104,7 @@ def _print_episodes(args: argparse.Namespace, agent: str, environment: str, foun
 def _positions(args: argparse.Namespace) -> int:
     import games
     from selfplay.accuracy import measure_accuracy
-    from selfplay.players import read_player
+    from selfplay.players.kinds import read_player
     from selfplay.positions import read_positions
 
     spec = read_player(args.player)

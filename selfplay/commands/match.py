@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     import games
     from selfplay.match import play_match
-    from selfplay.players import read_player
+    from selfplay.players.kinds import read_player
 
     specs = [read_player(text) for text in (args.first, args.second)]
     require_new_file("--save", args.save)

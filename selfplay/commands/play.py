@@ -26,8 +26,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     import games
-    from selfplay.play import play, standard_terminal
-    from selfplay.players import read_player
+    from selfplay.players.human import play, standard_terminal
+    from selfplay.players.kinds import read_player
 
     spec = read_player(args.player)
     name = args.game or spec.game

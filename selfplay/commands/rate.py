@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
-from selfplay.player_text import compose_player
+from selfplay.players.text import compose_player
 
 if TYPE_CHECKING:
     from selfplay.storage.snapshots import Snapshot
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.evaluator import rating_conditions
     from selfplay.match import whole_groups
-    from selfplay.run_player import game_of_run, run_config
+    from selfplay.players.trained import game_of_run, run_config
     from selfplay.storage.files import publish
     from selfplay.storage.run_folder import RATINGS, RunFolder
     from selfplay.storage.snapshots import read_snapshots, spread
@@ -94,7 +94,7 @@ def _different(
     run_dir: str, snapshots: list[Snapshot], simulations: int | None, anchors: Sequence[str]
 ) -> tuple[list[Snapshot], list[str]]:
     """The checkpoints that are players of their own, and their texts: no anchor, and no weights twice."""
-    from selfplay.players import read_player
+    from selfplay.players.kinds import read_player
 
     known = {read_player(text).identity: text for text in anchors}
     found = []

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, report."""
     import games
     from selfplay.openings import read_openings
-    from selfplay.players import read_player
+    from selfplay.players.kinds import read_player
     from selfplay.storage.run_folder import RUNS, make_fresh
     from selfplay.tournament import report
     from selfplay.tournament.notation import write_notation
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _read_sprt(text: str, num_players: int, tournament_format: str) -> Sprt:
-    from selfplay.player_text import read_options
+    from selfplay.players.text import read_options
     from selfplay.stats.sprt import Sprt
 
     if num_players != 2:

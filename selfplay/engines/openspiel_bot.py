@@ -10,8 +10,8 @@ import pyspiel
 import games
 from games import Game
 from selfplay.errors import UserError
-from selfplay.player import Player
-from selfplay.players import parse_player
+from selfplay.players.kinds import parse_player
+from selfplay.players.player import Player
 
 
 class OpenSpielBot(pyspiel.Bot):

@@ -7,9 +7,9 @@ from typing import BinaryIO
 import games
 from games import Game
 from selfplay.errors import UserError
-from selfplay.player_text import PlayerSpec, compose_player
-from selfplay.players import read_player
-from selfplay.run_player import split_target
+from selfplay.players.kinds import read_player
+from selfplay.players.text import PlayerSpec, compose_player
+from selfplay.players.trained import split_target
 
 
 def read_served_player(text: str) -> PlayerSpec:

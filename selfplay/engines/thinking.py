@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from games import StatePool
-from selfplay.player import Analyst, Player
-from selfplay.search_player import SearchPlayer, principal_variation
+from selfplay.players.player import Analyst, Player
+from selfplay.players.search import SearchPlayer, principal_variation
 
 LONGEST_LINE = 16
 """Moves of a principal variation that are shown."""

@@ -17,10 +17,10 @@ import numpy as np
 
 from games import Game
 from selfplay.errors import UserError
-from selfplay.player import Player
-from selfplay.player_text import PlayerSpec
-from selfplay.players import parse_player, read_player
-from selfplay.run_player import split_target
+from selfplay.players.kinds import parse_player, read_player
+from selfplay.players.player import Player
+from selfplay.players.text import PlayerSpec
+from selfplay.players.trained import split_target
 from selfplay.storage.run_folder import RATINGS, RunFolder
 from selfplay.tournament.schedule import Block
 

@@ -23,7 +23,7 @@ from games import Game, GameError
 from selfplay.errors import UserError
 from selfplay.match import MatchGame, Table, forfeit, play_tables, seat, seatings
 from selfplay.openings import Opening
-from selfplay.player import Player
+from selfplay.players.player import Player
 from selfplay.system.child_process import become_child
 from selfplay.tournament.players import make_players
 from selfplay.tournament.schedule import Block

@@ -13,9 +13,9 @@ from typing import Any
 from games import Game
 from games.solvers.connect_four import ConnectFourSolver
 from games.solvers.hex import HexSolver
-from selfplay.player import Player
-from selfplay.player_text import NoOptions, PlayerSpec
-from selfplay.players import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
+from selfplay.players.kinds import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
+from selfplay.players.player import Player
+from selfplay.players.text import NoOptions, PlayerSpec
 from selfplay.web.library import Library
 from selfplay.web.refusals import Fields, Refused
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from games import StatePool
 from search import Search
-from selfplay.player import Analysis, Analyst, MoveAnalysis, Player
-from selfplay.search_player import SearchPlayer, principal_variation
+from selfplay.players.player import Analysis, Analyst, MoveAnalysis, Player
+from selfplay.players.search import SearchPlayer, principal_variation
 
 LINE = 12
 """Moves of the principal variation that are shown."""

@@ -17,9 +17,9 @@ from games.native.cart_pole import CartPolePool
 from selfplay.algorithms.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
-from selfplay.player_text import compose_player
-from selfplay.players import PlayerSpec, RunOptions
-from selfplay.run_player import run_config, split_target
+from selfplay.players.kinds import PlayerSpec, RunOptions
+from selfplay.players.text import compose_player
+from selfplay.players.trained import run_config, split_target
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 

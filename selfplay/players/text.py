@@ -1,6 +1,6 @@
 """The text of a player, `KIND`, `KIND:option=value,...` or `KIND:TARGET:option=value,...`, read by a table of kinds.
 
-The kinds are in `selfplay.players`; `register_player` adds one's own. The options of a kind are the fields of a frozen
+The kinds are in `selfplay.players.kinds`; `register_player` adds one's own. The options of a kind are the fields of a frozen
 dataclass, so they get the checks and the messages of all other settings.
 
 A target ends at the next colon. Where it is a command line (`gtp:gnugo --mode gtp:level=1`), a colon between quotes or
@@ -19,7 +19,7 @@ from typing import Any
 from games import Game
 from selfplay.config.schema import settings_of
 from selfplay.errors import UserError, did_you_mean
-from selfplay.player import Player
+from selfplay.players.player import Player
 
 LONGEST_SHOWN = 200
 """Characters of what was given, in an error message."""

@@ -22,9 +22,9 @@ from games.random_play import random_actions
 from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
 from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.errors import UserError
-from selfplay.player import Player
-from selfplay.player_text import PlayerSpec, parse_player, read_player, register_player
-from selfplay.search_player import MAX_TREES, SearchPlayer
+from selfplay.players.player import Player
+from selfplay.players.search import MAX_TREES, SearchPlayer
+from selfplay.players.text import PlayerSpec, parse_player, read_player, register_player
 
 if TYPE_CHECKING:
     from selfplay.config.run import Config
@@ -147,7 +147,7 @@ def _run_search(options: RunOptions, settings: Config) -> SearchConfig:
 
 def _identify_run(spec: PlayerSpec) -> str:
     """By weights and search; noise, memory and how many are searched at once do not change what is played."""
-    from selfplay.run_player import run_config, weights_digest
+    from selfplay.players.trained import run_config, weights_digest
 
     options: RunOptions = spec.options
     settings = run_config(spec.target)
@@ -167,13 +167,13 @@ def _identify_run(spec: PlayerSpec) -> str:
 
 
 def _identify_net(spec: PlayerSpec) -> str:
-    from selfplay.run_player import weights_digest
+    from selfplay.players.trained import weights_digest
 
     return f"{spec.kind}:{weights_digest(spec.target)}"
 
 
 def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.run_player import TrainedNetwork
+    from selfplay.players.trained import TrainedNetwork
 
     options: RunOptions = spec.options
     network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
@@ -190,20 +190,20 @@ def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
 
 
 def _make_net(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.run_player import NetworkPlayer, TrainedNetwork
+    from selfplay.players.trained import NetworkPlayer, TrainedNetwork
 
     network = TrainedNetwork(spec.target, game, MAX_TREES)
     return NetworkPlayer(PlayerSpec(spec.kind, network.target, spec.options).name, network)
 
 
 def _make_solver(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.solver_player import SolverPlayer, shared_solver
+    from selfplay.players.solver import SolverPlayer, shared_solver
 
     return SolverPlayer(spec.name, shared_solver(game.name), seed)
 
 
 def _make_human(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.play import HumanPlayer
+    from selfplay.players.human import HumanPlayer
 
     return HumanPlayer()
 
@@ -221,7 +221,7 @@ def _make_uci(spec: PlayerSpec, game: Game, seed: int) -> Player:
 
 
 def _game_of_run(target: str) -> str:
-    from selfplay.run_player import game_of_run
+    from selfplay.players.trained import game_of_run
 
     return game_of_run(target)
 

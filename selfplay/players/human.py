@@ -19,7 +19,7 @@ from jaxtyping import Int64
 from games import CHANCE, TERMINAL, Game, StatePool
 from games.base import chance_rounds
 from games.random_play import draw_outcomes
-from selfplay.player import Analysis, Analyst, Player
+from selfplay.players.player import Analysis, Analyst, Player
 
 BAR = 20
 """Characters of a full bar in a hint."""

@@ -24,8 +24,8 @@ from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
-from selfplay.player import Analysis, MoveAnalysis
-from selfplay.player_text import compose_player
+from selfplay.players.player import Analysis, MoveAnalysis
+from selfplay.players.text import compose_player
 from selfplay.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from search import Evaluator, RootStatistics, Search, SearchConfig, SimulatorMod
 from search.search import nodes_per_tree, slots_needed
 from search.tree import EDGE, UNVISITED, node_dtype
 from selfplay.experience.self_play import sharpened
-from selfplay.player import Analysis, MoveAnalysis
+from selfplay.players.player import Analysis, MoveAnalysis
 
 MAX_TREES = 256
 """Trees at once: more do not make the network's batches faster."""

@@ -1,6 +1,6 @@
 """What a player is: anything that chooses moves for a batch of positions.
 
-Matches, evaluations and `play` know nothing else of it. `selfplay.players` makes players from text; an object of one's
+Matches, evaluations and `play` know nothing else of it. `selfplay.players.kinds` makes players from text; an object of one's
 own with `name`, `choose` and `close` does as well.
 """
 
@@ -20,7 +20,7 @@ class Player(Protocol):
     """Chooses moves. Nothing is remembered from call to call but random numbers, so games may come and go."""
 
     name: str
-    """The text that makes this player (`selfplay.players.parse_player`)."""
+    """The text that makes this player (`selfplay.players.kinds.parse_player`)."""
 
     def choose(
         self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 import games
 from games import StatePool
 from games.solvers.solving import Solver, make_solver
-from selfplay.player import Analysis, MoveAnalysis
+from selfplay.players.player import Analysis, MoveAnalysis
 
 
 @functools.lru_cache(maxsize=4)

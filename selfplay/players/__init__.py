@@ -1,0 +1,1 @@
+"""Who chooses moves, and the text that makes each of them."""
