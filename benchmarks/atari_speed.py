@@ -142,10 +142,10 @@ def time_loop(clocks: Clocks) -> None:
     the callers."""
     from games.environments.atari import AtariBatch
     from nets.inference import Inference
+    from selfplay.actors.sources import FleetSource
     from selfplay.algorithms.dqn import DqnLoss
     from selfplay.algorithms.learner import Learner
     from selfplay.replay.transitions import TransitionReplay
-    from selfplay.sources import FleetSource
 
     clocks.time(AtariBatch, "step", "environment")
     clocks.time(Inference, "predict", "network")
@@ -160,7 +160,7 @@ def actor_with_clocks(*arguments: Any) -> None:
     """An actor process whose counts carry what its time was spent on."""
     from multiprocessing.connection import Connection
 
-    from selfplay.actor import actor_main
+    from selfplay.actors.actor import actor_main
     from selfplay.experience.rollouts import Experience
 
     clocks = Clocks()
@@ -220,7 +220,8 @@ class Watch(Display):
 def ours(flags: list[str], fill: int, window: Window) -> Speed:
     """The loop of `selfplay train`, in this process and its actors'."""
     import selfplay
-    from selfplay import fleet, trainer
+    from selfplay import trainer
+    from selfplay.actors import fleet
     from selfplay.algorithms.precision import uses_bfloat16
     from selfplay.experience.figures import add_counts
 

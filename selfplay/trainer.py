@@ -19,6 +19,7 @@ from typing import cast
 import numpy as np
 import torch
 
+from selfplay.actors.sources import FleetSource, InlineSource, Source
 from selfplay.algorithms.algorithm import Record
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
@@ -35,7 +36,6 @@ from selfplay.replay.positions import Replay
 from selfplay.replay.saved import SavedReplay
 from selfplay.reporting import evaluation_line, evaluation_metrics
 from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
-from selfplay.sources import FleetSource, InlineSource, Source
 from selfplay.stats.averages import Averages
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import StorageError

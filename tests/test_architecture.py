@@ -44,9 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.sources": "selfplay.actors.sources",
-    "selfplay.fleet": "selfplay.actors.fleet",
-    "selfplay.actor": "selfplay.actors.actor",
     "selfplay.match": "selfplay.evaluation.match",
     "selfplay.episodes": "selfplay.evaluation.episodes",
     "selfplay.openings": "selfplay.evaluation.openings",

@@ -18,6 +18,7 @@ from games.base import EPISODE_STEPS, chance_rounds
 from games.environments.environment import Environment
 from games.soundness import UnsoundError
 from selfplay import cli, match, training
+from selfplay.actors.sources import InlineSource
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.episodes import play_episodes
@@ -26,7 +27,6 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.openings import play_random
 from selfplay.players.agents import RandomAgent
 from selfplay.players.kinds import read_player
-from selfplay.sources import InlineSource
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import deadline, failures

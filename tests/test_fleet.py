@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from run_helpers import BOUND_SECONDS, tiny_config, wait_until
 
-from selfplay import fleet
+from selfplay.actors import fleet
+from selfplay.actors.fleet import ACTOR_NAME, Fleet
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.errors import UserError
-from selfplay.fleet import ACTOR_NAME, Fleet
 from selfplay.storage.tensors import publish_weights
 
 pytestmark = pytest.mark.slow

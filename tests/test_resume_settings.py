@@ -20,6 +20,7 @@ from run_helpers import Watcher, tiny_config
 import selfplay
 from selfplay import trainer as trainer_module
 from selfplay import training
+from selfplay.actors.sources import Finished, InlineSource
 from selfplay.algorithms.actor_critic import ActorCritic
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
@@ -31,7 +32,6 @@ from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Rollout
 from selfplay.resuming import FIXED, WITH_GAMES
-from selfplay.sources import Finished, InlineSource
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
 from selfplay.tracking import NullTracker

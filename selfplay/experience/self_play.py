@@ -1,6 +1,6 @@
 """AlphaZero's generator of games: many games at once, one search tree each, one network call for all of them.
 
-In the flow: an actor (`selfplay.actor`) calls `advance` again and again and sends on the games that it returns. Games
+In the flow: an actor (`selfplay.actors.actor`) calls `advance` again and again and sends on the games that it returns. Games
 are independent of each other: each moves as soon as its own search is finished, so the network's batch stays full.
 
 Sources: Silver et al. 2018 (temperature, noise), Danihelka et al. 2022 (Gumbel), Wu 2019 (fast searches between full

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from selfplay.actors.fleet import Fleet
 from selfplay.algorithms.algorithm import Algorithm, Generator, Record
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.fleet import Fleet
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import publish_weights
 from selfplay.system.deadline import TimeIsUp, deadline

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.actor import actor_main
+from selfplay.actors.actor import actor_main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.system.child_process import Stacks

@@ -1,0 +1,1 @@
+"""Processes that play, and where the trainer gets finished games from."""
