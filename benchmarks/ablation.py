@@ -32,13 +32,13 @@ from bench_report import machine_header
 
 import games
 from games import GameError
-from selfplay.accuracy import values_kept
 from selfplay.commands.arguments import integer
 from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.evaluation.accuracy import values_kept
+from selfplay.evaluation.labelled import LabelledPositions, read_positions
 from selfplay.players.kinds import MAX_SIMULATIONS, read_player
-from selfplay.positions import LabelledPositions, read_positions
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics
 from selfplay.training import check

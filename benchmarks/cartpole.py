@@ -65,7 +65,7 @@ class Point:
 def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Point]:
     """Train, then measure what was saved: every checkpoint, or the last one."""
     from games.environments.registry import load_environment
-    from selfplay.episodes import play_episodes
+    from selfplay.evaluation.episodes import play_episodes
     from selfplay.players.agents import make_agent
     from selfplay.players.kinds import read_player
     from selfplay.storage.snapshots import read_snapshots

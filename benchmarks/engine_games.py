@@ -27,7 +27,7 @@ from selfplay.engines.go_board import Board, empty_board, margin, result_text
 from selfplay.engines.go_moves import GtpGame, gtp_game
 from selfplay.engines.gtp import COLORS, GtpEngine
 from selfplay.engines.process import split_command
-from selfplay.match import MatchResult, play_match
+from selfplay.evaluation.match import MatchResult, play_match
 from selfplay.players.kinds import parse_player
 
 GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --never-resign --level 1 --seed 1"

@@ -29,14 +29,14 @@ from bench_report import machine_header
 
 import games
 from games import Game, GameError
-from selfplay.accuracy import Accuracy, measure_accuracy
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.errors import UserError
-from selfplay.match import MatchResult, groups_of, play_match, whole_groups
+from selfplay.evaluation.accuracy import Accuracy, measure_accuracy
+from selfplay.evaluation.labelled import LabelledPositions, read_positions
+from selfplay.evaluation.match import MatchResult, groups_of, play_match, whole_groups
 from selfplay.players.kinds import MAX_SIMULATIONS, read_player
 from selfplay.players.trained import run_config
-from selfplay.positions import LabelledPositions, read_positions
 from selfplay.stats.ratings import PairResult, rate
 from selfplay.storage import checkpoint
 from selfplay.storage.files import publish

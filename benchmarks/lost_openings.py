@@ -26,7 +26,7 @@ from games import Game, GameError
 from games.solvers.solving import Solver, make_solver
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
-from selfplay.positions import set_up
+from selfplay.evaluation.labelled import set_up
 
 
 def read_games(path: Path) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ from games import GameError
 from search import RootStatistics
 from selfplay.commands.arguments import integer
 from selfplay.errors import UserError
+from selfplay.evaluation.labelled import read_positions
 from selfplay.players.kinds import read_player
 from selfplay.players.search import SearchPlayer
-from selfplay.positions import read_positions
 
 
 def estimates(found: RootStatistics) -> dict[str, float]:

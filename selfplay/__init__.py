@@ -14,7 +14,7 @@ from selfplay.version import __version__
 if TYPE_CHECKING:
     from selfplay.config.reader import load as load_config
     from selfplay.config.run import Config
-    from selfplay.match import play_match
+    from selfplay.evaluation.match import play_match
     from selfplay.players.kinds import parse_player, register_player
     from selfplay.training import Result, resume, train
 
@@ -23,7 +23,7 @@ _PLACES = {
     "Result": ("selfplay.training", "Result"),
     "load_config": ("selfplay.config.reader", "load"),
     "parse_player": ("selfplay.players.kinds", "parse_player"),
-    "play_match": ("selfplay.match", "play_match"),
+    "play_match": ("selfplay.evaluation.match", "play_match"),
     "register_player": ("selfplay.players.kinds", "register_player"),
     "resume": ("selfplay.training", "resume"),
     "train": ("selfplay.training", "train"),

@@ -129,7 +129,7 @@ def evaluate_checkpoint(
 def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None) -> Evaluation:
     """With the likeliest actions, from starts that training has not seen."""
     from games.environments.registry import load_environment
-    from selfplay.episodes import play_episodes
+    from selfplay.evaluation.episodes import play_episodes
     from selfplay.players.agents import NetworkAgent
 
     started = time.monotonic()
@@ -166,7 +166,7 @@ def _meet_opponents(
 ) -> Evaluation:
     """`so_far` with scores and lines by opponent, and the rating by the games of the newest versions with these
     opponents."""
-    from selfplay.match import whole_groups
+    from selfplay.evaluation.match import whole_groups
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import Plan, play_tournament
 

@@ -8,7 +8,7 @@ import games
 from selfplay.budget import longer_budget
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.console.shell import folder_word, shell_command
-from selfplay.match import whole_groups
+from selfplay.evaluation.match import whole_groups
 from selfplay.players.text import compose_player
 
 

@@ -27,11 +27,11 @@ from games.environments.registry import load_environment
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.evaluation.labelled import read_positions
+from selfplay.evaluation.openings import read_openings
 from selfplay.notation.encoding import decode
 from selfplay.notation.forms import form_of
-from selfplay.openings import read_openings
 from selfplay.players.kinds import read_player
-from selfplay.positions import read_positions
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.tensors import publish_weights, read_weights

@@ -44,13 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.match": "selfplay.evaluation.match",
-    "selfplay.episodes": "selfplay.evaluation.episodes",
-    "selfplay.openings": "selfplay.evaluation.openings",
-    "selfplay.positions": "selfplay.evaluation.labelled",
-    "selfplay.labelling": "selfplay.evaluation.labelling",
-    "selfplay.accuracy": "selfplay.evaluation.accuracy",
-    "selfplay.video": "selfplay.evaluation.video",
     "selfplay.engines.gtp_server": "selfplay.servers.gtp_server",
     "selfplay.engines.uci_server": "selfplay.servers.uci_server",
     "selfplay.engines.openspiel_bot": "selfplay.servers.openspiel_bot",

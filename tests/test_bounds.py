@@ -17,14 +17,15 @@ import selfplay
 from games.base import EPISODE_STEPS, chance_rounds
 from games.environments.environment import Environment
 from games.soundness import UnsoundError
-from selfplay import cli, match, training
+from selfplay import cli, training
 from selfplay.actors.sources import InlineSource
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.registry import load_algorithm
-from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
+from selfplay.evaluation import match
+from selfplay.evaluation.episodes import play_episodes
+from selfplay.evaluation.openings import play_random
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.openings import play_random
 from selfplay.players.agents import RandomAgent
 from selfplay.players.kinds import read_player
 from selfplay.storage.metrics import read_metrics

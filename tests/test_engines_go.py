@@ -18,7 +18,7 @@ from selfplay.engines.lines import MAX_LINE, BadLine, read_lines
 from selfplay.engines.process import EngineError
 from selfplay.engines.thinking import Limits, Thought, make_thinker, move_seconds, never
 from selfplay.errors import UserError
-from selfplay.match import SECOND, play_tables, seat
+from selfplay.evaluation.match import SECOND, play_tables, seat
 from selfplay.players.kinds import parse_player, read_player
 
 GO = games.load("go(board_size=9)")

@@ -12,8 +12,8 @@ from exact_player import ExactPlayer
 import games
 from selfplay import cli
 from selfplay.errors import UserError
-from selfplay.match import FIRST, SECOND, MatchGame, play_match, summarise, whole_groups
-from selfplay.openings import draw_openings
+from selfplay.evaluation.match import FIRST, SECOND, MatchGame, play_match, summarise, whole_groups
+from selfplay.evaluation.openings import draw_openings
 from selfplay.players.kinds import parse_player
 from selfplay.stats.intervals import elo_difference, score_interval
 

@@ -20,8 +20,8 @@ from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config.run import Config
-from selfplay.episodes import play_episodes
 from selfplay.errors import UserError
+from selfplay.evaluation.episodes import play_episodes
 from selfplay.players.agents import NetworkAgent, RandomAgent, make_agent
 from selfplay.players.kinds import read_player
 from selfplay.storage import checkpoint
@@ -271,7 +271,9 @@ def test_an_episode_is_filmed(tmp_path, capsys, monkeypatch):
     frames = imageio_ffmpeg.read_frames(str(film))
     size = next(frames)["size"]
     assert min(size) >= 240 and sum(1 for _ in frames) >= 1
-    monkeypatch.setattr("selfplay.episodes.play_episodes", lambda *_: pytest.fail("the result would be lost"))
+    monkeypatch.setattr(
+        "selfplay.evaluation.episodes.play_episodes", lambda *_: pytest.fail("the result would be lost")
+    )
     assert main(["evaluate", "random", "--env", world, "--episodes", "2", "--video", str(tmp_path / "film.gif")]) == 2
     assert ".mp4" in capsys.readouterr().err
 

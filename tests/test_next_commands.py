@@ -13,7 +13,7 @@ import games
 from selfplay.budget import budget_fraction, longer_budget
 from selfplay.config import reader as config
 from selfplay.config.run import BudgetConfig, Config
-from selfplay.match import whole_groups
+from selfplay.evaluation.match import whole_groups
 from selfplay.next_commands import commands_after
 from selfplay.players.kinds import read_player
 from selfplay.players.text import compose_player

@@ -19,14 +19,14 @@ from games import CHANCE
 from games.go_text import read_board
 from selfplay import cli
 from selfplay.errors import UserError
-from selfplay.match import SECOND, MatchGame, forfeit, play_tables, seat
+from selfplay.evaluation.match import SECOND, MatchGame, forfeit, play_tables, seat
+from selfplay.evaluation.openings import read_openings
 from selfplay.notation.encoding import decode
 from selfplay.notation.forms import form_of
 from selfplay.notation.pgn import read_pgn, write_pgn
 from selfplay.notation.played import Line, walk
 from selfplay.notation.san import find_move
 from selfplay.notation.sgf import plain, read_sgf, write_sgf
-from selfplay.openings import read_openings
 from selfplay.players.kinds import RandomPlayer
 from selfplay.tournament.notation import to_pgn, to_sgf
 
@@ -137,7 +137,7 @@ def test_games_without_an_end_have_no_winner_but_by_forfeit(name):
 
 
 def test_a_name_that_is_no_text_does_not_end_a_tournament(tmp_path, capsys, monkeypatch):
-    from selfplay.match import MatchGame
+    from selfplay.evaluation.match import MatchGame
     from selfplay.tournament import notation
     from selfplay.tournament.schedule import Block
     from selfplay.tournament.tournament import Outcome, Plan, Played

@@ -14,7 +14,7 @@ from script_player import Script
 
 import games
 from selfplay import cli
-from selfplay.match import play_match
+from selfplay.evaluation.match import play_match
 from selfplay.players.human import HumanPlayer, Terminal, board_text, find_move, play
 from selfplay.players.kinds import parse_player
 

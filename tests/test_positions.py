@@ -12,10 +12,10 @@ from exact_player import ExactPlayer, move_values
 import games
 from games import registry
 from selfplay import cli
-from selfplay.accuracy import measure_accuracy
 from selfplay.errors import UserError
+from selfplay.evaluation.accuracy import measure_accuracy
+from selfplay.evaluation.labelled import read_positions
 from selfplay.players.kinds import parse_player
-from selfplay.positions import read_positions
 from selfplay.stats.intervals import wilson_interval
 
 
@@ -70,7 +70,7 @@ def test_values_may_be_any_numbers_and_ties_all_count(write):
 
 
 def test_batches_cover_every_position_once(write, monkeypatch):
-    monkeypatch.setattr("selfplay.accuracy.BATCH", 7)
+    monkeypatch.setattr("selfplay.evaluation.accuracy.BATCH", 7)
     seen = []
     positions = read_positions(write(*labelled(20)))
     result = measure_accuracy(ExactPlayer(), positions, lambda done, total: seen.append((done, total)))

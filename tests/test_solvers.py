@@ -19,10 +19,10 @@ from games.solvers.hex import HexSolver
 from games.solvers.retrograde import RetrogradeSolver
 from games.solvers.solving import make_solver
 from selfplay import cli
-from selfplay.labelling import Wanted, label_positions
-from selfplay.match import play_match
+from selfplay.evaluation.labelled import read_positions
+from selfplay.evaluation.labelling import Wanted, label_positions
+from selfplay.evaluation.match import play_match
 from selfplay.players.kinds import parse_player
-from selfplay.positions import read_positions
 
 POSITIONS = Path(__file__).parents[1] / "benchmarks" / "data" / "connect_four_positions.jsonl"
 

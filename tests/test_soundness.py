@@ -20,7 +20,7 @@ from games.environments.registry import load_environment
 from games.soundness import UnsoundError, array_fault, chance_fault, is_finite, legal_fault, number_fault
 from search import NetworkEvaluator, SearchConfig
 from selfplay.config.run import ActorsConfig, LearnerConfig
-from selfplay.episodes import play_episodes
+from selfplay.evaluation.episodes import play_episodes
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.fault_report import FaultReport
 from selfplay.experience.figures import SelfPlayCounts

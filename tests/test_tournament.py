@@ -18,8 +18,8 @@ from benchmarks.planted_truth import decide
 from selfplay import cli
 from selfplay.commands import match as match_command
 from selfplay.errors import UserError
+from selfplay.evaluation.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
 from selfplay.evaluator import Evaluation, evaluate_checkpoint
-from selfplay.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
 from selfplay.players.kinds import RandomPlayer, register_player
 from selfplay.stats.intervals import elo_difference
 from selfplay.stats.ratings import PairResult, rate

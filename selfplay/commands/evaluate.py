@@ -24,8 +24,8 @@ from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
 
 if TYPE_CHECKING:
-    from selfplay.accuracy import Share
-    from selfplay.episodes import EpisodeResults
+    from selfplay.evaluation.accuracy import Share
+    from selfplay.evaluation.episodes import EpisodeResults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,12 +56,12 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def _episodes(args: argparse.Namespace) -> int:
     from games.environments.registry import load_environment
     from selfplay.algorithms.networks import environment_text
-    from selfplay.episodes import play_episodes
     from selfplay.errors import UserError
+    from selfplay.evaluation.episodes import play_episodes
+    from selfplay.evaluation.video import check_film_path, film_episode, with_pictures
     from selfplay.players.agents import make_agent
     from selfplay.players.kinds import read_player
     from selfplay.players.trained import run_config
-    from selfplay.video import check_film_path, film_episode, with_pictures
 
     spec = read_player(args.player)
     is_run = spec.kind in ("run", "net") and run_config(spec.target).algorithm != "alphazero"
@@ -103,9 +103,9 @@ def _print_episodes(args: argparse.Namespace, agent: str, environment: str, foun
 
 def _positions(args: argparse.Namespace) -> int:
     import games
-    from selfplay.accuracy import measure_accuracy
+    from selfplay.evaluation.accuracy import measure_accuracy
+    from selfplay.evaluation.labelled import read_positions
     from selfplay.players.kinds import read_player
-    from selfplay.positions import read_positions
 
     spec = read_player(args.player)
     if args.game:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Label positions and write them."""
-    from selfplay.labelling import Wanted, label_positions
+    from selfplay.evaluation.labelling import Wanted, label_positions
     from selfplay.storage.files import publish
 
     require_new_file("--out", args.out)

@@ -17,7 +17,7 @@ from selfplay.console.output import json_text
 from selfplay.errors import UserError
 
 if TYPE_CHECKING:
-    from selfplay.match import MatchResult
+    from selfplay.evaluation.match import MatchResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     import games
-    from selfplay.match import play_match
+    from selfplay.evaluation.match import play_match
     from selfplay.players.kinds import read_player
 
     specs = [read_player(text) for text in (args.first, args.second)]

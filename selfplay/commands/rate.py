@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
+    from selfplay.evaluation.match import whole_groups
     from selfplay.evaluator import rating_conditions
-    from selfplay.match import whole_groups
     from selfplay.players.trained import game_of_run, run_config
     from selfplay.storage.files import publish
     from selfplay.storage.run_folder import RATINGS, RunFolder

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, report."""
     import games
-    from selfplay.openings import read_openings
+    from selfplay.evaluation.openings import read_openings
     from selfplay.players.kinds import read_player
     from selfplay.storage.run_folder import RUNS, make_fresh
     from selfplay.tournament import report

@@ -1,6 +1,6 @@
 """How an agent without search acts on what its network says: a policy head's output in, actions out.
 
-In the flow: `selfplay.experience.rollouts` asks for an action in every environment at every step, `selfplay.episodes` does so in
+In the flow: `selfplay.experience.rollouts` asks for an action in every environment at every step, `selfplay.evaluation.episodes` does so in
 evaluation. Plain numpy, for the network has spoken already.
 """
 

@@ -1,7 +1,7 @@
 """Random starts: episodes that begin after random moves, and positions of random games.
 
 In the flow: training without search plays environments from `with_openings`; int8 inference takes its scales from
-`random_observations`. The openings of matches are in `selfplay.openings`.
+`random_observations`. The openings of matches are in `selfplay.evaluation.openings`.
 """
 
 from __future__ import annotations

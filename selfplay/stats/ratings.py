@@ -15,7 +15,7 @@ two players that met only each other have the interval of `selfplay match` as we
 
 Only differences of t are determined: one player, the anchor, is given its rating, and all intervals are of the
 difference to the anchor. Used after matches that have been played; nothing here knows a game. The model is one of two
-seats that get equal shares of each side (`selfplay.match` plays every opening with both seatings).
+seats that get equal shares of each side (`selfplay.evaluation.match` plays every opening with both seatings).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import games
 from games import Game
-from selfplay.match import MatchGame
+from selfplay.evaluation.match import MatchGame
 from selfplay.notation.chess import write_chess
 from selfplay.notation.forms import form_of
 from selfplay.notation.go import write_go

@@ -15,7 +15,7 @@ import numpy as np
 import games
 from games import Game
 from selfplay.errors import UserError
-from selfplay.match import MatchGame, groups_of
+from selfplay.evaluation.match import MatchGame, groups_of
 from selfplay.stats.ratings import PairResult, Ratings, rate
 from selfplay.tournament.tournament import Outcome
 

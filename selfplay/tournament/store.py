@@ -29,8 +29,8 @@ from typing import Any
 from games import Game
 from selfplay.config.schema import shown
 from selfplay.errors import UserError
-from selfplay.match import MatchGame, score_comparisons, seatings
-from selfplay.openings import Opening
+from selfplay.evaluation.match import MatchGame, score_comparisons, seatings
+from selfplay.evaluation.openings import Opening
 from selfplay.storage.files import append_line, publish, seal, storage_errors, sweep_temporaries, unseal
 from selfplay.storage.locks import FolderLock
 from selfplay.tournament.players import Entrant, as_joined, is_recorded_as

@@ -16,8 +16,8 @@ import numpy as np
 
 import games
 from games import Game
-from selfplay.match import MatchGame, score_comparisons, seatings
-from selfplay.openings import Opening, draw_openings
+from selfplay.evaluation.match import MatchGame, score_comparisons, seatings
+from selfplay.evaluation.openings import Opening, draw_openings
 from selfplay.stats.sprt import Sprt, SprtState, sprt_state
 from selfplay.tournament.schedule import Block, Pair, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.store import Conditions, Kept, TournamentFolder

@@ -1,6 +1,6 @@
 """Blocks of games played by several processes, none of which can take the tournament down.
 
-A player that raises an error or chooses an illegal move loses that game (`selfplay.match`). One that takes its whole
+A player that raises an error or chooses an illegal move loses that game (`selfplay.evaluation.match`). One that takes its whole
 process down loses the game as well: the block is played again game by game, and where the process dies once more, the
 player that was thinking has lost. A process that says nothing for `SILENT_SECONDS` counts as dead.
 """
@@ -21,8 +21,8 @@ import numpy as np
 import games
 from games import Game, GameError
 from selfplay.errors import UserError
-from selfplay.match import MatchGame, Table, forfeit, play_tables, seat, seatings
-from selfplay.openings import Opening
+from selfplay.evaluation.match import MatchGame, Table, forfeit, play_tables, seat, seatings
+from selfplay.evaluation.openings import Opening
 from selfplay.players.player import Player
 from selfplay.system.child_process import become_child
 from selfplay.tournament.players import make_players

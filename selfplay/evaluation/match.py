@@ -18,7 +18,7 @@ from games.base import chance_rounds
 from games.random_play import draw_outcomes
 from games.soundness import UnsoundError
 from selfplay.errors import UserError
-from selfplay.openings import Opening, draw_openings
+from selfplay.evaluation.openings import Opening, draw_openings
 from selfplay.players.player import Player
 from selfplay.stats.intervals import elo_difference, score_interval
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from selfplay.evaluation.labelled import LabelledPositions
 from selfplay.players.player import Evaluates, Player
-from selfplay.positions import LabelledPositions
 from selfplay.stats.averages import calibration
 from selfplay.stats.intervals import wilson_interval
 

@@ -21,8 +21,8 @@ import games
 from games import Game
 from games.solvers.solving import ScoringSolver, Solver, make_solver
 from selfplay.errors import UserError
-from selfplay.openings import Opening, play_random
-from selfplay.positions import set_up
+from selfplay.evaluation.labelled import set_up
+from selfplay.evaluation.openings import Opening, play_random
 from selfplay.system.child_process import become_child
 
 BATCH = 64

@@ -1,0 +1,1 @@
+"""How strong something is: matches, episodes, labelled positions."""
