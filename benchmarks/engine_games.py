@@ -23,12 +23,12 @@ import games
 from games import Game
 from selfplay.commands.arguments import integer
 from selfplay.engines.chess_moves import start_state, write_moves
-from selfplay.engines.go_board import Board, empty_board, margin, result_text
 from selfplay.engines.go_moves import GtpGame, gtp_game
 from selfplay.engines.gtp import COLORS, GtpEngine
 from selfplay.engines.process import split_command
 from selfplay.evaluation.match import MatchResult, play_match
 from selfplay.players.kinds import parse_player
+from selfplay.servers.go_board import Board, empty_board, margin, result_text
 
 GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --never-resign --level 1 --seed 1"
 STOCKFISH = "stockfish"

@@ -16,10 +16,10 @@ import numpy as np
 
 import games
 from selfplay.engines.chess_moves import legal_moves
-from selfplay.engines.gtp_server import GtpServer
 from selfplay.engines.lines import MAX_LINE, Line, LineQueue, read_lines
-from selfplay.engines.thinking import Thought, never
-from selfplay.engines.uci_server import UciServer
+from selfplay.servers.gtp_server import GtpServer
+from selfplay.servers.thinking import Thought, never
+from selfplay.servers.uci_server import UciServer
 
 GTP_WORDS = (
     "play genmove undo clear_board boardsize komi final_score showboard list_commands known_command name version quit "

@@ -44,13 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.engines.gtp_server": "selfplay.servers.gtp_server",
-    "selfplay.engines.uci_server": "selfplay.servers.uci_server",
-    "selfplay.engines.openspiel_bot": "selfplay.servers.openspiel_bot",
-    "selfplay.engines.serving": "selfplay.servers.serving",
-    "selfplay.engines.go_board": "selfplay.servers.go_board",
-    "selfplay.engines.chess_position": "selfplay.servers.chess_position",
-    "selfplay.engines.thinking": "selfplay.servers.thinking",
     "selfplay.web.drawing": "selfplay.web.drawings.drawing",
     "selfplay.web.boards": "selfplay.web.drawings.boards",
     "selfplay.web.linked_boards": "selfplay.web.drawings.linked_boards",

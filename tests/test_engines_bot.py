@@ -10,8 +10,8 @@ from open_spiel.python.algorithms import evaluate_bots
 from script_player import Script
 
 import games
-from selfplay.engines.openspiel_bot import OpenSpielBot
 from selfplay.errors import UserError
+from selfplay.servers.openspiel_bot import OpenSpielBot
 
 
 @pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "pig(winscore=20)", "chess"])

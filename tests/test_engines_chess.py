@@ -15,13 +15,13 @@ from engine_helpers import after, fake_engine, random_history
 import games
 from selfplay.engines import chess_moves
 from selfplay.engines.chess_moves import check_fen, legal_moves, start_state, write_moves
-from selfplay.engines.chess_position import set_up
 from selfplay.engines.lines import LineQueue
 from selfplay.engines.process import EngineError
-from selfplay.engines.thinking import Limits, Thought, make_thinker, never
-from selfplay.engines.uci_server import UciServer, centipawns
 from selfplay.errors import UserError
 from selfplay.players.kinds import parse_player
+from selfplay.servers.chess_position import set_up
+from selfplay.servers.thinking import Limits, Thought, make_thinker, never
+from selfplay.servers.uci_server import UciServer, centipawns
 
 CHESS = games.load("chess")
 

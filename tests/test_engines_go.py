@@ -11,15 +11,15 @@ from engine_helpers import after, fake_engine, random_history
 
 import games
 from selfplay.engines import gtp
-from selfplay.engines.go_board import EMPTY, Board, draw_board, empty_board, margin, result_text
 from selfplay.engines.go_moves import gtp_game, read_board
-from selfplay.engines.gtp_server import GtpServer
 from selfplay.engines.lines import MAX_LINE, BadLine, read_lines
 from selfplay.engines.process import EngineError
-from selfplay.engines.thinking import Limits, Thought, make_thinker, move_seconds, never
 from selfplay.errors import UserError
 from selfplay.evaluation.match import SECOND, play_tables, seat
 from selfplay.players.kinds import parse_player, read_player
+from selfplay.servers.go_board import EMPTY, Board, draw_board, empty_board, margin, result_text
+from selfplay.servers.gtp_server import GtpServer
+from selfplay.servers.thinking import Limits, Thought, make_thinker, move_seconds, never
 
 GO = games.load("go(board_size=9)")
 SMALL = games.load("go(board_size=5,komi=0.5)")
@@ -442,7 +442,7 @@ def test_a_clock_has_byo_yomi_after_its_main_time_and_begins_anew_with_a_game(mo
     on = server()
     asked = on._thinker.limits
     ticks = itertools.count(step=40.0)
-    monkeypatch.setattr("selfplay.engines.gtp_server.time.monotonic", lambda: next(ticks))  # 40 s a move
+    monkeypatch.setattr("selfplay.servers.gtp_server.time.monotonic", lambda: next(ticks))  # 40 s a move
     answers(on, "time_settings 60 30 5", *["genmove b", "genmove w"] * 3)
     spent = [move_seconds(60)] * 2 + [move_seconds(20)] * 2 + [move_seconds(30, moves_to_go=5)] * 2
     assert [limits.seconds for limits in asked] == spent

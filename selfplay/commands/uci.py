@@ -23,9 +23,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     from selfplay.engines.lines import LineQueue
-    from selfplay.engines.serving import read_served_player, served_game, standard_input
-    from selfplay.engines.thinking import Thinker, make_thinker
-    from selfplay.engines.uci_server import UciServer
+    from selfplay.servers.serving import read_served_player, served_game, standard_input
+    from selfplay.servers.thinking import Thinker, make_thinker
+    from selfplay.servers.uci_server import UciServer
 
     spec = read_served_player(args.player)
     game = served_game("uci", spec, args.game, "chess")

@@ -16,10 +16,10 @@ from typing import TextIO
 from games import Game
 from games.open_spiel.game import OpenSpielGame
 from selfplay.engines.chess_moves import require_chess, write_moves
-from selfplay.engines.chess_position import ChessPool, Position, set_up
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable
-from selfplay.engines.thinking import Limits, Thinker, Thought, move_seconds, try_out
 from selfplay.errors import UserError
+from selfplay.servers.chess_position import ChessPool, Position, set_up
+from selfplay.servers.thinking import Limits, Thinker, Thought, move_seconds, try_out
 from selfplay.version import __version__
 
 MAX_SIMULATIONS = 1_000_000_000

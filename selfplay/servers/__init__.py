@@ -1,0 +1,1 @@
+"""Our players in other programs: GTP, UCI, OpenSpiel."""
