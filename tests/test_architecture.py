@@ -44,12 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.web.drawing": "selfplay.web.drawings.drawing",
-    "selfplay.web.boards": "selfplay.web.drawings.boards",
-    "selfplay.web.linked_boards": "selfplay.web.drawings.linked_boards",
-    "selfplay.web.odd_boards": "selfplay.web.drawings.odd_boards",
-    "selfplay.web.piece_boards": "selfplay.web.drawings.piece_boards",
-    "selfplay.web.stone_boards": "selfplay.web.drawings.stone_boards",
     "selfplay.benchmark": "selfplay.profiling.speed",
     "selfplay.benchmark_loop": "selfplay.profiling.loop",
     "selfplay.breakdown": "selfplay.profiling.breakdown",

@@ -31,7 +31,7 @@ from web_requests import GAMES, HUMAN, ID, MOVE, PLY, Request, requests
 
 import games
 from selfplay.web.app import make_app
-from selfplay.web.boards import outcome_text
+from selfplay.web.drawings.boards import outcome_text
 from selfplay.web.guard import MAX_BODY
 from selfplay.web.library import Library
 

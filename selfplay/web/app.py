@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from selfplay.web.boards import side_names
 from selfplay.web.browse import Browser, position_of
 from selfplay.web.curves import Curves
+from selfplay.web.drawings.boards import side_names
 from selfplay.web.guard import Guard, answer, endpoint
 from selfplay.web.library import MAX_GAME_TEXT, Library
 from selfplay.web.lobby import Lobby, read_seats

@@ -16,8 +16,8 @@ from games.parameters import parse
 from selfplay.errors import UserError
 from selfplay.notation.forms import PGN, SGF, form_of
 from selfplay.notation.played import Reading
-from selfplay.web.boards import DRAWINGS, outcome_text
-from selfplay.web.drawing import Cell, Drawing, Position
+from selfplay.web.drawings.boards import DRAWINGS, outcome_text
+from selfplay.web.drawings.drawing import Cell, Drawing, Position
 from selfplay.web.refusals import Refused, shown
 from selfplay.web.table import HERE, Table
 

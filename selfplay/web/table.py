@@ -11,7 +11,7 @@ import numpy as np
 from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
 from games.base import chance_rounds
 from games.random_play import draw_outcomes
-from selfplay.web.boards import View, look_at, outcome_text, side_names
+from selfplay.web.drawings.boards import View, look_at, outcome_text, side_names
 
 HERE = np.zeros(1, np.int64)
 """The slot of the position."""

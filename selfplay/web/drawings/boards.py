@@ -15,8 +15,8 @@ import numpy as np
 
 from games import Game, StatePool
 from games.parameters import parse
-from selfplay.web import linked_boards, odd_boards, piece_boards, stone_boards
-from selfplay.web.drawing import Draw, Drawing, Position
+from selfplay.web.drawings import linked_boards, odd_boards, piece_boards, stone_boards
+from selfplay.web.drawings.drawing import Draw, Drawing, Position
 
 MAX_CELLS = 1_600
 """Larger boards are shown as text: a page of so many buttons is slow."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from selfplay.web.drawing import (
+from selfplay.web.drawings.drawing import (
     POINTS,
     SQUARES,
     Drawing,

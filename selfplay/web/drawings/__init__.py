@@ -1,0 +1,1 @@
+"""How the page draws the boards."""
