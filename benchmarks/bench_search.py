@@ -19,7 +19,7 @@ from open_spiel.python.algorithms import mcts
 
 import games
 from search import SearchConfig
-from selfplay.benchmark import measure_search
+from selfplay.profiling.speed import measure_search
 
 TREES = 256
 """Trees where --trees is not given, and for all games but those in TREES_OF."""

@@ -20,8 +20,8 @@ from bench_report import Row, machine_header, print_table, write_json
 import games
 from nets import NetConfig
 from search import SearchConfig
-from selfplay.benchmark import games_row, measure_selfplay_and_network, measure_warm_up, selfplay_rows
 from selfplay.config.run import ActorsConfig, Config
+from selfplay.profiling.speed import games_row, measure_selfplay_and_network, measure_warm_up, selfplay_rows
 from selfplay.system.together import TogetherError, run_together
 
 

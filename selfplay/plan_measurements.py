@@ -21,10 +21,13 @@ from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference, one_thread
 from nets.models import resolve_kind
-from selfplay import benchmark
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.precision import choose_device
-from selfplay.breakdown import (
+from selfplay.config.run import Config
+from selfplay.experience.openings import random_observations
+from selfplay.planning import Measurements, NetSpeed, with_values
+from selfplay.profiling import speed as benchmark
+from selfplay.profiling.breakdown import (
     ActorProfile,
     learned_share,
     measure_learner,
@@ -33,9 +36,6 @@ from selfplay.breakdown import (
     random_records,
     tree_bytes,
 )
-from selfplay.config.run import Config
-from selfplay.experience.openings import random_observations
-from selfplay.planning import Measurements, NetSpeed, with_values
 from selfplay.system.machine import free_memory, resident_bytes, usable_cores
 from selfplay.system.together import run_together
 

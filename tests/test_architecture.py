@@ -44,10 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.benchmark": "selfplay.profiling.speed",
-    "selfplay.benchmark_loop": "selfplay.profiling.loop",
-    "selfplay.breakdown": "selfplay.profiling.breakdown",
-    "selfplay.benchmark_report": "selfplay.profiling.table",
     "selfplay.planning": "selfplay.planning.model",
     "selfplay.plan_rules": "selfplay.planning.rules",
     "selfplay.plan_measurements": "selfplay.planning.measurements",

@@ -22,9 +22,11 @@ from search_helpers import fixed_evaluator, search_after
 import games
 import selfplay
 from search import SearchConfig
-from selfplay import benchmark, benchmark_loop, cli
-from selfplay.benchmark import SelfPlaySpeed, games_row, measure_search, selfplay_rows
+from selfplay import cli
 from selfplay.experience.figures import SelfPlayCounts
+from selfplay.profiling import loop as benchmark_loop
+from selfplay.profiling import speed as benchmark
+from selfplay.profiling.speed import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.storage.checkpoint import versions
 from selfplay.system.together import TogetherError, run_together
 from selfplay.training import check

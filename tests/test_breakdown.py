@@ -8,9 +8,10 @@ import pytest
 
 import games
 from selfplay.algorithms import networks
-from selfplay.benchmark import SelfPlaySpeed
-from selfplay.benchmark_loop import LoopParts, loop_rows
-from selfplay.breakdown import (
+from selfplay.config.reader import load
+from selfplay.config.run import Config
+from selfplay.experience.figures import SelfPlayCounts
+from selfplay.profiling.breakdown import (
     ActorProfile,
     LearnerSpeed,
     measure_learner,
@@ -19,9 +20,8 @@ from selfplay.breakdown import (
     random_records,
     tree_bytes,
 )
-from selfplay.config.reader import load
-from selfplay.config.run import Config
-from selfplay.experience.figures import SelfPlayCounts
+from selfplay.profiling.loop import LoopParts, loop_rows
+from selfplay.profiling.speed import SelfPlaySpeed
 from selfplay.replay.positions import kept_columns
 from selfplay.system import machine
 

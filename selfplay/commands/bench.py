@@ -43,9 +43,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     games.load(config.game)  # complain before the first sign of life
     print("selfplay: loading", flush=True)  # torch takes seconds to import
-    from selfplay import benchmark, benchmark_loop
     from selfplay.algorithms.precision import choose_device
-    from selfplay.benchmark_report import Row, machine_header, print_table, write_json
+    from selfplay.profiling import loop as benchmark_loop
+    from selfplay.profiling import speed as benchmark
+    from selfplay.profiling.table import Row, machine_header, print_table, write_json
     from selfplay.training import check
 
     check(config, is_new=False)  # how long a run would be does not matter here

@@ -25,9 +25,9 @@ from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
 from search.search import slots_needed
 from selfplay.actors.fleet import ACTOR_NAME, Fleet
 from selfplay.algorithms import alphazero, networks
-from selfplay.benchmark_report import Row
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
+from selfplay.profiling.table import Row
 from selfplay.storage.tensors import publish_weights
 from selfplay.system.machine import resident_bytes
 from selfplay.system.together import run_together

@@ -1,7 +1,7 @@
 """The training loop part by part, as rows: what an actor's time goes into, the learner, who waits for whom, memory.
 
-In the flow: `selfplay bench` prints these after the rows of self-play (`selfplay.benchmark`). Each part is measured in
-a process of its own while nothing else runs (`selfplay.breakdown`).
+In the flow: `selfplay bench` prints these after the rows of self-play (`selfplay.profiling.speed`). Each part is measured in
+a process of its own while nothing else runs (`selfplay.profiling.breakdown`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import games
 from games import Game
-from selfplay.benchmark import SelfPlaySpeed, with_actors
-from selfplay.benchmark_report import Row
-from selfplay.breakdown import (
+from selfplay.config.run import Config
+from selfplay.experience.figures import selfplay_metrics
+from selfplay.profiling.breakdown import (
     ActorProfile,
     LearnerSpeed,
     actor_profile,
@@ -21,8 +21,8 @@ from selfplay.breakdown import (
     position_bytes,
     random_records,
 )
-from selfplay.config.run import Config
-from selfplay.experience.figures import selfplay_metrics
+from selfplay.profiling.speed import SelfPlaySpeed, with_actors
+from selfplay.profiling.table import Row
 from selfplay.system.together import run_together
 
 
