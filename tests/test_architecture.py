@@ -44,11 +44,6 @@ GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
 PLACES = {
-    "selfplay.planning": "selfplay.planning.model",
-    "selfplay.plan_rules": "selfplay.planning.rules",
-    "selfplay.plan_measurements": "selfplay.planning.measurements",
-    "selfplay.plan_warnings": "selfplay.planning.warnings",
-    "selfplay.plan_report": "selfplay.planning.report",
     "selfplay.training": "selfplay.training.train",
     "selfplay.trainer": "selfplay.training.trainer",
     "selfplay.saving": "selfplay.training.run_state",

@@ -11,14 +11,15 @@ import yaml
 
 import games
 from nets import NetConfig
-from selfplay import cli, plan_measurements, training
+from selfplay import cli, training
 from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config, SearchConfig
-from selfplay.plan_measurements import candidate_nets, measure
-from selfplay.plan_report import plan_text
-from selfplay.plan_rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
-from selfplay.plan_warnings import warnings_of
-from selfplay.planning import Measurements, NetSpeed, predict, value_of, with_values
+from selfplay.planning import measurements as plan_measurements
+from selfplay.planning.measurements import candidate_nets, measure
+from selfplay.planning.model import Measurements, NetSpeed, predict, value_of, with_values
+from selfplay.planning.report import plan_text
+from selfplay.planning.rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
+from selfplay.planning.warnings import warnings_of
 from selfplay.system.together import TogetherError
 
 

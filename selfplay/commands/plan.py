@@ -19,7 +19,7 @@ from selfplay.commands.arguments import integer, require_search
 from selfplay.errors import UserError
 
 if TYPE_CHECKING:
-    from selfplay.plan_rules import Plan
+    from selfplay.planning.rules import Plan
 
 SECONDS = 60
 """What measuring takes unless told otherwise."""
@@ -55,9 +55,9 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
         raise UserError("plan: the budget needs a time, e.g. --budget.minutes 60")
     games.load(config.game)  # complain before the first sign of life
     print("selfplay: loading", flush=True)  # torch takes seconds to import
-    from selfplay import plan_measurements
-    from selfplay.plan_report import plan_text
-    from selfplay.plan_rules import propose
+    from selfplay.planning import measurements as plan_measurements
+    from selfplay.planning.report import plan_text
+    from selfplay.planning.rules import propose
     from selfplay.system.together import TogetherError
     from selfplay.training import check
 

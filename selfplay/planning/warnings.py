@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from selfplay.plan_rules import FEWEST_GAMES, REFERENCE_POSITIONS, SAMPLES_PER_WEIGHT, Plan
-from selfplay.planning import takes_turns
+from selfplay.planning.model import takes_turns
+from selfplay.planning.rules import FEWEST_GAMES, REFERENCE_POSITIONS, SAMPLES_PER_WEIGHT, Plan
 
 MOST_REUSE = 8.0
 """Samples a position above which the network learns the replay by heart (KataGo: about 4)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from selfplay.plan_rules import SAMPLES_PER_WEIGHT, Plan
-from selfplay.plan_warnings import warnings_of
-from selfplay.planning import NetSpeed, Prediction
+from selfplay.planning.model import NetSpeed, Prediction
+from selfplay.planning.rules import SAMPLES_PER_WEIGHT, Plan
+from selfplay.planning.warnings import warnings_of
 
 
 def plan_text(plan: Plan, source: str) -> str:

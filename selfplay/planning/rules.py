@@ -1,4 +1,4 @@
-"""Rules that choose settings for a machine, a game and a budget, by the model of `selfplay.planning`.
+"""Rules that choose settings for a machine, a game and a budget, by the model of `selfplay.planning.model`.
 
 For each network, in this order:
 
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfplay.config.run import Config, ReplayConfig
-from selfplay.planning import (
+from selfplay.planning.model import (
     Measurements,
     NetSpeed,
     Prediction,
