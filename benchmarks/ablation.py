@@ -41,7 +41,7 @@ from selfplay.evaluation.labelled import LabelledPositions, read_positions
 from selfplay.players.kinds import MAX_SIMULATIONS, read_player
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics
-from selfplay.training import check
+from selfplay.training.train import check
 
 BASE = "base"
 

@@ -36,7 +36,7 @@ from typing import Any
 
 from bench_report import Row, machine_header, print_table, write_json
 
-from selfplay.display import Display, Status
+from selfplay.training.display import Display, Status
 
 BATCH, STEPS_PER_UPDATE = 32, 4
 CAPACITY = 100_000
@@ -220,10 +220,10 @@ class Watch(Display):
 def ours(flags: list[str], fill: int, window: Window) -> Speed:
     """The loop of `selfplay train`, in this process and its actors'."""
     import selfplay
-    from selfplay import trainer
     from selfplay.actors import fleet
     from selfplay.algorithms.precision import uses_bfloat16
     from selfplay.experience.figures import add_counts
+    from selfplay.training import trainer
 
     file = Path(__file__).parent.parent / "configs" / "pong_dqn.yaml"
     flags = [*OURS, "--replay.min-positions", str(fill), "--budget.minutes", "60", *flags]

@@ -32,11 +32,11 @@ from bench_report import machine_header
 
 import selfplay
 from selfplay.config.run import Config
-from selfplay.display import PlainDisplay
 from selfplay.errors import UserError
 from selfplay.storage import checkpoint, shards
 from selfplay.system.machine import processes_with
-from selfplay.verification import verify
+from selfplay.training.display import PlainDisplay
+from selfplay.training.verification import verify
 
 ROOT = Path(__file__).parent.parent
 SHARED = (

@@ -31,7 +31,7 @@ import numpy as np
 from bench_report import machine_header
 
 from selfplay.storage.metrics import read_metrics
-from selfplay.verification import verify
+from selfplay.training.verification import verify
 
 CONFIG = Path(__file__).parent.parent / "configs" / "smoke.yaml"
 OPTIONS = (

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from selfplay.config.run import Config
     from selfplay.evaluation.match import play_match
     from selfplay.players.kinds import parse_player, register_player
-    from selfplay.training import Result, resume, train
+    from selfplay.training.train import Result, resume, train
 
 _PLACES = {
     "Config": ("selfplay.config.run", "Config"),
-    "Result": ("selfplay.training", "Result"),
+    "Result": ("selfplay.training.train", "Result"),
     "load_config": ("selfplay.config.reader", "load"),
     "parse_player": ("selfplay.players.kinds", "parse_player"),
     "play_match": ("selfplay.evaluation.match", "play_match"),
     "register_player": ("selfplay.players.kinds", "register_player"),
-    "resume": ("selfplay.training", "resume"),
-    "train": ("selfplay.training", "train"),
+    "resume": ("selfplay.training.train", "resume"),
+    "train": ("selfplay.training.train", "train"),
 }
 """Public names, each with its module and its name there."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import selfplay
-from selfplay.display import Display, Status
+from selfplay.training.display import Display, Status
 
 ROOT = Path(__file__).parent.parent
 

@@ -29,7 +29,7 @@ from selfplay.profiling import speed as benchmark
 from selfplay.profiling.speed import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.storage.checkpoint import versions
 from selfplay.system.together import TogetherError, run_together
-from selfplay.training import check
+from selfplay.training.train import check
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {

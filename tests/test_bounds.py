@@ -17,7 +17,7 @@ import selfplay
 from games.base import EPISODE_STEPS, chance_rounds
 from games.environments.environment import Environment
 from games.soundness import UnsoundError
-from selfplay import cli, training
+from selfplay import cli
 from selfplay.actors.sources import InlineSource
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.registry import load_algorithm
@@ -31,7 +31,8 @@ from selfplay.players.kinds import read_player
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import deadline, failures
-from selfplay.trainer import Trainer
+from selfplay.training import train as training
+from selfplay.training.trainer import Trainer
 
 MODULE = "test_bounds"
 

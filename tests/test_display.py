@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from selfplay.display import LiveDisplay, PlainDisplay, Status, duration, make_display
+from selfplay.training.display import LiveDisplay, PlainDisplay, Status, duration, make_display
 
 STATUS = Status(
     elapsed_s=203.0,

@@ -10,8 +10,8 @@ import pytest
 from run_helpers import Watcher, tiny_config, wait_until
 
 import selfplay
-from selfplay import evaluator as evaluator_module
-from selfplay.evaluator import Evaluation, Evaluator
+from selfplay.training import evaluator as evaluator_module
+from selfplay.training.evaluator import Evaluation, Evaluator
 
 pytestmark = pytest.mark.slow
 

@@ -10,11 +10,11 @@ from run_helpers import Watcher, tiny_config
 
 import selfplay
 from selfplay import cli
-from selfplay.evaluator import evaluate_checkpoint
 from selfplay.players.kinds import read_player
 from selfplay.storage.files import seal, unseal
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
+from selfplay.training.evaluator import evaluate_checkpoint
 
 STEPS = ["--budget.steps", "4", "--checkpoint.every_steps", "2", "--checkpoint.keep_last", "9"]
 RATE = ["--anchors", "random", "--games", "4", "--checkpoints", "2"]

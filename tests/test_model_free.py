@@ -26,7 +26,7 @@ from selfplay.players.agents import NetworkAgent, RandomAgent, make_agent
 from selfplay.players.kinds import read_player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
-from selfplay.training import check
+from selfplay.training.train import check
 
 SMALL = """
 environment: CartPole-v1

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import games
-from selfplay.budget import budget_fraction, longer_budget
 from selfplay.config import reader as config
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.evaluation.match import whole_groups
-from selfplay.next_commands import commands_after
 from selfplay.players.kinds import read_player
 from selfplay.players.text import compose_player
 from selfplay.players.trained import split_target
+from selfplay.training.budget import budget_fraction, longer_budget
+from selfplay.training.next_commands import commands_after
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 AWKWARD = Path("rüns/it's a run: ü, 100 % new=1")

@@ -11,7 +11,7 @@ import yaml
 
 import games
 from nets import NetConfig
-from selfplay import cli, training
+from selfplay import cli
 from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config, SearchConfig
 from selfplay.planning import measurements as plan_measurements
@@ -21,6 +21,7 @@ from selfplay.planning.report import plan_text
 from selfplay.planning.rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
 from selfplay.planning.warnings import warnings_of
 from selfplay.system.together import TogetherError
+from selfplay.training import train as training
 
 
 def tower(channels: int, blocks: int, weights: int, best: float, learner: float) -> NetSpeed:

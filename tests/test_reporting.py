@@ -8,7 +8,7 @@ import pytest
 import games
 from selfplay.experience.figures import calibration_error
 from selfplay.experience.records import GameRecord
-from selfplay.reporting import mean_text, return_text
+from selfplay.training.reporting import mean_text, return_text
 
 
 def game_of(root_value: list[float], outcome: float) -> GameRecord:

@@ -14,19 +14,19 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay import saving
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
 from selfplay.replay.positions import Replay
-from selfplay.saving import Counters, restore, save_checkpoint, save_games
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.machine import processes_with
-from selfplay.trainer import Trainer
+from selfplay.training import run_state as saving
+from selfplay.training.run_state import Counters, restore, save_checkpoint, save_games
+from selfplay.training.trainer import Trainer
 
 STEPS = 23
 EVERY = 5

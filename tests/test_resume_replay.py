@@ -19,8 +19,8 @@ from selfplay.replay import saved as saved_replay
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import preflight
-from selfplay.trainer import Trainer
-from selfplay.verification import verify
+from selfplay.training.trainer import Trainer
+from selfplay.training.verification import verify
 
 OPTIONS = (
     *("--algorithm", "dqn", "--environment", "CartPole-v1", "--actors.rollout_steps", "4"),

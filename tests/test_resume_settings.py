@@ -18,8 +18,6 @@ import torch
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay import trainer as trainer_module
-from selfplay import training
 from selfplay.actors.sources import Finished, InlineSource
 from selfplay.algorithms.actor_critic import ActorCritic
 from selfplay.algorithms.registry import load_algorithm
@@ -28,13 +26,15 @@ from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
-from selfplay.evaluator import RATINGS, player_text, rating_conditions
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Rollout
-from selfplay.resuming import FIXED, WITH_GAMES
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
-from selfplay.tracking import NullTracker
+from selfplay.training import train as training
+from selfplay.training import trainer as trainer_module
+from selfplay.training.evaluator import RATINGS, player_text, rating_conditions
+from selfplay.training.resuming import FIXED, WITH_GAMES
+from selfplay.training.tracking import NullTracker
 
 COMMON = (
     *("--budget.steps", "6", "--checkpoint.keep_last", "20", "--learner.dtype", "float32"),

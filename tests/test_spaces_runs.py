@@ -34,7 +34,7 @@ class Fields(gym.Env):
 gym.register("Fields-v0", Fields)
 
 
-def run(tmp_path, name: str, environment: str, *overrides: str) -> tuple[selfplay.training.Result, Watcher]:
+def run(tmp_path, name: str, environment: str, *overrides: str) -> tuple[selfplay.training.train.Result, Watcher]:
     words = ["--environment", environment, "--evaluation.final-games", "4", *overrides]
     watcher = Watcher()
     config = selfplay.load_config(selfplay.Config, ROOT / "configs" / f"{name}.yaml", words)

@@ -10,9 +10,9 @@ import pytest
 from run_helpers import start, tiny_file, wait_until
 
 from selfplay.storage import checkpoint
-from selfplay.supervisor import _Requests
 from selfplay.system.machine import processes_with
-from selfplay.verification import verify
+from selfplay.training.supervisor import _Requests
+from selfplay.training.verification import verify
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +66,8 @@ def test_a_request_while_the_driver_is_being_started_reaches_it(monkeypatch):
             assert told == [(7, signal.SIGTERM)]
 
     context = SimpleNamespace(Process=lambda **_: Starting())
-    monkeypatch.setattr("selfplay.supervisor.multiprocessing.get_context", lambda method: context)
-    monkeypatch.setattr("selfplay.supervisor.os.kill", lambda pid, number: told.append((pid, number)))
+    monkeypatch.setattr("selfplay.training.supervisor.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("selfplay.training.supervisor.os.kill", lambda pid, number: told.append((pid, number)))
     assert requests.run(["train"]) == 0 and told == [(7, signal.SIGTERM)]
 
 

@@ -19,7 +19,6 @@ from selfplay import cli
 from selfplay.commands import match as match_command
 from selfplay.errors import UserError
 from selfplay.evaluation.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
-from selfplay.evaluator import Evaluation, evaluate_checkpoint
 from selfplay.players.kinds import RandomPlayer, register_player
 from selfplay.stats.intervals import elo_difference
 from selfplay.stats.ratings import PairResult, rate
@@ -34,6 +33,7 @@ from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split,
 from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import Plan, make_openings, play_tournament, points_of
+from selfplay.training.evaluator import Evaluation, evaluate_checkpoint
 
 # Schedules.
 
@@ -549,7 +549,7 @@ def test_a_rating_comes_from_the_newest_versions_and_the_one_that_is_rated(tmp_p
     config = tiny_config(tmp_path, *overrides, "--evaluation.opponents", "random", "mcts:simulations=4")
     run = tmp_path / "run"
     selfplay.train(config, run, Watcher())
-    monkeypatch.setattr("selfplay.evaluator.RATED_VERSIONS", 2)
+    monkeypatch.setattr("selfplay.training.evaluator.RATED_VERSIONS", 2)
     rated = []
 
     def rate_and_note(game, scores, anchor):
@@ -598,8 +598,8 @@ class _Judge:
 
 def test_actors_play_with_the_champion_only(tmp_path, monkeypatch):
     judge = _Judge([True, False])
-    monkeypatch.setattr("selfplay.trainer.Evaluator", lambda config, run_dir: judge)
-    monkeypatch.setattr("selfplay.trainer.Timer.due", lambda self: self._period > 0)  # every turn of the loop
+    monkeypatch.setattr("selfplay.training.trainer.Evaluator", lambda config, run_dir: judge)
+    monkeypatch.setattr("selfplay.training.trainer.Timer.due", lambda self: self._period > 0)  # every turn of the loop
     gate = ["--evaluation.gate", "--evaluation.every_minutes", "1"]
     config = tiny_config(tmp_path, "--budget.steps", "6", "--checkpoint.keep_last", "1", *gate)
     run = tmp_path / "run"

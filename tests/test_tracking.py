@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from crashing import largest_file
 
-from selfplay import cli, tracking
-from selfplay.tracking import NullTracker, Tracker, have_credentials, mode_within, open_tracker
+from selfplay import cli
+from selfplay.training import tracking
+from selfplay.training.tracking import NullTracker, Tracker, have_credentials, mode_within, open_tracker
 
 ROOT = Path(__file__).parents[1]
 
@@ -203,7 +204,7 @@ def test_nothing_is_left_when_the_driver_is_killed(fake, monkeypatch, behaviour)
     program = f"""
 import os, signal
 from pathlib import Path
-from selfplay.tracking import open_tracker
+from selfplay.training.tracking import open_tracker
 
 tracker = open_tracker("offline", "p", None, "n", Path({str(fake.folder)!r}), {{}}, warn=print, finish_seconds=0.1)
 tracker.log({{"step": 1}})

@@ -24,8 +24,8 @@ from selfplay.storage.files import publish
 from selfplay.storage.metrics import AXES, read_metrics, unknown_names
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import preflight
-from selfplay.trainer import Trainer
-from selfplay.verification import verify
+from selfplay.training.trainer import Trainer
+from selfplay.training.verification import verify
 
 
 def test_a_run_writes_settings_metrics_checkpoints_and_games(tmp_path: Path) -> None:

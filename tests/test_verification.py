@@ -22,7 +22,7 @@ from selfplay.errors import UserError
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import append_line, publish, seal, unseal
 from selfplay.storage.tensors import publish_weights
-from selfplay.verification import verify
+from selfplay.training.verification import verify
 
 LIMITS = (
     "--budget.steps",
@@ -149,7 +149,7 @@ def test_a_checkpoint_that_the_run_removes_meanwhile_is_no_problem(run, monkeypa
             shutil.rmtree(folder / f"{version:08d}")
         return load(folder, version)
 
-    monkeypatch.setattr("selfplay.verification.checkpoint.load", remove_first)
+    monkeypatch.setattr("selfplay.training.verification.checkpoint.load", remove_first)
     found = verify(run)
     assert (found.problems, found.checkpoints, found.newest) == ([], 3, 20)
 

@@ -1,6 +1,6 @@
 """What the rest of a run needs to know of its algorithm, and which there are.
 
-In the flow: `selfplay.trainer` is the loop for all of them. An algorithm says which network is trained, what plays with
+In the flow: `selfplay.training.trainer` is the loop for all of them. An algorithm says which network is trained, what plays with
 it, where that goes, and what is minimised; actors, learner, checkpoints, metrics and evaluation are shared.
 
     alphazero      selfplay.algorithms.alphazero      a search plays, games go into the replay

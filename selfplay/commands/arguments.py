@@ -27,7 +27,7 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
 
 
 def add_restarts(parser: argparse.ArgumentParser) -> None:
-    """Declare the option of `selfplay.supervisor`."""
+    """Declare the option of `selfplay.training.supervisor`."""
     parser.add_argument(
         "--restarts",
         metavar="N",

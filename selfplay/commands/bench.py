@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.profiling import loop as benchmark_loop
     from selfplay.profiling import speed as benchmark
     from selfplay.profiling.table import Row, machine_header, print_table, write_json
-    from selfplay.training import check
+    from selfplay.training.train import check
 
     check(config, is_new=False)  # how long a run would be does not matter here
     choose_device(config.learner.device)  # complains where there is none

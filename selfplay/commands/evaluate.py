@@ -82,7 +82,7 @@ def _episodes(args: argparse.Namespace) -> int:
 
 
 def _print_episodes(args: argparse.Namespace, agent: str, environment: str, found: EpisodeResults) -> None:
-    from selfplay.reporting import mean_text, return_text
+    from selfplay.training.reporting import mean_text, return_text
 
     for remark in found.remarks:
         print(f"warning: {remark}", file=sys.stderr)

@@ -59,7 +59,7 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     from selfplay.planning.report import plan_text
     from selfplay.planning.rules import propose
     from selfplay.system.together import TogetherError
-    from selfplay.training import check
+    from selfplay.training.train import check
 
     check(config)
     given = config_files.given_keys(Config, overrides)

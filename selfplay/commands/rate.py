@@ -47,7 +47,6 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
     from selfplay.evaluation.match import whole_groups
-    from selfplay.evaluator import rating_conditions
     from selfplay.players.trained import game_of_run, run_config
     from selfplay.storage.files import publish
     from selfplay.storage.run_folder import RATINGS, RunFolder
@@ -58,6 +57,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.tournament.standings import make_standings
     from selfplay.tournament.store import TournamentFolder
     from selfplay.tournament.tournament import Plan, play_tournament
+    from selfplay.training.evaluator import rating_conditions
 
     config = run_config(args.run_dir)
     game = games.load(game_of_run(args.run_dir))

@@ -24,11 +24,11 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     folder = RunFolder.open(args.run_dir)
     config.load(Config, folder.config, overrides)  # complain before anything is touched
     if args.restarts:
-        from selfplay.supervisor import keep_going
+        from selfplay.training.supervisor import keep_going
 
         return keep_going(args.program, ["resume", str(args.run_dir), *overrides], args.run_dir, args.restarts)
     print("selfplay: loading", flush=True)
-    from selfplay.training import resume
+    from selfplay.training.train import resume
 
     result = resume(args.run_dir, lambda _: config.load(Config, folder.config, overrides))
     return exit_status(result.stopped_by)

@@ -135,7 +135,7 @@ def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> N
 def _log(project: str, standings: Standings, folder: Path) -> None:
     """Send table and plots to W&B; what goes wrong there is a warning, for all is on disk already."""
     from selfplay.tournament.report import PICTURES
-    from selfplay.tracking import mode_within
+    from selfplay.training.tracking import mode_within
 
     def say(text: str) -> None:
         print(f"selfplay: {text}", file=sys.stderr)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _keep_going(args: argparse.Namespace, overrides: list[str], name: str) -> int:
     from selfplay.storage.run_folder import RUNS, make_fresh
-    from selfplay.supervisor import keep_going
+    from selfplay.training.supervisor import keep_going
 
     run_dir = args.run_dir or make_fresh(RUNS, name)
     command = ["train", str(args.config), "--run-dir", str(run_dir), "--plan-seconds", str(args.plan_seconds)]

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Look and say."""
-    from selfplay.verification import verify
+    from selfplay.training.verification import verify
 
     found = verify(args.run_dir)
     if args.json:

@@ -23,19 +23,14 @@ from selfplay.actors.sources import FleetSource, InlineSource, Source
 from selfplay.algorithms.algorithm import Record
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
-from selfplay.budget import budget_fraction, played_fraction
 from selfplay.config.run import Config
-from selfplay.display import Display, Status
 from selfplay.errors import UserError
-from selfplay.evaluator import Evaluation, Evaluator, evaluates
 from selfplay.experience.fault_report import FaultReport
 from selfplay.experience.figures import SelfPlayCounts, add_counts
 from selfplay.experience.records import GameRecord
 from selfplay.replay import saved as saved_replay
 from selfplay.replay.positions import Replay
 from selfplay.replay.saved import SavedReplay
-from selfplay.reporting import evaluation_line, evaluation_metrics
-from selfplay.saving import Counters, restore, save_bad_batch, save_checkpoint, save_games
 from selfplay.stats.averages import Averages
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import StorageError
@@ -46,7 +41,12 @@ from selfplay.system.failures import told
 from selfplay.system.machine import MEMORY_SECONDS, give_back_memory
 from selfplay.system.preflight import require_disk, size
 from selfplay.system.timer import Timer
-from selfplay.tracking import open_tracker
+from selfplay.training.budget import budget_fraction, played_fraction
+from selfplay.training.display import Display, Status
+from selfplay.training.evaluator import Evaluation, Evaluator, evaluates
+from selfplay.training.reporting import evaluation_line, evaluation_metrics
+from selfplay.training.run_state import Counters, restore, save_bad_batch, save_checkpoint, save_games
+from selfplay.training.tracking import open_tracker
 
 REPORT_SECONDS = 10.0
 """Between two rows of metrics.jsonl."""

@@ -1,4 +1,4 @@
-"""The process that talks to W&B, started by `selfplay.tracking` and by nobody else.
+"""The process that talks to W&B, started by `selfplay.training.tracking` and by nobody else.
 
 It runs as a plain script and imports nothing of this project, so that it starts fast and can die, hang or be killed
 without the training noticing. Orders come in on stdin and notices go out on stdout, one JSON object a line:

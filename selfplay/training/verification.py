@@ -20,7 +20,6 @@ from selfplay.config import reader as config_files
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.replay import saved as saved_replay
-from selfplay.saving import restore_learner
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
 from selfplay.storage.files import QUARANTINE, temporaries, writer_of
@@ -28,6 +27,7 @@ from selfplay.storage.locks import last_holder
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import read_weights
+from selfplay.training.run_state import restore_learner
 
 GROWING = ("steps", "samples", "seconds")
 """Counters of a checkpoint that never fall from one version to the next."""

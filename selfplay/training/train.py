@@ -17,22 +17,22 @@ from nets import int8
 from nets.config import NetConfig
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.registry import load_algorithm
-from selfplay.budget import budget_text
 from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config
-from selfplay.display import Display, make_display
 from selfplay.errors import UserError
-from selfplay.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
-from selfplay.next_commands import commands_after
 from selfplay.players.kinds import read_player
-from selfplay.reporting import evaluation_metrics, mean_text
-from selfplay.resuming import only_new_games, refuse_fixed
 from selfplay.storage import shards
 from selfplay.storage.files import publish
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.failures import is_from_outside
 from selfplay.system.preflight import require_memory
-from selfplay.trainer import Trainer
+from selfplay.training.budget import budget_text
+from selfplay.training.display import Display, make_display
+from selfplay.training.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
+from selfplay.training.next_commands import commands_after
+from selfplay.training.reporting import evaluation_metrics, mean_text
+from selfplay.training.resuming import only_new_games, refuse_fixed
+from selfplay.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

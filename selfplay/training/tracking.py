@@ -1,7 +1,7 @@
 """The W&B mirror of `metrics.jsonl`: lossy by design, and unable to touch training.
 
 In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.storage.metrics` wrote, and finishes it at the
-end. W&B runs in a process of its own (`selfplay.wandb_worker`), fed through a bounded queue and a thread, because its
+end. W&B runs in a process of its own (`selfplay.training.wandb_worker`), fed through a bounded queue and a thread, because its
 failures reach further than a `try` in the training process does: when its service stops answering, its exit hook waits
 for ever, and when its service is killed, the hook prints tracebacks. Here nothing waits for W&B but `finish`, and that
 for a bounded time. The first failure is one warning, and then the mirror is off.
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from selfplay import wandb_worker
 from selfplay.storage.metrics import to_json_value
+from selfplay.training import wandb_worker
 
 MODES = ("auto", "offline", "online", "disabled")
 
@@ -162,7 +162,7 @@ def have_credentials(environment: Mapping[str, str]) -> bool:
 
 
 class WandbTracker(Tracker):
-    """The mirror in its process. `start` is the first order to `selfplay.wandb_worker`."""
+    """The mirror in its process. `start` is the first order to `selfplay.training.wandb_worker`."""
 
     def __init__(self, start: Mapping[str, Any], warn: Callable[[str], None]) -> None:
         self.run_id = start["run_id"]

@@ -1,6 +1,6 @@
 """Settings of a run that goes on: which cannot change, and which count for new games only.
 
-In the flow: `selfplay.training.resume` compares the settings of the run with those it is given. All others count from
+In the flow: `selfplay.training.train.resume` compares the settings of the run with those it is given. All others count from
 the first step of the resumed run on.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten
 from selfplay.errors import UserError
-from selfplay.evaluator import RATINGS
 from selfplay.storage.run_folder import RunFolder
+from selfplay.training.evaluator import RATINGS
 
 FIXED = ("game", "environment", "algorithm", "net", "seed", "name", "learner.optimizer")
 """Settings and sections that cannot change in a run that has started."""

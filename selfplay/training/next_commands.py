@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import games
-from selfplay.budget import longer_budget
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.console.shell import folder_word, shell_command
 from selfplay.evaluation.match import whole_groups
 from selfplay.players.text import compose_player
+from selfplay.training.budget import longer_budget
 
 
 def commands_after(config: Config, run_dir: Path, spent: BudgetConfig) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from selfplay.evaluator import Evaluation
+from selfplay.training.evaluator import Evaluation
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:
