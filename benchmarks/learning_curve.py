@@ -5,10 +5,10 @@
 
 Every figure is what a command prints: accuracies are those of `selfplay evaluate net:RUN_DIR@VERSION` and of
 `run:RUN_DIR@VERSION:simulations=S`, matches those of `selfplay match`, with the same --seed. The checkpoints and the
-anchors meet each anchor; Elo (`selfplay.stats.ratings`) is fitted to all these matches together, with the first anchor at 0.
-Intervals are of the difference to it. Against an anchor that loses every game they are wide, and the distance grows
-with --games: name a stronger one first to compare checkpoints. A version that the run removes meanwhile is left out;
---json is rewritten after every checkpoint.
+anchors meet each anchor; Elo (`selfplay.stats.ratings`) is fitted to all these matches together, with the first anchor
+at 0. Intervals are of the difference to it. Against an anchor that loses every game they are wide, and the distance
+grows with --games: name a stronger one first to compare checkpoints. A version that the run removes meanwhile is left
+out; --json is rewritten after every checkpoint.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Chance and uniformly random moves in the slots of a pool: what begins a game, for whoever plays it after that.
 
-In the flow: `games.environments.game` and `selfplay.experience.self_play` begin games here, `selfplay.evaluation.openings` draws the openings
-of matches from the same moves.
+In the flow: `games.environments.game` and `selfplay.experience.self_play` begin games here,
+`selfplay.evaluation.openings` draws the openings of matches from the same moves.
 """
 
 from __future__ import annotations

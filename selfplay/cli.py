@@ -4,8 +4,8 @@ A command is a module of `selfplay.commands`, imported only when it is asked for
 
 * `add_arguments(parser)` declares its own arguments;
 * `run(args, overrides) -> int` does the work and returns the exit status. `overrides` are the settings given as
-  `--section.option value`, for `selfplay.config.reader.load`; empty for commands without settings. What other programs read
-  goes to `args.output`, see `selfplay.console.output`.
+  `--section.option value`, for `selfplay.config.reader.load`; empty for commands without settings. What other programs
+  read goes to `args.output`, see `selfplay.console.output`.
 
 Exit status: 0 done, 2 bad input, 130 interrupted, 141 the reader of the output went away.
 """

@@ -43,9 +43,6 @@ LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in name
 GROUND = {"games.native", "games.open_spiel", "games.solvers"}
 """Packages of `games` that know neither which games there are nor the environments."""
 
-PLACES: dict[str, str] = {}
-"""Modules that have not moved yet, each with its place; the rules hold for the places."""
-
 BREACHES: set[tuple[str, str]] = set()
 """Imports that go upwards today, as (importer, imported). This set only shrinks."""
 
@@ -121,13 +118,8 @@ def dotted(module: Path) -> str:
     return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
 
 
-def place(name: str) -> str:
-    """The name that a module has, or will have once it has moved."""
-    return PLACES.get(name, name)
-
-
 def graph() -> dict[str, set[str]]:
-    """Every module of the project by its place, with the modules that it imports, wherever in it it does so."""
+    """Every module of the project with the modules of the project that it imports, wherever in it it does so."""
     names = {dotted(module) for module in MODULES}
     edges: dict[str, set[str]] = {}
     for module in MODULES:
@@ -139,7 +131,7 @@ def graph() -> dict[str, set[str]]:
                 for alias in node.names:
                     full = f"{node.module}.{alias.name}"
                     found.add(full if full in names else node.module)
-        edges[place(dotted(module))] = {place(name) for name in found & names} - {place(dotted(module))}
+        edges[dotted(module)] = (found & names) - {dotted(module)}
     return edges
 
 

@@ -1,4 +1,4 @@
-"""`selfplay.storage.checkpoint` and `selfplay.storage.tensors`: what was saved comes back bit for bit, or not at all and loudly."""
+"""Checkpoints and tensors on disk: what was saved comes back bit for bit, or not at all and loudly."""
 
 from __future__ import annotations
 

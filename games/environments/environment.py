@@ -2,7 +2,8 @@
 
 As `Game` and `StatePool` are to search, these are to the algorithms that learn from experience alone (DQN, REINFORCE,
 actor-critic): an `Environment` has sizes and makes batches, a batch steps N copies at once. Gymnasium's environments
-(`games.environments.gymnasium`, `games.environments.atari`), grid worlds and every game of `games.load` stand behind it.
+(`games.environments.gymnasium`, `games.environments.atari`), grid worlds and every game of `games.load` stand behind
+it.
 
 Episodes end and begin within `step`. What follows from an end is said once, by `discount`, and every algorithm uses
 the same equation, `G_t = r_t + gamma * discount_t * G_{t+1}`:

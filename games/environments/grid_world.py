@@ -1,7 +1,8 @@
 """Grid worlds: an environment whose exact values are known.
 
-`GridWorld` makes the outcomes of every action from a map, once. `to_mdp` sums them up for the solvers of `games.environments.mdp`,
-and batches draw from them, so that the process that is solved and the one that is played cannot differ.
+`GridWorld` makes the outcomes of every action from a map, once. `to_mdp` sums them up for the solvers of
+`games.environments.mdp`, and batches draw from them, so that the process that is solved and the one that is played
+cannot differ.
 
 Observations are one-hot: a linear network without bias is a table of action values.
 """
@@ -166,9 +167,10 @@ class GridWorldBatch(EnvironmentBatch):
 
 
 def load_grid_world(parameters: Mapping[str, str]) -> GridWorld:
-    """The world of `grid_world(map=cliff,slip=0.1)`, from its parameters as text: `map`, and rules of `games.environments.grid_map`.
+    """The world of `grid_world(map=cliff,slip=0.1)`, from its parameters as text.
 
-    A rule that is not given is the map's. Raises GameError with one line for a person.
+    They are `map` and the rules of `games.environments.grid_map`. A rule that is not given is the map's. Raises
+    GameError with one line for a person.
     """
     given = typed(NAME, parameters, {"map": DEFAULT_MAP, **RULES})
     grid = load_map(str(given.pop("map", DEFAULT_MAP)))

@@ -1,7 +1,8 @@
 """Any Gymnasium environment as an `Environment`: its spaces, its parameters, and batches of it.
 
-`games.environments.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can turn into
-one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module` first).
+`games.environments.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can
+turn into one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module`
+first).
 
 Gymnasium: Towers et al. 2024, "Gymnasium: A Standard Interface for Reinforcement Learning Environments".
 """

@@ -1,4 +1,4 @@
-"""What Gymnasium's spaces say, as the numbers of `games.environments.environment`: observations as one array, actions as choices.
+"""What Gymnasium's spaces say, as the numbers of `games.environments`: observations as one array, actions as choices.
 
 Observations. A Box or MultiBinary is an array, by `games.observation_layout`. Discrete and MultiDiscrete become
 one-hot numbers; of Tuple and Dict, nested as they may be, all numbers stand in one row, in the order of Gymnasium's

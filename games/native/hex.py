@@ -1,9 +1,9 @@
 """Hex on any board: arrays of positions and jitted rules.
 
 The same game as OpenSpiel's `hex` (actions, returns, observation, text), many times faster: one kernel call serves a
-whole batch. A position is a board of `games.native.bordered`. Every stone knows which edges of its colour it is joined to, as
-OpenSpiel's observation shows them; so a stone that joins both wins, and a move looks at its neighbours and at stones
-that it joins to their first edge, never at the whole board.
+whole batch. A position is a board of `games.native.bordered`. Every stone knows which edges of its colour it is joined
+to, as OpenSpiel's observation shows them; so a stone that joins both wins, and a move looks at its neighbours and at
+stones that it joins to their first edge, never at the whole board.
 """
 
 from __future__ import annotations

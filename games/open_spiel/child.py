@@ -1,6 +1,6 @@
-"""The limited child process of `games.open_spiel.load`: build one OpenSpiel game, play a few moves, say what went wrong.
+"""The limited child process of `load.py`: build one OpenSpiel game, play a few moves, say what went wrong.
 
-Run as `python -P openspiel_child.py NAME PARAMETERS-AS-JSON`. Some parameters make OpenSpiel hang, eat all memory or
+Run as `python -P child.py NAME PARAMETERS-AS-JSON`. Some parameters make OpenSpiel hang, eat all memory or
 crash, so they are tried here first, under limits on memory and processor time. Exit status 0: the game plays.
 Status 1: it does not, and standard output has the reason in one line. Anything else: the limits or a crash ended it.
 """

@@ -1,7 +1,8 @@
 """Policy gradients: REINFORCE, A2C and PPO as choices of estimator and loss. Everything else is shared.
 
-In the flow: see `selfplay.algorithms.algorithm`. `reinforce` learns once from whole episodes by their returns, `actor_critic` from
-rollouts of a few steps by generalised advantages, with PPO's clipping where `actor_critic.clip` asks for it.
+In the flow: see `selfplay.algorithms.algorithm`. `reinforce` learns once from whole episodes by their returns,
+`actor_critic` from rollouts of a few steps by generalised advantages, with PPO's clipping where `actor_critic.clip`
+asks for it.
 
 Sources: Williams 1992; Mnih et al. 2016 (A3C, of which A2C is the synchronous form); Schulman et al. 2016 and 2017.
 """

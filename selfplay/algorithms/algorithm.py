@@ -1,13 +1,13 @@
 """What the rest of a run needs to know of its algorithm, and which there are.
 
-In the flow: `selfplay.training.trainer` is the loop for all of them. An algorithm says which network is trained, what plays with
-it, where that goes, and what is minimised; actors, learner, checkpoints, metrics and evaluation are shared.
+In the flow: `selfplay.training.trainer` is the loop for all of them. An algorithm says which network is trained, what
+plays with it, where that goes, and what is minimised; actors, learner, checkpoints, metrics and evaluation are shared.
 
-    alphazero      selfplay.algorithms.alphazero      a search plays, games go into the replay
-    dqn            selfplay.algorithms.dqn            the best action, or a random one; transitions go into the replay
-    q_iteration    selfplay.algorithms.q_iteration    nobody; a table is filled by exact backups of a grid world
-    reinforce      selfplay.algorithms.actor_critic   actions are drawn from the policy; whole episodes, learned from once
-    actor_critic   selfplay.algorithms.actor_critic   the same with rollouts of a few steps: A2C, PPO
+    alphazero      alphazero.py      a search plays, games go into the replay
+    dqn            dqn.py            the best action, or a random one; transitions go into the replay
+    q_iteration    q_iteration.py    nobody; a table is filled by exact backups of a grid world
+    reinforce      actor_critic.py   actions are drawn from the policy; whole episodes, learned from once
+    actor_critic   actor_critic.py   the same with rollouts of a few steps: A2C, PPO
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`selfplay.algorithms.algorithm`).
+"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`algorithm.py`).
 
 Source: Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go".
 """

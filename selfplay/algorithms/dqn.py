@@ -1,9 +1,9 @@
 """DQN: Q-learning from a replay, with double, duelling, n-step and prioritised variants as options.
 
-In the flow: see `selfplay.algorithms.algorithm`. Actors take the best action or a random one, transitions go into a replay, and
-the network is drawn to `y = r + gamma max_a Q'(s', a)`, Q' being a copy of it that is renewed every so many steps. In a
-game with two players the discount is -1 where the opponent moves next, which makes this minimax Q-learning by
-self-play.
+In the flow: see `selfplay.algorithms.algorithm`. Actors take the best action or a random one, transitions go into a
+replay, and the network is drawn to `y = r + gamma max_a Q'(s', a)`, Q' being a copy of it that is renewed every so many
+steps. In a game with two players the discount is -1 where the opponent moves next, which makes this minimax Q-learning
+by self-play.
 
 Sources: Mnih et al. 2013 and 2015; van Hasselt et al. 2016 (double); Wang et al. 2016 (duelling); Schaul et al. 2016
 (prioritised); Hessel et al. 2018 (n-step).

@@ -1,7 +1,8 @@
 """What DQN, REINFORCE and actor-critic have in common: an environment in place of a game and a search.
 
-In the flow: the algorithms of `selfplay.algorithms.dqn` and `selfplay.algorithms.actor_critic` are subclasses. They play the environment of
-the settings, or the game where none is named; a game with two players is played by both sides with one network.
+In the flow: the algorithms of `selfplay.algorithms.dqn` and `selfplay.algorithms.actor_critic` are subclasses. They
+play the environment of the settings, or the game where none is named; a game with two players is played by both sides
+with one network.
 """
 
 from __future__ import annotations

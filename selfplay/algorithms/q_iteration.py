@@ -1,9 +1,9 @@
 """Q-iteration: sweeps of the Bellman equation over a table, as a run like any other.
 
-In the flow: see `selfplay.algorithms.algorithm`. Nobody plays; a round is one backup of every state and action with the known
-probabilities, and the step of the learner sets the table to what the backups say: the gradient of half the squared
-error is the error, so gradient descent with learning rate 1 does exactly that. Tabular Q-learning is `dqn` with the
-same network, `net.kind: table`.
+In the flow: see `selfplay.algorithms.algorithm`. Nobody plays; a round is one backup of every state and action with the
+known probabilities, and the step of the learner sets the table to what the backups say: the gradient of half the
+squared error is the error, so gradient descent with learning rate 1 does exactly that. Tabular Q-learning is `dqn` with
+the same network, `net.kind: table`.
 
 Source: Sutton and Barto 2018, equation (3.20) and section 4.4.
 """

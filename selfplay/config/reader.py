@@ -1,8 +1,8 @@
 """From a YAML file and command-line flags to one checked config object.
 
 The first thing that every command with settings does, before anything is created. Values of the file and of the flags
-become the same text under dotted keys, are checked by the same rules (`selfplay.config.schema`), and are parsed once, by
-tyro: this is the only module that knows it. All problems are reported together, one line each.
+become the same text under dotted keys, are checked by the same rules (`selfplay.config.schema`), and are parsed once,
+by tyro: this is the only module that knows it. All problems are reported together, one line each.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A config class is a frozen dataclass whose fields are settings or sections (frozen dataclasses again). A setting is
 a `bool`, `int`, `float` or `str`, one of these or `None`, or `tuple[X, ...]` of them; its field's metadata may hold
-`help`, inclusive bounds `min` and `max`, and `choices`. `selfplay.config.reader` reads YAML and flags by this schema, so
-that both get the same checks. A condition between settings goes into `__post_init__`, which raises `UserError`.
+`help`, inclusive bounds `min` and `max`, and `choices`. `selfplay.config.reader` reads YAML and flags by this schema,
+so that both get the same checks. A condition between settings goes into `__post_init__`, which raises `UserError`.
 """
 
 from __future__ import annotations

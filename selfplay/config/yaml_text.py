@@ -1,8 +1,8 @@
 """Settings as YAML text: reading a file into dotted keys, and writing a config object.
 
 Nothing is built from YAML tags: the file is composed into nodes only, scalars stay text, and the type of the setting
-decides what they mean (`selfplay.config.schema`). So `1e-3` is a number (YAML 1.1 reads a string), `2048` can be the name of
-a game, and `on` can be text.
+decides what they mean (`selfplay.config.schema`). So `1e-3` is a number (YAML 1.1 reads a string), `2048` can be the
+name of a game, and `on` can be text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How an agent without search acts on what its network says: a policy head's output in, actions out.
 
-In the flow: `selfplay.experience.rollouts` asks for an action in every environment at every step, `selfplay.evaluation.episodes` does so in
-evaluation. Plain numpy, for the network has spoken already.
+In the flow: `selfplay.experience.rollouts` asks for an action in every environment at every step,
+`selfplay.evaluation.episodes` does so in evaluation. Plain numpy, for the network has spoken already.
 """
 
 from __future__ import annotations

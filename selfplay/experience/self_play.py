@@ -1,7 +1,8 @@
 """AlphaZero's generator of games: many games at once, one search tree each, one network call for all of them.
 
-In the flow: an actor (`selfplay.actors.actor`) calls `advance` again and again and sends on the games that it returns. Games
-are independent of each other: each moves as soon as its own search is finished, so the network's batch stays full.
+In the flow: an actor (`selfplay.actors.actor`) calls `advance` again and again and sends on the games that it returns.
+Games are independent of each other: each moves as soon as its own search is finished, so the network's batch stays
+full.
 
 Sources: Silver et al. 2018 (temperature, noise), Danihelka et al. 2022 (Gumbel), Wu 2019 (fast searches between full
 ones; positions weighted by surprise and soft resignation are in KataGo's KataGoMethods.md).

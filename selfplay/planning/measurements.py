@@ -1,7 +1,7 @@
 """Measures a machine for a plan: every network with actors and learner at work at the same time, as in a run.
 
-In the flow: `selfplay plan` calls `measure` and hands the result to `selfplay.planning.rules`. As many processes as cores
-(at most MOST_PROCESSES) go through the networks together: one learns, the others evaluate. So what they cost each
+In the flow: `selfplay plan` calls `measure` and hands the result to `selfplay.planning.rules`. As many processes as
+cores (at most MOST_PROCESSES) go through the networks together: one learns, the others evaluate. So what they cost each
 other (shared caches, clock, half cores) is part of the result. On a GPU and on a single core one process measures
 everything in turn, because there a run has to take turns too.
 """

@@ -1,8 +1,8 @@
 """How many positions, games and steps a run will make: a simple model of the training loop.
 
 In the flow: `selfplay.planning.measurements` measures machine and game, `predict` says what settings will do there,
-`selfplay.planning.rules` chooses settings by it, `selfplay.planning.warnings` says what is wrong with them, and `selfplay plan`
-prints all of it. Nothing here measures anything.
+`selfplay.planning.rules` chooses settings by it, `selfplay.planning.warnings` says what is wrong with them, and
+`selfplay plan` prints all of it. Nothing here measures anything.
 
 The model, with S simulations a move as set, G games an actor, N actors, T threads of the learner:
 

@@ -1,7 +1,7 @@
 """What a player is: anything that chooses moves for a batch of positions.
 
-Matches, evaluations and `play` know nothing else of it. `selfplay.players.kinds` makes players from text; an object of one's
-own with `name`, `choose` and `close` does as well.
+Matches, evaluations and `play` know nothing else of it. `selfplay.players.kinds` makes players from text; an object of
+one's own with `name`, `choose` and `close` does as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The text of a player, `KIND`, `KIND:option=value,...` or `KIND:TARGET:option=value,...`, read by a table of kinds.
 
-The kinds are in `selfplay.players.kinds`; `register_player` adds one's own. The options of a kind are the fields of a frozen
-dataclass, so they get the checks and the messages of all other settings.
+The kinds are in `selfplay.players.kinds`; `register_player` adds one's own. The options of a kind are the fields of a
+frozen dataclass, so they get the checks and the messages of all other settings.
 
 A target ends at the next colon. Where it is a command line (`gtp:gnugo --mode gtp:level=1`), a colon between quotes or
 after a backslash belongs to it, as a shell would have it: `gtp:connect "localhost:4000":timeout=5`. In other targets,

@@ -1,7 +1,7 @@
 """The training loop part by part, as rows: what an actor's time goes into, the learner, who waits for whom, memory.
 
-In the flow: `selfplay bench` prints these after the rows of self-play (`selfplay.profiling.speed`). Each part is measured in
-a process of its own while nothing else runs (`selfplay.profiling.breakdown`).
+In the flow: `selfplay bench` prints these after the rows of self-play (`selfplay.profiling.speed`). Each part is
+measured in a process of its own while nothing else runs (`selfplay.profiling.breakdown`).
 """
 
 from __future__ import annotations

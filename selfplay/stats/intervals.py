@@ -3,7 +3,8 @@
 Elo has one meaning in the project: a player that is E points stronger than its opponent has the expected score
 1 / (1 + 10^(-E / 400)), draws counted half. Matches, ratings and the sequential test use the same scale.
 
-Used by `selfplay.evaluation.match`, `selfplay.stats.ratings` and `selfplay.evaluation.labelled`. Pure functions of numbers.
+Used by `selfplay.evaluation.match`, `selfplay.stats.ratings` and `selfplay.evaluation.labelled`. Pure functions of
+numbers.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ same games.
 Nothing is assumed about how often games are drawn. The likelihood gives the ratings; how sure they are follows from
 how the results really scattered about their expected scores, draws making that less (the sandwich of White, "Maximum
 Likelihood Estimation of Misspecified Models", Econometrica 1982), whole groups of games being what is independent.
-Every difference has the interval of a direct match that says as much (`selfplay.stats.intervals.logit_interval`), and so
-two players that met only each other have the interval of `selfplay match` as well.
+Every difference has the interval of a direct match that says as much (`selfplay.stats.intervals.logit_interval`), and
+so two players that met only each other have the interval of `selfplay match` as well.
 
 Only differences of t are determined: one player, the anchor, is given its rating, and all intervals are of the
 difference to the anchor. Used after matches that have been played; nothing here knows a game. The model is one of two

@@ -1,8 +1,8 @@
 """What a run records about itself: names and `metrics.jsonl`.
 
 In the flow: the driver collects figures in `Averages`, writes one row a report with `MetricsWriter`, and hands the same
-row to the W&B mirror (`selfplay.training.tracking`). The file is the record; the mirror may lose rows. `METRICS` is the one
-table of names, units and meanings; docs/metrics.md shows it, and a test keeps the two equal.
+row to the W&B mirror (`selfplay.training.tracking`). The file is the record; the mirror may lose rows. `METRICS` is the
+one table of names, units and meanings; docs/metrics.md shows it, and a test keeps the two equal.
 
 A row is one JSON object a line with the three `AXES` and any of `METRICS`. JSON has no NaN and no infinity, so a value
 that is not finite is written as null.

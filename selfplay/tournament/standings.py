@@ -1,7 +1,7 @@
 """What a tournament says: ratings, a table, who met whom with which result, how long games were, who moves first.
 
-Ratings are those of `selfplay.stats.ratings`. In games of more than two players one sits against copies of another; an equal
-player then wins one game of P, which the rating of the pair takes into account.
+Ratings are those of `selfplay.stats.ratings`. In games of more than two players one sits against copies of another; an
+equal player then wins one game of P, which the rating of the pair takes into account.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Blocks of games played by several processes, none of which can take the tournament down.
 
-A player that raises an error or chooses an illegal move loses that game (`selfplay.evaluation.match`). One that takes its whole
-process down loses the game as well: the block is played again game by game, and where the process dies once more, the
-player that was thinking has lost. A process that says nothing for `SILENT_SECONDS` counts as dead.
+A player that raises an error or chooses an illegal move loses that game (`selfplay.evaluation.match`). One that takes
+its whole process down loses the game as well: the block is played again game by game, and where the process dies once
+more, the player that was thinking has lost. A process that says nothing for `SILENT_SECONDS` counts as dead.
 """
 
 from __future__ import annotations

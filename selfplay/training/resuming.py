@@ -1,7 +1,7 @@
 """Settings of a run that goes on: which cannot change, and which count for new games only.
 
-In the flow: `selfplay.training.train.resume` compares the settings of the run with those it is given. All others count from
-the first step of the resumed run on.
+In the flow: `selfplay.training.train.resume` compares the settings of the run with those it is given. All others count
+from the first step of the resumed run on.
 """
 
 from __future__ import annotations

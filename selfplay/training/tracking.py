@@ -1,10 +1,10 @@
 """The W&B mirror of `metrics.jsonl`: lossy by design, and unable to touch training.
 
-In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.storage.metrics` wrote, and finishes it at the
-end. W&B runs in a process of its own (`selfplay.training.wandb_worker`), fed through a bounded queue and a thread, because its
-failures reach further than a `try` in the training process does: when its service stops answering, its exit hook waits
-for ever, and when its service is killed, the hook prints tracebacks. Here nothing waits for W&B but `finish`, and that
-for a bounded time. The first failure is one warning, and then the mirror is off.
+In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.storage.metrics` wrote, and finishes it at
+the end. W&B runs in a process of its own (`selfplay.training.wandb_worker`), fed through a bounded queue and a thread,
+because its failures reach further than a `try` in the training process does: when its service stops answering, its exit
+hook waits for ever, and when its service is killed, the hook prints tracebacks. Here nothing waits for W&B but
+`finish`, and that for a bounded time. The first failure is one warning, and then the mirror is off.
 """
 
 from __future__ import annotations
