@@ -4,7 +4,7 @@
 
 Three runs in turn, each with an actor process and a checkpoint every few steps: AlphaZero on tic-tac-toe with many
 shards, DQN, and PPO with running normalisation, these two on an environment that leaves out a number of an observation
-now and then (tests/unsound_environments.py). After each kill
+now and then (tests/support/unsound_environments.py). After each kill
 
 * the folder is checked (`selfplay verify`), and compared with what was there before the kill; no process may be left;
 * every checkpoint must be sound, and a copy of the run without the later ones must resume for a step;
@@ -95,7 +95,10 @@ def kill_once(kind: str, run: Path, log: Path, is_early: bool, seconds: float) -
     newest = Published.read(run).version
     resumes = (run / "config.yaml").exists()
     command = ["resume", str(run)] if resumes else train_command(kind, run)
-    environment = os.environ | {MARKER: str(run), "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    environment = os.environ | {
+        MARKER: str(run),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")]),
+    }
     with log.open("ab") as output:
         driver = subprocess.Popen(
             [sys.executable, "-m", "selfplay", *command],
@@ -177,7 +180,7 @@ def main() -> int:
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the times (0)")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
-    sys.path.insert(0, str(ROOT / "tests"))  # for the environment
+    sys.path.insert(0, str(ROOT / "tests" / "support"))  # for the environment
     print(machine_header(), end="\n\n", flush=True)
     rng, tallies = random.Random(arguments.seed), {kind: Tally() for kind in RUNS}
     for number in range(arguments.kills):

@@ -1,0 +1,170 @@
+"""Input that no program should send, for both servers: `python tests/fuzz/engine_fuzz.py gtp|uci LINES [SEED]`.
+
+Garbage, NULs, overlong lines, half commands, moves out of turn, and good commands between them. After every line the
+position must be one that good commands lead to, and whatever was answered with an error must have changed nothing. Run
+as a script, it then sends the same lines to the real command and looks how that ends.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+import games
+from selfplay.engines.chess_moves import legal_moves
+from selfplay.engines.lines import MAX_LINE, Line, LineQueue, read_lines
+from selfplay.servers.gtp_server import GtpServer
+from selfplay.servers.thinking import Thought, never
+from selfplay.servers.uci_server import UciServer
+
+GTP_WORDS = (
+    "play genmove undo clear_board boardsize komi final_score showboard list_commands known_command name version quit "
+    "reg_genmove time_settings time_left final_status_list protocol_version b w black WHITE pass resign alive dead # "
+    "A1 D4 J9 K10 I5 T19 e5 9 19 0 -1 7.5 nan inf 1e400 99999999999999 \u2603 \t \x01 ="
+).split(" ")
+UCI_WORDS = (
+    "uci isready ucinewgame position startpos fen moves go stop ponderhit setoption name value Simulations debug on "
+    "nodes movetime wtime btime winc movestogo depth mate searchmoves e2e4 e7e5 g1f3 e1g1 a7a8q e2e5 0000 - w b KQkq "
+    "4k3/8/8/8/8/8/8/4K2R 8/8 rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR 1 0 -1 99999999999999 x \u2603 \t \x01 ="
+).split(" ")
+GTP_GOOD = ("play b", "play w", "genmove b", "genmove w", "undo", "clear_board", "komi 7.5", "showboard", "final_score")
+UCI_GOOD = (
+    "position startpos",
+    "position startpos moves e2e4 e7e5 g1f3",
+    "position startpos moves e2e4 e7e5 g1f3 b8c6",
+    "position fen 4k3/8/8/8/8/8/R7/4K3 w - - 99 80 moves a2a3 e8e7",
+    "go nodes 1",
+    "go movetime 1",
+    "isready",
+    "setoption name Simulations value 2",
+)
+
+
+class AnyMove:
+    """Thinks of a random legal move, at once."""
+
+    name, needs_history = "any", False
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def think(self, pool, history, limits, should_stop=never) -> Thought:
+        should_stop()
+        action = int(self._rng.choice(pool.legal(np.zeros(1, np.int64))[1]))
+        return Thought(action, 0.0, 1, (action,), 0.0)
+
+    def close(self) -> None:
+        pass
+
+
+def fuzzed(words: list[str], good: tuple[str, ...], rng: np.random.Generator) -> bytes:
+    """One line, without its end."""
+    kind = rng.integers(10)
+    if kind == 0:
+        return bytes(rng.integers(256, size=rng.integers(60), dtype=np.uint8)).replace(b"\n", b"")
+    if kind == 1 and rng.integers(50) == 0:
+        return b"x" * int(rng.integers(MAX_LINE - 2, 2 * MAX_LINE))
+    if kind in (2, 3, 4):
+        line = good[rng.integers(len(good))]
+        if line.startswith("play"):
+            line += f" {'ABCDEFGHJ'[rng.integers(9)]}{rng.integers(1, 10)}"
+        return line.encode()
+    line = " ".join(words[rng.integers(len(words))] for _ in range(rng.integers(8))).encode()
+    if kind == 5 and line:  # one byte is another
+        place = int(rng.integers(len(line)))
+        line = line[:place] + bytes(rng.integers(256, size=1, dtype=np.uint8)) + line[place + 1 :]
+    return line.replace(b"\n", b"") + (b"\0" if kind == 6 else b"")
+
+
+def gtp_input(count: int, seed: int) -> bytes:
+    """Lines for a GTP server, none of them `quit`."""
+    rng = np.random.default_rng(seed)
+    lines = (fuzzed(GTP_WORDS, GTP_GOOD, rng) for _ in range(count))
+    return b"".join(line.replace(b"quit", b"quilt") + b"\n" for line in lines)
+
+
+def uci_input(count: int, seed: int) -> bytes:
+    """Lines for a UCI server, none of them `quit` or a search without end."""
+    rng = np.random.default_rng(seed)
+    lines = (fuzzed(UCI_WORDS, UCI_GOOD, rng) for _ in range(count))
+    return b"".join(line + b"\n" for line in lines)
+
+
+def read(data: bytes) -> Iterator[Line]:
+    """The lines as a server reads them."""
+    return read_lines(io.BytesIO(data))
+
+
+def fuzz_gtp(data: bytes) -> int:
+    """Answer all lines, checking after each; how many changed the state."""
+    game = games.load("go(board_size=9)")
+    server, changes = GtpServer(game, AnyMove(0)), 0
+    before = server.state()
+    for line in read(data):
+        answer = server.answer(line)
+        after = server.state()
+        assert answer == "" or (answer[0] in "=?" and answer.endswith("\n\n") and answer.count("\n\n") == 1), answer
+        assert answer.isascii()
+        if answer == "" or answer[0] == "?":
+            assert after == before, (line, answer)
+        changes += after != before
+        before = after
+    check_gtp(server)
+    assert server.is_running
+    return changes
+
+
+def check_gtp(server: GtpServer) -> None:
+    """The server's state is that of a fresh one that was sent its moves."""
+    table = server._table
+    fresh = GtpServer(server._pool.game, AnyMove(0))
+    for ply, action in enumerate(table.moves):
+        color = "bw"[fresh._rules.to_play(ply)]
+        assert fresh.answer(f"play {color} {fresh._rules.write_move(action)}") == "= \n\n"
+    assert (fresh._table.board, fresh._pool.text(0)) == (table.board, server._pool.text(0))
+
+
+def fuzz_uci(data: bytes) -> int:
+    """Answer all lines, checking after each; how many changed the state."""
+    server, changes = UciServer(games.load("chess"), lambda: AnyMove(0), LineQueue(io.BytesIO()), io.StringIO()), 0
+    server.answer("isready")
+    before = server.state()
+    for line in read(data):
+        server._out = out = io.StringIO()
+        server.answer(line)
+        after, said = server.state(), out.getvalue()
+        assert said.isascii() and (not said or said.endswith("\n"))
+        words = line.split() if isinstance(line, str) else []
+        if words[:1] == ["go"]:
+            assert said.splitlines()[-1].startswith("bestmove "), said
+        elif said.startswith("info string"):
+            assert after == before, (line, said)
+        if words[:1] not in (["position"], ["ucinewgame"], ["setoption"]):
+            assert after == before, (line, said)
+        changes += after != before
+        before = after
+    legal_moves(server._position.state)
+    assert server.is_running
+    return changes
+
+
+def main() -> None:
+    protocol, count = sys.argv[1], int(sys.argv[2])
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    make, fuzz = {"gtp": (gtp_input, fuzz_gtp), "uci": (uci_input, fuzz_uci)}[protocol]
+    data = make(count, seed)
+    print(f"{protocol}: {count} lines, {len(data)} bytes, {fuzz(data)} changes of state")
+    arguments = ["gtp", "random", "--game", "go(board_size=9)"] if protocol == "gtp" else ["uci", "random"]
+    command = [sys.executable, "-m", "selfplay", *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, timeout=3600, check=False)
+    print(f"the command: status {done.returncode}, {len(done.stdout)} bytes of answers")
+    print(done.stderr.decode(errors="replace")[-2000:])
+    assert done.returncode == 0 and not done.stderr
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Game strings: what loads, under which name, and what is refused with one clear line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from games_helpers import observations, play_to_decision, slots
+
+import games
+from games import registry
+
+UNKNOWN = [
+    ("conect_four", "unknown game 'conect_four': did you mean connect_four?"),
+    ("tic-tac-toe", "did you mean tic_tac_toe"),
+    ("no_such_thing_at_all", "selfplay games"),
+    ("", "malformed game"),
+    ("hex(", "malformed game"),
+    ("hex(board_size=5", "malformed game"),
+    ("hex(board_size)", "is not key=value"),
+    ("hex(board_size=5,board_size=6)", "is given twice"),
+    ("hex(bord_size=5)", "unknown parameter 'bord_size'; it has: board_size"),
+    ("hex(board_size=five)", "board_size=five is not of type int"),
+    ("hex(board_size=5.5)", "not of type int"),
+    ("hex(swap=maybe)", "not of type bool"),
+    ("go(komi=nan)", "not of type float"),
+    ("go(komi=inf)", "out of range"),
+    ("openspiel:nothing", "unknown game 'nothing'"),
+    ("no_such_module:hex", "cannot import the module"),
+    ("kuhn_poker", "imperfect information"),
+    ("goofspiel", "simultaneously"),
+    ("stones_and_gems", "draws its chance inside its moves"),
+    ("efg_game", "cannot be built from its defaults"),
+]
+ABSURD = [
+    ("hex(board_size=100000)", "hex(board_size=100000): 100000 rows of 100000 columns are more than 32767 cells"),
+    ("openspiel:hex(board_size=100000)", "hex(board_size=100000) cannot be used"),
+    ("hex(board_size=99999999999)", "out of range"),
+    ("hex(board_size=-1)", "must be at least 2"),
+    ("hex(num_cols=1)", "must be at least 2"),
+    ("openspiel:hex(board_size=-1)", "cannot be used"),
+    ("openspiel:hex(num_cols=1)", "has a position without a legal move"),
+    ("go(board_size=1000)", "cannot be used"),
+    ("openspiel:connect_four(rows=1000000)", "empty or too large"),
+    ("yacht(num_dice=10)", "takes too much time or memory"),
+    ("openspiel:connect_four(rows=0)", "cannot be used"),
+    ("connect_four(rows=1000000)", "more than 32767 cells"),
+    ("connect_four(rows=0)", "must be at least 1"),
+    ("amazons(board_size=3)", "cannot be used"),
+    ("openspiel:hex(num_cols=3,num_rows=5,plain_obs_tensor=True)", "not square"),
+    (
+        "hex(board_size=4,plain_obs_tensor=True,swap=True)",
+        "plain_obs_tensor and swap; write openspiel:hex(board_size=4,plain_obs_tensor=True,swap=True)",
+    ),
+    ("othello(board_size=6)", "unknown parameter 'board_size'; it has: none"),
+]
+
+
+@pytest.mark.parametrize(("text", "complaint"), UNKNOWN + ABSURD)
+def test_bad_game_strings_are_one_clear_line(text: str, complaint: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(games.GameError) as caught:
+        games.load(text)
+    assert complaint in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 250
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "rules"),
+    [
+        ("hex", "hex", "hex"),
+        (" hex( board_size = 5 ) ", "hex(board_size=5)", "hex(board_size=5)"),
+        ("hex(board_size=11)", "hex", "hex"),
+        ("hex(num_rows=5,num_cols=5,board_size=5)", "hex(board_size=5)", "hex(board_size=5)"),
+        ("hex(board_size=5,num_cols=11)", "hex(board_size=5,num_cols=11)", "hex(board_size=5,num_cols=11)"),
+        ("hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)"),
+        (
+            "openspiel:hex(board_size=4,plain_obs_tensor=true)",
+            "openspiel:hex(board_size=4,plain_obs_tensor=True)",
+            "hex(board_size=4)",
+        ),
+        ("go(komi=6,board_size=9)", "go(board_size=9,komi=6.0)", "go(board_size=9,komi=6.0)"),
+        ("go(komi=7.5,max_game_length=722)", "go", "go"),
+        ("nim(pile_sizes=3;4)", "nim(pile_sizes=3;4)", "nim(pile_sizes=3;4)"),
+        ("connect_four(rows=6,columns=5)", "connect_four(columns=5)", "connect_four(columns=5)"),
+        ("connect_four(egocentric_obs_tensor=True)", "connect_four(egocentric_obs_tensor=True)", "connect_four"),
+        ("openspiel:connect_four(rows=6)", "openspiel:connect_four", "connect_four"),
+        ("openspiel:hex(num_cols=5,num_rows=5)", "openspiel:hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)"),
+        ("openspiel:hex", "openspiel:hex", "hex"),
+        ("openspiel:chess", "chess", "chess"),
+    ],
+)
+def test_names_are_canonical(text: str, name: str, rules: str) -> None:
+    game = games.load(text)
+    assert (game.name, game.rules) == (name, rules)
+    assert games.load(game.name).name == name
+
+
+def test_warnings_of_openspiel_do_not_reach_the_user(capfd: pytest.CaptureFixture[str]) -> None:
+    games.load("quoridor(board_size=5)")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_names_list_supported_games_and_reasons() -> None:
+    known = {info.name: info for info in games.names()}
+    assert known["connect_four"].supported and known["chess"].reason == ""
+    assert not known["hanabi"].supported and known["hanabi"].reason
+    assert list(known) == sorted(known)
+
+
+@pytest.fixture
+def my_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module of docs/adding_a_game.md, as a person would save it."""
+    page = Path(__file__).parents[2] / "docs" / "adding_a_game.md"
+    code = page.read_text().split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_games.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    monkeypatch.delitem(sys.modules, "my_games", raising=False)
+
+
+@pytest.mark.usefixtures("my_games")
+def test_the_documented_game_works() -> None:
+    game = games.load("my_games:countdown(size=9)")
+    assert (game.name, game.rules) == ("my_games:countdown(size=9)", "countdown(size=9)")
+    assert games.load("countdown(size=9)").rules == game.rules
+    assert games.load("countdown").name == "countdown"
+    with pytest.raises(games.GameError, match="size must be at least 1"):
+        games.load("countdown(size=0)")
+    with pytest.raises(games.GameError, match="unknown parameter 'sise'; it has: size"):
+        games.load("countdown(sise=3)")
+
+    pool = game.new_pool(3)
+    pool.reset(slots(0, 1))
+    to_play, rewards = pool.step(slots(0, 1), slots(2, 0), slots(2, 1))
+    assert to_play.tolist() == [1, 1] and not rewards.any()
+    assert [pool.text(slot) for slot in range(3)] == ["o" * 9, "o" * 8, "o" * 6]
+    assert observations(pool, slots(2))[0].tolist() == [1.0] * 6 + [0.0] * 3 + [0.0, 1.0]
+    to_play, rewards = pool.step(slots(2, 2), slots(2, 2), slots(2, 2))
+    assert to_play.tolist() == [0, games.TERMINAL] and rewards.tolist() == [[0.0, 0.0], [1.0, -1.0]]
+    assert pool.action_text(0, 2) == "take 3"
+    other = games.load("countdown(size=9)").new_pool(1)
+    with pytest.raises(games.GameError, match="does not keep the moves"):
+        other.load(slots(0), pool, slots(1))
+
+
+@pytest.mark.usefixtures("my_games")
+def test_a_python_game_is_lost_for_the_mover_at_multiples_of_four() -> None:
+    def value(state: games.State) -> float:  # of the player to move
+        results = []
+        for action in state.legal_actions():
+            child = state.clone()
+            child.apply(action)
+            over = child.to_play() == games.TERMINAL
+            results.append(child.rewards()[state.to_play()] if over else -value(child))
+        return max(results)
+
+    for size in range(1, 10):
+        assert value(games.load(f"my_games:countdown(size={size})").new_state()) == (-1.0 if size % 4 == 0 else 1.0)
+
+
+@pytest.mark.usefixtures("my_games")
+def test_rollouts_and_audit_of_a_python_game() -> None:
+    game = games.load("my_games:countdown(size=9)")
+    pool = game.new_pool(1)
+    play_to_decision(pool, 0, 0, np.random.default_rng(0))
+    results = pool.rollout(slots(*[0] * 200), np.random.default_rng(0))
+    assert set(map(tuple, results.tolist())) == {(1.0, -1.0), (-1.0, 1.0)}
+    report = games.audit(game, positions=300)
+    # A pile does not say whose turn it is; the seats do.
+    assert report.without_seats.other_mover > 0 and report.with_seats.other_mover == 0
+
+
+def test_register_refuses_what_load_could_not_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
+    with pytest.raises(games.GameError, match="parameter 'size' needs a default"):
+        games.register("mine", lambda size: games.load("hex"))
+    with pytest.raises(games.GameError, match="cannot register"):
+        games.register("my game", lambda: games.load("hex"))
