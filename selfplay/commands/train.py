@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         settings = make_plan(args.config, overrides, args.plan_seconds).config
     else:
         print("selfplay: loading", flush=True)  # torch takes seconds to import
-    from selfplay.training import train
+    from selfplay.training.train import train
 
     result = train(settings, args.run_dir)
     return exit_status(result.stopped_by) if result.learned else NOTHING_LEARNED
