@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from selfplay.version import __version__
+from selfplay.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from selfplay.config.reader import load as load_config
@@ -33,7 +33,6 @@ _PLACES = {
 __all__ = [
     "Config",
     "Result",
-    "__version__",
     "load_config",
     "parse_player",
     "play_match",

@@ -74,7 +74,7 @@ def test_public_names_are_loaded_on_first_use() -> None:
         "assert 'torch' not in sys.modules and 'games' not in sys.modules\n"
         "import selfplay.training.train\n"  # the module may be imported first
         "names = [getattr(selfplay, name) for name in selfplay.__all__]\n"
-        "assert all(map(callable, names)) and selfplay.train is selfplay.training.train\n"
+        "assert all(map(callable, names)) and selfplay.train is selfplay.training.train.train\n"
         "from selfplay import *\n"
         "assert train is selfplay.train\n"
     )

@@ -13,7 +13,7 @@ from torch import nn
 
 import games
 from nets import NetConfig
-from selfplay.algorithms import alphazero, learner, networks
+from selfplay.algorithms import alphazero, networks, precision
 from selfplay.algorithms.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
 from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import Config, LearnerConfig
@@ -114,21 +114,21 @@ def test_bfloat16_pays_where_a_trial_says_so(float32, bfloat16, pays, monkeypatc
     def seconds(dtype: torch.dtype) -> float:
         return next(others) + (float32 if dtype == torch.float32 else bfloat16)
 
-    monkeypatch.setattr(learner, "_probe_seconds", seconds)
+    monkeypatch.setattr(precision, "_probe_seconds", seconds)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
-    assert learner.bfloat16_pays.__wrapped__() is pays
+    assert precision.bfloat16_pays.__wrapped__() is pays
 
 
 def test_bfloat16_is_not_tried_without_instructions_for_it(monkeypatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False)
-    monkeypatch.setattr(learner, "_probe_seconds", lambda dtype: pytest.fail("tried"))
-    assert not learner.bfloat16_pays.__wrapped__()
+    monkeypatch.setattr(precision, "_probe_seconds", lambda dtype: pytest.fail("tried"))
+    assert not precision.bfloat16_pays.__wrapped__()
 
 
 def test_the_trial_draws_no_random_numbers() -> None:
     before = torch.get_rng_state()
-    assert learner._probe_seconds(torch.float32) > 0
+    assert precision._probe_seconds(torch.float32) > 0
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -248,9 +248,9 @@ def test_an_engine_that_fails_is_one_line_and_starts_again(tmp_path, behaviour, 
 
 
 def test_python_chess_serves_tests_only():
-    modules = "chess_moves", "chess_position", "uci", "uci_player", "uci_server", "openspiel_bot"
-    imports = ", ".join(f"selfplay.engines.{name}" for name in modules)
-    code = f"import sys, {imports}; sys.exit('chess' in sys.modules)"  # its licence is the GPL
+    engines = ", ".join(f"selfplay.engines.{name}" for name in ("chess_moves", "uci", "uci_player"))
+    servers = ", ".join(f"selfplay.servers.{name}" for name in ("chess_position", "uci_server", "openspiel_bot"))
+    code = f"import sys, {engines}, {servers}; sys.exit('chess' in sys.modules)"  # its licence is the GPL
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
