@@ -4,13 +4,15 @@
 """
 
 import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernels of the modules that follow)
+import games.older_games  # noqa: F401  (before anybody derives from `Game`)
 
 # isort: split
 from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
-from games.base import CHANCE, TERMINAL, Game, GameError, State, StatePool, Symmetry, check_action
+from games.base import CHANCE, TERMINAL, Game, GameError, StatePool, Symmetry, check_action
 from games.environments.environment import Environment, EnvironmentBatch, Step
 from games.environments.registry import load_environment
 from games.promises import Broken, broken_promises, load_or_broken
+from games.python_pool import PythonGame, State, new_state
 from games.registry import GameInfo, load, names, register
 from games.seats import with_seats
 
@@ -24,6 +26,7 @@ __all__ = [
     "Game",
     "GameError",
     "GameInfo",
+    "PythonGame",
     "Skipped",
     "State",
     "StatePool",
@@ -39,6 +42,7 @@ __all__ = [
     "load_environment",
     "load_or_broken",
     "names",
+    "new_state",
     "register",
     "with_seats",
 ]

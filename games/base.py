@@ -1,9 +1,8 @@
-"""What a game is to the rest of the project: `Game`, `StatePool`, and `State`.
+"""What a game is to the rest of the project: `Game` and `StatePool`.
 
 Search and actors never hold one position; they hold *slots* of a `StatePool` and ask for everything in batches
-(a node of a search tree is a slot). Two kinds of pool stand behind the interface: `games.python_pool` keeps a list of
-Python `State` objects (every OpenSpiel game, and any game a user writes in plain Python), native games keep arrays
-and jitted rules.
+(a node of a search tree is a slot). Native games keep arrays and jitted rules behind this interface, `games.open_spiel`
+keeps `pyspiel.State` objects, and `games.python_pool` keeps a Python object a slot for games that a user wrote.
 
 Conventions, the same for every game:
 
@@ -17,10 +16,10 @@ Conventions, the same for every game:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,49 +52,11 @@ class Symmetry:
     action: np.ndarray  # [A] int64
 
 
-class State(ABC):
-    """One position, as a user writes it in plain Python. Mutable; `clone` makes an independent copy."""
-
-    @abstractmethod
-    def clone(self) -> State: ...
-
-    @abstractmethod
-    def to_play(self) -> int:
-        """Player id, `CHANCE` or `TERMINAL`."""
-
-    @abstractmethod
-    def legal_actions(self) -> Sequence[int]:
-        """Legal actions of the player to move, ascending, each in `range(num_actions)`. Not called elsewhere."""
-
-    @abstractmethod
-    def apply(self, action: int) -> None:
-        """Play a legal action (or, at a chance node, an outcome)."""
-
-    @abstractmethod
-    def rewards(self) -> Sequence[float]:
-        """[P] rewards of the last transition (zeros at the start), before division by `utility_scale`."""
-
-    @abstractmethod
-    def observation(self) -> np.ndarray:
-        """float32 array of `Game.observation_shape` less its last P planes, rows or numbers.
-
-        Those are the seat planes, which the pool appends (see `games.with_seats`).
-        """
-
-    def chance_outcomes(self) -> Sequence[tuple[int, float]]:
-        """(outcome, probability) pairs at a chance node."""
-        raise NotImplementedError
-
-    def action_text(self, action: int) -> str:
-        """The move as a person writes it."""
-        return str(action)
-
-
 class Game(ABC):
     """The rules of a game: its sizes, its symmetries, and pools of positions.
 
-    Subclasses set the attributes below. A game in plain Python implements `new_state` and inherits `new_pool`; a
-    native game overrides `new_pool`.
+    Subclasses set the attributes below and make pools of their own. A game in plain Python derives from
+    `games.PythonGame`, which has the pool.
     """
 
     name: str
@@ -122,6 +83,14 @@ class Game(ABC):
     utility_scale: float = 1.0
     """Rewards are divided by this; the largest absolute utility for games without rewards on the way, else 1."""
 
+    subclass_hooks: ClassVar[list[Callable[[type[Game]], None]]] = []
+    """Functions that are called with every new subclass of `Game`, before its abstract methods are counted."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for hook in Game.subclass_hooks:
+            hook(cls)
+
     @property
     def most_plies(self) -> int:
         """Moves of players after which a game is cut off where no setting says otherwise.
@@ -131,14 +100,8 @@ class Game(ABC):
         return min(self.max_game_length, EPISODE_STEPS)
 
     @abstractmethod
-    def new_state(self) -> State:
-        """The initial position as a Python object (games in plain Python)."""
-
     def new_pool(self, capacity: int) -> StatePool:
         """A pool with `capacity` slots, all of them unset."""
-        from games.python_pool import PythonPool
-
-        return PythonPool(self, capacity)
 
     def symmetries(self) -> list[Symmetry]:
         """Symmetries other than the identity; empty when none is declared."""

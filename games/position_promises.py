@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, Game, State
+from games.base import CHANCE, TERMINAL, Game
+from games.python_pool import State
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from games.base import Game, Symmetry
 from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
+from games.python_pool import new_state
 
 MIRRORED_GAMES = 12
 """Games that are played beside their mirror image, for each symmetry."""
@@ -21,7 +22,7 @@ JUDGE_EVERY = 7
 
 def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> None:
     """The same moves from a new start, in the way that a pool plays them, and the judge on the way."""
-    state = asked("new_state", "new_state()", game.new_state)
+    state = asked("new_state", "new_state()", new_state, game)
     pool = asked("new_pool", "new_pool(3)", game.new_pool, 3)
     place, other = np.zeros(1, np.int64), np.ones(1, np.int64)
     asked("new_pool", "reset of its pool", pool.reset, place)
@@ -87,7 +88,7 @@ def _play_mirrored(
     inverse = np.argsort(symmetry.action)  # mirrored[i] = old[action[i]], so old action a becomes its inverse
     planes = game.observation_shape[0]
     own = math.prod(game.observation_shape) // planes * (planes - game.num_players)
-    state, mirrored = game.new_state(), game.new_state()
+    state, mirrored = new_state(game), new_state(game)
     for _ in range(most):
         here, there = look(game, state), look(game, mirrored)
         seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from games.base import CHANCE, TERMINAL, Game, GameError, State
+from games.base import CHANCE, TERMINAL, Game, GameError
 from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, describe, look, try_move
 from games.promise_laws import check_again, check_symmetries
+from games.python_pool import PythonGame, State, new_state
 from games.registry import load
 
 MAX_GAMES = 300
@@ -104,7 +105,7 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
         return list(found.values())
     rng = np.random.default_rng(seed)
     # Observations of other makes may leave something out: nobody who plays such a game can change that.
-    alike = _Alike() if type(game).new_pool is Game.new_pool else None
+    alike = _Alike() if type(game).new_pool is PythonGame.new_pool else None
     left = positions
     for _ in range(MAX_GAMES):
         if left <= 0:
@@ -150,7 +151,7 @@ def _play(
     game: Game, rng: np.random.Generator, left: int, moves: list[str], alike: _Alike | None, out: list[_Played]
 ) -> None:
     """One random game, `left` moves at most. `moves` and `out` are filled on the way. Raises BrokenError."""
-    state = asked("new_state", "new_state()", game.new_state)
+    state = asked("new_state", "new_state()", new_state, game)
     played = _Played(state, [look(game, state)], moves=moves, returns=np.zeros(game.num_players))
     out.append(played)
     if any(played.looks[0].rewards):

@@ -1,14 +1,15 @@
-"""Pools for games written in plain Python, and the way back: one position of any pool as a `State`.
+"""Games written in plain Python: `State`, `PythonGame` and its pool; and one position of any game as a `State`.
 
-`PythonPool` is what `Game.new_pool` makes unless a game brings a faster pool of its own. A `State` in a pool is never
-changed once it is stored: `step` clones before it plays, so slots may share one object and `copy`, `reset` and `load`
-cost nothing.
+A user writes a `State`, which knows the rules, and a `PythonGame`, which makes the first one (docs/adding_a_game.md). A
+`State` in a pool is never changed once it is stored: `step` clones before it plays, so slots may share one object and
+`copy`, `reset` and `load` cost nothing.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from games.base import (
     CHANCE,
     TERMINAL,
     Game,
-    State,
     StatePool,
     chance_rounds,
     compressed,
@@ -37,6 +37,56 @@ from games.soundness import (
     legal_fault,
     mover_fault,
 )
+
+
+class State(ABC):
+    """One position, as a user writes it in plain Python. Mutable; `clone` makes an independent copy."""
+
+    @abstractmethod
+    def clone(self) -> State: ...
+
+    @abstractmethod
+    def to_play(self) -> int:
+        """Player id, `CHANCE` or `TERMINAL`."""
+
+    @abstractmethod
+    def legal_actions(self) -> Sequence[int]:
+        """Legal actions of the player to move, ascending, each in `range(num_actions)`. Not called elsewhere."""
+
+    @abstractmethod
+    def apply(self, action: int) -> None:
+        """Play a legal action (or, at a chance node, an outcome)."""
+
+    @abstractmethod
+    def rewards(self) -> Sequence[float]:
+        """[P] rewards of the last transition (zeros at the start), before division by `utility_scale`."""
+
+    @abstractmethod
+    def observation(self) -> np.ndarray:
+        """float32 array of `Game.observation_shape` less its last P planes, rows or numbers.
+
+        Those are the seat planes, which the pool appends (see `games.with_seats`).
+        """
+
+    def chance_outcomes(self) -> Sequence[tuple[int, float]]:
+        """(outcome, probability) pairs at a chance node."""
+        raise NotImplementedError
+
+    def action_text(self, action: int) -> str:
+        """The move as a person writes it."""
+        return str(action)
+
+
+class PythonGame(Game):
+    """A game in plain Python. Its author sets the attributes of `Game` and writes `new_state`."""
+
+    @abstractmethod
+    def new_state(self) -> State:
+        """The initial position."""
+
+    def new_pool(self, capacity: int) -> StatePool:
+        """See `Game.new_pool`."""
+        return PythonPool(self, capacity)
 
 
 class BrokenState(State):
@@ -74,7 +124,7 @@ class PythonPool(StatePool):
     What the game says is checked in whole batches; a position is looked at by itself only where a batch is not sound.
     """
 
-    def __init__(self, game: Game, capacity: int) -> None:
+    def __init__(self, game: PythonGame, capacity: int) -> None:
         self.game = game
         self.capacity = capacity
         self._initial = game.new_state()
@@ -305,3 +355,9 @@ class PoolState(State):
 
     def __str__(self) -> str:
         return self._pool.text(0)
+
+
+def new_state(game: Game) -> State:
+    """The initial position of any game as a `State`: its author's own, or else a slot of a pool."""
+    own: Callable[[], State] | None = getattr(game, "new_state", None)
+    return own() if own else PoolState(game)

@@ -20,9 +20,8 @@ import math
 import numpy as np
 from numba import njit
 
-from games.base import CHANCE, TERMINAL, Game, GameError, State
+from games.base import CHANCE, TERMINAL, Game, GameError
 from games.native.pool import NativePool, random_bits
-from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 
 LEFT, RIGHT = 0, 1
@@ -82,9 +81,6 @@ class CartPole(Game):
         self.max_game_length = max_steps
         self.max_chance_outcomes = starts
         self.starts = start_states(starts)
-
-    def new_state(self) -> State:
-        return PoolState(self)
 
     @property
     def most_plies(self) -> int:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from games.base import TERMINAL, Game, GameError, State, Symmetry
+from games.base import TERMINAL, Game, GameError, Symmetry
 from games.native.bordered import check_size, empty_board, filled, inner
 from games.native.pool import NUM_PLAYERS, NativePool, random_bits
 from games.parameters import Value, canonical
-from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries
 
@@ -46,9 +45,6 @@ class ConnectFour(Game):
             canonical("connect_four", {key: value for key, value in given.items() if value != _DEFAULTS[key]})
             for given in (chosen, sizes)
         )
-
-    def new_state(self) -> State:
-        return PoolState(self)
 
     def new_pool(self, capacity: int) -> ConnectFourPool:
         return ConnectFourPool(self, capacity)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from games.base import TERMINAL, Game, GameError, State, Symmetry
+from games.base import TERMINAL, Game, GameError, Symmetry
 from games.native.bordered import check_size, empty_board, filled, inner
 from games.native.pool import NUM_PLAYERS, NativePool, random_bits
 from games.parameters import Value, canonical
-from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries
 
@@ -72,9 +71,6 @@ class Hex(Game):
         check_size(self.name, self.rows, self.columns)
         self.num_actions = self.max_game_length = self.rows * self.columns
         self.observation_shape = with_seats((OWN_PLANES, self.rows, self.columns), NUM_PLAYERS)
-
-    def new_state(self) -> State:
-        return PoolState(self)
 
     def new_pool(self, capacity: int) -> HexPool:
         return HexPool(self, capacity)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from games.base import TERMINAL, Game, State, Symmetry
+from games.base import TERMINAL, Game, Symmetry
 from games.native.pool import NUM_PLAYERS, NativePool, random_bits
-from games.python_pool import PoolState
 from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries
 
@@ -43,9 +42,6 @@ class Othello(Game):
     observation_shape = with_seats((OWN_PLANES, SIZE, SIZE), NUM_PLAYERS)
     max_game_length = MAX_GAME_LENGTH
     name = rules = "othello"
-
-    def new_state(self) -> State:
-        return PoolState(self)
 
     def new_pool(self, capacity: int) -> OthelloPool:
         return OthelloPool(self, capacity)

@@ -22,7 +22,6 @@ from games.base import (
     CHANCE,
     TERMINAL,
     Game,
-    State,
     StatePool,
     Symmetry,
     compressed,
@@ -30,7 +29,6 @@ from games.base import (
     require_same_rules,
 )
 from games.judging import Judge, declared_judge
-from games.python_pool import PoolState
 from games.seats import with_seats, write_seats
 from games.symmetry import declared_symmetries
 
@@ -71,9 +69,6 @@ class OpenSpielGame(Game):
         if self.spiel_name == "hex":  # declared as columns by rows, written as rows by columns
             shape = (shape[0], shape[2], shape[1])
         return shape
-
-    def new_state(self) -> State:
-        return PoolState(self)
 
     def new_pool(self, capacity: int) -> OpenSpielPool:
         return OpenSpielPool(self, capacity)

@@ -130,7 +130,7 @@ class Dice(Walk):
         return [(0, 0.5), (1, 0.5)]
 
 
-class WalkGame(games.Game):
+class WalkGame(games.PythonGame):
     num_players, num_actions, state = 2, 2, Walk
 
     def __init__(self, length: int = 10**9) -> None:

@@ -66,7 +66,7 @@ def test_pairs_share_the_opening_and_swap_seats():
 def test_records_replay_to_their_results():
     result = random_match(CONNECT_FOUR, 40)
     for record in result.records:
-        state = CONNECT_FOUR.new_state()
+        state = games.new_state(CONNECT_FOUR)
         for action in record.moves:
             assert action in state.legal_actions()
             state.apply(action)
@@ -132,7 +132,7 @@ def test_openings_differ_in_their_positions_and_leave_the_game_open():
     assert {len(opening) for opening in openings} == {3}
     boards = set()
     for opening in openings:
-        state = CONNECT_FOUR.new_state()
+        state = games.new_state(CONNECT_FOUR)
         for action in opening:
             state.apply(action)
         boards.add(str(state))
@@ -143,7 +143,7 @@ def test_openings_never_end_the_game():
     # Random games of seven plies are often over; the openings are those that are not.
     openings = draw_openings(TIC_TAC_TOE, 50, np.random.default_rng(0), 7)
     for opening in openings:
-        state = TIC_TAC_TOE.new_state()
+        state = games.new_state(TIC_TAC_TOE)
         for action in opening:
             state.apply(action)
         assert state.to_play() == 1

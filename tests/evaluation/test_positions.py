@@ -23,7 +23,7 @@ def labelled(count: int, seed: int = 0) -> list[dict]:
     """Positions of random tic-tac-toe games in which at least one move throws the value away."""
     rng, positions = np.random.default_rng(seed), []
     while len(positions) < count:
-        state, history = games.load("tic_tac_toe").new_state(), []
+        state, history = games.new_state(games.load("tic_tac_toe")), []
         for _ in range(rng.integers(1, 7)):
             if state.to_play() != games.TERMINAL:
                 history.append(int(rng.choice(state.legal_actions())))
@@ -128,7 +128,7 @@ def test_unreadable_and_empty_files(tmp_path):
 
 def test_moves_through_chance_are_played(write):
     game = games.load("pig")
-    state = game.new_state()
+    state = games.new_state(game)
     moves = []
     for _ in range(4):
         if state.to_play() == games.CHANCE:

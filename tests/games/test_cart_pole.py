@@ -162,7 +162,7 @@ def test_saved_and_restored_states_go_on_alike() -> None:
         pool.copy(HERE, slots(1))
         other.load(slots(1), pool, HERE)
         other.place(slots(0), pool.physical(HERE), slots(5))
-        replayed = games.load("cart_pole").new_state()
+        replayed = games.new_state(games.load("cart_pole"))
         for action in pool.history(0):
             replayed.apply(action)
         pool.load(slots(2), replayed._pool, HERE)  # type: ignore[attr-defined]
@@ -183,7 +183,7 @@ def test_the_history_of_a_long_game_leads_to_the_same_state() -> None:
         moves.append(int(rng.integers(2)) if rng.random() < 0.2 else balance(pool.physical(HERE)[0]))
         pool.step(HERE, slots(moves[-1]), HERE)
     assert len(moves) == 501 and pool.history(0) == moves
-    state = games.load("cart_pole").new_state()
+    state = games.new_state(games.load("cart_pole"))
     for move in moves:
         state.apply(move)
     assert state.to_play() == games.TERMINAL and str(state) == pool.text(0)

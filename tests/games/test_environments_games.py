@@ -82,7 +82,7 @@ class Coins(games.State):
         return np.array([self.turn, self.stake], np.float32)
 
 
-class CoinsGame(games.Game):
+class CoinsGame(games.PythonGame):
     num_players, num_actions, observation_shape, max_game_length = 2, 2, (4,), 6
     max_chance_outcomes, has_rewards = 2, True
 

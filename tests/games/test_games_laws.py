@@ -117,7 +117,7 @@ def check_returns(game: games.Game, pool: games.StatePool, slot: int, total: np.
 
 def replayed_rewards(game: games.Game, history: list[int]) -> np.ndarray:
     """What the players earned, [P], when the moves are played again."""
-    state, total = game.new_state(), np.zeros(game.num_players)
+    state, total = games.new_state(game), np.zeros(game.num_players)
     for action in history:
         state.apply(action)
         total += state.rewards()
@@ -224,7 +224,7 @@ def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
 def test_a_single_state_plays_like_its_pool(name: str) -> None:
     game = games.load(name)
     rng = np.random.default_rng(4)
-    pool, state = game.new_pool(1), game.new_state()
+    pool, state = game.new_pool(1), games.new_state(game)
     pool.reset(slots(0))
     for _ in range(60):
         to_play = pool.to_play(slots(0))[0]

@@ -136,7 +136,7 @@ def play(state: games.State, moves: str) -> games.State:
 
 def test_othello_ends_when_one_colour_is_wiped_out() -> None:
     """The shortest game: nine moves."""
-    state = play(games.load("othello").new_state(), "e6 f4 e3 f6 g5 d6 e7 f5 c5")
+    state = play(games.new_state(games.load("othello")), "e6 f4 e3 f6 g5 d6 e7 f5 c5")
     assert state.to_play() == games.TERMINAL and state.rewards() == [1.0, -1.0]
     assert str(state).count("x") == 13 and "o" not in str(state)
 
@@ -186,7 +186,7 @@ def move_values(state: games.State, known: dict[str, float]) -> dict[str, float]
     ],
 )
 def test_small_hex_is_won_by_the_known_openings(name: str, winning_openings: str) -> None:
-    values = move_values(games.load(name).new_state(), {})
+    values = move_values(games.new_state(games.load(name)), {})
     assert set(values.values()) <= {-1.0, 1.0}
     assert [move for move, value in values.items() if value == 1.0] == winning_openings.split()
 

@@ -48,7 +48,7 @@ class Pile(games.State):
         return f"take {action + 1}"
 
 
-class PileGame(games.Game):
+class PileGame(games.PythonGame):
     name = rules = "pile"
     num_players, num_actions, max_game_length = 2, 3, 9
     observation_shape = games.with_seats((9,), 2)

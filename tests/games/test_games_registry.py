@@ -11,6 +11,8 @@ from games_helpers import observations, play_to_decision, slots
 
 import games
 from games import registry
+from games.native.connect_four import ConnectFour, ConnectFourPool
+from games.python_pool import PoolState
 
 UNKNOWN = [
     ("conect_four", "unknown game 'conect_four': did you mean connect_four?"),
@@ -109,12 +111,15 @@ def test_names_list_supported_games_and_reasons() -> None:
     assert list(known) == sorted(known)
 
 
+def code_of_the_page() -> str:
+    page = Path(__file__).parents[2] / "docs" / "adding_a_game.md"
+    return page.read_text().split("```python\n")[1].split("```")[0]
+
+
 @pytest.fixture
 def my_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The module of docs/adding_a_game.md, as a person would save it."""
-    page = Path(__file__).parents[2] / "docs" / "adding_a_game.md"
-    code = page.read_text().split("```python\n")[1].split("```")[0]
-    (tmp_path / "my_games.py").write_text(code)
+    (tmp_path / "my_games.py").write_text(code_of_the_page())
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_factories", dict(registry._factories))
     monkeypatch.delitem(sys.modules, "my_games", raising=False)
@@ -146,6 +151,41 @@ def test_the_documented_game_works() -> None:
 
 
 @pytest.mark.usefixtures("my_games")
+def test_a_game_that_derives_from_game_as_an_earlier_page_said_loads_with_one_warning(tmp_path: Path) -> None:
+    now = code_of_the_page()
+    then = now.replace("(games.PythonGame)", "(games.Game)")
+    assert then.count("(games.Game)") == 1 + now.count("(games.Game)")
+    (tmp_path / "my_games.py").write_text(then)
+    with pytest.warns(FutureWarning, match=r"^Countdown has new_state: derive it from games\.PythonGame") as warned:
+        game = games.load("my_games:countdown(size=9)")
+        games.load("my_games:countdown(size=8)").new_pool(1)
+    assert len(warned) == 1
+    line = then.splitlines()[warned[0].lineno - 1]
+    assert Path(warned[0].filename).name == "my_games.py" and line.startswith("class Countdown")
+    assert games.new_state(game).legal_actions() == range(3) and games.broken_promises(game, positions=60) == []
+
+
+def test_a_game_without_a_pool_and_without_a_first_position_is_refused() -> None:
+    class Nothing(games.Game):
+        pass
+
+    with pytest.raises(TypeError, match="new_pool"):
+        Nothing()  # type: ignore[abstract]
+
+
+def test_a_game_that_has_a_pool_of_its_own_and_new_state_keeps_both() -> None:
+    class Position(PoolState):
+        pass
+
+    class Own(ConnectFour):
+        def new_state(self) -> games.State:
+            return Position(self)
+
+    assert type(games.new_state(Own())) is Position
+    assert type(Own().new_pool(1)) is ConnectFourPool
+
+
+@pytest.mark.usefixtures("my_games")
 def test_a_python_game_is_lost_for_the_mover_at_multiples_of_four() -> None:
     def value(state: games.State) -> float:  # of the player to move
         results = []
@@ -157,7 +197,8 @@ def test_a_python_game_is_lost_for_the_mover_at_multiples_of_four() -> None:
         return max(results)
 
     for size in range(1, 10):
-        assert value(games.load(f"my_games:countdown(size={size})").new_state()) == (-1.0 if size % 4 == 0 else 1.0)
+        start = games.new_state(games.load(f"my_games:countdown(size={size})"))
+        assert value(start) == (-1.0 if size % 4 == 0 else 1.0)
 
 
 @pytest.mark.usefixtures("my_games")

@@ -63,7 +63,7 @@ def late_positions(game: games.Game, count: int, plies: int, seed: int = 0):
 
 
 def state_of(pool: games.StatePool) -> games.State:
-    state = pool.game.new_state()
+    state = games.new_state(pool.game)
     for action in pool.history(0):
         state.apply(action)
     return state
@@ -217,7 +217,7 @@ class Ring(games.State):
         return str(self.cell)
 
 
-class RingGame(games.Game):
+class RingGame(games.PythonGame):
     name = rules = "ring"
     num_players, num_actions, max_game_length = 2, 2, 1000
     observation_shape = (10,)
@@ -296,7 +296,7 @@ class Said(Mystery):
         return "a coin"
 
 
-class MysteryGame(games.Game):
+class MysteryGame(games.PythonGame):
     num_players, num_actions, observation_shape, max_game_length, max_chance_outcomes = 2, 2, (2,), 1, 2
 
     def __init__(self, state: type[Mystery]) -> None:

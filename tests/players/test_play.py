@@ -132,7 +132,7 @@ def test_text_of_a_move_goes_before_its_number():
         def action_text(self, action):
             return ["1", "a", "A", "same"][action] if action != 3 else "a"
 
-    class Game(games.Game):
+    class Game(games.PythonGame):
         name = rules = "test"
         num_players, num_actions, observation_shape, max_game_length = 1, 4, (2,), 1
 

@@ -254,7 +254,7 @@ def test_values_of_three_players_are_rotated_to_the_player_to_move():
 
     config = SearchConfig(num_simulations=1)
     for moves in range(3):
-        state, history = game.new_state(), []
+        state, history = games.new_state(game), []
         for _ in range(moves):
             history.append(int(state.legal_actions()[0]))
             state.apply(history[-1])

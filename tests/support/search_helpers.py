@@ -72,7 +72,7 @@ def random_positions(game: Game, count: int, seed: int, fewest: int = 0):
     pool, states = game.new_pool(count), []
     for slot in range(count):
         while True:
-            state = game.new_state()
+            state = games.new_state(game)
             moves = int(rng.integers(fewest, 12))
             history = []
             while not state.to_play() == games.TERMINAL and (len(history) < moves or state.to_play() == games.CHANCE):

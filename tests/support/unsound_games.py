@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import games
-from games import CHANCE, TERMINAL, Game, State
+from games import CHANCE, TERMINAL, Game, PythonGame, State
 from games.seats import with_seats
 
 
@@ -148,7 +148,7 @@ class WrongStart(NanObservation):
         return self.total == 0
 
 
-class CountGame(Game):
+class CountGame(PythonGame):
     """Makes positions of one of the classes above."""
 
     num_players, num_actions, max_game_length, max_chance_outcomes = 2, 2, 24, 2
