@@ -11,24 +11,28 @@ import numpy as np
 from games.base import CHANCE, TERMINAL, StatePool, chance_rounds
 
 
-def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.random.Generator) -> None:
+def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.random.Generator) -> list[list[int]]:
     """New games in `slots` [n], each after between 0 and `opening_plies` random moves, at a decision of a player.
 
     The number of moves is uniform and drawn for each game; chance that comes between them does not count. A game that
-    they end begins again without any. What chance and the moves pay is nobody's.
+    they end begins again without any. Rewards of chance and of these moves are dropped.
+
+    Returns the actions and chance outcomes of each slot so far, in order: `StatePool.step` from `StatePool.reset` plays
+    them again.
     """
-    _reset(pool, slots, rng)
-    if opening_plies == 0:
-        return
-    left = rng.integers(0, opening_plies, size=len(slots), endpoint=True)
-    for ply in range(int(left.max())):
-        moving = slots[left > ply]
-        pool.step(moving, random_actions(pool, moving, rng), moving)
-        _play_chance(pool, moving, rng)
-        ended = moving[pool.to_play(moving) == TERMINAL]
-        if ended.size:
-            _reset(pool, ended, rng)
-            left[np.isin(slots, ended)] = 0
+    played: dict[int, list[int]] = {}
+    _reset(pool, slots, rng, played)
+    if opening_plies > 0:
+        left = rng.integers(0, opening_plies, size=len(slots), endpoint=True)
+        for ply in range(int(left.max())):
+            moving = slots[left > ply]
+            _step(pool, moving, random_actions(pool, moving, rng), played)
+            _play_chance(pool, moving, rng, played)
+            ended = moving[pool.to_play(moving) == TERMINAL]
+            if ended.size:
+                _reset(pool, ended, rng, played)
+                left[np.isin(slots, ended)] = 0
+    return [played[slot] for slot in slots.tolist()]
 
 
 def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -38,7 +42,7 @@ def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator)
 
 
 def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
-    """Nature's move for each of `slots` [n], drawn with the random numbers of its game, int64 [n]."""
+    """A chance outcome for each of `slots` [n], drawn with the generator of its game in `rngs` [n], int64 [n]."""
     offsets, outcomes, probabilities = pool.chance(slots)
     rows = [slice(offsets[i], offsets[i + 1]) for i in range(len(slots))]
     drawn = [outcomes[row][draw(probabilities[row], rng)] for row, rng in zip(rows, rngs)]
@@ -51,14 +55,22 @@ def draw(weights: np.ndarray, rng: np.random.Generator) -> int:
     return int(min(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"), len(weights) - 1))
 
 
-def _reset(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> None:
+def _reset(pool: StatePool, slots: np.ndarray, rng: np.random.Generator, played: dict[int, list[int]]) -> None:
     pool.reset(slots)
-    _play_chance(pool, slots, rng)
+    played.update((slot, []) for slot in slots.tolist())
+    _play_chance(pool, slots, rng, played)
 
 
-def _play_chance(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> None:
+def _play_chance(pool: StatePool, slots: np.ndarray, rng: np.random.Generator, played: dict[int, list[int]]) -> None:
     """Play chance in `slots` until a player moves or the game is over."""
     events = chance_rounds(pool.game)
     while (waiting := slots[pool.to_play(slots) == CHANCE]).size:
         next(events)
-        pool.step(waiting, draw_outcomes(pool, waiting, [rng] * len(waiting)), waiting)
+        _step(pool, waiting, draw_outcomes(pool, waiting, [rng] * len(waiting)), played)
+
+
+def _step(pool: StatePool, slots: np.ndarray, moves: np.ndarray, played: dict[int, list[int]]) -> None:
+    """Play an action or outcome in each of `slots`, and note it in `played`, by slot."""
+    pool.step(slots, moves, slots)
+    for slot, move in zip(slots.tolist(), moves.tolist()):
+        played[slot].append(move)

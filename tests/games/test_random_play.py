@@ -56,6 +56,21 @@ def begun(name: str, size: int, plies: int, seed: int = 0) -> Refereed:
     return pool
 
 
+@pytest.mark.parametrize("name", [*GAMES, "cart_pole", "2048"])
+def test_what_was_played_leads_to_the_same_positions(name: str) -> None:
+    game, where = games.load(name), np.arange(20)
+    pool, again = game.new_pool(40), game.new_pool(1)
+    played = begin_games(pool, where + 20, 6, np.random.default_rng(3))
+    assert len(played) == 20 and len({len(moves) for moves in played}) > 1
+    for slot, moves in zip(where + 20, played):
+        again.reset(where[:1])
+        for move in moves:
+            games.check_action(again, 0, move)
+            again.step(where[:1], np.array([move]), where[:1])
+        assert again.history(0) == pool.history(slot) == moves
+        assert again.text(0) == pool.text(slot)
+
+
 def marks(observation: np.ndarray) -> np.ndarray:
     """How many moves of tic-tac-toe were made before each observation [..., C, 3, 3]."""
     return BOARD - observation[..., 0, :, :].sum(axis=(-2, -1)).astype(int)
