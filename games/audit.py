@@ -20,12 +20,12 @@ from games.registry import load, names
 
 PARALLEL_GAMES = 8
 MAX_PLIES = 1000
-"""A random game that is still going after so many moves is abandoned and counted as unfinished."""
+"""Number of moves after which a random game is abandoned and counted as unfinished."""
 
 
 @dataclass(frozen=True)
 class Ambiguity:
-    """How many of the distinct observations were seen again with something else that the player should know."""
+    """Number of distinct observations, and of those that came again with something else that the player should know."""
 
     observations: int
     other_mover: int
@@ -36,7 +36,7 @@ class Ambiguity:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What random games showed of a game. Lengths count player moves, of finished games only."""
+    """Figures of a game from random games. Lengths count player moves, of finished games only."""
 
     game: str
     num_players: int
@@ -72,7 +72,7 @@ class Skipped:
 
 
 class _Sightings:
-    """What was seen together with each observation; an observation is kept as a digest."""
+    """Movers, legal actions and outcomes of moves by observation, each observation kept as a digest."""
 
     def __init__(self) -> None:
         self._movers: dict[bytes, int] = {}
@@ -122,7 +122,7 @@ class _Tally:
 
 
 def audit(game: Game, positions: int = 4000, seed: int = 0) -> AuditReport:
-    """Play uniformly random games for about `positions` moves of players and report what they showed."""
+    """Play uniformly random games for about `positions` moves of players and report the figures."""
     tally = _Tally(game)
     rng = np.random.default_rng(seed)
     pool = game.new_pool(PARALLEL_GAMES)
@@ -140,15 +140,15 @@ def audit(game: Game, positions: int = 4000, seed: int = 0) -> AuditReport:
                 tally.unfinished += 1
             returns[slot], lengths[slot] = 0.0, 0
         pool.reset(np.flatnonzero(over))
-        nature = np.flatnonzero(~over & (to_play == CHANCE))
-        if len(nature):
-            returns[nature] += pool.step(nature, _draw_outcomes(pool, nature, rng), nature)[1]
+        waiting = np.flatnonzero(~over & (to_play == CHANCE))
+        if len(waiting):
+            returns[waiting] += pool.step(waiting, _draw_outcomes(pool, waiting, rng), waiting)[1]
         players = np.flatnonzero(~over & (to_play >= 0))
         if len(players):
             returns[players] += _play(game, pool, players, to_play[players], rng, tally)
             lengths[players] += 1
             events = chance_rounds(game)
-        elif len(nature):
+        elif len(waiting):
             next(events)
     pool.close()
     tally.unfinished += int(np.count_nonzero(lengths)) if not tally.lengths else 0
@@ -185,7 +185,7 @@ def _draw_outcomes(pool: StatePool, slots: np.ndarray, rng: np.random.Generator)
 def _play(
     game: Game, pool: StatePool, slots: np.ndarray, movers: np.ndarray, rng: np.random.Generator, tally: _Tally
 ) -> np.ndarray:
-    """Play one random move in each slot and record what was seen. Returns the rewards `[B, P]`."""
+    """Play one random move in each slot and record it in `tally`. Returns the rewards `[B, P]`."""
     observations = np.empty((len(slots), *game.observation_shape), dtype=np.float32)
     pool.observe(slots, observations)
     offsets, flat = pool.legal(slots)

@@ -7,8 +7,8 @@ keeps `pyspiel.State` objects, and `games.python_pool` keeps a Python object a s
 Conventions, the same for every game:
 
 * `to_play` is a player id `0..P-1`, or `CHANCE`, or `TERMINAL`.
-* Rewards are per player, `[P]`, and belong to the transition that earns them: a game that only has a result pays it
-  on its last transition. The return of a player is the sum of its rewards; a draw is 0.0. Rewards are divided by
+* Rewards are per player, `[P]`, and belong to the transition that earns them: in a game that only has a result,
+  the last transition has it. The return of a player is the sum of its rewards; a draw is 0.0. Rewards are divided by
   `Game.utility_scale`, so that a game without rewards on the way has returns in [-1, 1].
 * Observations are the view of the player to move and always end in one-hot seat planes that say who that is.
 """
@@ -24,15 +24,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 CHANCE = -1
-"""`to_play` of a position where nature moves (OpenSpiel's number)."""
+"""`to_play` of a chance node (OpenSpiel's number)."""
 
 TERMINAL = -4
 """`to_play` of a finished game (OpenSpiel's number)."""
 
 
 EPISODE_STEPS = 27_000
-"""Steps, or moves of players, after which an episode is cut off that has no limit of its own; also the most chance
-events in a row. As many as half an hour of an Atari game has."""
+"""Number of steps, or moves of players, after which an episode without a limit of its own is cut off; also the largest
+number of chance events in a row. Half an hour of an Atari game has as many steps."""
 
 
 class GameError(ValueError):
@@ -77,7 +77,7 @@ class Game(ABC):
     max_chance_outcomes: int = 0
     """0 for a game without chance nodes."""
     has_rewards: bool = False
-    """True when transitions before the last may pay."""
+    """True when transitions before the last may have a reward other than 0."""
     zero_sum: bool = True
     """True when the returns of the players always sum to zero."""
     utility_scale: float = 1.0
@@ -108,8 +108,10 @@ class Game(ABC):
         return []
 
     def judge(self, pool: StatePool, slots: np.ndarray) -> np.ndarray | None:
-        """Returns float64 [n, P] of games that are cut off in `slots` [n], a player to move in each; None where nobody
-        can say who is ahead."""
+        """Returns of the players, float64 [n, P], for games that are cut off in `slots` [n], where a player is to move.
+
+        None: the game has no judge, and games that are cut off count as draws.
+        """
         return None
 
 
@@ -124,8 +126,10 @@ class StatePool(ABC):
     game: Game
     capacity: int
     unsound: dict[int, str] | None = None
-    """Slots whose game has said what no game may say (`games.soundness`), with a line each; for whoever sets it to a
-    dictionary, and empties it. Such a slot is over until it is reset. While None, the pool raises UnsoundError."""
+    """Slots whose game gave an output that no game may give (`games.soundness`), with one line of text each.
+
+    A caller sets it to a dictionary and empties it. Such a slot counts as finished until it is reset. While it is None,
+    the pool raises UnsoundError instead."""
 
     @abstractmethod
     def reset(self, slots: np.ndarray) -> None:
@@ -171,9 +175,7 @@ class StatePool(ABC):
     def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Play each position to its end with uniformly random moves: summed rewards float64 `[B, P]` from here on.
 
-        A game that goes on for `Game.most_plies` moves more is left there.
-
-        The positions in the pool are left alone.
+        A game that goes on for `Game.most_plies` more moves is left there. The positions in the pool stay as they are.
         """
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """Who is ahead in a game that was cut off: judges, declared once per game, for games that random play never ends.
 
-Chinese checkers pays nothing until somebody has moved ten pieces across the board, which players that have not learned
-anything never do; judged by how far they have come, the first games already teach something. A judge decides games that
-are cut off and nothing else: games that end are paid by their rules.
+Chinese checkers has no reward before a player has moved ten pieces across the board, which untrained players never do.
+Judged by how far the pieces have come, the first games already teach something. A judge decides only games that are cut
+off: the results of games that end are those of the rules.
 """
 
 from __future__ import annotations

@@ -16,5 +16,5 @@ def import_module_of(what: str, name: str, module: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:
-        said = str(error).partition("\n")[0][:200] if isinstance(error, ImportError) else describe(error)
-        raise GameError(f"cannot import the module of {what} {name[:80]!r}: {said}") from None
+        reason = str(error).partition("\n")[0][:200] if isinstance(error, ImportError) else describe(error)
+        raise GameError(f"cannot import the module of {what} {name[:80]!r}: {reason}") from None

@@ -8,8 +8,8 @@ grey without an axis for channels. Two neighbouring axes are the rows and column
 * of equal products the later ones: [9, 9, 9] has its channels first.
 
 All axes before and after them are channels, in that order: [4, 84, 84, 3], four frames of three colours, has twelve.
-Two axes alone are a grey picture where both are at least 36 long, and a table of numbers otherwise. What was found is
-said in `Layout.note`, and the parameter `channels` of an environment sets it.
+Two axes alone are a grey picture where both are at least 36 long, and a table of numbers otherwise. The result is
+in `Layout.note`, and the parameter `channels` of an environment sets it.
 """
 
 from __future__ import annotations

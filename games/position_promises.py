@@ -1,6 +1,6 @@
 """One position of a game, looked at in full and checked: what `games.promises` compares and reports.
 
-Everything that a `State` says is asked for here, and nothing that it says is trusted.
+Every method of a `State` is called here, and no output is trusted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """What a position says of itself. Two looks at one position are equal."""
+    """Outputs of all methods of a position. Two looks at one position are equal."""
 
     to_play: int
     legal_actions: tuple[int, ...] = ()
@@ -49,7 +49,7 @@ class Look:
 
 
 def asked(rule: str, question: str, call: Callable[..., T], *args: Any) -> T:
-    """What `call` answers to `args`. Raises BrokenError for any exception that comes instead."""
+    """The output of `call(*args)`. Raises BrokenError for any exception that comes instead."""
     try:
         return call(*args)
     except BrokenError:
@@ -69,7 +69,7 @@ def describe(error: BaseException) -> str:
 
 
 def look(game: Game, state: State) -> Look:
-    """Everything that a position says. Raises BrokenError for the first answer that breaks a rule."""
+    """The outputs of all methods of a position. Raises BrokenError for the first one that breaks a rule."""
     to_play = asked("to_play", "to_play()", state.to_play)
     if not _is_whole(to_play) or int(to_play) not in (CHANCE, TERMINAL, *range(game.num_players)):
         raise BrokenError(
@@ -137,20 +137,20 @@ def _rewards(game: Game, state: State) -> tuple[float, ...]:
 def _observation(game: Game, state: State) -> bytes:
     planes, *rest = game.observation_shape
     shape = (planes - game.num_players, *rest)
-    seen: Any = asked("observation", "observation()", state.observation)
-    if not isinstance(seen, np.ndarray):
-        raise BrokenError("observation", f"observation() is a {type(seen).__name__}, not an array of numpy")
-    if seen.shape != shape:
+    given: Any = asked("observation", "observation()", state.observation)
+    if not isinstance(given, np.ndarray):
+        raise BrokenError("observation", f"observation() is a {type(given).__name__}, not an array of numpy")
+    if given.shape != shape:
         raise BrokenError(
             "observation",
-            f"observation() has shape {list(seen.shape)}; observation_shape {list(game.observation_shape)} without the "
-            f"seats is {list(shape)}",
+            f"observation() has shape {list(given.shape)}; observation_shape {list(game.observation_shape)} without "
+            f"the seats is {list(shape)}",
         )
-    if seen.dtype != np.float32:
-        raise BrokenError("observation", f"observation() has dtype {seen.dtype}, not float32")
-    if not np.isfinite(seen).all():
-        raise BrokenError("observation", f"observation() has {seen[~np.isfinite(seen)][0]} in it, no finite number")
-    return seen.tobytes()
+    if given.dtype != np.float32:
+        raise BrokenError("observation", f"observation() has dtype {given.dtype}, not float32")
+    if not np.isfinite(given).all():
+        raise BrokenError("observation", f"observation() has {given[~np.isfinite(given)][0]} in it, no finite number")
+    return given.tobytes()
 
 
 def _is_whole(value: Any) -> bool:

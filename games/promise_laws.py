@@ -13,11 +13,11 @@ from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose,
 from games.python_pool import new_state
 
 MIRRORED_GAMES = 12
-"""Games that are played beside their mirror image, for each symmetry."""
+"""Number of games that are played beside their mirror image, for each symmetry."""
 MIRRORED_MOVES = 500
-"""Moves of all these games together, for each symmetry; the last game is cut off there."""
+"""Largest number of moves of these games together, for each symmetry; the last game is cut off there."""
 JUDGE_EVERY = 7
-"""Every how many positions the judge is asked."""
+"""Number of positions from one question to the judge to the next."""
 
 
 def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> None:
@@ -42,15 +42,15 @@ def check_again(game: Game, actions: Sequence[int], looks: Sequence[Look]) -> No
         moved = np.array([action], np.int64)
         to_play, rewards = asked("apply", "step of its pool", pool.step, place, moved, other)
         after = looks[number + 1]
-        paid = np.array(after.rewards) / game.utility_scale
-        if to_play[0] != after.to_play or not np.allclose(rewards[0], paid, atol=TOLERANCE):
+        expected_rewards = np.array(after.rewards) / game.utility_scale
+        if to_play[0] != after.to_play or not np.allclose(rewards[0], expected_rewards, atol=TOLERANCE):
             raise BrokenError("new_pool", "step of its pool led to another position than apply", number + 1)
         place, other = other, place
     pool.close()
 
 
 def _check_judge(game: Game, returns: Any, number: int) -> None:
-    """What a judge said of the position after `number` moves."""
+    """Raises BrokenError unless `returns` is a judge's output for the position after `number` moves."""
     if returns is None:
         return
     if not isinstance(returns, np.ndarray) or returns.shape != (1, game.num_players) or not np.isfinite(returns).all():
@@ -91,9 +91,9 @@ def _play_mirrored(
     state, mirrored = new_state(game), new_state(game)
     for _ in range(most):
         here, there = look(game, state), look(game, mirrored)
-        seen, other = (np.frombuffer(x.observation, np.float32) for x in (here, there))
+        own_view, other_view = (np.frombuffer(x.observation, np.float32) for x in (here, there))
         if here.to_play >= 0 and there.to_play >= 0:
-            alike = np.array_equal(seen[symmetry.observation[:own]], other)
+            alike = np.array_equal(own_view[symmetry.observation[:own]], other_view)
             alike = alike and sorted(inverse[list(here.legal_actions)].tolist()) == list(there.legal_actions)
         if here.to_play != there.to_play or here.rewards != there.rewards or (here.to_play >= 0 and not alike):
             raise BrokenError("symmetries", f"with symmetry {number} the mirrored game is not the mirror image")

@@ -1,4 +1,4 @@
-"""What the rules of a game must keep to, checked: `broken_promises` plays random games and names what is broken.
+"""Rules that a game must keep to, checked: `broken_promises` plays random games and names what is broken.
 
 The rules are those of docs/adding_a_game.md, "What the rules must keep to"; each is named as it is there. Random games
 find mistakes that random games meet: nothing found is no proof.
@@ -20,13 +20,13 @@ from games.python_pool import PythonGame, State, new_state
 from games.registry import load
 
 MAX_GAMES = 300
-"""Random games at most."""
+"""Largest number of random games."""
 CLONE_MOVES = 4
-"""Moves that are played on a clone to see whether its original stays as it is."""
+"""Number of moves that are played on a clone to see whether its original stays as it is."""
 SIBLINGS = 4
-"""Other legal actions that are tried in each position."""
+"""Number of other legal actions that are tried in each position."""
 MAX_SHOWN = 30
-"""Moves of a broken promise that are shown, the last ones."""
+"""Largest number of moves of a broken promise that are shown; they are the last ones."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
             part(*args)
         except BrokenError as error:
             found.setdefault(error.rule, Broken(error.rule, error.what, tuple(moves[: error.num_moves])))
-        except Exception as error:  # in what nobody has asked for by its name
+        except Exception as error:  # in a part of the game that `asked` does not guard
             found.setdefault("game", Broken("game", f"it raises {describe(error)}", tuple(moves)))
         moves.clear()
 
@@ -104,7 +104,7 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
     if found:
         return list(found.values())
     rng = np.random.default_rng(seed)
-    # Observations of other makes may leave something out: nobody who plays such a game can change that.
+    # Observations of games with pools of their own may leave something out, as OpenSpiel's do.
     alike = _Alike() if type(game).new_pool is PythonGame.new_pool else None
     left = positions
     for _ in range(MAX_GAMES):
@@ -128,7 +128,7 @@ def load_or_broken(text: str) -> Game | Broken:
 
 
 def _check_sizes(game: Game) -> None:
-    """What a game says of itself before anybody plays."""
+    """Sizes and flags of a game."""
     for name, least in (("num_players", 1), ("num_actions", 1), ("max_game_length", 1), ("max_chance_outcomes", 0)):
         value = getattr(game, name, None)
         if not isinstance(value, (int, np.integer)) or value < least:

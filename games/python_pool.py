@@ -90,10 +90,10 @@ class PythonGame(Game):
 
 
 class BrokenState(State):
-    """Takes the place of a position whose game said what no game may say: nothing is asked of that any more."""
+    """Takes the place of a position whose game gave an unsound output; that position is not used again."""
 
     def __init__(self, to_play: int) -> None:
-        """`to_play` is what the caller expects there; the position after any move is over."""
+        """`to_play` is the mover that the caller expects; after any move the game is over."""
         self._to_play = to_play
 
     def clone(self) -> BrokenState:
@@ -121,7 +121,7 @@ class BrokenState(State):
 class PythonPool(StatePool):
     """Positions of a game in plain Python, one `State` object per slot.
 
-    What the game says is checked in whole batches; a position is looked at by itself only where a batch is not sound.
+    Outputs of the game are checked in whole batches; one position is checked by itself only where a batch is unsound.
     """
 
     def __init__(self, game: PythonGame, capacity: int) -> None:
@@ -138,14 +138,14 @@ class PythonPool(StatePool):
         self, src: Int64[np.ndarray, " B"], actions: Int64[np.ndarray, " B"], dst: Int64[np.ndarray, " B"]
     ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, "B P"]]:
         movers: list[Any] = []
-        paid: list[Any] = []
+        earned: list[Any] = []
         for s, action, d in zip(src.tolist(), actions.tolist(), dst.tolist()):
             state = self._states[s].clone()
             state.apply(action)
             self._states[d] = state
             movers.append(state.to_play())
-            paid.append(state.rewards())
-        to_play, rewards = self._movers(dst, movers), self._rewards(dst, paid)
+            earned.append(state.rewards())
+        to_play, rewards = self._movers(dst, movers), self._rewards(dst, earned)
         rewards /= self.game.utility_scale
         if self.unsound:
             broken = [isinstance(self._states[slot], BrokenState) for slot in dst.tolist()]
@@ -196,13 +196,14 @@ class PythonPool(StatePool):
 
     def observe(self, slots: Int64[np.ndarray, " B"], out: Float32[np.ndarray, "B *observation"]) -> None:
         own = out[:, : out.shape[1] - self.game.num_players]
-        answers: list[Any] = [self._states[slot].observation() for slot in slots.tolist()]
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then, and found
-            for i, seen in enumerate(answers):
-                is_array = isinstance(seen, np.ndarray) and seen.shape == own.shape[1:] and seen.dtype.kind in "biuf"
-                own[i] = seen if is_array or not array_fault("", seen, own.shape[1:], np.float32) else np.nan
+        given: list[Any] = [self._states[slot].observation() for slot in slots.tolist()]
+        shape = own.shape[1:]
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, and `is_finite` sees it
+            for i, view in enumerate(given):
+                is_array = isinstance(view, np.ndarray) and view.shape == shape and view.dtype.kind in "biuf"
+                own[i] = view if is_array or not array_fault("", view, shape, np.float32) else np.nan
         if not is_finite(own):
-            self._refuse_observations(slots, own, answers)
+            self._refuse_observations(slots, own, given)
         write_seats(out, self.to_play(slots), self.game.num_players)
 
     def rollout(self, slots: Int64[np.ndarray, " B"], rng: np.random.Generator) -> Float64[np.ndarray, "B P"]:
@@ -216,7 +217,8 @@ class PythonPool(StatePool):
         return total / self.game.utility_scale
 
     def _play_out(self, state: State, draw: random.Random, total: np.ndarray) -> str:
-        """Random moves to the end, in place; rewards are added to `total` [P]. Returns what is wrong with the game."""
+        """Random moves to the end, in place; rewards are added to `total` [P]. Returns the fault of an
+        unsound output, or an empty string."""
         game, plies, events = self.game, 0, chance_rounds(self.game)
         while (to_play := state.to_play()) != TERMINAL and plies < game.most_plies:
             if fault := mover_fault(to_play, game.num_players, game.max_chance_outcomes > 0):
@@ -235,14 +237,14 @@ class PythonPool(StatePool):
                     return legal_fault(actions, game.num_actions)
                 action = draw.choice(actions)
             state.apply(action)
-            paid: Any = state.rewards()
+            rewards: Any = state.rewards()
             try:  # cheaper than `array_fault`
-                is_sound = len(paid) == game.num_players and all(abs(reward) <= LARGEST for reward in paid)
+                is_sound = len(rewards) == game.num_players and all(abs(reward) <= LARGEST for reward in rewards)
             except TypeError:
                 is_sound = False
             if not is_sound:
-                return array_fault("rewards()", paid, (game.num_players,))
-            total += paid
+                return array_fault("rewards()", rewards, (game.num_players,))
+            total += rewards
         return ""
 
     def text(self, slot: int) -> str:
@@ -252,7 +254,7 @@ class PythonPool(StatePool):
         return self._states[slot].action_text(action)
 
     def _break(self, slot: int, fault: str, to_play: int) -> None:
-        """What the game said of the position in `slot` cannot be used. Raises UnsoundError where nobody asks for it."""
+        """Give up the position in `slot` for an unsound output. Raises UnsoundError while `unsound` is None."""
         line = f"{self.game.name}: {fault}"
         if self.unsound is None:
             raise UnsoundError(line)
@@ -264,7 +266,7 @@ class PythonPool(StatePool):
         return int(self._movers(np.array([slot]), [given])[0])
 
     def _movers(self, slots: np.ndarray, given: list[Any]) -> np.ndarray:
-        """Who moves in `slots` [n], int64 [n], from what the game said; TERMINAL where that is nobody."""
+        """Who moves in `slots` [n], int64 [n], from the outputs `given` of the game; TERMINAL for an unsound one."""
         players, has_chance = self.game.num_players, self.game.max_chance_outcomes > 0
         try:
             movers = np.array(given)
@@ -283,7 +285,7 @@ class PythonPool(StatePool):
         return np.array(given, np.int64)
 
     def _rewards(self, slots: np.ndarray, given: list[Any]) -> np.ndarray:
-        """Rewards float64 [n, P] of the moves into `slots` [n], from what the game said; zeros where it is wrong."""
+        """Rewards float64 [n, P] of the moves into `slots` [n], from the outputs `given`; zeros for an unsound one."""
         shape = (len(slots), self.game.num_players)
         try:
             rewards = np.array(given, np.float64)
@@ -301,13 +303,13 @@ class PythonPool(StatePool):
                 rewards[i] = given[i]
         return rewards
 
-    def _refuse_observations(self, slots: np.ndarray, own: np.ndarray, answers: list[Any]) -> None:
-        """Zeros into the rows of `own` [n, ...] for which the game's answer is no observation."""
+    def _refuse_observations(self, slots: np.ndarray, own: np.ndarray, given: list[Any]) -> None:
+        """Write zeros into the rows of `own` [n, ...] where the game's output in `given` is no observation."""
         for i, slot in enumerate(slots.tolist()):
             if is_finite(own[i]):
                 continue
             if not isinstance(self._states[slot], BrokenState):
-                fault = array_fault("observation()", answers[i], own.shape[1:], np.float32)
+                fault = array_fault("observation()", given[i], own.shape[1:], np.float32)
                 self._break(slot, fault, self._mover(slot, self._states[slot].to_play()))
             own[i] = 0.0
 

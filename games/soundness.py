@@ -1,8 +1,8 @@
-"""What may come in from environments and games that others wrote, and a few words for a person where it may not.
+"""Checks of outputs of games and environments that others wrote, each with a message for a person.
 
-Numbers from outside are checked at the border, so that nothing behind it has to: `games.environments.checked` asks here
-about Gymnasium's environments, `games.python_pool` about games in plain Python. Where an episode or a game is played to
-learn from, it is cut off before the number; elsewhere `UnsoundError` ends the command.
+Numbers from outside are checked where they come in, so that no code behind has to: `games.environments.checked` checks
+Gymnasium's environments with these functions, `games.python_pool` games in plain Python. An episode or game that is
+played for learning is cut off before an unsound output; elsewhere `UnsoundError` ends the command.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ import numpy as np
 from games.base import CHANCE, TERMINAL, GameError
 
 MOST_IN_A_ROW = 100
-"""Number of episodes or games in a row, cut off for what they said, that end a run."""
+"""Number of episodes or games in a row, each cut off for an unsound output, that ends a run."""
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Greatest absolute value of a number from outside: networks and replays keep float32."""
+"""Largest absolute value of a number from outside: networks and replays keep float32."""
 
 TOLERANCE = 1e-5
-"""Difference from 1 that the sum of the probabilities of a chance node may have."""
+"""Largest difference from 1 of the sum of the probabilities of a chance node."""
 
 SHOWN = 60
-"""Characters of a value that a message shows."""
+"""Largest number of characters of a value that a message shows."""
 
 
 class UnsoundError(GameError):
-    """An environment or a game said what none may say, and nothing can be played without it."""
+    """A game or an environment gave an unsound output where it cannot be cut off."""
 
 
 class Faults:
-    """What the copies of a batch have said wrongly since they were last asked; the copies share it."""
+    """Unsound outputs of the copies of a batch since the last call of `take`; the copies share this object."""
 
     def __init__(self) -> None:
         self._copies = 0
         self.rows: list[int] = []
-        """Copies whose present episode was cut off."""
+        """Numbers of the copies whose present episode was cut off."""
         self.texts: list[str] = []
         """One line for each cut or start that failed."""
 
@@ -48,7 +48,7 @@ class Faults:
         return self._copies - 1
 
     def take(self) -> tuple[list[int], tuple[str, ...]]:
-        """Rows and texts, which start afresh."""
+        """Return rows and texts, and empty both."""
         taken = self.rows, tuple(self.texts)
         self.rows, self.texts = [], []
         return taken
@@ -66,7 +66,7 @@ def is_finite(array: np.ndarray) -> bool:
 
 
 def array_fault(name: str, value: Any, shape: Sequence[int], dtype: Any = np.float64) -> str:
-    """What is wrong with `value` as an array of a shape whose numbers fit `dtype`; empty where nothing is."""
+    """The fault of `value` as an array of a shape whose numbers fit `dtype`; empty where there is none."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -87,7 +87,7 @@ def _fits(given: np.dtype, dtype: Any) -> bool:
 
 
 def number_fault(name: str, value: Any) -> str:
-    """What is wrong with `value` as one number; empty where nothing is."""
+    """The fault of `value` as one number; empty where there is none."""
     try:
         number = float(value) if np.ndim(value) == 0 and not isinstance(value, str | bytes) else None
     except (TypeError, ValueError, OverflowError):
@@ -98,7 +98,7 @@ def number_fault(name: str, value: Any) -> str:
 
 
 def mover_fault(value: Any, num_players: int, has_chance: bool) -> str:
-    """What is wrong with `value` as who is to move; empty where nothing is."""
+    """The fault of `value` as who is to move; empty where there is none."""
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         if 0 <= value < num_players or value == TERMINAL or (value == CHANCE and has_chance):
             return ""
@@ -108,25 +108,25 @@ def mover_fault(value: Any, num_players: int, has_chance: bool) -> str:
 
 
 def legal_fault(actions: Any, num_actions: int) -> str:
-    """What is wrong with `actions` as the legal ones of a position; empty where nothing is."""
+    """The fault of `actions` as the legal ones of a position; empty where there is none."""
     if not hasattr(actions, "__len__"):
         return f"legal_actions() is {_shown(actions)}, not a list"
-    found = list(actions)
-    if not found:
+    given = list(actions)
+    if not given:
         return "legal_actions() is empty, though a player is to move"
-    for action in found:
+    for action in given:
         if not isinstance(action, int | np.integer) or isinstance(action, bool):
             return f"legal_actions() has {_shown(action)}, which is no whole number"
         if not 0 <= action < num_actions:
             return f"legal_actions() has {action}; actions are 0 to {num_actions - 1}"
-    if len(set(found)) < len(found):
-        twice = next(action for action in found if found.count(action) > 1)
+    if len(set(given)) < len(given):
+        twice = next(action for action in given if given.count(action) > 1)
         return f"legal_actions() has {twice} twice"
     return ""
 
 
 def chance_fault(outcomes: Any) -> str:
-    """What is wrong with `outcomes` as the (outcome, probability) pairs of a chance node; empty where nothing is."""
+    """The fault of `outcomes` as the (outcome, probability) pairs of a chance node; empty where there is none."""
     try:
         pairs = [(outcome, probability) for outcome, probability in outcomes]
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """Actions from agents, checked before an environment sees them.
 
-Every `EnvironmentBatch.step` begins here. What environments make of an action that they do not have ranges from an
-assertion to a hang (Atari), so none ever gets one.
+Every `EnvironmentBatch.step` begins here. An environment that gets an action it does not have raises an error, or hangs
+(Atari), so none ever gets one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an environment of Gymnasium's answers to `reset` and `step`, checked: for `games.environments.promises`."""
+"""Outputs of `reset` and `step` of a Gymnasium environment, checked: for `games.environments.promises`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reset(env: gym.Env, seed: int | None = None) -> Any:
 
 
 def step(env: gym.Env, action: Any) -> tuple[Any, float, bool, bool]:
-    """What a step gives, checked."""
+    """Observation, reward, terminated and truncated of a step, checked."""
     answer: Any = asked("step", f"step({action_text(action)})", env.step, copy.deepcopy(action))
     if not isinstance(answer, tuple) or len(answer) != 5:
         raise BrokenError("step", f"step() gives {kind(answer)}, not observation, reward, terminated, truncated, info")
@@ -46,7 +46,7 @@ def step(env: gym.Env, action: Any) -> tuple[Any, float, bool, bool]:
 
 
 def _check_observation(space: Space, value: Any, name: str) -> None:
-    """Raises BrokenError for what the space does not have."""
+    """Raises BrokenError unless `value` is in the space."""
     if isinstance(space, Dict):
         if not isinstance(value, Mapping) or set(value) != set(space.spaces):
             raise BrokenError("observation", f"{name} is {kind(value)}; it has the keys {', '.join(space.spaces)}")
@@ -64,7 +64,7 @@ def _check_observation(space: Space, value: Any, name: str) -> None:
 
 
 def _check_array(space: Box | MultiBinary, value: Any, name: str) -> None:
-    """Raises BrokenError for an array that the space does not have."""
+    """Raises BrokenError unless `value` is an array of the space."""
     if not isinstance(value, (np.ndarray, np.generic)):
         raise BrokenError("observation", f"{name} is {kind(value)}, not an array of numpy")
     value = np.asarray(value)

@@ -1,8 +1,8 @@
-"""Gymnasium's environments, checked: what one says that no learner may see cuts its episode off.
+"""Gymnasium's environments, checked: an output that no learner may get cuts the episode off.
 
 In the flow: between an environment and Gymnasium's loop over copies of it, which would raise or pass a NaN on. The
-episode ends as one that a limit cut off, with the observation before, and the next one begins. What is finite but
-outside the declared bounds is passed on, with one warning.
+episode ends as one that a limit cut off, with the observation before, and the next one begins. A finite number outside
+the declared bounds is passed on, with one warning.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class DeclaredRange:
     """Bounds of a Box of observations, watched until a number lies outside."""
 
     def __init__(self, name: str, space: Space, is_cut: bool) -> None:
-        """Of the environment `name`; nothing is watched for another space than a Box with bounds. `is_cut`: what lies
-        outside is not kept."""
+        """`name` is the environment's. Only a Box with bounds is watched. `is_cut`: numbers outside are replaced by the
+        nearest within."""
         self._name, self._space, self._is_cut = name, space, is_cut
         self._is_watched = isinstance(space, Box) and space.dtype != np.uint8
         if isinstance(space, Box) and self._is_watched:
@@ -95,8 +95,8 @@ class DeclaredRange:
 
 
 def space_fault(name: str, space: Space, value: Any) -> str:
-    """What is wrong with `value` as an observation of a space, bounds of a Box aside; empty where nothing is."""
-    if is_text(space):  # left out of what anybody learns from
+    """The fault of `value` as an observation of a space, bounds of a Box aside; empty where there is none."""
+    if is_text(space):  # no part of the observation
         return ""
     if isinstance(space, Box):
         return array_fault(name, value, space.shape, space.dtype)

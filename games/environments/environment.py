@@ -5,8 +5,8 @@ actor-critic): an `Environment` has sizes and makes batches, a batch steps N cop
 (`games.environments.gymnasium`, `games.environments.atari`), grid worlds and every game of `games.load` stand behind
 it.
 
-Episodes end and begin within `step`. What follows from an end is said once, by `discount`, and every algorithm uses
-the same equation, `G_t = r_t + gamma * discount_t * G_{t+1}`:
+Episodes end and begin within `step`. The consequence of an end is one number, `discount`, and every algorithm uses the
+same equation, `G_t = r_t + gamma * discount_t * G_{t+1}`:
 
 * 1: the episode goes on, or was cut off by a limit (truncated): what comes next has a value.
 * 0: nothing follows: the episode terminated, or a life was lost where that counts as an end.
@@ -26,10 +26,10 @@ from games.base import EPISODE_STEPS, GameError
 
 @dataclass(frozen=True)
 class Step:
-    """What a step of N environments led to."""
+    """Outcome of one step of N environments."""
 
     observation: Shaped[np.ndarray, "N *observation"]  # the first one of a new episode where one has ended
-    reward: Float32[np.ndarray, " N"]  # as the environment pays it, not clipped
+    reward: Float32[np.ndarray, " N"]  # the environment's own, not clipped
     discount: Float32[np.ndarray, " N"]  # 1, 0 or -1, see above
     ended: Bool[np.ndarray, " N"]  # the episode is over, terminated or cut off
     final_observation: Shaped[np.ndarray, "N *observation"] | None = None
@@ -39,12 +39,14 @@ class Step:
     final_legal_mask: Bool[np.ndarray, "N A"] | None = None
     """For `final_observation`, all True where nothing follows; None where `legal_mask` or that is None."""
     unsound: Bool[np.ndarray, " N"] | None = None
-    """What the environment answered is no number to learn from (`games.soundness`): the episode was cut off before this
-    step, the reward is 0, and the observation before the step is the last. None where there are none."""
+    """Copies whose environment gave an output that is no number to learn from (`games.soundness`).
+
+    The episode was cut off before this step, the reward is 0, and the observation before the step is the last. None
+    where there are none."""
     faults: tuple[str, ...] = ()
-    """What was wrong, a line each, at starts of episodes too."""
+    """One line for each unsound output, those at starts of episodes included."""
     warnings: tuple[str, ...] = ()
-    """What a person should know once."""
+    """Lines that a person should read once."""
 
 
 class Environment(ABC):
@@ -56,7 +58,7 @@ class Environment(ABC):
     observation_dtype: np.dtype
     """uint8 (pixels in [0, 255]) or float32."""
     frame_stack: int = 1
-    """An observation is so many frames along its first axis, the newest last; those before an episode began are 0."""
+    """Number of frames of an observation, along its first axis, the newest last; frames before an episode are 0."""
     num_actions: int = 0
     """Actions are int64 [N] in `range(num_actions)`; 0 for continuous ones."""
     action_low: np.ndarray | None = None  # [D] float32: actions are float32 [N, D] from here ...
@@ -69,7 +71,7 @@ class Environment(ABC):
     """Steps after which an episode is cut off because the environment has no limit of its own; 0 where it has one, or
     was given one."""
     is_endless: bool = False
-    """Episodes go on until they end by themselves, for somebody asked for that; who measures has to stop them."""
+    """True where the limit was switched off: episodes end by themselves or never, and measurements must stop them."""
     limit_parameter: str = ""
     """Name of the parameter that sets another limit."""
     solved_return: float | None = None
@@ -77,7 +79,7 @@ class Environment(ABC):
 
     @property
     def limit_note(self) -> str:
-        """What to tell a person when `default_limit` was reached."""
+        """One line for a person when `default_limit` was reached."""
         return (
             f"{self.name}: an episode was cut off after {self.default_limit or EPISODE_STEPS:,} steps, for it has no "
             "limit of its own; "
@@ -100,7 +102,7 @@ class EnvironmentBatch(ABC):
     environment: Environment
     num_envs: int
     observation: np.ndarray
-    """[N, *observation_shape], what the agents see now. Arrays that a batch has handed out are not written again."""
+    """[N, *observation_shape], the present observations. Arrays that a batch has handed out are not written again."""
     legal_mask: np.ndarray | None = None
     """[N, A] bool for `observation`; None where every action is always legal."""
 

@@ -1,10 +1,11 @@
 """Any game of `games.load` with one player, or with two and zero sum, as an `Environment`: learning without a search.
 
-Whoever is to move is the agent, on both sides, and sees its own view of the position. A step is one move and all chance
-up to the next decision, and pays the mover. What the other player then gets it loses, so the discount is -1 where the
-mover changes, 1 where the same player moves again, and 0 at the end: returns `G_t = r_t + discount_t * G_{t+1}` are
-those of the mover at t. With `max_plies`, longer games are cut off, and discounted as if they went on. With
-`opening_plies`, an episode begins after some random moves, which no agent made and none learns from.
+The player to move is the agent, on both sides, and gets its own view of the position. A step is one move and all chance
+up to the next decision, and its reward is the mover's. The other player's gain is the mover's loss, so the discount is
+-1 where the mover changes, 1 where the same player moves again, and 0 at the end: returns
+`G_t = r_t + discount_t * G_{t+1}` are those of the mover at t. With `max_plies`, longer games are cut off, and
+discounted as if they went on. With `opening_plies`, an episode begins after some random moves, from which no agent
+learns.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ class GameEnvironment(Environment):
     limit_parameter = MAX_PLIES
 
     def __init__(self, game: Game, max_plies: int | None = None, opening_plies: int = 0) -> None:
-        """`max_plies` moves of players are made at most in an episode; None: as many as the game says that it has.
+        """`max_plies` is the largest number of moves of players in an episode; None: `Game.most_plies`.
 
-        `opening_plies`: an episode begins after between 0 and so many random moves, as `begin_games` makes them; they
-        do not count for `max_plies`. That is a matter of training and no part of `name`, so nobody is measured on it.
+        `opening_plies` is the largest number of random moves before an episode begins, drawn from 0 on by
+        `begin_games`; they do not count for `max_plies`. It serves training and is no part of `name`, so evaluation has
+        none.
 
         Raises GameError for a game in which one player's loss is not the other's gain.
         """
@@ -94,8 +96,7 @@ class GameBatch(EnvironmentBatch):
         if illegal.any():
             raise GameError(f"{self.environment.name}: move {actions[illegal][0]} is not legal here")
         before, before_mask, mover = self.observation, self.legal_mask, self._to_play
-        to_play, paid = self._pool.step(self._slots, actions, self._slots)
-        to_play, rewards = to_play.copy(), paid.copy()
+        to_play, rewards = (part.copy() for part in self._pool.step(self._slots, actions, self._slots))
         self._play_chance(to_play, rewards)
         self._to_play = to_play
         self._plies += 1
@@ -128,13 +129,13 @@ class GameBatch(EnvironmentBatch):
         self._pool.close()
 
     def _begin(self, slots: np.ndarray) -> None:
-        """New games in `slots`, up to the first decision that is an agent's. What was paid before that is nobody's."""
+        """New games in `slots`, up to the first decision that is an agent's. Rewards before it are dropped."""
         begin_games(self._pool, slots, self.environment.opening_plies, self._rng)
         self._plies[slots] = 0
         self._to_play[slots] = self._pool.to_play(slots)
 
     def _look(self) -> np.ndarray:
-        """Set what the agents see. Games of which they would see nothing sound begin anew; returns which, [N] bool."""
+        """Set the observations and legal masks. Games with an unsound one begin anew; returns which, [N] bool."""
         begun = np.zeros(self.num_envs, np.bool_)
         self.observation, self.legal_mask = self._observe(self._slots), self._legal_mask(self._slots)
         for _ in range(MOST_IN_A_ROW):
@@ -148,11 +149,11 @@ class GameBatch(EnvironmentBatch):
         raise UnsoundError(f"{self._faults[-1]}; such faults came {MOST_IN_A_ROW} times in a row")
 
     def _broken(self) -> np.ndarray:
-        """[N] bool: games that have said what no game may say since the last call."""
-        found, self._pool.unsound = self._pool.unsound or {}, {}
+        """[N] bool: games with an unsound output since the last call."""
+        faults, self._pool.unsound = self._pool.unsound or {}, {}
         broken = np.zeros(self.num_envs, np.bool_)
-        broken[list(found)] = True
-        self._faults += tuple(f"{line} after {self._plies[slot]} moves" for slot, line in found.items())
+        broken[list(faults)] = True
+        self._faults += tuple(f"{line} after {self._plies[slot]} moves" for slot, line in faults.items())
         return broken
 
     def _last(self, ended: np.ndarray, terminated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,9 +172,8 @@ class GameBatch(EnvironmentBatch):
         while (waiting := np.flatnonzero(to_play == CHANCE)).size:
             next(events)
             drawn = draw_outcomes(self._pool, waiting, [self._rng] * len(waiting))
-            after, paid = self._pool.step(waiting, drawn, waiting)
-            to_play[waiting] = after
-            rewards[waiting] += paid
+            to_play[waiting], earned = self._pool.step(waiting, drawn, waiting)
+            rewards[waiting] += earned
 
     def _observe(self, slots: np.ndarray) -> np.ndarray:
         observation = np.empty((len(slots), *self.environment.observation_shape), np.float32)
@@ -188,7 +188,7 @@ class GameBatch(EnvironmentBatch):
 
 
 def _cut_before(step: Step, unsound: np.ndarray, observation: np.ndarray, legal_mask: np.ndarray) -> Step:
-    """The step, cut off in `unsound` [N] games with what was seen before it. See `Step.unsound`."""
+    """The step, cut off in `unsound` [N] games with the observation before it. See `Step.unsound`."""
     last = np.zeros_like(observation) if step.final_observation is None else step.final_observation
     last_mask = np.ones_like(legal_mask) if step.final_legal_mask is None else step.final_legal_mask
     return replace(

@@ -51,7 +51,7 @@ class GridMap:
     rows: tuple[str, ...]
     """Characters of `LEGEND`, [H] rows of equal length W, the topmost first."""
     step_reward: float = 0.0
-    """Paid for every step; what the entered cell pays is added."""
+    """Reward of every step; the reward of the entered cell is added."""
     goal_reward: float = 1.0
     pit_reward: float = -1.0
     cliff_reward: float = -1.0
@@ -60,7 +60,7 @@ class GridMap:
     slip_back: float = 0.0
     """Probability of moving in the opposite direction."""
     max_steps: int = 1_000
-    """Episodes are cut off after so many."""
+    """Number of steps after which an episode is cut off."""
 
     def __post_init__(self) -> None:
         if min(self.slip, self.slip_back) < 0 or self.slip + self.slip_back > 1:

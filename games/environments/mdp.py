@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from games.base import GameError
 
 SUM_TOLERANCE = 1e-9
-"""Probabilities may miss a sum of 1 by so much."""
+"""Largest difference from 1 that a sum of probabilities may have."""
 
 TIE_TOLERANCE = 1e-9
 """Actions whose values differ by less count as equally good; times the largest value where that is above 1."""
@@ -108,7 +108,7 @@ class PolicyIteration:
 
 
 def action_values(mdp: TabularMdp, values: Float[np.ndarray, " S"], discount: float) -> Float[np.ndarray, "S A"]:
-    """r(s, a) + discount * sum of P(s' | s, a) v(s'): what actions are worth where states are worth `values`."""
+    """r(s, a) + discount * sum of P(s' | s, a) v(s'): values of actions [S, A] from `values` of states [S]."""
     return mdp.rewards + _checked(discount) * (mdp.transitions @ np.where(mdp.terminal, 0.0, values))
 
 

@@ -7,7 +7,7 @@
     ALE/Pong-v5(preset=mnih2015)         Atari, with a named preset of preprocessing
     grid_world(map=cliff,slip=0.1)       a grid world, by the name of a map or its file
     game:tic_tac_toe                     any game of `games.load` with one player, or two and zero sum
-    game:hex(board_size=5,max_plies=20)  the same, cut off after so many moves
+    game:hex(board_size=5,max_plies=20)  the same, cut off after 20 moves
 
 Parameters stand in parentheses, as in game strings. Libraries are imported for the environments that need them only.
 """
@@ -53,7 +53,7 @@ def load_environment(text: str) -> Environment:
 
 
 def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
-    """What Gymnasium knows, Atari included."""
+    """An environment that Gymnasium has registered, Atari included."""
     try:
         import gymnasium
     except ImportError as error:
@@ -78,7 +78,7 @@ def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
 
 
 def _import_package(name: str) -> None:
-    """Import what registers such names. Raises GameError where it is missing."""
+    """Import the package that registers such names. Raises GameError where it is missing."""
     package = next((package for prefix, package in PACKAGES.items() if name.startswith(prefix)), None)
     if package is not None:
         try:
@@ -93,7 +93,7 @@ def _is_atari(spec: Any) -> bool:
 
 
 def _near(name: str, known: list[str]) -> str:
-    """What may have been meant; a name without its version, or without `ALE/` or `game:`, is near too."""
+    """Names near `name`, as the end of a message. A name without version, `ALE/` or `game:` is near too."""
     plain = {_plain(full): full for full in known}
     close = [plain[near] for near in difflib.get_close_matches(_plain(name), plain, n=3)]
     return f": did you mean {' or '.join(close)}?" if close else ""

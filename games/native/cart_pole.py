@@ -1,12 +1,12 @@
 """Cart-Pole with a state that can be saved and restored: Gymnasium's CartPole-v1 as a game, for the tree search.
 
-The pole is to be kept upright by pushing its cart to the left or to the right; every step pays 1. The physical states
-are those of Gymnasium's environment to the last bit. A game differs from an episode there in two ways:
+The pole is to be kept upright by pushing its cart to the left or to the right; every step has the reward 1. The
+physical states are those of Gymnasium's environment to the last bit. A game differs from an episode there in two ways:
 
 * It begins with a chance node that draws one of `starts` states from a fixed table, so that a game is known by its
   actions and chance outcomes, as every game is. Gymnasium draws from the same range, but without a table.
-* It is over after `max_steps`. Gymnasium calls that truncated: what comes next has a value that nobody sees. To train
-  as if the game went on, cut games off before (`actors.max_plies`).
+* It is over after `max_steps`. Gymnasium calls that truncated: the states that follow have a value which the game does
+  not count. To train as if the game went on, cut games off before (`actors.max_plies`).
 
 Source: Barto, Sutton and Anderson 1983, "Neuronlike adaptive elements that can solve difficult learning control
 problems"; equations of motion by Florian 2007, "Correct equations for the dynamics of the cart-pole system", without
@@ -40,12 +40,14 @@ NOT_DRAWN, PLACED = -1, -2
 """`START` of a game that is still at its chance node, and of a state that came from outside."""
 
 MAX_POSITION = 2.4
+"""Distance of the cart from the middle, in m, beyond which the game is over."""
 MAX_ANGLE = 12 * 2 * math.pi / 360
-"""Farther from the middle, or farther from upright, the game is over."""
+"""Angle of the pole, in rad, beyond which the game is over."""
 
 MAX_START = 0.05
-"""No number of a start is greater, positive or negative."""
+"""Largest absolute value of each number of a start."""
 START_SEED = 0
+"""Seed of the table of starts."""
 
 OBSERVATION_SCALE = np.array([MAX_POSITION, 2.0, MAX_ANGLE, 3.0])
 
@@ -65,8 +67,8 @@ LARGEST_SIZE = 100_000
 class CartPole(Game):
     """Push the cart so that the pole does not fall and the cart does not leave; 1 a step, at most `max_steps`.
 
-    Observation: the physical state, each number divided by what it seldom exceeds (`OBSERVATION_SCALE`, the limits for
-    position and angle), so that a network sees numbers in about [-1, 1]; the seat.
+    Observation: the four numbers of the physical state, each divided by its scale in `OBSERVATION_SCALE`, so that a
+    network gets numbers in about [-1, 1]; the seat. The scales of position and angle are the limits.
     """
 
     num_players = 1
@@ -115,7 +117,7 @@ class CartPolePool(NativePool):
     def place(self, slots: np.ndarray, states: np.ndarray, steps: np.ndarray) -> None:
         """Put physical `states` float64 [n, 4] into `slots` [n], each `steps` [n] after the start of its episode.
 
-        So a player who knows this game can act in Gymnasium's environment. Such a position has no history. Raises
+        So a player of this game can act in Gymnasium's environment. Such a position has no history. Raises
         GameError for what is not finite, and for negative steps.
         """
         if not np.isfinite(states).all() or (np.asarray(steps) < 0).any():

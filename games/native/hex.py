@@ -19,7 +19,7 @@ from games.seats import mark_seat, with_seats
 from games.symmetry import declared_symmetries
 
 BOARD_SIZE = 11
-"""OpenSpiel's default."""
+"""Rows and columns unless given (OpenSpiel's default)."""
 
 OWN_PLANES = 9
 EMPTY_PLANE = 4

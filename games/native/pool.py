@@ -1,8 +1,8 @@
-"""What the pools of native games share: arrays of positions, reused buffers, and the parts that need no rules.
+"""The common part of the pools of native games: arrays of positions, reused buffers, batches, copies and loads.
 
 A position is one row of an array of numbers, with the moves that led to it in some form, beside its ply and who moves.
-A game brings jitted kernels for its rules and a method around each of them that adds its sizes; here are the batches,
-copies and loads. A game with chance nodes overrides `chance` too.
+A game adds jitted kernels for its rules and a method around each of them that hands over its sizes. A game with chance
+nodes overrides `chance` too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numba import njit
 from games.base import Game, StatePool, require_same_rules
 
 NUM_PLAYERS = 2
-"""Of a board game."""
+"""Number of players of a native board game."""
 
 
 class NativePool(StatePool):
@@ -42,7 +42,7 @@ class NativePool(StatePool):
     def _legal_into(self, slots: np.ndarray, offsets: np.ndarray, actions: np.ndarray) -> int:
         """`StatePool.legal`, with the results written into `offsets [B + 1]`, but for its first entry, and `actions`.
 
-        Returns how many actions there are.
+        Returns the number of actions.
         """
 
     @abstractmethod

@@ -32,10 +32,10 @@ LINE = 4
 TABLE_MEGABYTES = 128
 
 MIRRORED_STONES = 14
-"""Up to so many stones a position and its mirror image are one in the table."""
+"""Largest number of stones with which a position and its mirror image are one in the table."""
 
 PROBED_CELLS = 8
-"""With at least so many empty cells the table is asked about all positions that follow before any is searched."""
+"""Number of empty cells from which on the table is asked about all following positions before any is searched."""
 
 _HASH = 0x1E3779B97F4A7C15  # odd, so that no bit of a key is lost
 _UPPER, _LOWER = 0, 1  # bounds in the table
@@ -44,7 +44,7 @@ _OPEN, _NOT_ABOVE, _ABOVE = -1, 0, 1  # answers of the search
 
 
 class Board(NamedTuple):
-    """What the kernels know of the size of a board."""
+    """Sizes and masks of a board, for the kernels."""
 
     height: int
     """Bits of a column: rows + 1."""
@@ -227,7 +227,7 @@ def _safe_moves(board, own, stones):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _look_up(board, table, own, stones, playable, rest, limit):  # type: ignore[no-untyped-def]
-    """What is known without a search: `_ABOVE`, `_NOT_ABOVE` or `_OPEN`. `rest` is the number of empty cells."""
+    """The answer without a search: `_ABOVE`, `_NOT_ABOVE` or `_OPEN`. `rest` is the number of empty cells."""
     if playable == 0:
         return _ABOVE if -(rest // 2) > limit else _NOT_ABOVE
     if rest <= 2:
@@ -249,7 +249,7 @@ def _look_up(board, table, own, stones, playable, rest, limit):  # type: ignore[
 
 @njit(cache=True, inline="always")
 def _bound(board, table, own, stones, limit):  # type: ignore[no-untyped-def]
-    """What the table says of a position."""
+    """Whether the bounds in the table answer the question: `_ABOVE`, `_NOT_ABOVE` or `_OPEN`."""
     key = _key(board, own, stones)
     row = _row_of(table, key)
     if (table[row + _UPPER] ^ (key << 8)) & ~255 == 0 and (table[row + _UPPER] & 255) - _OFFSET <= limit:
@@ -268,7 +268,7 @@ def _remember(board, table, own, stones, kind, bound):  # type: ignore[no-untype
 
 @njit(cache=True, inline="always")
 def _key(board, own, stones):  # type: ignore[no-untyped-def]
-    """A number of its own for each position; early on, where it pays, the same for one and its mirror image."""
+    """A number of its own for each position; early on, where it saves work, the same for one and its mirror image."""
     key = own + stones + board.bottom
     if _count_bits(stones) <= MIRRORED_STONES:  # type: ignore[call-arg]
         mirrored, column, left = 0, (1 << board.height) - 1, key

@@ -22,13 +22,13 @@ MAX_CELLS = 30
 """A key of the table holds the stones of both sides in 60 bits."""
 
 TABLE_BITS = 22
-"""The table has so many bits of entries, 17 bytes each."""
+"""Base-2 logarithm of the number of entries of the table, 17 bytes each."""
 
 _HASH = 0x1E3779B97F4A7C15
 
 
 class HexBoard(NamedTuple):
-    """What the kernels know of a board; the first index of `starts`, `goals` and `edges` is 0 for x and 1 for o."""
+    """Sizes and masks of a board, for the kernels. Arrays of starts, goals and edges have x at index 0 and o at 1."""
 
     columns: int
     cells: int

@@ -1,10 +1,11 @@
 """The exact value of every move in any small game: all positions from the start on, and their values backwards.
 
-Forwards, level by level, every position that can be reached is found once; positions with the same text, observation
-and player to move are one, and so are nature's with the same text, outcomes and probabilities. A game whose text and
-observation hide something is not solved exactly. Backwards, values are computed from those of the positions that follow
-until none changes: at once where no position comes back, by retrograde analysis where some do, by value iteration where
-chance decides whether they do (Shapley, "Stochastic Games", 1953). A game that goes on for ever is worth 0, a draw.
+Forwards, level by level, every position that can be reached is listed once. Positions with the same text, observation
+and player to move are one, and so are chance nodes with the same text, outcomes and probabilities. So a game whose text
+and observation hide something is not solved exactly. Backwards, values are computed from those of following positions
+until none changes. One sweep is enough where no position comes back. It is retrograde analysis where some do, and value
+iteration where chance decides whether they do (Shapley, "Stochastic Games", 1953). A game without an end counts as a
+draw, 0.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from jaxtyping import Float, Int
 from games.base import CHANCE, TERMINAL, Game, GameError, StatePool
 
 MAX_POSITIONS = 300_000
-"""More take minutes and gigabytes."""
+"""Largest number of positions of a game that is solved; more take minutes and gigabytes."""
 
 BATCH = 1024
-"""Positions that are looked at together."""
+"""Number of positions that are expanded together."""
 
 TOLERANCE = 1e-12
-"""Sweeps over all positions end when no value changes by more."""
+"""Largest change of a value in the last sweep over all positions."""
 
 MAX_SWEEPS = 100_000
 
 _OVER = b""
-"""Key of all positions where the game is over: what they pay belongs to the move before."""
+"""Key of all positions where the game is over: their rewards belong to the move before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class _Graph:
     probabilities: Float[np.ndarray, " E"]
     """1 for actions."""
     rewards: Float[np.ndarray, " E"]
-    """What player 0 gets."""
+    """Reward of player 0."""
     children: Int[np.ndarray, " E"]
     levels: tuple[int, ...]
     """Positions `levels[l]` to `levels[l + 1]` are l moves and outcomes from the start."""
@@ -102,25 +103,25 @@ def _require_texts(game: Game) -> None:
 
 
 def _keys(pool: StatePool, slots: np.ndarray) -> list[bytes]:
-    """What tells positions apart."""
+    """A key for each position, equal for positions that count as one."""
     to_play = pool.to_play(slots)
     playing = np.nonzero(to_play >= 0)[0]
     observations = np.empty((len(playing), *pool.game.observation_shape), np.float32)
     pool.observe(slots[playing], observations)
-    seen = {i: observation.tobytes() for i, observation in zip(playing.tolist(), observations)}
-    nature = np.nonzero(to_play == CHANCE)[0]
-    if nature.size:
-        rows, outcomes, likely = pool.chance(slots[nature])
-        for i, first, last in zip(nature.tolist(), rows, rows[1:]):
-            seen[i] = outcomes[first:last].tobytes() + likely[first:last].tobytes()
+    telling = {i: observation.tobytes() for i, observation in zip(playing.tolist(), observations)}
+    waiting = np.nonzero(to_play == CHANCE)[0]
+    if waiting.size:
+        rows, outcomes, likely = pool.chance(slots[waiting])
+        for i, first, last in zip(waiting.tolist(), rows, rows[1:]):
+            telling[i] = outcomes[first:last].tobytes() + likely[first:last].tobytes()
     keys = []
     for i, (slot, player) in enumerate(zip(slots.tolist(), to_play.tolist())):
         if player == TERMINAL:
             keys.append(_OVER)
             continue
         key = blake2b(f"{player} {pool.text(slot)}".encode(), digest_size=16)
-        if i in seen:
-            key.update(seen[i])
+        if i in telling:
+            key.update(telling[i])
         keys.append(key.digest())
     return keys
 
@@ -137,10 +138,10 @@ def _explore(game: Game) -> _Graph:
         for pool in level:
             for first in range(0, pool.capacity, BATCH):
                 slots = np.arange(first, min(first + BATCH, pool.capacity))
-                found, chunk = _expand(game, pool, slots, index)
+                new, chunk = _expand(game, pool, slots, index)
                 edges.append(chunk)
-                following.append(found)
-                to_play.append(found.to_play(np.arange(found.capacity)).copy())
+                following.append(new)
+                to_play.append(new.to_play(np.arange(new.capacity)).copy())
                 if len(index) > MAX_POSITIONS:
                     raise GameError(f"{game.name}: more than {MAX_POSITIONS:,} positions; too large to be solved")
             pool.close()
@@ -154,8 +155,9 @@ def _explore(game: Game) -> _Graph:
 def _expand(
     game: Game, pool: StatePool, slots: np.ndarray, index: dict[bytes, int]
 ) -> tuple[StatePool, tuple[np.ndarray, ...]]:
-    """What follows the positions in `slots`: a pool of those not in `index` yet, which are added to it in order; and
-    of these edges the number by position, moves, probabilities, rewards and children."""
+    """Positions that follow those in `slots`: a pool of those not in `index` yet, which are added to it in order.
+
+    Beside it the edges: their number by position, moves, probabilities, rewards and children."""
     counts, moves, probabilities = _edges(pool, slots)
     work = game.new_pool(len(slots) + max(1, len(moves)))
     sources, targets = np.arange(len(slots)), np.arange(len(slots), len(slots) + len(moves))
@@ -163,30 +165,30 @@ def _expand(
     rewards = np.zeros(len(moves))
     if moves.size:
         rewards = work.step(np.repeat(sources, counts), moves, targets)[1][:, 0].copy()
-    children, new = np.empty(len(moves), np.int64), []
+    children, unknown = np.empty(len(moves), np.int64), []
     for i, key in enumerate(_keys(work, targets)):
         if key not in index:
             index[key] = len(index)
-            new.append(targets[i])
+            unknown.append(targets[i])
         children[i] = index[key]
-    found = game.new_pool(len(new))
-    found.load(np.arange(len(new)), work, np.array(new, np.int64))
+    new = game.new_pool(len(unknown))
+    new.load(np.arange(len(unknown)), work, np.array(unknown, np.int64))
     work.close()
-    return found, (counts, moves, probabilities, rewards, children)
+    return new, (counts, moves, probabilities, rewards, children)
 
 
 def _edges(pool: StatePool, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How many moves or outcomes each position has, which, and how likely they are (1 for moves)."""
+    """Number of moves or outcomes by position, the moves or outcomes, and their probabilities (1 for moves)."""
     counts = np.zeros(len(slots), np.int64)
-    nature = np.nonzero(pool.to_play(slots) == CHANCE)[0]
+    waiting = np.nonzero(pool.to_play(slots) == CHANCE)[0]
     offsets, moves = (part.copy() for part in pool.legal(slots))
     counts = np.diff(offsets)
     probabilities = np.ones(len(moves))
-    if nature.size:
-        rows, outcomes, likely = pool.chance(slots[nature])
-        at = np.repeat(offsets[nature], np.diff(rows))
+    if waiting.size:
+        rows, outcomes, likely = pool.chance(slots[waiting])
+        at = np.repeat(offsets[waiting], np.diff(rows))
         moves, probabilities = np.insert(moves, at, outcomes), np.insert(probabilities, at, likely)
-        counts[nature] = np.diff(rows)
+        counts[waiting] = np.diff(rows)
     return counts, moves, probabilities
 
 
@@ -200,8 +202,8 @@ def _solve(graph: _Graph, name: str) -> tuple[np.ndarray, np.ndarray]:
     for sweep in range(MAX_SWEEPS):
         changed = 0.0
         for number, (positions, edges) in enumerate(levels):
-            paid = graph.rewards[edges] + values[graph.children[edges]]
-            after = _combine(graph, positions, paid, graph.probabilities[edges])
+            returns = graph.rewards[edges] + values[graph.children[edges]]
+            after = _combine(graph, positions, returns, graph.probabilities[edges])
             change = np.abs(after - values[positions])
             values[positions] = after
             settled[positions[change > TOLERANCE]] = 1 + sweep * len(levels) + number
@@ -211,9 +213,10 @@ def _solve(graph: _Graph, name: str) -> tuple[np.ndarray, np.ndarray]:
     raise GameError(f"{name}: values still change after {MAX_SWEEPS:,} sweeps; too large to be solved")
 
 
-def _combine(graph: _Graph, positions: np.ndarray, paid: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Values of a level's positions from what its edges pay: the greatest for player 0, the least for player 1, the
-    mean for nature, 0 where the game is over."""
+def _combine(graph: _Graph, positions: np.ndarray, returns: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Values of a level's positions from the returns along its edges.
+
+    The greatest for player 0, the least for player 1, the mean at chance nodes, 0 where the game is over."""
     starts = graph.offsets[positions] - graph.offsets[positions[0]]
     to_play = graph.to_play[positions]
     after = np.zeros(len(positions))
@@ -221,7 +224,7 @@ def _combine(graph: _Graph, positions: np.ndarray, paid: np.ndarray, probabiliti
     if going_on.any():
         rows = starts[going_on]
         player = to_play[going_on]
-        means = np.add.reduceat(paid * probabilities, rows)
-        best = np.where(player == 0, np.maximum.reduceat(paid, rows), np.minimum.reduceat(paid, rows))
+        means = np.add.reduceat(returns * probabilities, rows)
+        best = np.where(player == 0, np.maximum.reduceat(returns, rows), np.minimum.reduceat(returns, rows))
         after[going_on] = np.where(player == CHANCE, means, best)
     return after
