@@ -2,21 +2,32 @@
 
 from search.cache import EvaluationCache
 from search.config import SearchConfig
-from search.evaluators import ConstantEvaluator, Evaluation, Evaluator, NetworkEvaluator, RolloutEvaluator
-from search.model import Model, SimulatorModel
-from search.search import RootStatistics, Search, slots_needed
+from search.evaluators import (
+    ConstantEvaluator,
+    Evaluation,
+    EvaluationCounts,
+    Evaluator,
+    NetworkEvaluator,
+    RolloutEvaluator,
+)
+from search.model import Model, ModelFactory, ModelTraits, SimulatorFactory, SimulatorModel
+from search.search import RootStatistics, Search, SearchError
 
 __all__ = [
     "ConstantEvaluator",
     "Evaluation",
     "EvaluationCache",
+    "EvaluationCounts",
     "Evaluator",
     "Model",
+    "ModelFactory",
+    "ModelTraits",
     "NetworkEvaluator",
     "RolloutEvaluator",
     "RootStatistics",
     "Search",
     "SearchConfig",
+    "SearchError",
+    "SimulatorFactory",
     "SimulatorModel",
-    "slots_needed",
 ]

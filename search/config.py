@@ -1,16 +1,8 @@
-"""Settings of the search, each with the value of the paper it comes from, and their form inside jitted kernels."""
+"""Settings of the search, each with the value of the paper it comes from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from games import Game
-
-PUCT = 0
-UCT = 1
-GUMBEL = 2
-RULES = {"puct": PUCT, "uct": UCT, "gumbel": GUMBEL}
 
 
 @dataclass(frozen=True)
@@ -88,38 +80,3 @@ class SearchConfig:
         default=64,
         metadata={"help": "memory of the evaluation cache of an actor; 0 turns it off", "min": 0, "max": 65536},
     )
-
-
-class Rules(NamedTuple):
-    """`SearchConfig` and the facts of the game as scalars for the kernels."""
-
-    rule: int
-    pb_c_init: float
-    pb_c_base: float
-    fpu_reduction: float
-    c_uct: float
-    c_visit: float
-    c_scale: float
-    discount: float
-    normalize_q: bool
-    """Values of games with rewards on the way are rescaled by the least and greatest seen (MuZero, equation 5)."""
-    proven_values: bool
-    max_return: float
-    """No return is greater; infinite where rewards come on the way."""
-
-    @staticmethod
-    def of(config: SearchConfig, game: Game) -> Rules:
-        """The settings for one game."""
-        return Rules(
-            rule=RULES[config.rule],
-            pb_c_init=float(config.pb_c_init),
-            pb_c_base=float(config.pb_c_base),
-            fpu_reduction=float(config.fpu_reduction),
-            c_uct=float(config.c_uct),
-            c_visit=float(config.c_visit),
-            c_scale=float(config.c_scale),
-            discount=float(config.discount),
-            normalize_q=bool(game.has_rewards),
-            proven_values=bool(config.proven_values),
-            max_return=float("inf") if game.has_rewards or config.discount < 1.0 else 1.0,
-        )

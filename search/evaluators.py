@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +28,22 @@ class Evaluation(NamedTuple):
     values: np.ndarray  # [n, P] float64
 
 
+@dataclass
+class EvaluationCounts:
+    """What evaluations cost since the counts were last taken."""
+
+    evaluations: int = 0
+    """Positions that were evaluated, by the network or from the cache."""
+    predictions: int = 0
+    """Positions that the network evaluated."""
+    network_calls: int = 0
+    """Batches that the network evaluated."""
+    network_seconds: float = 0.0
+    """Time inside the network's calls."""
+    cache_seconds: float = 0.0
+    """Time inside the cache's calls."""
+
+
 class Evaluator(Protocol):
     """Judges positions where a player is to move."""
 
@@ -34,8 +51,16 @@ class Evaluator(Protocol):
         """Evaluate the positions in `slots` [n]. The arrays are valid until the next call."""
         ...
 
+    def take_counts(self) -> EvaluationCounts:
+        """The counts so far, which start again at zero; all zero for an evaluator without a network."""
+        return EvaluationCounts()
 
-class ConstantEvaluator:
+    def weights_changed(self) -> None:
+        """Forget the evaluations of older weights. An evaluator without a network has none."""
+        return
+
+
+class ConstantEvaluator(Evaluator):
     """Every move equally likely, every value zero: what a search costs by itself, and the weakest baseline."""
 
     def __init__(self) -> None:
@@ -52,7 +77,7 @@ class ConstantEvaluator:
         return Evaluation(offsets, actions, self._logits[: len(actions)], self._values)
 
 
-class RolloutEvaluator:
+class RolloutEvaluator(Evaluator):
     """Every move equally likely, the value is the mean result of random games (plain MCTS)."""
 
     def __init__(self, rng: np.random.Generator, rollouts: int = 1) -> None:
@@ -67,7 +92,7 @@ class RolloutEvaluator:
         return Evaluation(offsets, actions, np.zeros(len(actions), np.float32), values / self.rollouts)
 
 
-class NetworkEvaluator:
+class NetworkEvaluator(Evaluator):
     """A function of the observation, asked in one batch for all positions that the cache does not know."""
 
     def __init__(
@@ -89,13 +114,7 @@ class NetworkEvaluator:
         if cache_megabytes > 0:
             self.cache = EvaluationCache(cache_megabytes, game.num_actions, self.num_values)
         self._observations = np.zeros((0, *game.observation_shape), np.float32)
-        self.evaluations = 0
-        """Positions asked for."""
-        self.predictions = 0
-        """Positions that went to the network."""
-        self.calls = 0
-        self.seconds = 0.0
-        """Time inside `predict`."""
+        self._counts = EvaluationCounts()
 
     def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
         """Observe, look up, predict what is new."""
@@ -107,24 +126,33 @@ class NetworkEvaluator:
         pool.observe(slots, observations)
         logits = np.empty(len(actions), np.float32)
         values = np.empty((n, self.num_values), np.float32)
-        self.evaluations += n
+        self._counts.evaluations += n
         if self.cache is None:
             policy_logits, predicted = self._timed_predict(observations)
             rows = np.repeat(np.arange(n), np.diff(offsets))
             logits[:] = policy_logits[rows, actions]
             values[:] = predicted
         else:
+            start = time.perf_counter()
             misses = self.cache.lookup(observations, offsets, actions, logits, values)
+            self._counts.cache_seconds += time.perf_counter() - start
             if len(misses):
                 fresh = observations if len(misses) == n else np.ascontiguousarray(observations[misses])
                 policy_logits, predicted = self._timed_predict(fresh)
+                start = time.perf_counter()
                 self.cache.store(offsets, actions, policy_logits, predicted, logits, values)
+                self._counts.cache_seconds += time.perf_counter() - start
         per_player = np.empty((n, self.game.num_players))
         to_players(values, pool.to_play(slots), per_player)
         return Evaluation(offsets, actions, logits, per_player)
 
+    def take_counts(self) -> EvaluationCounts:
+        """See `Evaluator.take_counts`."""
+        counts, self._counts = self._counts, EvaluationCounts()
+        return counts
+
     def weights_changed(self) -> None:
-        """Forget what an older network said."""
+        """See `Evaluator.weights_changed`."""
         if self.cache is not None:
             self.cache.clear()
 
@@ -138,9 +166,9 @@ class NetworkEvaluator:
             policy_logits, value = self.predict(observations)
             if self.symmetries:
                 policy_logits, value = self._average(observations, policy_logits, value)
-        self.seconds += time.perf_counter() - start
-        self.calls += 1
-        self.predictions += len(observations)
+        self._counts.network_seconds += time.perf_counter() - start
+        self._counts.network_calls += 1
+        self._counts.predictions += len(observations)
         return policy_logits, value.reshape(len(observations), self.num_values)
 
     def _predict_one_of(self, observations: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

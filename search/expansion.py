@@ -11,8 +11,8 @@ import numpy as np
 
 from games import CHANCE, TERMINAL
 from search import random
-from search.config import Rules
 from search.kernels import kernel
+from search.parameters import SearchParameters
 from search.selection import Walk, chance_edge
 from search.tree import NO_PARENT, UNVISITED, Tree, add_edges, new_node
 
@@ -27,7 +27,7 @@ def arrive(tree: Tree, trees: np.ndarray, to_play: np.ndarray, rewards: np.ndarr
     Decision nodes join the leaves that wait for the evaluator. The steps into chance nodes stay in the lists of
     `walk`, compacted; returns how many there are.
     """
-    natures, waiting = 0, walk.counts[1]
+    events, waiting = 0, walk.counts[1]
     for k in range(walk.counts[0]):
         i = walk.row[k]
         node = tree.nodes[trees[i], walk.leaf[i]]
@@ -37,20 +37,20 @@ def arrive(tree: Tree, trees: np.ndarray, to_play: np.ndarray, rewards: np.ndarr
         if to_play[k] == TERMINAL:
             node.exact = 1  # `value` is zero: the result came as the reward
         elif to_play[k] == CHANCE:
-            walk.row[natures] = i
-            walk.dst[natures] = walk.dst[k]
-            natures += 1
+            walk.row[events] = i
+            walk.dst[events] = walk.dst[k]
+            events += 1
         else:
             walk.waiting_row[waiting] = i
             walk.waiting_slot[waiting] = walk.dst[k]
             waiting += 1
-    walk.counts[0] = natures
+    walk.counts[0] = events
     walk.counts[1] = waiting
-    return natures
+    return events
 
 
 @kernel
-def expand_nature(
+def expand_chance(
     tree: Tree, trees: np.ndarray, offsets: np.ndarray, outcomes: np.ndarray, probabilities: np.ndarray, walk: Walk
 ) -> None:
     """Give the chance nodes left by `arrive` their outcomes as edges, and make a step along one of them in `walk`."""
@@ -142,7 +142,7 @@ def expand(
 
 
 @kernel
-def prove(tree: Tree, b: int, node: int, rules: Rules) -> None:
+def prove(tree: Tree, b: int, node: int, parameters: SearchParameters) -> None:
     """Mark the node exact if its children decide it (MCTS-Solver, Winands et al. 2008, for P players and chance).
 
     A player's node is proven by one child that is the best possible result, or once all children are exact; a chance
@@ -157,7 +157,7 @@ def prove(tree: Tree, b: int, node: int, rules: Rules) -> None:
         if child == UNVISITED or not tree.nodes[b, child].exact:
             all_exact = False
         elif mover != CHANCE:
-            q = tree.nodes[b, child].reward[mover] + rules.discount * tree.nodes[b, child].value[mover]
+            q = tree.nodes[b, child].reward[mover] + parameters.discount * tree.nodes[b, child].value[mover]
             if q > best_q:
                 best, best_q = child, q
     if mover == CHANCE and all_exact and tree.nodes[b, node].num_edges < LARGEST_FAN:
@@ -168,17 +168,19 @@ def prove(tree: Tree, b: int, node: int, rules: Rules) -> None:
                 total += tree.edges[b, e].prior * (tree.nodes[b, child].reward[p] + tree.nodes[b, child].value[p])
             tree.nodes[b, node].value[p] = total
         tree.nodes[b, node].exact = 1
-    elif mover != CHANCE and (all_exact or best_q >= rules.max_return):
+    elif mover != CHANCE and (all_exact or best_q >= parameters.max_return):
         for p in range(num_players):
-            tree.nodes[b, node].value[p] = tree.nodes[b, best].reward[p] + rules.discount * tree.nodes[b, best].value[p]
+            tree.nodes[b, node].value[p] = (
+                tree.nodes[b, best].reward[p] + parameters.discount * tree.nodes[b, best].value[p]
+            )
         tree.nodes[b, node].exact = 1
 
 
 @kernel
-def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, rules: Rules, returns: np.ndarray) -> None:
+def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, parameters: SearchParameters, returns: np.ndarray) -> None:
     """Add the value of each leaf to the edges above it. `returns` [P] is scratch.
 
-    At an edge, the return is the reward on arrival plus the discounted return from there (nature's moves take no
+    At an edge, the return is the reward on arrival plus the discounted return from there (chance events take no
     time), and the edge adds the share of the player who moves at its parent. Below an exact node the mean is replaced
     by the exact value.
     """
@@ -194,7 +196,7 @@ def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, rules: Rules, return
             parent = here.parent
             above, edge = tree.nodes[b, parent], tree.edges[b, here.parent_edge]
             mover = above.to_play
-            discount = 1.0 if mover == CHANCE else rules.discount
+            discount = 1.0 if mover == CHANCE else parameters.discount
             exact = here.exact == 1
             for p in range(num_players):
                 if exact:
@@ -210,9 +212,9 @@ def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, rules: Rules, return
                     edge.q = returns[mover]
                 else:
                     edge.q += (returns[mover] - edge.q) / edge.visits
-                if rules.normalize_q:
+                if parameters.normalize_q:
                     tree.min_q[b] = min(tree.min_q[b], edge.q)
                     tree.max_q[b] = max(tree.max_q[b], edge.q)
-            if exact and rules.proven_values:
-                prove(tree, b, parent, rules)
+            if exact and parameters.proven_values:
+                prove(tree, b, parent, parameters)
             node = parent

@@ -1,74 +1,72 @@
-"""The root of a tree: noise before the search, statistics and a decision after it.
+"""The root of a tree: when its search is finished, and what the search has found, which all tree policies share.
 
-Dirichlet noise: Silver et al. 2018. Sequential halving and the improved policy: Danihelka et al. 2022.
+`TreePolicy` is what the policies do not share. `search.puct`, `search.uct` and `search.gumbel` hold one each.
 """
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from search import random
-from search.config import GUMBEL, Rules
-from search.kernels import kernel
-from search.selection import exploration, forced_visits, improved_logits, lost, rescaled, softmax_in_place
+from search.config import SearchConfig
+from search.kernels import inlined, kernel
+from search.parameters import SearchParameters
+from search.selection import Walk, lost
 from search.tree import UNVISITED, Tree
 
 
-@functools.lru_cache(maxsize=1024)
-def considered_visits(num_considered: int, num_simulations: int) -> tuple[int, ...]:
-    """Sequential halving as one number per simulation: how often the edge to take must have been visited so far.
+class RootArrays(NamedTuple):
+    """What n searches found, for the kernels: a row a tree, a column a legal action (L the most of any row)."""
 
-    Starts with `num_considered` edges, gives each surviving edge an equal share of a phase's simulations, and keeps the
-    better half after each phase (Danihelka et al. 2022, algorithm 2). Phases: ceil(log2(num_considered)).
-    """
-    if num_considered <= 1:
-        return tuple(range(num_simulations))
-    phases = math.ceil(math.log2(num_considered))
-    sequence: list[int] = []
-    alive, visits = num_considered, 0
-    while len(sequence) < num_simulations:
-        for _ in range(max(1, num_simulations // (phases * alive))):
-            sequence += [visits] * alive
-            visits += 1
-        alive = max(2, alive // 2)
-    return tuple(sequence[:num_simulations])
+    actions: np.ndarray  # [n, L] int64: -1 where a row has fewer actions
+    visit_counts: np.ndarray  # [n, L] int64
+    q_values: np.ndarray  # [n, L] float64: for the player to move; nan where unvisited
+    prior: np.ndarray  # [n, L] float64: without noise
+    policy_target: np.ndarray  # [n, L] float64: before any temperature; rows sum to 1
+    root_value: np.ndarray  # [n, P] float64: the search's value of the root, or the exact one
+    raw_value: np.ndarray  # [n, P] float64: the evaluator's value of the root
+    best_action: np.ndarray  # [n] int64: the move to play
 
-
-@kernel
-def add_dirichlet_noise(tree: Tree, trees: np.ndarray, alpha: float, fraction: float) -> None:
-    """Mix noise into the priors of the roots of `trees` [n]. `alpha` 0 means 10 / number of edges."""
-    for t in range(trees.shape[0]):
-        b = trees[t]
-        node = tree.nodes[b, 0]
-        shape = alpha if alpha > 0.0 else 10.0 / node.num_edges
-        noise = np.empty(node.num_edges)
-        total = 0.0
-        for i in range(node.num_edges):
-            noise[i] = random.gamma(tree.random, b, shape)
-            total += noise[i]
-        node.visited_prior = 0.0
-        for i in range(node.num_edges):
-            edge = tree.edges[b, node.first_edge + i]
-            edge.prior = (1.0 - fraction) * edge.prior + fraction * noise[i] / total
-            if edge.visits > 0:
-                node.visited_prior += edge.prior
+    @staticmethod
+    def allocate(n: int, width: int, num_players: int) -> RootArrays:
+        """Arrays for n trees whose roots have `width` edges at most."""
+        return RootArrays(
+            actions=np.full((n, width), -1, np.int64),
+            visit_counts=np.zeros((n, width), np.int64),
+            q_values=np.full((n, width), np.nan),
+            prior=np.zeros((n, width)),
+            policy_target=np.zeros((n, width)),
+            root_value=np.zeros((n, num_players)),
+            raw_value=np.zeros((n, num_players)),
+            best_action=np.zeros(n, np.int64),
+        )
 
 
-@kernel
-def draw_gumbel(tree: Tree, trees: np.ndarray, noise: np.ndarray) -> None:
-    """Gumbel noise for each edge of the roots of `trees` [n]; without `noise` bool [B] a search is deterministic."""
-    for t in range(trees.shape[0]):
-        b = trees[t]
-        for i in range(tree.nodes[b, 0].num_edges):
-            drawn = random.gumbel(tree.random, b)
-            tree.gumbel[b, i] = drawn if noise[b] else 0.0
+@dataclass(frozen=True)
+class TreePolicy:
+    """How a search chooses edges and reads its roots: what stands behind a value of `SearchConfig.rule`."""
+
+    select: Callable[[Tree, np.ndarray, SearchParameters, np.ndarray, Walk], int]
+    """`search.selection.select_by` with the policy's choice of an edge."""
+    prepare_roots: Callable[[Tree, np.ndarray, SearchConfig, np.ndarray, np.ndarray], None]
+    """(tree, trees [n], config, noisy bool [B], budget [B]): noise and plans, once a search, for roots with edges."""
+    read_roots: Callable[[Tree, np.ndarray, SearchParameters, RootArrays, np.ndarray], None]
+    """`read_roots_by` with the policy's scores, target and value."""
+    plans_visits: bool = False
+    """True where visits of the root follow a plan: `Tree.gumbel` and `Tree.considered_visits` hold it, and no visits
+    of an earlier search can count."""
+    forces_playouts: bool = False
+    """True where `SearchConfig.forced_playouts` has a meaning."""
 
 
 @kernel
-def unfinished(tree: Tree, trees: np.ndarray, budget: np.ndarray, spare: int, rules: Rules, done: np.ndarray) -> int:
+def unfinished(
+    tree: Tree, trees: np.ndarray, budget: np.ndarray, spare: int, parameters: SearchParameters, done: np.ndarray
+) -> int:
     """Which of `trees` [n] need no further simulation, into `done` bool [n]; returns how many do need one.
 
     A tree is finished when its root has had `budget[b]` simulations (its first visit is its own evaluation), when it
@@ -81,21 +79,65 @@ def unfinished(tree: Tree, trees: np.ndarray, budget: np.ndarray, spare: int, ru
         done[i] = (
             root.visits - 1 >= budget[b]
             or tree.node_count[b] > tree.nodes.shape[1] - spare
-            or (rules.proven_values and root.exact == 1)
+            or (parameters.proven_values and root.exact == 1)
         )
         count += not done[i]
     return count
 
 
+@inlined
+def read_roots_by(
+    fill_scores: Callable[..., None],
+    fill_policy: Callable[..., None],
+    fill_value: Callable[..., None],
+    tree: Tree,
+    trees: np.ndarray,
+    parameters: SearchParameters,
+    out: RootArrays,
+    scratch: np.ndarray,
+) -> None:
+    """Fill the rows of `out` from the roots of `trees` [n]. Three functions are those of a tree policy:
+
+    `fill_scores(tree, b, parameters, scores)`: what decides between edges with equal visits, the greatest first.
+    `fill_policy(tree, b, parameters, policy, scratch)`: the policy target where no move is proven.
+    `fill_value(tree, b, policy, parameters, value)`: the value of a root that is not proven, for every player.
+    """
+    for i in range(trees.shape[0]):
+        b = trees[i]
+        read_edges(tree, b, i, out)
+        target = out.policy_target[i]
+        if not proven_wins(tree, b, parameters, target):
+            fill_policy(tree, b, parameters, target, scratch)
+            drop_losses(tree, b, parameters, target)
+        fill_scores(tree, b, parameters, scratch)
+        out.best_action[i] = tree.edges[b, best_edge(tree, b, parameters, scratch)].action
+        if tree.nodes[b, 0].exact:
+            out.root_value[i] = tree.nodes[b, 0].value
+        else:
+            fill_value(tree, b, target, parameters, out.root_value[i])
+
+
 @kernel
-def best_edge(tree: Tree, b: int, rules: Rules, scratch: np.ndarray) -> int:
-    """The move to play: a proven win, else the most visited edge, ties by value (Gumbel: by g + logit + sigma(q)).
+def read_edges(tree: Tree, b: int, row: int, out: RootArrays) -> None:
+    """Copy what the root of tree b keeps into a row of `out`."""
+    first = tree.nodes[b, 0].first_edge
+    for j in range(tree.nodes[b, 0].num_edges):
+        edge = tree.edges[b, first + j]
+        out.actions[row, j] = edge.action
+        out.visit_counts[row, j] = edge.visits
+        if edge.visits > 0:
+            out.q_values[row, j] = edge.q
+        out.prior[row, j] = math.exp(edge.logit)
+    out.raw_value[row] = tree.nodes[b, 0].value
+
+
+@kernel
+def best_edge(tree: Tree, b: int, parameters: SearchParameters, scores: np.ndarray) -> int:
+    """The move to play: a proven win, else the most visited edge, ties by `scores[:num_edges]`.
 
     Proven losses come last.
     """
     first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
-    if rules.rule == GUMBEL:
-        improved_logits(tree, b, 0, rules, scratch)
     best, best_rank, best_visits, best_score = first, -1, -1, -np.inf
     for i in range(num):
         e = first + i
@@ -103,161 +145,95 @@ def best_edge(tree: Tree, b: int, rules: Rules, scratch: np.ndarray) -> int:
         q = tree.edges[b, e].q if n > 0 else -np.inf
         rank = 1
         child = tree.edges[b, e].child
-        if rules.proven_values and n > 0 and child != UNVISITED and tree.nodes[b, child].exact:
-            rank = 2 if q >= rules.max_return else (0 if q <= -rules.max_return else 1)
-        score = scratch[i] + tree.gumbel[b, i] if rules.rule == GUMBEL else q
+        if parameters.proven_values and n > 0 and child != UNVISITED and tree.nodes[b, child].exact:
+            rank = 2 if q >= parameters.max_return else (0 if q <= -parameters.max_return else 1)
         better = rank > best_rank or (
-            rank == best_rank and (n > best_visits or (n == best_visits and score > best_score))
+            rank == best_rank and (n > best_visits or (n == best_visits and scores[i] > best_score))
         )
         if better:
-            best, best_rank, best_visits, best_score = e, rank, n, score
+            best, best_rank, best_visits, best_score = e, rank, n, scores[i]
     return best
 
 
 @kernel
-def policy_target(tree: Tree, b: int, rules: Rules, out: np.ndarray, scratch: np.ndarray) -> None:
-    """What the network should learn, into `out[:num_edges]`: visit shares, or Gumbel's improved policy.
+def proven_wins(tree: Tree, b: int, parameters: SearchParameters, policy: np.ndarray) -> bool:
+    """Make `policy[:num_edges]` uniform over the root's proven wins; False where there are none.
 
-    At a root proven to be won the target is uniform over its proven wins: the visits stopped early and mean nothing.
-    Proven losses are no part of it while there is anything else: their visits were made before the proof.
+    At a root proven to be won, the visits stopped early and mean nothing.
     """
+    if not parameters.proven_values:
+        return False
     first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
     wins = 0
-    if rules.proven_values:
-        for i in range(num):
-            child = tree.edges[b, first + i].child
-            out[i] = 0.0
-            if child != UNVISITED and tree.nodes[b, child].exact and tree.edges[b, first + i].visits > 0:
-                if tree.edges[b, first + i].q >= rules.max_return:
-                    out[i] = 1.0
-                    wins += 1
-    if wins > 0:
-        for i in range(num):
-            out[i] /= wins
-    elif rules.rule == GUMBEL:
-        improved_logits(tree, b, 0, rules, scratch)
-        softmax_in_place(scratch, num)
-        out[:num] = scratch[:num]
-    else:
-        total = 0.0
-        for i in range(num):
-            out[i] = tree.edges[b, first + i].visits
-        if tree.forced_playouts[b] > 0.0:
-            prune_forced(tree, b, rules, out)
-        for i in range(num):
-            total += out[i]
-        for i in range(num):
-            out[i] = out[i] / total if total > 0 else tree.edges[b, first + i].prior
-    if wins == 0:
-        drop_losses(tree, b, rules, out)
+    for i in range(num):
+        child = tree.edges[b, first + i].child
+        policy[i] = 0.0
+        if child != UNVISITED and tree.nodes[b, child].exact and tree.edges[b, first + i].visits > 0:
+            if tree.edges[b, first + i].q >= parameters.max_return:
+                policy[i] = 1.0
+                wins += 1
+    for i in range(num):
+        if wins > 0:
+            policy[i] /= wins
+    return wins > 0
 
 
 @kernel
-def drop_losses(tree: Tree, b: int, rules: Rules, policy: np.ndarray) -> None:
-    """Take the root's proven losses out of `policy[:num_edges]`, unless all moves are lost."""
+def drop_losses(tree: Tree, b: int, parameters: SearchParameters, policy: np.ndarray) -> None:
+    """Take the root's proven losses out of `policy[:num_edges]`, unless all moves are lost.
+
+    Their visits were made before the proof.
+    """
     first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
     losses, rest = 0, 0.0
     for i in range(num):
-        if lost(tree, b, first + i, rules):
+        if lost(tree, b, first + i, parameters):
             losses += 1
         else:
             rest += policy[i]
     if losses == 0 or losses == num:
         return
     for i in range(num):
-        if lost(tree, b, first + i, rules):
+        if lost(tree, b, first + i, parameters):
             policy[i] = 0.0
         else:  # a rest of 0: only losses were visited
             policy[i] = policy[i] / rest if rest > 0.0 else 1.0 / (num - losses)
 
 
-@kernel
-def prune_forced(tree: Tree, b: int, rules: Rules, visits: np.ndarray) -> None:
-    """Take the forced playouts back out of the root's `visits[:num_edges]` (Wu 2019, section 3.2).
+# What several tree policies read their roots by.
 
-    From each edge but the most visited, as many as were forced, as long as PUCT with what is known in the end would
-    not have chosen the edge over the most visited one. An edge that keeps no more than one visit loses that too.
-    """
-    root = tree.nodes[b, 0]
-    first, num = root.first_edge, root.num_edges
-    best = first
-    for e in range(first, first + num):
-        if tree.edges[b, e].visits > tree.edges[b, best].visits:
-            best = e
-    pb_c = exploration(root.visits, rules)
-    top = tree.edges[b, best]
-    best_score = rescaled(tree, b, top.q, rules) + pb_c * top.prior / (1 + top.visits)
-    for i in range(num):
+
+@kernel
+def value_scores(tree: Tree, b: int, parameters: SearchParameters, out: np.ndarray) -> None:
+    """The value of each of the root's edges into `out[:num_edges]`; -inf where unvisited."""
+    first = tree.nodes[b, 0].first_edge
+    for i in range(tree.nodes[b, 0].num_edges):
         edge = tree.edges[b, first + i]
-        if first + i == best or edge.visits == 0:
-            continue
-        least = max(0.0, edge.visits - forced_visits(tree, b, first + i))
-        q = rescaled(tree, b, edge.q, rules)
-        # 1 + n visits less one must still leave the edge's score below the best one's.
-        while visits[i] - 1 >= least and q + pb_c * edge.prior / visits[i] < best_score:
-            visits[i] -= 1
-        if visits[i] <= 1:
-            visits[i] = 0
+        out[i] = edge.q if edge.visits > 0 else -np.inf
 
 
 @kernel
-def policy_value(tree: Tree, b: int, policy: np.ndarray, rules: Rules, out: np.ndarray) -> None:
-    """Mean return of a Gumbel search, each simulation weighted by `policy[:num_edges]` of its move, into `out` [P].
+def visit_counts(tree: Tree, b: int, out: np.ndarray) -> None:
+    """The visits of the root's edges, into `out[:num_edges]`."""
+    first = tree.nodes[b, 0].first_edge
+    for i in range(tree.nodes[b, 0].num_edges):
+        out[i] = tree.edges[b, first + i].visits
 
-    The improved policy is better than the prior by its expected value (Danihelka et al. 2022, section 4), so that is
-    what the search has found out. The plain mean is not: sequential halving shares simulations among moves that nobody
-    would play, and where one of sixteen is good the mean says that the position is lost. The visits keep a move that
-    was tried once, and looked good, from counting as much as one that was tried often.
-    """
-    root = tree.nodes[b, 0]
-    out[:] = 0.0
+
+@kernel
+def to_shares(tree: Tree, b: int, visits: np.ndarray) -> None:
+    """Divide the root's `visits[:num_edges]` by their sum, in place; without any visit, the prior takes their place."""
+    first, num = tree.nodes[b, 0].first_edge, tree.nodes[b, 0].num_edges
     total = 0.0
-    for i in range(root.num_edges):
-        edge = tree.edges[b, root.first_edge + i]
-        if edge.visits > 0:
-            child = tree.nodes[b, edge.child]
-            weight = policy[i] * edge.visits
-            total += weight
-            for p in range(len(out)):
-                value = child.value[p] if child.exact else child.value_total[p] / child.visits
-                out[p] += weight * (child.reward[p] + rules.discount * value)
-    if total > 0.0:
-        out /= total
-    else:
-        out[:] = root.value
+    for i in range(num):
+        total += visits[i]
+    for i in range(num):
+        visits[i] = visits[i] / total if total > 0 else tree.edges[b, first + i].prior
 
 
 @kernel
-def read_roots(
-    tree: Tree,
-    trees: np.ndarray,
-    rules: Rules,
-    actions: np.ndarray,
-    visit_counts: np.ndarray,
-    q_values: np.ndarray,
-    prior: np.ndarray,
-    target: np.ndarray,
-    values: np.ndarray,
-    best: np.ndarray,
-    scratch: np.ndarray,
-) -> None:
-    """Fill the arrays of `RootStatistics`; `values` is [2, n, P]: searched, and as evaluated."""
-    for i in range(trees.shape[0]):
-        b = trees[i]
-        first = tree.nodes[b, 0].first_edge
-        for j in range(tree.nodes[b, 0].num_edges):
-            e = first + j
-            actions[i, j] = tree.edges[b, e].action
-            visit_counts[i, j] = tree.edges[b, e].visits
-            if tree.edges[b, e].visits > 0:
-                q_values[i, j] = tree.edges[b, e].q
-            prior[i, j] = math.exp(tree.edges[b, e].logit)
-        policy_target(tree, b, rules, target[i], scratch)
-        best[i] = tree.edges[b, best_edge(tree, b, rules, scratch)].action
-        values[1, i] = tree.nodes[b, 0].value
-        if tree.nodes[b, 0].exact:
-            values[0, i] = tree.nodes[b, 0].value
-        elif rules.rule == GUMBEL:
-            policy_value(tree, b, target[i], rules, values[0, i])
-        else:
-            values[0, i] = tree.nodes[b, 0].value_total / tree.nodes[b, 0].visits
+def mean_value(tree: Tree, b: int, policy: np.ndarray, parameters: SearchParameters, out: np.ndarray) -> None:
+    """The mean return of all simulations, into `out` [P]."""
+    root = tree.nodes[b, 0]
+    for p in range(len(out)):
+        out[p] = root.value_total[p] / root.visits

@@ -1,6 +1,8 @@
 """The search: many trees, one simulation in each per call, one batched evaluation for all of them.
 
-    select (walk down) -> model.step -> [chance: outcomes, step] -> model.evaluate -> expand -> backup
+    select: walk down -> model.step -> [chance: outcomes, step]
+    model.evaluate
+    complete: expand -> backup
 
 Trees are independent: each has its own random numbers and its own number of simulations. A tree whose root has not
 been evaluated yet spends its first call on that, in the same batch as the leaves of the others. So an actor can move
@@ -10,22 +12,44 @@ on in one game while others are still thinking, and the batch stays full.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from games import Game, GameError, StatePool
+from games import GameError, StatePool
 from search import expansion, root
-from search.config import GUMBEL, Rules, SearchConfig
-from search.model import Model
-from search.selection import SELECT, Walk
-from search.tree import UNVISITED, allocate, clear, compact, find_root_child, grow_edges, start
+from search.config import SearchConfig
+from search.evaluators import Evaluation
+from search.gumbel import GUMBEL
+from search.model import Model, ModelTraits
+from search.parameters import SearchParameters
+from search.puct import PUCT
+from search.selection import Walk
+from search.tree import (
+    EDGE,
+    UNVISITED,
+    allocate,
+    clear,
+    compact,
+    find_root_child,
+    grow_edges,
+    node_dtype,
+    start,
+)
+from search.uct import UCT
+
+TREE_POLICIES = {"puct": PUCT, "uct": UCT, "gumbel": GUMBEL}
+"""By `SearchConfig.rule`."""
 
 LONGEST_CHAIN = 8
 """Nodes one simulation may create: a move, and the chance events that follow it one after the other."""
 
 FIRST_EDGES_PER_NODE = 8
 """Edges per node with which a tree is allocated; it grows where a game has more."""
+
+USUAL_EDGES = 40
+"""Legal moves on average in games that have more actions than this (chess: 35)."""
 
 
 class SearchError(GameError, RuntimeError):
@@ -41,7 +65,7 @@ class RootStatistics:
     q_values: Float64[np.ndarray, "n L"]  # for the player to move; nan where unvisited
     prior: Float64[np.ndarray, "n L"]  # without noise
     policy_target: Float64[np.ndarray, "n L"]  # before any temperature; rows sum to 1
-    root_value: Float64[np.ndarray, "n P"]  # mean return (`root.policy_value` with Gumbel), or the exact value
+    root_value: Float64[np.ndarray, "n P"]  # mean return (`gumbel.policy_value` with Gumbel), or the exact value
     raw_value: Float64[np.ndarray, "n P"]  # the evaluator's value of the root
     to_play: Int64[np.ndarray, " n"]
     best_action: Int64[np.ndarray, " n"]  # the move the search would play
@@ -55,15 +79,46 @@ class RootStatistics:
         return out
 
 
-def nodes_per_tree(game: Game, config: SearchConfig) -> int:
+class Selection(NamedTuple):
+    """One simulation in each of n trees, between `Search.select` and `Search.complete`."""
+
+    trees: np.ndarray  # [n] int64
+    walk: Walk
+    num_roots: int
+    """Number of trees whose root was not evaluated yet. They come first among those that wait for an evaluation."""
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Slots of the model that wait for an evaluation, int64 [m], m at most n."""
+        return self.walk.waiting_slot[: self.walk.counts[1]]
+
+
+def nodes_per_tree(traits: ModelTraits, config: SearchConfig) -> int:
     """Nodes a tree may need: one a simulation, twice that with chance nodes, and a chain to spare."""
-    per_simulation = 2 if game.max_chance_outcomes > 0 else 1
+    per_simulation = 2 if traits.max_chance_outcomes > 0 else 1
     return per_simulation * (config.num_simulations + 1) + LONGEST_CHAIN
 
 
-def slots_needed(game: Game, config: SearchConfig, num_trees: int) -> int:
-    """Capacity of the model's pool for a search of `num_trees` trees."""
-    return num_trees * nodes_per_tree(game, config)
+def bytes_per_tree(traits: ModelTraits, config: SearchConfig) -> int:
+    """Memory of a tree and its slots in the model, about: every node with as many edges as there are usually."""
+    edges = min(max(traits.num_actions, traits.max_chance_outcomes), USUAL_EDGES)
+    node_bytes = traits.slot_bytes + node_dtype(traits.num_players).itemsize + EDGE.itemsize * edges
+    return nodes_per_tree(traits, config) * node_bytes
+
+
+def check_settings(config: SearchConfig, traits: ModelTraits) -> None:
+    """Raise ValueError, with a line for a person, for settings that contradict each other or the model."""
+    policy = TREE_POLICIES[config.rule]
+    if policy.plans_visits and config.subtree_reuse:
+        raise ValueError(
+            f"search.subtree_reuse: cannot be combined with search.rule {config.rule} (its visits follow a fixed plan)"
+        )
+    if config.forced_playouts > 0 and not policy.forces_playouts:
+        raise ValueError("search.forced_playouts: only with search.rule puct")
+    if config.proven_values and not traits.can_prove:
+        raise ValueError(f"search.proven_values: the model of {traits.name} does not know where a game ends; use false")
+    if config.subtree_reuse and not traits.can_reuse:
+        raise ValueError(f"search.subtree_reuse: the model of {traits.name} keeps no real positions; use false")
 
 
 class Search:
@@ -71,41 +126,45 @@ class Search:
 
     Use: `begin` some trees at positions, `simulate` until they are `finished`, read `statistics`, then `advance` them
     along the moves played (which keeps their subtree where `subtree_reuse` is on) or `begin` anew.
+
+    `simulate` is `select`, an evaluation and `complete`. Who calls these can select in other trees of the same search
+    while a network works on the evaluation.
     """
 
     def __init__(self, model: Model, config: SearchConfig, num_trees: int, noise: bool = False) -> None:
-        """`noise`: exploration at the root, as in self-play (Dirichlet for PUCT, Gumbel noise for Gumbel).
+        """Allocates the slots of `model`, which serves this search alone.
 
-        Raises ValueError for settings that contradict each other.
+        `noise`: exploration at the root, as in self-play (Dirichlet for PUCT, Gumbel noise for Gumbel).
+
+        Raises ValueError for settings that contradict each other or that the model cannot serve.
         """
-        if config.rule == "gumbel" and config.subtree_reuse:
-            raise ValueError(
-                "search.subtree_reuse: cannot be combined with search.rule gumbel (its visits follow a fixed plan)"
-            )
-        if config.rule != "puct" and config.forced_playouts > 0:
-            raise ValueError("search.forced_playouts: only with search.rule puct")
-        game = model.game
+        traits = model.traits
+        check_settings(config, traits)
         self.model, self.config, self.num_trees, self.noise = model, config, num_trees, noise
-        self.rules = Rules.of(config, game)
-        self._select = SELECT[config.rule]
-        self.nodes = nodes_per_tree(game, config)
-        is_gumbel = self.rules.rule == GUMBEL
+        self.parameters = SearchParameters.of(config, traits)
+        self._policy = TREE_POLICIES[config.rule]
+        self.nodes = nodes_per_tree(traits, config)
+        """N: nodes that a tree has room for."""
+        model.allocate(num_trees * self.nodes)
         self.tree = allocate(
             num_trees,
             self.nodes,
-            min(max(game.num_actions, game.max_chance_outcomes), FIRST_EDGES_PER_NODE),
-            game.num_players,
-            game.num_actions if is_gumbel else 1,
-            config.num_simulations if is_gumbel else 1,
+            min(max(traits.num_actions, traits.max_chance_outcomes), FIRST_EDGES_PER_NODE),
+            traits.num_players,
+            traits.num_actions if self._policy.plans_visits else 1,
+            config.num_simulations if self._policy.plans_visits else 1,
         )
         self.budget = np.zeros(num_trees, np.int64)
         self._noisy = np.zeros(num_trees, np.bool_)
-        self.fresh_roots = 0
-        """Roots that still wait for their own evaluation, which the next simulation of their tree will be."""
-        self._scratch = np.zeros(max(game.num_actions, 1))
-        self._returns = np.zeros(game.num_players)
-        self._walk = Walk.allocate(num_trees)
+        self._scratch = np.zeros(max(traits.num_actions, 1))
+        self._returns = np.zeros(traits.num_players)
+        self._free_walks: list[Walk] = []
         self._done = np.zeros(num_trees, np.bool_)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the trees, without the positions of the model."""
+        return sum(array.nbytes for array in self.tree)
 
     # One move.
 
@@ -136,57 +195,79 @@ class Search:
             if (to_play < 0).any():
                 raise SearchError("search: begin needs positions where a player is to move")
             start(self.tree, fresh, to_play)
-            self.fresh_roots += len(fresh)
         if not empty.all():
             self._prepare_roots(trees[~empty])
 
     def finished(self, trees: np.ndarray) -> np.ndarray:
         """Which of `trees` need no further simulation, bool [n]; valid until the next call."""
         done = self._done[: len(trees)]
-        root.unfinished(self.tree, trees, self.budget, LONGEST_CHAIN, self.rules, done)
+        root.unfinished(self.tree, trees, self.budget, LONGEST_CHAIN, self.parameters, done)
         return done
 
-    def run(self, trees: np.ndarray) -> None:
-        """Simulate until all of `trees` are finished."""
+    def run(self, trees: np.ndarray) -> int:
+        """Simulate until all of `trees` are finished; returns the number of simulations made."""
+        made = 0
         while len(trees):
-            self.simulate(trees)
+            made += self.simulate(trees)
             done = self.finished(trees)
             if done.any():
                 trees = trees[~done]
+        return made
 
-    def simulate(self, trees: np.ndarray) -> None:
-        """One simulation in each of `trees` [n] (distinct): its root's evaluation where that is still to come."""
-        walk = self._walk
-        steps = self._select(self.tree, trees, self.rules, self._scratch, walk)
+    def simulate(self, trees: np.ndarray) -> int:
+        """One simulation in each of `trees` [n] (distinct): its root's evaluation where that is still to come.
+
+        Returns the number of simulations made. The evaluation of a root is none of them.
+        """
+        selection = self.select(trees)
+        return self.complete(selection, self.model.evaluate(selection.slots) if selection.walk.counts[1] else None)
+
+    def select(self, trees: np.ndarray) -> Selection:
+        """Walk down each of `trees` [n] (distinct, none of them selected already) to a leaf, and make its position.
+
+        `complete` must follow, with the model's evaluation of `Selection.slots`. Other trees can be selected, completed
+        and begun in between.
+        """
+        walk = self._free_walks.pop() if self._free_walks else Walk.allocate(self.num_trees)
+        steps = self._policy.select(self.tree, trees, self.parameters, self._scratch, walk)
+        num_roots = int(walk.counts[1])  # a leaf that is there and has no edges yet
         while steps:
             to_play, rewards = self.model.step(walk.src[:steps], walk.action[:steps], walk.dst[:steps])
             steps = expansion.arrive(self.tree, trees, to_play, rewards, walk)
             if steps:
-                self._play_nature(trees, steps)
-        if walk.counts[1]:
-            self._expand(trees, walk.counts[1])
-        expansion.backup(self.tree, trees, walk.leaf, self.rules, self._returns)
+                self._play_chance(trees, walk, steps)
+        return Selection(trees, walk, num_roots)
 
-    def _play_nature(self, trees: np.ndarray, count: int) -> None:
+    def complete(self, selection: Selection, evaluation: Evaluation | None) -> int:
+        """Expand the leaves of a selection and back their values up; returns the number of simulations made.
+
+        `evaluation` None: the selection has no `slots`.
+        """
+        trees, walk, num_roots = selection
+        if evaluation is not None:
+            self._expand(selection, evaluation)
+        expansion.backup(self.tree, trees, walk.leaf, self.parameters, self._returns)
+        self._free_walks.append(walk)
+        return len(trees) - num_roots
+
+    def _play_chance(self, trees: np.ndarray, walk: Walk, count: int) -> None:
         """Expand the chance nodes that were reached, and take one outcome of each as the next step."""
-        rows = self._walk.row[:count]
+        rows = walk.row[:count]
         if (self.tree.node_count[trees[rows]] >= self.nodes).any():
-            raise SearchError(f"search: more than {LONGEST_CHAIN} chance events in a row in {self.model.game.name}")
-        offsets, outcomes, probabilities = self.model.chance(self._walk.dst[:count])
+            raise SearchError(f"search: more than {LONGEST_CHAIN} chance events in a row in {self.model.traits.name}")
+        offsets, outcomes, probabilities = self.model.chance(walk.dst[:count])
         self._reserve(trees, rows, offsets)
-        expansion.expand_nature(self.tree, trees, offsets, outcomes, probabilities, self._walk)
+        expansion.expand_chance(self.tree, trees, offsets, outcomes, probabilities, walk)
 
-    def _expand(self, trees: np.ndarray, count: int) -> None:
-        """Evaluate the leaves that wait and give them their edges."""
-        rows = self._walk.waiting_row[:count]
-        offsets, actions, logits, values = self.model.evaluate(self._walk.waiting_slot[:count])
-        self._reserve(trees, rows, offsets)
-        if not expansion.expand(self.tree, trees, offsets, actions, logits, values, self._walk):
+    def _expand(self, selection: Selection, evaluation: Evaluation) -> None:
+        """Give the leaves that were evaluated their edges."""
+        trees, walk, num_roots = selection
+        offsets, actions, logits, values = evaluation
+        self._reserve(trees, walk.waiting_row[: walk.counts[1]], offsets)
+        if not expansion.expand(self.tree, trees, offsets, actions, logits, values, walk):
             raise SearchError("search: the evaluator returned a policy or a value that is not finite")
-        if self.fresh_roots:
-            roots = trees[rows[self._walk.leaf[rows] == 0]]
-            self.fresh_roots -= len(roots)
-            self._prepare_roots(roots)
+        if num_roots:
+            self._prepare_roots(trees[walk.waiting_row[:num_roots]])
 
     def _reserve(self, trees: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> None:
         """Make room for the edges of nodes that are about to be expanded."""
@@ -194,41 +275,19 @@ class Search:
             self.tree = grow_edges(self.tree)
 
     def _prepare_roots(self, trees: np.ndarray) -> None:
-        """Noise and, for Gumbel, the plan of visits, once per search, for roots that have their edges."""
-        if self.rules.rule == GUMBEL:
-            root.draw_gumbel(self.tree, trees, self._noisy)
-            num_edges = self.tree.nodes["num_edges"][trees, 0]
-            for b, edges in zip(trees.tolist(), num_edges.tolist(), strict=True):
-                plan = root.considered_visits(min(self.config.max_considered_actions, edges), int(self.budget[b]))
-                self.tree.considered_visits[b, : len(plan)] = plan
-        elif self.noise:
-            noisy = trees[self._noisy[trees]]
-            root.add_dirichlet_noise(self.tree, noisy, self.config.dirichlet_alpha, self.config.dirichlet_fraction)
+        """Noise and plans of visits, once per search, for roots that have their edges."""
+        self._policy.prepare_roots(self.tree, trees, self.config, self._noisy, self.budget)
 
     # After the search.
 
     def statistics(self, trees: np.ndarray) -> RootStatistics:
         """What the searches of `trees` [n] found. Their roots must have been evaluated."""
-        n, players = len(trees), self.model.game.num_players
         width = int(self.tree.nodes["num_edges"][trees, 0].max())
-        actions = np.full((n, width), -1, np.int64)
-        visit_counts = np.zeros((n, width), np.int64)
-        q_values = np.full((n, width), np.nan)
-        prior, target = np.zeros((n, width)), np.zeros((n, width))
-        values, best = np.zeros((2, n, players)), np.zeros(n, np.int64)
-        root.read_roots(
-            self.tree, trees, self.rules, actions, visit_counts, q_values, prior, target, values, best, self._scratch
-        )
+        arrays = root.RootArrays.allocate(len(trees), width, self.model.traits.num_players)
+        self._policy.read_roots(self.tree, trees, self.parameters, arrays, self._scratch)
         return RootStatistics(
-            actions=actions,
-            visit_counts=visit_counts,
-            q_values=q_values,
-            prior=prior,
-            policy_target=target,
-            root_value=values[0],
-            raw_value=values[1],
+            **arrays._asdict(),
             to_play=self.tree.nodes["to_play"][trees, 0].astype(np.int64),
-            best_action=best,
             exact=self.tree.nodes["exact"][trees, 0] == 1,
         )
 
@@ -249,7 +308,37 @@ class Search:
 
     def clear(self, trees: np.ndarray) -> None:
         """Empty trees, for positions that do not follow from the last ones."""
-        if self.fresh_roots:
-            alone = self.tree.node_count[trees] == 1
-            self.fresh_roots -= int((alone & (self.tree.nodes["visits"][trees, 0] == 0)).sum())
         clear(self.tree, trees)
+
+    def simulations(self) -> int:
+        """Simulations in the present trees, those of kept subtrees among them."""
+        visits = self.tree.nodes["visits"][self.tree.node_count > 0, 0]
+        return int(np.maximum(visits - 1, 0).sum())  # a root's first visit is its own evaluation
+
+    def principal_variation(self, b: int, action: int, most: int) -> list[int]:
+        """The actions that tree b expects: `action` first, and then the most visited ones, `most` of them at most.
+
+        A chance node ends it.
+        """
+        nodes, edges = self.tree.nodes[b], self.tree.edges[b]
+        line: list[int] = []
+        node = 0
+        while node != UNVISITED and nodes[node]["to_play"] >= 0 and nodes[node]["num_edges"] and len(line) < most:
+            first = int(nodes[node]["first_edge"])
+            here = edges[first : first + int(nodes[node]["num_edges"])]
+            best = int(np.argmax(here["visits"] if line else here["action"] == action))
+            if line and not here["visits"][best]:
+                break
+            line.append(int(here["action"][best]))
+            node = int(here["child"][best])
+        return line
+
+    # Faults of a game.
+
+    def collect_unsound(self) -> None:
+        """See `Model.collect_unsound`."""
+        self.model.collect_unsound()
+
+    def take_unsound(self) -> dict[int, str]:
+        """Trees in which the game answered what no game may answer, with a line each, since the last call."""
+        return {slot // self.nodes: line for slot, line in self.model.take_unsound().items()}

@@ -11,7 +11,7 @@ import pytest
 
 import games
 import selfplay
-from search import NetworkEvaluator, Search, SearchConfig, SimulatorModel, slots_needed
+from search import NetworkEvaluator, Search, SearchConfig, SimulatorModel
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +36,7 @@ def test_search_with_an_evaluator_of_ones_own() -> None:
         return logits, np.zeros((len(observations), 1), np.float32)
 
     config = SearchConfig(num_simulations=200)
-    search = Search(SimulatorModel(game, NetworkEvaluator(game, predict), slots_needed(game, config, 2)), config, 2)
+    search = Search(SimulatorModel(game, NetworkEvaluator(game, predict)), config, 2)
     pool, slots = game.new_pool(2), np.arange(2)
     pool.reset(slots)
     for action in (3, 2, 3, 2, 3, 2):  # in the second game, three in a column for the player to move

@@ -30,9 +30,8 @@ from nets.losses import (
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import Categorical
 from nets.transforms import transform_value
-from search import NetworkEvaluator
-from search.perspective import num_values
 from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.models import blind_models, selfplay_models
 from selfplay.algorithms.networks import game_net_config, make_inference, make_net
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
@@ -134,10 +133,8 @@ def make_generator(
     dropped_in_a_row: int = 0,
 ) -> SelfPlay:
     """Games of self-play with the network in `inference`. See `SelfPlay`."""
-    symmetries = game.symmetries() if config.actors.symmetries != "none" else []
-    symmetry_rng = rng.spawn(1)[0] if config.actors.symmetries == "random" else None
-    evaluator = NetworkEvaluator(game, inference.predict, config.search.cache_megabytes, symmetries, symmetry_rng)
-    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless, dropped_in_a_row)
+    models = selfplay_models(config, game, inference.predict, rng)
+    return SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless, dropped_in_a_row)
 
 
 def warm_up(config: Config, game: Game) -> None:
@@ -150,15 +147,8 @@ def warm_up(config: Config, game: Game) -> None:
         search=replace(config.search, num_simulations=2),
         actors=replace(config.actors, games_per_actor=1, max_plies=2),
     )
-    values = num_values(game)
-
-    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n = len(observations)
-        return np.zeros((n, game.num_actions), np.float32), np.zeros((n, values), np.float32)
-
-    evaluator = NetworkEvaluator(game, predict, min(1, config.search.cache_megabytes))
-    rng = np.random.default_rng(0)
-    generator = SelfPlay(game, evaluator, small.search, small.actors, small.learner, rng, endless=False)
+    models, rng = blind_models(game, min(1, config.search.cache_megabytes)), np.random.default_rng(0)
+    generator = SelfPlay(game, models, small.search, small.actors, small.learner, rng, endless=False)
     while not generator.done:
         generator.advance()
 

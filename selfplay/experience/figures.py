@@ -33,6 +33,7 @@ class SelfPlayCounts:
     predictions: int = 0
     network_calls: int = 0
     network_seconds: float = 0.0
+    cache_seconds: float = 0.0
     batch_capacity: int = 0
     staleness: float = 0.0
     seconds: float = 0.0

@@ -19,9 +19,8 @@ from games import CHANCE, TERMINAL, Game
 from games.base import chance_rounds
 from games.random_play import begin_games, draw
 from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
-from search import NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
+from search import ModelFactory, RootStatistics, Search, SearchConfig
 from search.perspective import from_players, num_values
-from search.search import slots_needed
 from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import (
@@ -65,7 +64,7 @@ class SelfPlay:
     def __init__(
         self,
         game: Game,
-        evaluator: NetworkEvaluator,
+        models: ModelFactory,
         search: SearchConfig,
         actors: ActorsConfig,
         learner: LearnerConfig,
@@ -77,7 +76,7 @@ class SelfPlay:
 
         `dropped_in_a_row`: games that were dropped before, see `advance`.
         """
-        self.game, self.evaluator, self.actors, self.learner, self.rng = game, evaluator, actors, learner, rng
+        self.game, self.models, self.actors, self.learner, self.rng = game, models, actors, learner, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
         self.endless = endless
         self.max_plies = actors.max_plies or game.most_plies
@@ -85,9 +84,8 @@ class SelfPlay:
         size = actors.games_per_actor
         self.dropped_in_a_row = dropped_in_a_row
         """Games dropped since the last that came to its end."""
-        self._model = SimulatorModel(game, evaluator, slots_needed(game, search, size))
-        self._model.take_unsound()
-        self.search = Search(self._model, search, size, noise=True)
+        self.search = Search(models.make_model(), search, size, noise=True)
+        self.search.collect_unsound()
         self.pool = game.new_pool(size)
         self.pool.unsound = {}
         self.trajectories = [Trajectory() for _ in range(size)]
@@ -106,27 +104,25 @@ class SelfPlay:
 
         Games that say what no game may say are dropped. Raises UnsoundError after MOST_IN_A_ROW of them.
         """
-        self.counts.simulations += len(self.running) - self.search.fresh_roots
-        self.search.simulate(self.running)
-        if found := self._model.take_unsound():
-            self._drop({slot // self.search.nodes: line for slot, line in found.items()})
+        self.counts.simulations += self.search.simulate(self.running)
+        if unsound := self.search.take_unsound():
+            self._drop(unsound)
         finished = self.search.finished(self.running)
         return self._move(self.running[finished]) if finished.any() else []
 
     def weights_changed(self, version: int) -> None:
         """The network has new weights: what was evaluated with the old ones is forgotten."""
         self.version = version
-        self.evaluator.weights_changed()
+        self.models.weights_changed()
 
     def take_counts(self) -> SelfPlayCounts:
         """The counts so far, which start again at zero."""
         counts, self.counts = self.counts, SelfPlayCounts()
-        evaluator = self.evaluator
-        counts.evaluations, counts.predictions = evaluator.evaluations, evaluator.predictions
-        counts.network_calls, counts.network_seconds = evaluator.calls, evaluator.seconds
-        counts.batch_capacity = evaluator.calls * self.actors.games_per_actor
-        evaluator.evaluations = evaluator.predictions = evaluator.calls = 0
-        evaluator.seconds = 0.0
+        evaluated = self.models.take_counts()
+        counts.evaluations, counts.predictions = evaluated.evaluations, evaluated.predictions
+        counts.network_calls, counts.network_seconds = evaluated.network_calls, evaluated.network_seconds
+        counts.cache_seconds = evaluated.cache_seconds
+        counts.batch_capacity = evaluated.network_calls * self.actors.games_per_actor
         return counts
 
     def _start_games(self, slots: np.ndarray) -> None:

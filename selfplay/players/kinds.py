@@ -19,7 +19,8 @@ from jaxtyping import Int64
 
 from games import Game, StatePool
 from games.random_play import random_actions
-from search import ConstantEvaluator, RolloutEvaluator, SearchConfig
+from search import SearchConfig
+from selfplay.algorithms.models import rollout_models, uniform_models
 from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.errors import UserError
 from selfplay.players.player import Player
@@ -122,8 +123,8 @@ def _make_mcts(spec: PlayerSpec, game: Game, seed: int) -> Player:
     options: MctsOptions = spec.options
     config = SearchConfig(rule="uct", num_simulations=options.simulations, c_uct=options.c, proven_values=options.solve)
     trees_seed, rollouts_seed = np.random.SeedSequence(seed).generate_state(2)
-    evaluator = RolloutEvaluator(np.random.default_rng(rollouts_seed), options.rollouts)
-    return SearchPlayer(spec.name, game, evaluator, config, int(trees_seed))
+    models = rollout_models(game, np.random.default_rng(rollouts_seed), options.rollouts)
+    return SearchPlayer(spec.name, models, config, int(trees_seed))
 
 
 def _make_uniform(spec: PlayerSpec, game: Game, seed: int) -> Player:
@@ -131,7 +132,7 @@ def _make_uniform(spec: PlayerSpec, game: Game, seed: int) -> Player:
     config = SearchConfig(
         rule="puct", num_simulations=options.simulations, pb_c_init=options.c, proven_values=options.solve
     )
-    return SearchPlayer(spec.name, game, ConstantEvaluator(), config, seed)
+    return SearchPlayer(spec.name, uniform_models(game), config, seed)
 
 
 def _run_search(options: RunOptions, settings: Config) -> SearchConfig:
@@ -184,9 +185,7 @@ def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
     config = _run_search(options, settings)
     shown = dataclasses.replace(options, simulations=config.num_simulations)
     name = PlayerSpec(spec.kind, network.target, shown).name
-    return SearchPlayer(
-        name, network.game, network.evaluator, config, seed, options.temperature, options.batch, network.close
-    )
+    return SearchPlayer(name, network.models, config, seed, options.temperature, options.batch, network.close)
 
 
 def _make_net(spec: PlayerSpec, game: Game, seed: int) -> Player:

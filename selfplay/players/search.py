@@ -1,4 +1,4 @@
-"""A player that searches: plain MCTS, search without knowledge, or search with a network, by the evaluator given.
+"""A player that searches: plain MCTS, search without knowledge, or search with a network, by the models given.
 
 One `Search` is kept and used again for every batch. Its trees are built when the first batch shows how many are
 needed; a batch of more positions than trees fit into the memory allowed is played in parts.
@@ -6,16 +6,15 @@ needed; a batch of more positions than trees fit into the memory allowed is play
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 
-from games import Game, StatePool
+from games import StatePool
 from games.random_play import draw
-from search import Evaluator, RootStatistics, Search, SearchConfig, SimulatorModel
-from search.search import nodes_per_tree, slots_needed
-from search.tree import EDGE, UNVISITED, node_dtype
+from search import ModelFactory, ModelTraits, RootStatistics, Search, SearchConfig
+from search.search import bytes_per_tree
 from selfplay.experience.self_play import sharpened
 from selfplay.players.player import Analysis, MoveAnalysis
 
@@ -25,18 +24,10 @@ MAX_TREES = 256
 MEMORY_BYTES = 1 << 30
 """Trees are built to stay below this."""
 
-POSITION_BYTES = 100
-"""A position in the pool, about."""
 
-USUAL_EDGES = 40
-"""Legal moves on average in games that have more actions than this (chess: 35)."""
-
-
-def trees_that_fit(game: Game, config: SearchConfig) -> int:
-    """How many trees of the size of a full search fit into `MEMORY_BYTES`, at least one."""
-    edges = min(max(game.num_actions, game.max_chance_outcomes), USUAL_EDGES)
-    node_bytes = POSITION_BYTES + node_dtype(game.num_players).itemsize + EDGE.itemsize * edges
-    return max(1, MEMORY_BYTES // (nodes_per_tree(game, config) * node_bytes))
+def trees_that_fit(traits: ModelTraits, config: SearchConfig) -> int:
+    """Number of trees of a full search that fit into `MEMORY_BYTES` with their positions, at least one."""
+    return max(1, MEMORY_BYTES // bytes_per_tree(traits, config))
 
 
 class SearchPlayer:
@@ -45,8 +36,7 @@ class SearchPlayer:
     def __init__(
         self,
         name: str,
-        game: Game,
-        evaluator: Evaluator,
+        models: ModelFactory,
         config: SearchConfig,
         seed: int,
         temperature: float = 0.0,
@@ -55,11 +45,11 @@ class SearchPlayer:
     ) -> None:
         """`temperature` 0 plays the best move; above it, moves are drawn by policy target ** (1 / temperature).
 
-        `on_close` frees what the evaluator holds.
+        `on_close` frees what the models hold.
         """
-        self.name, self.game, self.config, self.temperature = name, game, config, temperature
-        self.max_trees = min(max_trees, trees_that_fit(game, config))
-        self._evaluator, self._on_close = evaluator, on_close
+        self.name, self.config, self.temperature = name, config, temperature
+        self.max_trees = min(max_trees, trees_that_fit(models.traits, config))
+        self._models, self._on_close = models, on_close
         self._rng = np.random.default_rng(seed)
         self._search: Search | None = None
 
@@ -111,7 +101,7 @@ class SearchPlayer:
         return Analysis(int(self._move(found)[0]), float(found.root_value[0, found.to_play[0]]), moves)
 
     def close(self) -> None:
-        """Free the trees and what the evaluator holds."""
+        """Free the trees and what the models hold."""
         self._search = None
         if self._on_close:
             self._on_close()
@@ -126,8 +116,7 @@ class SearchPlayer:
         search = self._search
         if search is None or search.num_trees < len(slots):
             self._search = None  # freed before the greater one is built
-            model = SimulatorModel(self.game, self._evaluator, slots_needed(self.game, self.config, len(slots)))
-            search = self._search = Search(model, self.config, len(slots))
+            search = self._search = Search(self._models.make_model(), self.config, len(slots))
         trees = np.arange(len(slots))
         search.clear(trees)
         search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64), simulations)
@@ -141,20 +130,16 @@ class SearchPlayer:
         return found.actions[np.arange(len(columns)), columns]
 
 
-def principal_variation(search: Search, action: int, most: int) -> list[tuple[int, int]]:
-    """The moves that tree 0 expects, `action` first and then the most visited ones, as (node, action) pairs.
+def expected_line(search: Search, pool: StatePool, slot: int, action: int, most: int) -> Iterator[tuple[int, str]]:
+    """The moves that tree 0 expects from the position in `slot` of `pool`, as actions and texts; `most` at most.
 
-    At most `most` of them; nature's moves end it.
+    `action` comes first, then the most visited moves. The line ends at a chance event, at the end of the game, and
+    before a move that a learned model believes to be legal and that is not.
     """
-    nodes, edges = search.tree.nodes[0], search.tree.edges[0]
-    line: list[tuple[int, int]] = []
-    node = 0
-    while node != UNVISITED and nodes[node]["to_play"] >= 0 and nodes[node]["num_edges"] and len(line) < most:
-        first = int(nodes[node]["first_edge"])
-        here = edges[first : first + int(nodes[node]["num_edges"])]
-        best = int(np.argmax(here["visits"] if line else here["action"] == action))
-        if line and not here["visits"][best]:
-            break
-        line.append((node, int(here["action"][best])))
-        node = int(here["child"][best])
-    return line
+    own, place = pool.game.new_pool(1), np.zeros(1, np.int64)
+    own.load(place, pool, np.array([slot], np.int64))
+    for move in search.principal_variation(0, action, most):
+        if own.to_play(place)[0] < 0 or move not in own.legal(place)[1]:
+            return
+        yield move, own.action_text(0, move)
+        own.step(place, np.array([move], np.int64), place)

@@ -18,8 +18,9 @@ from jaxtyping import Int64
 
 import games
 from games import Game, StatePool
-from search import Evaluation, NetworkEvaluator
+from search import Evaluation, Model
 from selfplay.algorithms import networks
+from selfplay.algorithms.models import network_models
 from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
@@ -107,7 +108,7 @@ class TrainedNetwork:
         """The run with the version that was loaded, as the text of a player has it."""
         if symmetries is None:
             symmetries = self.config.evaluation.symmetries
-        self.evaluator = NetworkEvaluator(
+        self.models = network_models(
             self.game,
             self._inference.predict,
             self.config.search.cache_megabytes,
@@ -126,7 +127,8 @@ class NetworkPlayer:
 
     def __init__(self, name: str, network: TrainedNetwork) -> None:
         self.name, self.network = name, network
-        self._pool: StatePool | None = None
+        self._model: Model | None = None
+        self._num_slots = 0
 
     def choose(
         self, pool: StatePool, slots: Int64[np.ndarray, " n"], histories: Sequence[Sequence[int]]
@@ -156,9 +158,9 @@ class NetworkPlayer:
         return Analysis(moves[0].action, float(self._worth(found, pool.to_play(slots))[0]), moves)
 
     def close(self) -> None:
-        """Free the network and the positions."""
+        """Free the network and the model."""
         self.network.close()
-        self._pool = None
+        self._model = None
 
     def _worth(self, found: Evaluation, to_play: np.ndarray) -> np.ndarray:
         """[n]: values for the players to move; those of DQN are of their best moves, its value head learns nothing."""
@@ -169,11 +171,12 @@ class NetworkPlayer:
 
     def _evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
         """The network's view of positions, seen through the game that it was trained on."""
-        if self._pool is None or self._pool.capacity < len(slots):
-            self._pool = self.network.game.new_pool(len(slots))
+        if self._model is None or self._num_slots < len(slots):
+            self._model, self._num_slots = self.network.models.make_model(), len(slots)
+            self._model.allocate(len(slots))
         own = np.arange(len(slots))
-        self._pool.load(own, pool, slots)
-        return self.network.evaluator.evaluate(self._pool, own)
+        self._model.load(own, pool, slots)
+        return self._model.evaluate(own)
 
 
 def _one_thread_unless_told() -> None:

@@ -1,12 +1,13 @@
 """Where the time and the memory of the training loop go, each part measured by itself.
 
 In the flow: `selfplay bench` and `selfplay plan` call these in processes of their own. An actor is taken apart by
-clocks around the methods of its game pools and its cache; they are put on the objects of this one measurement, so the
-actors of a run have none.
+clocks around the methods of its game pools; they are put on the pools of this one measurement, so the actors of a run
+have none. The network and its cache are timed in every actor.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +19,11 @@ import numpy as np
 import torch
 
 import games
-from games import Game
+from games import Game, StatePool
 from nets.inference import Inference, one_thread
-from search import NetworkEvaluator
-from search.perspective import num_values
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.models import blind_models
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import GameRecord
@@ -39,8 +39,6 @@ PROBE_SAMPLES = 16
 
 POOL_CALLS = ("reset", "step", "copy", "load", "to_play", "legal", "chance", "observe")
 """Rules and observation."""
-
-CACHE_CALLS = ("lookup", "store", "clear")
 
 
 @dataclass(frozen=True)
@@ -155,19 +153,14 @@ def learner_speed(ready: Callable[[], object], config: Config, seconds: float) -
 def profile_actor(config: Config, game: Game, inference: Inference, seconds: float, warm_up: float) -> ActorProfile:
     """Play with `inference` for `seconds`, after `warm_up` seconds that are not counted; a call of the search each at
     least."""
-    generator = alphazero.make_generator(config, game, inference, np.random.default_rng(config.seed))
-    in_games, in_cache = _Clock(), _Clock()
-    in_games.wrap(generator.pool, POOL_CALLS)
-    in_games.wrap(generator.search.model.pool, POOL_CALLS)  # type: ignore[attr-defined]  # a SimulatorModel
-    if generator.evaluator.cache is not None:
-        in_cache.wrap(generator.evaluator.cache, CACHE_CALLS)
+    clock = _Clock()
+    generator = alphazero.make_generator(config, _timed(game, clock), inference, np.random.default_rng(config.seed))
     _play(generator, warm_up)
     generator.take_counts()
-    in_games.seconds = in_cache.seconds = 0.0
-    under_way = _under_way(generator)
+    clock.seconds, under_way = 0.0, generator.search.simulations()
     counted = _play(generator, seconds)
-    counts, under_way = generator.take_counts(), _under_way(generator) - under_way
-    return ActorProfile(counted, counts.network_seconds, in_games.seconds, in_cache.seconds, counts, under_way)
+    counts, under_way = generator.take_counts(), generator.search.simulations() - under_way
+    return ActorProfile(counted, counts.network_seconds, clock.seconds, counts.cache_seconds, counts, under_way)
 
 
 def actor_profile(ready: Callable[[], object], config: Config, seconds: float, warm_up: float) -> ActorProfile:
@@ -189,8 +182,7 @@ def tree_bytes(config: Config, game: Game) -> float:
     generator = _blind_selfplay(replace(config, search=replace(config.search, cache_megabytes=0)), game)
     for _ in range(config.search.num_simulations):
         generator.advance()
-    arrays = sum(array.nbytes for array in generator.search.tree)
-    grown = max(arrays, resident_bytes() - before)
+    grown = max(generator.search.nbytes, resident_bytes() - before)
     return grown / (config.search.num_simulations * config.actors.games_per_actor)
 
 
@@ -206,21 +198,22 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 def _blind_selfplay(config: Config, game: Game) -> SelfPlay:
-    """One round of games of a network that says nothing."""
-    values = num_values(game)
-
-    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n = len(observations)
-        return np.zeros((n, game.num_actions), np.float32), np.zeros((n, values), np.float32)
-
-    evaluator = NetworkEvaluator(game, predict)
-    rng = np.random.default_rng(0)
-    return SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless=False)
+    """One round of games with a network that returns zeros."""
+    models, rng = blind_models(game), np.random.default_rng(0)
+    return SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless=False)
 
 
-def _under_way(generator: SelfPlay) -> int:
-    """Simulations of the searches that go on; a root's first visit is its own evaluation."""
-    return int(np.maximum(generator.search.tree.nodes["visits"][:, 0] - 1, 0).sum())
+def _timed(game: Game, clock: _Clock) -> Game:
+    """The same game, whose pools count their time on the clock."""
+
+    def new_pool(capacity: int) -> StatePool:
+        pool = game.new_pool(capacity)
+        clock.wrap(pool, POOL_CALLS)
+        return pool
+
+    timed = copy.copy(game)
+    timed.new_pool = new_pool  # type: ignore[method-assign]
+    return timed
 
 
 def _play(generator: SelfPlay, seconds: float) -> float:

@@ -21,10 +21,10 @@ import games
 from games import CHANCE, Game, StatePool
 from games.base import chance_rounds
 from nets.inference import one_thread
-from search import ConstantEvaluator, Search, SearchConfig, SimulatorModel
-from search.search import slots_needed
+from search import Search, SearchConfig
 from selfplay.actors.fleet import ACTOR_NAME, Fleet
 from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms.models import uniform_models
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.profiling.table import Row
@@ -89,15 +89,15 @@ def measure_search(game: Game, config: SearchConfig, num_trees: int, seconds: fl
     """
     pool, slots = game.new_pool(num_trees), np.arange(num_trees)
     _first_positions(pool, slots)
-    model = SimulatorModel(game, ConstantEvaluator(), slots_needed(game, config, num_trees))
-    search, rng = Search(model, config, num_trees, noise=True), np.random.default_rng(0)
+    search = Search(uniform_models(game).make_model(), config, num_trees, noise=True)
+    rng = np.random.default_rng(0)
 
     def search_once() -> int:
         search.clear(slots)
         search.begin(slots, pool, slots, rng.integers(0, 2**64, num_trees, np.uint64))
-        search.run(slots)
+        made = search.run(slots)
         search.statistics(slots)
-        return int(search.tree.nodes["visits"][:, 0].sum()) - num_trees  # a root's first visit is its own evaluation
+        return made
 
     start = time.perf_counter()
     search_once()

@@ -16,7 +16,7 @@ import numpy as np
 
 from games import StatePool
 from selfplay.players.player import Analyst, Player
-from selfplay.players.search import SearchPlayer, principal_variation
+from selfplay.players.search import SearchPlayer, expected_line
 
 LONGEST_LINE = 16
 """Moves of a principal variation that are shown."""
@@ -146,7 +146,7 @@ class SearchThinker:
         seconds = time.monotonic() - began
         if simulations >= MEASURED_SIMULATIONS:
             self._speed = simulations / max(seconds, 1e-6)
-        line = tuple(move for _, move in principal_variation(search, found.action, LONGEST_LINE))
+        line = tuple(move for move, _ in expected_line(search, pool, 0, found.action, LONGEST_LINE))
         return Thought(found.action, found.value, simulations, line, seconds)
 
     def close(self) -> None:

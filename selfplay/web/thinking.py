@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from games import StatePool
-from search import Search
 from selfplay.players.player import Analysis, Analyst, MoveAnalysis, Player
-from selfplay.players.search import SearchPlayer, principal_variation
+from selfplay.players.search import SearchPlayer, expected_line
 
 LINE = 12
 """Moves of the principal variation that are shown."""
@@ -154,16 +153,16 @@ def _search(
     player: SearchPlayer, name: str, pool: StatePool, to_play: int, report: Report, stopped: Callable[[], bool]
 ) -> Thought:
     tree, search = np.zeros(1, np.int64), player.begin(pool, 0)
-    budget, done, reported = player.config.num_simulations, -1, time.monotonic()
+    budget, done, reported = player.config.num_simulations, 0, time.monotonic()
     while True:
-        search.simulate(tree)
-        done += 1  # the first one evaluates the root itself
+        done += search.simulate(tree)
         over = bool(search.finished(tree)[0]) or (stopped() and done > 0)
         if not over and time.monotonic() - reported < REPORT_SECONDS:
             continue
         reported = time.monotonic()
         analysis = player.read(search, pool, 0)
-        thought = _thought(name, to_play, analysis, _line(search, analysis.action), max(0, done), budget)
+        line = tuple(text for _, text in expected_line(search, pool, 0, analysis.action, LINE))
+        thought = _thought(name, to_play, analysis, line, done, budget)
         report(thought)
         if over:
             return thought
@@ -174,12 +173,6 @@ def _thought(
 ) -> Thought:
     value = finite(analysis.value)
     return Thought(name, to_play, analysis.action, value, analysis.moves, line, simulations, budget)
-
-
-def _line(search: Search, action: int) -> tuple[str, ...]:
-    """The moves that a search expects, as a person writes them."""
-    pool: StatePool = search.model.pool  # type: ignore[attr-defined]  # the game itself, see SearchPlayer
-    return tuple(pool.action_text(node, move) for node, move in principal_variation(search, action, LINE))
 
 
 def _follow(player: Analyst, pool: StatePool, analysis: Analysis, stopped: Callable[[], bool]) -> tuple[str, ...]:

@@ -119,7 +119,10 @@ def test_dqn_on_a_game_says_what_its_best_move_is_worth(tmp_path):
     pool.reset(np.arange(2))
     pool.step(np.array([1]), np.array([4]), np.array([1]))
     actions, values = player.decide(pool, np.arange(2), [[], [4]])
-    evaluation = player.network.evaluator.evaluate(pool, np.arange(2))
+    model = player.network.models.make_model()
+    model.allocate(2)
+    model.load(np.arange(2), pool, np.arange(2))
+    evaluation = model.evaluate(np.arange(2))
     q = np.split(evaluation.logits, evaluation.offsets[1:-1])
     assert values.tolist() == [row.max() for row in q]
     assert player.analyse(pool, 1).value == values[1]

@@ -6,12 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from search_helpers import noisy_predict
+from search_helpers import noisy_predict, positions
 
 import games
 from games import CHANCE, TERMINAL, Game
-from search import NetworkEvaluator, RootStatistics, SearchConfig
+from search import RootStatistics, SearchConfig
 from search.perspective import num_values
+from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig, LearnerConfig
 from selfplay.experience.records import NO_ACTION, GameRecord, sampling_weights
 from selfplay.experience.self_play import SelfPlay, sharpened
@@ -33,10 +34,8 @@ def self_play(
     game: Game, search: SearchConfig = PUCT, learner: LearnerConfig | None = None, endless: bool = False, **actors
 ) -> SelfPlay:
     settings = ActorsConfig(**({"games_per_actor": 6} | actors))
-    evaluator = NetworkEvaluator(game, noisy_predict(game), search.cache_megabytes)
-    generator = SelfPlay(
-        game, evaluator, search, settings, learner or LearnerConfig(), np.random.default_rng(0), endless
-    )
+    models = network_models(game, noisy_predict(game), search.cache_megabytes)
+    generator = SelfPlay(game, models, search, settings, learner or LearnerConfig(), np.random.default_rng(0), endless)
     generator.version = 17
     return generator
 
@@ -238,8 +237,8 @@ def test_a_low_temperature_does_not_round_every_move_to_nothing() -> None:
     game = games.load("connect_four")
     for record in play_all(self_play(game, SearchConfig(num_simulations=30), temperature=1e-4)):
         assert (record.legal_actions == record.action[:, None]).any(axis=1).all()
-    evaluator = NetworkEvaluator(game, noisy_predict(game))
-    player = SearchPlayer("cold", game, evaluator, SearchConfig(num_simulations=30), 0, temperature=1e-4)
+    models = network_models(game, noisy_predict(game), 0)
+    player = SearchPlayer("cold", models, SearchConfig(num_simulations=30), 0, temperature=1e-4)
     pool = game.new_pool(1)
     pool.reset(np.zeros(1, np.int64))
     assert 0 <= player.choose(pool, np.zeros(1, np.int64), [[]])[0] < 7
@@ -339,9 +338,9 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     settings = ActorsConfig(
         games_per_actor=40, resign_value=0.6, resign_plies=3, resign_weight=0.25, fast_simulations=1
     )
-    evaluator = NetworkEvaluator(game, predict)
+    models = network_models(game, predict, 0)
     search = SearchConfig(num_simulations=2)
-    generator = SelfPlay(game, evaluator, search, settings, LearnerConfig(), np.random.default_rng(0), endless=False)
+    generator = SelfPlay(game, models, search, settings, LearnerConfig(), np.random.default_rng(0), endless=False)
     records = play_all(generator)
     counts = generator.take_counts()
     for record in records:
@@ -411,7 +410,7 @@ def test_a_kept_subtree_follows_the_game(name: str) -> None:
     while not generator.done:
         generator.advance()
         for b in generator.running:
-            root = generator.search.model.pool.text(int(b * generator.search.nodes))
+            root = positions(generator.search).text(int(b * generator.search.nodes))
             assert generator.search.tree.node_count[b] > 0
             assert root == generator.pool.text(int(b))
             assert generator.pool.to_play(np.array([b]))[0] not in (CHANCE, TERMINAL)

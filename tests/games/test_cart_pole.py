@@ -10,7 +10,6 @@ from games_helpers import observations, random_actions, slots
 import games
 from games.native.cart_pole import MAX_ANGLE, MAX_POSITION, MAX_START, OBSERVATION_SCALE, CartPolePool, start_states
 from search import RolloutEvaluator, Search, SearchConfig, SimulatorModel
-from search.search import slots_needed
 
 HERE = slots(0)
 
@@ -220,7 +219,7 @@ def test_sizes_that_make_no_game_are_refused(text: str) -> None:
 def new_search(num_trees: int) -> Search:
     """Every action equally likely; a state is worth what a random game from it pays."""
     config, game = SearchConfig(rule="uct", num_simulations=60, discount=0.99), games.load("cart_pole")
-    model = SimulatorModel(game, RolloutEvaluator(np.random.default_rng(0)), slots_needed(game, config, num_trees))
+    model = SimulatorModel(game, RolloutEvaluator(np.random.default_rng(0)))
     return Search(model, config, num_trees)
 
 

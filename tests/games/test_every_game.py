@@ -10,9 +10,10 @@ from games_helpers import shipped_names
 import games
 from games import Game
 from nets import NetConfig, PolicyValueNet
-from search import NetworkEvaluator, SearchConfig
+from search import SearchConfig
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
@@ -45,9 +46,9 @@ def play(config: Config, game: Game, net: PolicyValueNet) -> list[GameRecord]:
             logits, value = net(torch.from_numpy(observations))
         return logits.numpy(), value.numpy()
 
-    evaluator = NetworkEvaluator(game, predict, config.search.cache_megabytes)
+    models = network_models(game, predict, config.search.cache_megabytes)
     rng = np.random.default_rng(0)
-    generator = SelfPlay(game, evaluator, config.search, config.actors, config.learner, rng, endless=False)
+    generator = SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless=False)
     records = []
     while not generator.done:
         records += generator.advance()

@@ -11,6 +11,7 @@ import torch
 
 import games
 import nets
+from search import ModelTraits
 from search.perspective import num_values
 from selfplay.config import reader as config
 from selfplay.config.run import Config
@@ -149,7 +150,7 @@ def test_batch_beyond_the_memory_is_played_in_parts(monkeypatch):
 def test_big_trees_are_few():
     small, big = (read_player(f"mcts:simulations={n}").make(CONNECT_FOUR) for n in (10_000, 1_000_000))
     assert small.max_trees > 100 > big.max_trees >= 1
-    assert trees_that_fit(CONNECT_FOUR, small.config) * 10_000 * 300 < 1.2 * MEMORY_BYTES
+    assert trees_that_fit(ModelTraits.of_game(CONNECT_FOUR), small.config) * 10_000 * 300 < 1.2 * MEMORY_BYTES
 
 
 def test_analysis_is_about_the_player_to_move_and_best_first():

@@ -7,7 +7,7 @@ import pytest
 from search_helpers import new_search, noisy_predict, random_positions
 
 import games
-from search import EvaluationCache, NetworkEvaluator, SearchConfig
+from search import EvaluationCache, EvaluationCounts, NetworkEvaluator, SearchConfig
 from search.cache import WAYS, WIDEST
 
 
@@ -31,8 +31,11 @@ def test_cached_search_equals_the_uncached(name: str, rule: str) -> None:
     expected, found = run(game, plain, rule), run(game, cached, rule)
     for field in ("actions", "visit_counts", "q_values", "policy_target", "root_value", "best_action"):
         np.testing.assert_array_equal(getattr(found, field), getattr(expected, field))
-    assert cached.evaluations == plain.evaluations == plain.predictions
-    assert cached.predictions < plain.predictions
+    with_cache, without = cached.take_counts(), plain.take_counts()
+    assert with_cache.evaluations == without.evaluations == without.predictions
+    assert with_cache.predictions < without.predictions
+    assert with_cache.cache_seconds > 0 and without.cache_seconds == 0
+    assert cached.take_counts() == EvaluationCounts(), "they start again"
 
 
 def test_each_position_is_predicted_once():
@@ -47,7 +50,7 @@ def test_each_position_is_predicted_once():
     evaluator = NetworkEvaluator(game, recording, 4)
     run(game, evaluator)
     run(game, evaluator)
-    assert len(seen) == len(set(seen)) == evaluator.predictions
+    assert len(seen) == len(set(seen)) == evaluator.take_counts().predictions
 
 
 def test_new_weights_are_asked_again():

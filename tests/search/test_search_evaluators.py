@@ -61,4 +61,4 @@ def test_one_image_drawn_for_each_position(name: str) -> None:
         assert fitting, "value and policy are those of one image"
         used.update(fitting[:1])
     assert used == set(range(len(values))), "every image is drawn"
-    assert evaluator.predictions == len(own), "at the price of one prediction"
+    assert evaluator.take_counts().predictions == len(own), "at the price of one prediction"

@@ -14,7 +14,7 @@ from search_helpers import TextEvaluator, fast_search, judge, new_search, random
 
 import games
 from search import ConstantEvaluator, Search, SearchConfig
-from search.root import considered_visits
+from search.gumbel import considered_visits
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
 CONNECT_FOUR = games.load("connect_four")

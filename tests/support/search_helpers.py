@@ -11,7 +11,6 @@ import games
 from games import CHANCE, TERMINAL, Game, StatePool
 from search import Evaluation, Evaluator, NetworkEvaluator, RootStatistics, Search, SearchConfig, SimulatorModel
 from search.perspective import num_values
-from search.search import slots_needed
 from search.tree import NO_PARENT, UNVISITED
 
 
@@ -96,7 +95,7 @@ def play_from_start(pool: StatePool, slot: int, actions: Sequence[int]) -> None:
 
 def new_search(game: Game, config: SearchConfig, count: int, evaluator: Evaluator, noise: bool = False) -> Search:
     """A search with room for `count` trees."""
-    return Search(SimulatorModel(game, evaluator, slots_needed(game, config, count)), config, count, noise=noise)
+    return Search(SimulatorModel(game, evaluator), config, count, noise=noise)
 
 
 def fast_search(game, config, pool, seeds, noise, evaluator=None) -> RootStatistics:
@@ -118,12 +117,18 @@ def search_after(
     return fast_search(game, config, pool, np.array([seed], np.uint64), noise, evaluator)
 
 
+def positions(search: Search) -> StatePool:
+    """The positions of a search over the game itself, by slot."""
+    assert isinstance(search.model, SimulatorModel)
+    return search.model.pool
+
+
 def subtree(search: Search, b: int, number: int = 0) -> dict:
     """Everything that tree b keeps below a node, with the text of the positions, as nested plain values."""
     node = search.tree.nodes[b, number]
     first, count = node["first_edge"], node["num_edges"]
     return {
-        "text": search.model.pool.text(int(b * search.nodes + number)),
+        "text": positions(search).text(int(b * search.nodes + number)),
         **{name: int(node[name]) for name in ("to_play", "visits", "exact")},
         **{name: node[name].tolist() for name in ("visited_prior", "value_total", "value", "reward")},
         "edges": [
@@ -138,7 +143,7 @@ def subtree(search: Search, b: int, number: int = 0) -> dict:
 
 def assert_sound(search: Search, b: int) -> None:
     """The laws that every tree keeps: pointers agree, visits add up, edges are exactly the legal actions."""
-    tree, pool = search.tree, search.model.pool
+    tree, pool = search.tree, positions(search)
     assert tree.node_count[b] <= search.nodes
     for number in range(tree.node_count[b]):
         node = tree.nodes[b, number]

@@ -17,8 +17,9 @@ from starlette.testclient import TestClient
 
 import games
 import nets
-from search import NetworkEvaluator, Search, SearchConfig
+from search import Search, SearchConfig
 from search.perspective import num_values
+from selfplay.algorithms.models import network_models
 from selfplay.config import reader as config
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig
 from selfplay.experience.self_play import SelfPlay
@@ -51,8 +52,8 @@ def recorded_games(name: str, count: int = 3, opening_plies: int = 0, seed: int 
 
     search = SearchConfig(num_simulations=4, cache_megabytes=0)
     actors = ActorsConfig(games_per_actor=count, opening_plies=opening_plies)
-    evaluator = NetworkEvaluator(game, predict)
-    playing = SelfPlay(game, evaluator, search, actors, LearnerConfig(), np.random.default_rng(seed), endless=False)
+    models = network_models(game, predict, 0)
+    playing = SelfPlay(game, models, search, actors, LearnerConfig(), np.random.default_rng(seed), endless=False)
     records = []
     while not playing.done:
         records += playing.advance()
@@ -163,12 +164,12 @@ def search_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, search: Search) -> None:
             self._search, self._left = search, 8
 
-        def simulate(self, trees: np.ndarray) -> None:
+        def simulate(self, trees: np.ndarray) -> int:
             if self._left:
                 self._left -= 1
-                self._search.simulate(trees)
-            else:
-                threading.Event().wait(0.001)  # leaves the interpreter to the requests
+                return self._search.simulate(trees)
+            threading.Event().wait(0.001)  # leaves the interpreter to the requests
+            return 0
 
         def finished(self, trees: np.ndarray) -> np.ndarray:
             return np.zeros(len(trees), np.bool_)
