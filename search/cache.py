@@ -6,18 +6,63 @@ positions with other legal moves). Equal positions within one batch are evaluate
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from search.kernels import kernel
 
 WAYS = 4
-"""Entries a position may occupy; the oldest of them is replaced."""
+"""Entries that a position may occupy; the oldest of them is replaced."""
 
 WIDEST = 256
 """Positions with more legal actions than this are not kept."""
 
 HIT = -1
-"""`source` of a row that the cache answered."""
+"""`Batch.source` of a row that the cache answered."""
+
+
+class Answers(NamedTuple):
+    """Evaluations of n positions for their players to move, their legal actions in compressed rows."""
+
+    offsets: np.ndarray  # [n + 1] int64
+    actions: np.ndarray  # [K] int64: the legal actions
+    logits: np.ndarray  # [K] float32
+    values: np.ndarray  # [n, V] float32
+
+    @staticmethod
+    def allocate(offsets: np.ndarray, actions: np.ndarray, num_values: int) -> Answers:
+        """Room for the evaluations of positions with these legal actions."""
+        values = np.empty((len(offsets) - 1, num_values), np.float32)
+        return Answers(offsets, actions, np.empty(len(actions), np.float32), values)
+
+
+class Entries(NamedTuple):
+    """What the cache keeps: S sets of WAYS entries. A position belongs to one set."""
+
+    keys: np.ndarray  # [S, WAYS, 2] uint64; zero where there is no entry
+    ages: np.ndarray  # [S, WAYS] int64: the number of the batch that an entry came with
+    logits: np.ndarray  # [S, WAYS, width] float32: of the legal actions
+    values: np.ndarray  # [S, WAYS, V] float32
+
+
+class Batch(NamedTuple):
+    """The batch that was looked up last, until its missing rows are stored; room for N rows."""
+
+    hashes: np.ndarray  # [N, 2] uint64
+    source: np.ndarray  # [N] int64: HIT, or the index into `misses` of the row whose evaluation row i shares
+    misses: np.ndarray  # [N] int64: distinct rows that have to be evaluated
+    places: np.ndarray  # [power of two] int64: hash table of indices into `misses`, -1 where empty
+
+    @staticmethod
+    def allocate(n: int) -> Batch:
+        """Room for n rows."""
+        return Batch(
+            hashes=np.zeros((n, 2), np.uint64),
+            source=np.zeros(n, np.int64),
+            misses=np.zeros(n, np.int64),
+            places=np.zeros(1 << max(4, (2 * n).bit_length()), np.int64),
+        )
 
 
 @kernel
@@ -40,156 +85,104 @@ def _hash_row(words: np.ndarray, actions: np.ndarray, out: np.ndarray) -> None:
 
 
 @kernel
-def _lookup(
-    words: np.ndarray,
-    offsets: np.ndarray,
-    actions: np.ndarray,
-    keys: np.ndarray,
-    cached_logits: np.ndarray,
-    cached_values: np.ndarray,
-    pending: np.ndarray,
-    hashes: np.ndarray,
-    source: np.ndarray,
-    misses: np.ndarray,
-    logits: np.ndarray,
-    values: np.ndarray,
-) -> int:
-    """Answer rows from the cache; returns the number of distinct rows left, listed in `misses`.
-
-    `source[i]` is HIT, or the index into `misses` of the row whose evaluation row i will share.
-    """
-    num_sets = keys.shape[0]
-    pending[:] = -1
-    mask = pending.shape[0] - 1
+def _lookup(words: np.ndarray, answers: Answers, entries: Entries, batch: Batch) -> int:
+    """Answer rows of `words` [n, W] from the cache; returns the number of distinct rows left, listed in `misses`."""
+    offsets = answers.offsets
+    num_sets = entries.keys.shape[0]
+    batch.places[:] = -1
+    mask = batch.places.shape[0] - 1
     num_misses = 0
     for i in range(words.shape[0]):
         start, num = offsets[i], offsets[i + 1] - offsets[i]
-        _hash_row(words[i], actions[start : start + num], hashes[i])
-        h0, h1 = hashes[i, 0], hashes[i, 1]
+        _hash_row(words[i], answers.actions[start : start + num], batch.hashes[i])
+        h0, h1 = batch.hashes[i, 0], batch.hashes[i, 1]
         group = np.int64(h0 % np.uint64(num_sets))
-        source[i] = 0
+        batch.source[i] = 0
         for way in range(WAYS):
-            if keys[group, way, 0] == h0 and keys[group, way, 1] == h1:
-                source[i] = HIT
-                logits[start : start + num] = cached_logits[group, way, :num]
-                values[i] = cached_values[group, way]
+            if entries.keys[group, way, 0] == h0 and entries.keys[group, way, 1] == h1:
+                batch.source[i] = HIT
+                answers.logits[start : start + num] = entries.logits[group, way, :num]
+                answers.values[i] = entries.values[group, way]
                 break
-        if source[i] == HIT:
+        if batch.source[i] == HIT:
             continue
         place = np.int64(h1 & np.uint64(mask))
-        while pending[place] >= 0:
-            row = misses[pending[place]]
-            if hashes[row, 0] == h0 and hashes[row, 1] == h1:
+        while batch.places[place] >= 0:
+            row = batch.misses[batch.places[place]]
+            if batch.hashes[row, 0] == h0 and batch.hashes[row, 1] == h1:
                 break
             place = (place + 1) & mask
-        if pending[place] < 0:
-            pending[place] = num_misses
-            misses[num_misses] = i
+        if batch.places[place] < 0:
+            batch.places[place] = num_misses
+            batch.misses[num_misses] = i
             num_misses += 1
-        source[i] = pending[place]
+        batch.source[i] = batch.places[place]
     return num_misses
 
 
 @kernel
 def _store(
-    offsets: np.ndarray,
-    actions: np.ndarray,
-    policy_logits: np.ndarray,
-    predicted: np.ndarray,
-    keys: np.ndarray,
-    ages: np.ndarray,
-    clock: int,
-    cached_logits: np.ndarray,
-    cached_values: np.ndarray,
-    hashes: np.ndarray,
-    source: np.ndarray,
-    misses: np.ndarray,
-    logits: np.ndarray,
-    values: np.ndarray,
+    policy_logits: np.ndarray, values: np.ndarray, clock: int, answers: Answers, entries: Entries, batch: Batch
 ) -> None:
-    """Fill the rows that waited from `policy_logits` [m, A] and `predicted` [m, V], and keep the new evaluations."""
-    num_sets = keys.shape[0]
-    for i in range(source.shape[0]):
-        if source[i] == HIT:
+    """Fill the rows that waited from `policy_logits` [m, A] and `values` [m, V], and keep the new evaluations."""
+    offsets = answers.offsets
+    num_sets = entries.keys.shape[0]
+    for i in range(offsets.shape[0] - 1):
+        if batch.source[i] == HIT:
             continue
-        m = source[i]
+        m = batch.source[i]
         start, num = offsets[i], offsets[i + 1] - offsets[i]
         for k in range(num):
-            logits[start + k] = policy_logits[m, actions[start + k]]
-        values[i] = predicted[m]
-        if misses[m] != i or num > cached_logits.shape[2]:
+            answers.logits[start + k] = policy_logits[m, answers.actions[start + k]]
+        answers.values[i] = values[m]
+        if batch.misses[m] != i or num > entries.logits.shape[2]:
             continue
-        group = np.int64(hashes[i, 0] % np.uint64(num_sets))
+        group = np.int64(batch.hashes[i, 0] % np.uint64(num_sets))
         oldest = 0
         for way in range(1, WAYS):
-            if ages[group, way] < ages[group, oldest]:
+            if entries.ages[group, way] < entries.ages[group, oldest]:
                 oldest = way
-        keys[group, oldest, 0] = hashes[i, 0]
-        keys[group, oldest, 1] = hashes[i, 1]
-        ages[group, oldest] = clock
-        cached_logits[group, oldest, :num] = logits[start : start + num]
-        cached_values[group, oldest] = values[i]
+        entries.keys[group, oldest, 0] = batch.hashes[i, 0]
+        entries.keys[group, oldest, 1] = batch.hashes[i, 1]
+        entries.ages[group, oldest] = clock
+        entries.logits[group, oldest, :num] = answers.logits[start : start + num]
+        entries.values[group, oldest] = answers.values[i]
 
 
 class EvaluationCache:
     """Evaluations by position, in a fixed number of bytes."""
 
     def __init__(self, megabytes: int, num_actions: int, num_values: int) -> None:
-        """Room for as many positions as fit into `megabytes` (at least a few)."""
+        """Room for the positions that fit into `megabytes`, at least 64 of them."""
         width = min(num_actions, WIDEST)
         entry = 16 + 8 + 4 * width + 4 * num_values
         sets = max(16, megabytes * 1_000_000 // (entry * WAYS))
-        self.keys = np.zeros((sets, WAYS, 2), np.uint64)
-        self.ages = np.zeros((sets, WAYS), np.int64)
-        self.logits = np.zeros((sets, WAYS, width), np.float32)
-        self.values = np.zeros((sets, WAYS, num_values), np.float32)
-        self.clock = 0
-        self._pending = np.zeros(16, np.int64)
-        self._hashes = np.zeros((0, 2), np.uint64)
-        self._source = np.zeros(0, np.int64)
-        self._misses = np.zeros(0, np.int64)
+        self.entries = Entries(
+            keys=np.zeros((sets, WAYS, 2), np.uint64),
+            ages=np.zeros((sets, WAYS), np.int64),
+            logits=np.zeros((sets, WAYS, width), np.float32),
+            values=np.zeros((sets, WAYS, num_values), np.float32),
+        )
+        self._clock = 0
+        self._batch = Batch.allocate(0)
 
     def clear(self) -> None:
         """Forget everything: the network has changed."""
-        self.keys[:] = 0
+        self.entries.keys[:] = 0
 
-    def lookup(
-        self,
-        observations: np.ndarray,
-        offsets: np.ndarray,
-        actions: np.ndarray,
-        logits: np.ndarray,
-        values: np.ndarray,
-    ) -> np.ndarray:
-        """Answer what is known into `logits` [K] and `values` [n, V]; returns the rows to evaluate, int64 [m].
+    def lookup(self, observations: np.ndarray, answers: Answers) -> np.ndarray:
+        """Write the logits and values of known positions into `answers`; returns the rows to evaluate, int64 [m].
 
-        The caller then passes their evaluation to `store`.
+        `observations` are float32 [n, *observation_shape]. Where m is not 0, `store` must follow.
         """
         n = len(observations)
-        if n > len(self._source):
-            self._hashes = np.zeros((n, 2), np.uint64)
-            self._source, self._misses = np.zeros(n, np.int64), np.zeros(n, np.int64)
-            self._pending = np.zeros(1 << (2 * n).bit_length(), np.int64)
+        if n > len(self._batch.source):
+            self._batch = Batch.allocate(n)
         words = observations.reshape(n, -1).view(np.uint32)
-        count = _lookup(
-            words, offsets, actions, self.keys, self.logits, self.values, self._pending,
-            self._hashes[:n], self._source[:n], self._misses[:n], logits, values,
-        )  # fmt: skip
-        return self._misses[:count]
+        count = _lookup(words, answers, self.entries, self._batch)
+        return self._batch.misses[:count]
 
-    def store(
-        self,
-        offsets: np.ndarray,
-        actions: np.ndarray,
-        policy_logits: np.ndarray,
-        predicted: np.ndarray,
-        logits: np.ndarray,
-        values: np.ndarray,
-    ) -> None:
-        """Complete the rows of the last `lookup` with `policy_logits` [m, A] and `predicted` [m, V]."""
-        n = len(offsets) - 1
-        self.clock += 1
-        _store(
-            offsets, actions, policy_logits, predicted, self.keys, self.ages, self.clock, self.logits, self.values,
-            self._hashes[:n], self._source[:n], self._misses[:n], logits, values,
-        )  # fmt: skip
+    def store(self, policy_logits: np.ndarray, values: np.ndarray, answers: Answers) -> None:
+        """Complete and keep the `answers` of the last `lookup`: `policy_logits` [m, A] and `values` [m, V] of its rows."""
+        self._clock += 1
+        _store(policy_logits, values, self._clock, answers, self.entries, self._batch)

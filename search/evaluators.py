@@ -1,4 +1,4 @@
-"""What a leaf is worth: by a network (or any function), by random play, or nothing known at all."""
+"""Values and priors of leaves: by a network (or any function), by random play, or without any knowledge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from games import Game, StatePool, Symmetry
-from search.cache import EvaluationCache
+from search.cache import Answers, EvaluationCache
 from search.perspective import num_values, to_players
 
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -105,8 +105,8 @@ class NetworkEvaluator(Evaluator):
     ) -> None:
         """`predict` may be a network's inference object or a user's own function.
 
-        With `symmetries`, a position is worth the mean over itself and its mirror images, which costs a prediction for
-        each of them; with `symmetry_rng` too, it is seen as one of these, drawn at random (AlphaGo Zero).
+        With `symmetries`, an evaluation is the mean over the position and its mirror images, which costs a prediction
+        for each of them. With `symmetry_rng` too, it is that of one of these, drawn at random (AlphaGo Zero).
         """
         self.game, self.predict, self.symmetries, self.symmetry_rng = game, predict, symmetries, symmetry_rng
         self.num_values = num_values(game)
@@ -124,27 +124,26 @@ class NetworkEvaluator(Evaluator):
         observations = self._observations[:n]
         offsets, actions = pool.legal(slots)
         pool.observe(slots, observations)
-        logits = np.empty(len(actions), np.float32)
-        values = np.empty((n, self.num_values), np.float32)
+        answers = Answers.allocate(offsets, actions, self.num_values)
         self._counts.evaluations += n
         if self.cache is None:
-            policy_logits, predicted = self._timed_predict(observations)
+            policy_logits, values = self._timed_predict(observations)
             rows = np.repeat(np.arange(n), np.diff(offsets))
-            logits[:] = policy_logits[rows, actions]
-            values[:] = predicted
+            answers.logits[:] = policy_logits[rows, actions]
+            answers.values[:] = values
         else:
             start = time.perf_counter()
-            misses = self.cache.lookup(observations, offsets, actions, logits, values)
+            misses = self.cache.lookup(observations, answers)
             self._counts.cache_seconds += time.perf_counter() - start
             if len(misses):
                 fresh = observations if len(misses) == n else np.ascontiguousarray(observations[misses])
-                policy_logits, predicted = self._timed_predict(fresh)
+                policy_logits, values = self._timed_predict(fresh)
                 start = time.perf_counter()
-                self.cache.store(offsets, actions, policy_logits, predicted, logits, values)
+                self.cache.store(policy_logits, values, answers)
                 self._counts.cache_seconds += time.perf_counter() - start
         per_player = np.empty((n, self.game.num_players))
-        to_players(values, pool.to_play(slots), per_player)
-        return Evaluation(offsets, actions, logits, per_player)
+        to_players(answers.values, pool.to_play(slots), per_player)
+        return Evaluation(offsets, actions, answers.logits, per_player)
 
     def take_counts(self) -> EvaluationCounts:
         """See `Evaluator.take_counts`."""
@@ -174,15 +173,15 @@ class NetworkEvaluator(Evaluator):
     def _predict_one_of(self, observations: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The prediction for one image of each position, drawn at random, mirrored back."""
         drawn = rng.integers(0, 1 + len(self.symmetries), size=len(observations))  # 0 is the position itself
-        seen = observations.reshape(len(observations), -1).copy()
+        images = observations.reshape(len(observations), -1).copy()
         for k, symmetry in enumerate(self.symmetries, start=1):
             rows = np.nonzero(drawn == k)[0]
-            seen[rows] = seen[rows][:, symmetry.observation]
-        said, value = self.predict(seen.reshape(observations.shape))
-        policy_logits = said.copy()  # a user's own function may want to keep its array
+            images[rows] = images[rows][:, symmetry.observation]
+        output, value = self.predict(images.reshape(observations.shape))
+        policy_logits = output.copy()  # a user's own function may want to keep its array
         for k, symmetry in enumerate(self.symmetries, start=1):
             rows = np.nonzero(drawn == k)[0]
-            policy_logits[rows[:, None], symmetry.action] = said[rows]
+            policy_logits[rows[:, None], symmetry.action] = output[rows]
         return policy_logits, value
 
     def _average(

@@ -11,13 +11,14 @@ import numpy as np
 
 from games import CHANCE, TERMINAL
 from search import random
+from search.evaluators import Evaluation
 from search.kernels import kernel
 from search.parameters import SearchParameters
 from search.selection import Walk, chance_edge
 from search.tree import NO_PARENT, UNVISITED, Tree, add_edges, new_node
 
 LARGEST_FAN = 64
-"""Chance nodes with more outcomes get so many of them, drawn once by their probability (yacht has 7776)."""
+"""Outcomes of a chance node that has more of them, drawn once by their probability (yacht has 7776)."""
 
 
 @kernel
@@ -100,25 +101,18 @@ def room_needed(tree: Tree, trees: np.ndarray, rows: np.ndarray, offsets: np.nda
 
 
 @kernel
-def expand(
-    tree: Tree,
-    trees: np.ndarray,
-    offsets: np.ndarray,
-    actions: np.ndarray,
-    logits: np.ndarray,
-    values: np.ndarray,
-    walk: Walk,
-) -> bool:
-    """Give waiting leaves their edges: legal `actions` [K] with `logits` [K] in rows of `offsets`, `values` [n, P].
+def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) -> bool:
+    """Give waiting leaves their value and their edges, one for each legal action.
 
     The prior is the softmax of the logits over the legal actions. Returns False, having stopped, where the logits or
     values are not finite.
     """
+    offsets, logits, values = evaluation.offsets, evaluation.logits, evaluation.values
     for k in range(walk.counts[1]):
         i = walk.waiting_row[k]
         b, node = trees[i], walk.leaf[i]
         start, end = offsets[k], offsets[k + 1]
-        first = add_edges(tree, b, node, actions, start, end)
+        first = add_edges(tree, b, node, evaluation.actions, start, end)
         top = -np.inf
         for j in range(start, end):
             top = max(top, logits[j])

@@ -262,9 +262,8 @@ class Search:
     def _expand(self, selection: Selection, evaluation: Evaluation) -> None:
         """Give the leaves that were evaluated their edges."""
         trees, walk, num_roots = selection
-        offsets, actions, logits, values = evaluation
-        self._reserve(trees, walk.waiting_row[: walk.counts[1]], offsets)
-        if not expansion.expand(self.tree, trees, offsets, actions, logits, values, walk):
+        self._reserve(trees, walk.waiting_row[: walk.counts[1]], evaluation.offsets)
+        if not expansion.expand(self.tree, trees, evaluation, walk):
             raise SearchError("search: the evaluator returned a policy or a value that is not finite")
         if num_roots:
             self._prepare_roots(trees[walk.waiting_row[:num_roots]])

@@ -8,7 +8,7 @@ from search_helpers import new_search, noisy_predict, random_positions
 
 import games
 from search import EvaluationCache, EvaluationCounts, NetworkEvaluator, SearchConfig
-from search.cache import WAYS, WIDEST
+from search.cache import WAYS, WIDEST, Answers
 
 
 def run(game, evaluator: NetworkEvaluator, rule: str = "puct", count: int = 6):
@@ -71,18 +71,20 @@ def ask(cache: EvaluationCache, observations: np.ndarray, legal: list[list[int]]
     """Look up and store; returns the logits and values answered, and the rows that were not known."""
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in legal])]).astype(np.int64)
     actions = np.array([a for row in legal for a in row], np.int64)
-    logits = np.full(len(actions), np.nan, np.float32)
-    values = np.full((len(legal), cache.values.shape[2]), np.nan, np.float32)
-    misses = cache.lookup(observations, offsets, actions, logits, values).copy()
+    answers = Answers.allocate(offsets, actions, cache.entries.values.shape[2])
+    answers.logits[:], answers.values[:] = np.nan, np.nan
+    misses = cache.lookup(observations, answers).copy()
     if len(misses):
-        cache.store(offsets, actions, *opinion(cache, observations[misses], salt), logits, values)
-    return logits, values, misses
+        cache.store(*opinion(cache, observations[misses], salt), answers)
+    return answers.logits, answers.values, misses
 
 
 def opinion(cache: EvaluationCache, observations: np.ndarray, salt: float) -> tuple[np.ndarray, np.ndarray]:
     """Logits [n, 400] and values for made-up observations: sums, so that each is easy to check."""
     sums = observations.reshape(len(observations), -1).sum(axis=1, keepdims=True)
-    return (sums + np.arange(400) + salt).astype(np.float32), np.repeat(sums, cache.values.shape[2], axis=1) + salt
+    return (sums + np.arange(400) + salt).astype(np.float32), np.repeat(
+        sums, cache.entries.values.shape[2], axis=1
+    ) + salt
 
 
 def assert_right(cache: EvaluationCache, observations: np.ndarray, legal: list[list[int]], logits, values, salt=0.0):
@@ -141,9 +143,9 @@ def test_clear_forgets():
 
 def test_memory_is_bounded_and_answers_stay_right_when_old_entries_make_room():
     cache = EvaluationCache(1, 400, 2)
-    arrays = (cache.keys, cache.ages, cache.logits, cache.values)
+    arrays = cache.entries
     assert sum(array.nbytes for array in arrays) <= 1_000_000
-    room = cache.keys.shape[0] * WAYS
+    room = cache.entries.keys.shape[0] * WAYS
     legal = [[0, 9]] * 100
     for first in range(0, 4 * room, 100):
         observations = made_up(100, first)
@@ -152,7 +154,7 @@ def test_memory_is_bounded_and_answers_stay_right_when_old_entries_make_room():
         assert_right(cache, observations, legal, *answers)
         *answers, _ = ask(cache, made_up(100, max(0, first - 300)), legal)  # some known, some forgotten
         assert_right(cache, made_up(100, max(0, first - 300)), legal, *answers)
-    assert all(a is b for a, b in zip(arrays, (cache.keys, cache.ages, cache.logits, cache.values), strict=True))
+    assert all(a is b for a, b in zip(arrays, cache.entries, strict=True))
     *_, misses = ask(cache, observations, legal)
     assert len(misses) < 10, "the newest entries are the ones that are kept"
 
