@@ -1,6 +1,6 @@
 """How one folded network is run on a device: traced on the CPU, CUDA graphs on a GPU.
 
-`nets.inference` decides which engine to use. An engine builds its network once; weights are copied into it in place,
+`nets.inference` decides which backend to use. A backend builds its network once; weights are copied into it in place,
 because a traced function and a captured graph read them where they were at the start (and tracing again for each
 version of the weights never frees the last one).
 """
@@ -24,7 +24,7 @@ from nets.transforms import inverse_transform_value
 Outputs = tuple[Float[np.ndarray, "B A"], Float[np.ndarray, "B V"]]
 
 
-class Engine(ABC):
+class Backend(ABC):
     """One network on one device in one precision."""
 
     dtype: torch.dtype
@@ -100,7 +100,7 @@ def copy_in_place(twin: PolicyValueNet, folded: Mapping[str, Tensor]) -> None:
             tensor.copy_(folded[name])  # keeps address, precision and memory format
 
 
-class CpuEngine(Engine):
+class CpuBackend(Backend):
     """The network on the CPU, traced and channels last."""
 
     mode = "trace"
@@ -135,7 +135,7 @@ def _trace(evaluator: nn.Module, example: Tensor) -> nn.Module:
         return torch.jit.trace(evaluator, example, check_trace=False)
 
 
-class CudaEngine(Engine):
+class CudaBackend(Backend):
     """The network on a GPU: one captured graph per bucket, between buffers that never move."""
 
     mode = "cuda_graph"

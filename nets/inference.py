@@ -17,8 +17,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from nets import int8
+from nets.backends import Backend, CpuBackend, CudaBackend, build_twin, input_dtype
 from nets.config import NetConfig
-from nets.engines import CpuEngine, CudaEngine, Engine, build_twin, input_dtype
 from nets.folding import fold_batch_norm
 from nets.models import PolicyValueNet, build
 
@@ -95,7 +95,7 @@ class Inference:
         self._buckets = batch_buckets(max_batch)
         self._calibration = calibration
         self._expected = {name: tensor.shape for name, tensor in build(*self._sizes).state_dict().items()}
-        self._engine, self._rate = self._choose(dtype, measure_seconds)
+        self._backend, self._rate = self._choose(dtype, measure_seconds)
 
     def predict(
         self, observations: Shaped[np.ndarray, "B ..."]
@@ -140,67 +140,67 @@ class Inference:
                     "the weights belong to another net config or game"
                 )
         folded = fold_batch_norm(state_dict)
-        self._engine.copy_weights(folded)
+        self._backend.copy_weights(folded)
         self.version = version
 
     def describe(self) -> dict[str, str | int | float]:
         """What was chosen at the start, and the positions per second that it made (at `max_batch`, if time allowed)."""
         return {
             "device": str(self.device),
-            "dtype": str(self._engine.dtype).removeprefix("torch."),
-            "mode": self._engine.mode,
+            "dtype": str(self._backend.dtype).removeprefix("torch."),
+            "mode": self._backend.mode,
             "max_batch": self._buckets[-1],
             "positions_per_second": self._rate,
         }
 
     def _run(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._engine.run(observations, _bucket_for(len(observations), self._buckets))
+        return self._backend.run(observations, _bucket_for(len(observations), self._buckets))
 
-    def _candidates(self, dtype: str) -> Iterator[Engine]:
-        """Engines to choose from, the finest first, each built when it is asked for."""
+    def _candidates(self, dtype: str) -> Iterator[Backend]:
+        """Backends to choose from, the finest first, each built when it is asked for."""
         names = tuple(DTYPES) if dtype == "auto" else (dtype,)
         for name in names:
             twin = build_twin(*self._sizes)
             if name == "int8":
                 if self.device.type == "cpu" and self._calibration is not None and int8.is_supported(twin):
-                    yield int8.Int8Engine(twin, self._calibration)
+                    yield int8.Int8Backend(twin, self._calibration)
                 elif dtype == "int8":
                     raise ValueError(
                         "inference dtype: int8 needs a resnet without pooling or separate_value, and VNNI; use auto"
                     )
             elif self.device.type == "cuda":
                 try:
-                    yield self._cuda_engine(twin, DTYPES[name], may_shrink=name == names[0])
+                    yield self._cuda_backend(twin, DTYPES[name], may_shrink=name == names[0])
                 except torch.cuda.OutOfMemoryError:
                     if name == names[0]:
-                        raise  # not even a batch of one; else there is an engine already
+                        raise  # not even a batch of one; else there is a backend already
             else:
-                yield CpuEngine(twin, DTYPES[name])
+                yield CpuBackend(twin, DTYPES[name])
 
-    def _cuda_engine(self, twin: PolicyValueNet, dtype: torch.dtype, may_shrink: bool) -> Engine:
+    def _cuda_backend(self, twin: PolicyValueNet, dtype: torch.dtype, may_shrink: bool) -> Backend:
         """For batches of half the size, and half of that, where the GPU has no memory for more and they `may_shrink`
-        (no engine depends on the present sizes yet)."""
+        (no backend depends on the present sizes yet)."""
         while True:
             try:
-                return CudaEngine(twin, dtype, self.device, self._buckets)
+                return CudaBackend(twin, dtype, self.device, self._buckets)
             except torch.cuda.OutOfMemoryError:
                 if self._buckets[-1] == 1 or not may_shrink:
                     raise
             torch.cuda.empty_cache()
             self._buckets = batch_buckets(self._buckets[-1] // 2)
 
-    def _choose(self, dtype: str, seconds: float) -> tuple[Engine, float]:
-        """The fastest engine and its positions per second."""
+    def _choose(self, dtype: str, seconds: float) -> tuple[Backend, float]:
+        """The fastest backend and its positions per second."""
         candidates = self._candidates(dtype)
         best = next(candidates)
         best_rate = self._measure(best, seconds if dtype == "auto" else seconds / 10)
-        for engine in candidates:
-            rate = self._measure(engine, seconds)
+        for backend in candidates:
+            rate = self._measure(backend, seconds)
             if rate > best_rate * MIN_GAIN:
-                best, best_rate = engine, rate
+                best, best_rate = backend, rate
         return best, best_rate
 
-    def _measure(self, engine: Engine, seconds: float) -> float:
+    def _measure(self, backend: Backend, seconds: float) -> float:
         """Positions per second at the largest bucket of which at least two batches fit into `seconds`, at best.
 
         The best, not the mean: other processes that start at the same time slow down one candidate, and not the next.
@@ -214,13 +214,13 @@ class Inference:
             rng.integers(256, size=shape, dtype=np.uint8) if is_pixels else rng.standard_normal(shape, np.float32)
         )
         probe = _bucket_for(min(PROBE_BATCH, self._buckets[-1]), self._buckets)
-        probe_seconds = min(_seconds_of(engine, observations[:probe]) for _ in range(4))
+        probe_seconds = min(_seconds_of(backend, observations[:probe]) for _ in range(4))
         affordable = [b for b in self._buckets if b > probe and b / probe * probe_seconds <= seconds / 2]
         batch = observations[: max(affordable, default=probe)]
-        _seconds_of(engine, batch)  # kernels for this size are prepared on first use
-        times = [_seconds_of(engine, batch)]
+        _seconds_of(backend, batch)  # kernels for this size are prepared on first use
+        times = [_seconds_of(backend, batch)]
         while sum(times) < seconds or len(times) < MIN_BATCHES:
-            times.append(_seconds_of(engine, batch))
+            times.append(_seconds_of(backend, batch))
         return len(batch) / min(times)
 
 
@@ -229,9 +229,9 @@ def _bucket_for(count: int, buckets: Sequence[int]) -> int:
     return buckets[bisect.bisect_left(buckets, count)]
 
 
-def _seconds_of(engine: Engine, observations: np.ndarray) -> float:
+def _seconds_of(backend: Backend, observations: np.ndarray) -> float:
     start = time.perf_counter()
-    engine.run(observations, len(observations))
+    backend.run(observations, len(observations))
     return time.perf_counter() - start
 
 

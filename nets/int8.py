@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nets.backends import Backend, Outputs, channels_last, copy_in_place, padded
 from nets.blocks import ResidualBlock
 from nets.config import NetConfig
-from nets.engines import Engine, Outputs, channels_last, copy_in_place, padded
 from nets.models import PolicyValueNet, resolve_kind
 from nets.transforms import inverse_transform_value
 
@@ -159,7 +159,7 @@ class _Tower:
         return self.policy_head(x), self.output_value(self.value_head(x))
 
 
-class Int8Engine(Engine):
+class Int8Backend(Backend):
     """The network on the CPU in bytes; in float32 for versions that lose too much by it."""
 
     mode = "int8"

@@ -19,7 +19,7 @@ from nets import (
     inverse_transform_value,
 )
 from nets import inference as inference_module
-from nets.engines import CpuEngine
+from nets.backends import CpuBackend
 
 SMALL = NetConfig(channels=16, blocks=2, hidden=32, layers=2, policy_channels=8, value_channels=8, value_hidden=16)
 BOARD, ACTIONS = (5, 6, 7), 7
@@ -125,7 +125,7 @@ def test_int8_is_near_the_plain_network(settings, shape, num_values):
     net = build(config, shape, ACTIONS, num_values).eval()
     fast = byte_inference(config, shape, num_values)
     fast.load(net.state_dict(), version=1)
-    assert fast.describe()["dtype"] == "int8" and fast._engine._tower is not None
+    assert fast.describe()["dtype"] == "int8" and fast._backend._tower is not None
     for count in BATCHES:
         batch = observations(count, shape)
         found, expected = fast.predict(batch), plain(net, batch)
@@ -155,12 +155,12 @@ def test_int8_steps_back_to_float32_for_a_version_that_loses_too_much(monkeypatc
     fast = byte_inference(SMALL)
     monkeypatch.setattr("nets.int8.MAX_VALUE_ERROR", 0.0)
     fast.load(net.state_dict(), version=1)
-    assert fast._engine.value_error > 0
+    assert fast._backend.value_error > 0
     assert_equal(fast.predict(observations(9)), plain(net, observations(9)))
     monkeypatch.undo()
     gentle = build(SMALL, BOARD, ACTIONS, 1)
     fast.load(gentle.state_dict(), version=2)
-    assert fast._engine._tower is not None
+    assert fast._backend._tower is not None
 
 
 def test_int8_is_refused_where_it_cannot_be_had():
@@ -219,7 +219,7 @@ def test_load_swaps_weights_without_tracing_again(monkeypatch):
     monkeypatch.setattr(torch.jit, "trace", lambda *args, **kwargs: traces.append(1) or trace(*args, **kwargs))
     fast = inference(dtype="float32")
     assert fast.version == NO_WEIGHTS and traces == [1]
-    addresses = [tensor.data_ptr() for tensor in fast._engine._twin.state_dict().values()]
+    addresses = [tensor.data_ptr() for tensor in fast._backend._twin.state_dict().values()]
     batch = observations(5)
     for version in range(50):
         net = trained_like(SMALL, seed=version)
@@ -227,7 +227,7 @@ def test_load_swaps_weights_without_tracing_again(monkeypatch):
         assert fast.version == version
         assert_equal(fast.predict(batch), plain(net, batch))
     assert traces == [1]
-    assert addresses == [tensor.data_ptr() for tensor in fast._engine._twin.state_dict().values()]
+    assert addresses == [tensor.data_ptr() for tensor in fast._backend._twin.state_dict().values()]
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
@@ -275,8 +275,8 @@ def test_dtype_is_chosen_by_measuring():
     class Scripted(Inference):
         rates = {torch.float32: 100.0, torch.bfloat16: 119.0}
 
-        def _measure(self, engine, seconds):
-            return self.rates[engine.dtype]
+        def _measure(self, backend, seconds):
+            return self.rates[backend.dtype]
 
     def chosen():
         found = Scripted(SMALL, BOARD, ACTIONS, 1, device="cpu").describe()
@@ -292,16 +292,16 @@ def test_dtype_is_chosen_by_measuring():
 
 @pytest.mark.parametrize("fits", [4, 1])
 def test_batches_are_halved_until_the_gpu_has_memory_for_them(monkeypatch, fits):
-    """The stand-in for the GPU has memory for batches of `fits`, and for one engine."""
+    """The stand-in for the GPU has memory for batches of `fits`, and for one backend."""
     tried = []
 
-    def cuda_engine(twin, dtype, device, buckets):
+    def cuda_backend(twin, dtype, device, buckets):
         tried.append((dtype, max(buckets)))
         if max(buckets) > fits or dtype != torch.float32:
             raise torch.cuda.OutOfMemoryError
-        return CpuEngine(twin, dtype)
+        return CpuBackend(twin, dtype)
 
-    monkeypatch.setattr(inference_module, "CudaEngine", cuda_engine)
+    monkeypatch.setattr(inference_module, "CudaBackend", cuda_backend)
     found = inference(device="cuda", dtype="auto", max_batch=16)
     sizes = [size for size in (16, 8, 4, 2, 1) if size >= fits]
     assert tried == [*((torch.float32, size) for size in sizes), (torch.bfloat16, fits)]
@@ -312,10 +312,10 @@ def test_batches_are_halved_until_the_gpu_has_memory_for_them(monkeypatch, fits)
 
 
 def test_a_gpu_without_memory_for_one_position_is_an_error(monkeypatch):
-    def cuda_engine(twin, dtype, device, buckets):
+    def cuda_backend(twin, dtype, device, buckets):
         raise torch.cuda.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(inference_module, "CudaEngine", cuda_engine)
+    monkeypatch.setattr(inference_module, "CudaBackend", cuda_backend)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         inference(device="cuda", max_batch=16)
 
