@@ -1,8 +1,8 @@
-"""How one folded network is run on a device: traced on the CPU, CUDA graphs on a GPU.
+"""Backends, which run one folded network on a device: traced on the CPU, as CUDA graphs on a GPU.
 
-`nets.inference` decides which backend to use. A backend builds its network once; weights are copied into it in place,
-because a traced function and a captured graph read them where they were at the start (and tracing again for each
-version of the weights never frees the last one).
+`nets.inference` decides which backend to use. A backend builds its network once, and weights are copied
+into it in place: a traced function and a captured graph read them where they were at the start. Tracing again for each
+version of the weights would never free the last one.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ def build_twin(
 
 
 def input_dtype(config: NetConfig) -> torch.dtype:
-    """What observations are made of: bytes for pixels, else float32."""
+    """Data type of observations: bytes for pixels, else float32."""
     return torch.uint8 if config.input_transform == "pixels" else torch.float32
 
 
 def padded(observations: np.ndarray, bucket: int, buffers: dict[int, np.ndarray]) -> np.ndarray:
-    """The observations, with rows to spare up to `bucket`; `buffers` keeps an array for each size."""
+    """The observations, with unused rows up to `bucket`; `buffers` keeps an array for each size."""
     count = len(observations)
     if count == bucket:
         return observations
@@ -83,7 +83,7 @@ def padded(observations: np.ndarray, bucket: int, buffers: dict[int, np.ndarray]
 
 
 def with_dtype(twin: PolicyValueNet, dtype: torch.dtype) -> PolicyValueNet:
-    """The twin with weights of another precision; what observations are normalised by stays in float32."""
+    """The twin with weights of another precision; mean and variance of the normaliser stay in float32."""
     twin.to(dtype=dtype)
     if twin.normaliser is not None:
         twin.normaliser.float()
@@ -91,13 +91,15 @@ def with_dtype(twin: PolicyValueNet, dtype: torch.dtype) -> PolicyValueNet:
 
 
 def channels_last(twin: PolicyValueNet) -> PolicyValueNet:
+    """The twin with the weights of its convolutions in the memory format that is fastest, channels last."""
     return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
 
 def copy_in_place(twin: PolicyValueNet, folded: Mapping[str, Tensor]) -> None:
+    """Overwrite the twin's weights; each keeps its address, precision and memory format."""
     with torch.no_grad():
         for name, tensor in twin.state_dict().items():
-            tensor.copy_(folded[name])  # keeps address, precision and memory format
+            tensor.copy_(folded[name])
 
 
 class CpuBackend(Backend):

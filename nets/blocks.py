@@ -16,7 +16,7 @@ from torch import Tensor, nn
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 POOLED_SHARE = 4
-"""Global pooling sees one channel for every so many of the block (Wu 2019: 32 of 96)."""
+"""Channels of a pooling block for each of its pooled channels (Wu 2019: 96 channels, 32 of them pooled, make 3)."""
 
 
 class NormedLayer(nn.Module):
@@ -40,7 +40,7 @@ class NormedLayer(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, kernel: int, batch_norm: bool, stride: int = 0) -> NormedLayer:
-    """A convolution that keeps the size of the board, or with a `stride` one without padding."""
+    """A convolution that keeps the size of the board (`stride` 0), or one with a stride and without padding."""
     padding = 0 if stride else kernel // 2
     layer = nn.Conv2d(inputs, outputs, kernel, stride=stride or 1, padding=padding, bias=not batch_norm)
     return NormedLayer(_he(layer), nn.BatchNorm2d(outputs) if batch_norm else nn.Identity())
@@ -54,7 +54,7 @@ def dense(inputs: int, outputs: int, batch_norm: bool, activation: str = "relu")
 
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-"""By their names in `NetConfig.activation`."""
+"""Activation layers by the values of `NetConfig.activation`."""
 
 
 def _he(layer: Layer) -> Layer:
@@ -95,9 +95,10 @@ class ResidualBlock(nn.Module):
 
 
 class PoolingBlock(nn.Module):
-    """A residual block whose second convolution also knows the mean and the greatest value of some channels.
+    """A residual block whose second convolution also gets the mean and the maximum of some channels over the board.
 
-    What is true of the whole board (a race, a ko elsewhere) reaches every cell at once, and not a cell a layer.
+    Facts about the whole board (a race, a ko elsewhere) reach every cell in one block. Convolutions alone would carry
+    them one cell a layer.
     """
 
     def __init__(self, channels: int, batch_norm: bool) -> None:
@@ -111,8 +112,8 @@ class PoolingBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         pooled = torch.relu(self.pooled(x))
-        seen = torch.cat([pooled.mean(dim=(2, 3)), pooled.amax(dim=(2, 3))], dim=1)
-        y = torch.relu(self.first(x) + self.bias(seen)[:, :, None, None])
+        summary = torch.cat([pooled.mean(dim=(2, 3)), pooled.amax(dim=(2, 3))], dim=1)
+        y = torch.relu(self.first(x) + self.bias(summary)[:, :, None, None])
         return torch.relu(x + self.second(y))
 
 
@@ -134,7 +135,7 @@ class GaussianHead(nn.Module):
 
 
 class RunningNormaliser(nn.Module):
-    """`(x - mean) / deviation`, cut to [-10, 10]. Whoever trains the network sets `mean` and `variance`."""
+    """`(x - mean) / deviation`, clipped to [-10, 10]. The learner sets `mean` and `variance`; training does not."""
 
     mean: Tensor
     variance: Tensor

@@ -1,4 +1,4 @@
-"""What an actor evaluates positions with: numpy in, numpy out, as fast as the machine allows.
+"""Evaluation of positions for actors: numpy in, numpy out, as fast as the machine allows.
 
 At the start the precisions are measured and the fastest is kept; batch normalisation is folded away; batches are
 padded to one of a few sizes, for which kernels are prepared once; new weights are checked in full and then copied in
@@ -26,16 +26,18 @@ NO_WEIGHTS = -1
 """`Inference.version` before the first `load`."""
 
 MIN_GAIN = 1.2
-"""bfloat16 keeps three digits, bytes two: a coarser type must be this many times as fast as a finer one."""
+"""Factor by which a coarser number type must be faster than a finer one to be chosen.
+
+bfloat16 keeps three decimal digits, bytes two."""
 
 PROBE_BATCH = 8
-"""Positions in the first, cheap measurement of a candidate."""
+"""Number of positions in the first, cheap measurement of a candidate."""
 
 MIN_BATCHES = 3
-"""Batches that a measurement times at the least."""
+"""Least number of batches that a measurement times."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
-"""The finest first."""
+"""Number types by their names in the settings, the finest first."""
 
 
 def default_device() -> torch.device:
@@ -133,10 +135,10 @@ class Inference:
         """
         for name in sorted(self._expected.keys() | state_dict.keys()):
             expected = self._expected.get(name)
-            found = state_dict[name].shape if name in state_dict else None
-            if expected != found:
+            given = state_dict[name].shape if name in state_dict else None
+            if expected != given:
                 raise ValueError(
-                    f"weights: {name} has shape {_shape_text(found)}, this network needs {_shape_text(expected)}; "
+                    f"weights: {name} has shape {_shape_text(given)}, this network needs {_shape_text(expected)}; "
                     "the weights belong to another net config or game"
                 )
         folded = fold_batch_norm(state_dict)
@@ -144,7 +146,7 @@ class Inference:
         self.version = version
 
     def describe(self) -> dict[str, str | int | float]:
-        """What was chosen at the start, and the positions per second that it made (at `max_batch`, if time allowed)."""
+        """The choice made at the start, and its measured positions per second (at `max_batch`, if time allowed)."""
         return {
             "device": str(self.device),
             "dtype": str(self._backend.dtype).removeprefix("torch."),
@@ -178,8 +180,10 @@ class Inference:
                 yield CpuBackend(twin, DTYPES[name])
 
     def _cuda_backend(self, twin: PolicyValueNet, dtype: torch.dtype, may_shrink: bool) -> Backend:
-        """For batches of half the size, and half of that, where the GPU has no memory for more and they `may_shrink`
-        (no backend depends on the present sizes yet)."""
+        """A backend on the GPU. Where the GPU has no memory for the largest batch, it is halved until it fits.
+
+        `may_shrink` false: another backend depends on the present sizes, so the error is raised.
+        """
         while True:
             try:
                 return CudaBackend(twin, dtype, self.device, self._buckets)

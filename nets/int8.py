@@ -25,23 +25,30 @@ from nets.models import PolicyValueNet, resolve_kind
 from nets.transforms import inverse_transform_value
 
 MAX_VALUE_ERROR = 0.05
-"""Versions whose values move by more than this on average (root of the mean square, over `output_scale`) ..."""
+"""Largest difference from float32 of a version's values: the root of its mean square, divided by `output_scale`.
+
+A version that is further away is evaluated in float32."""
 
 MAX_POLICY_ERROR = 0.02
-"""... or whose policies diverge by more nats than this on average, are evaluated in float32."""
+"""Largest mean divergence of a version's policies from float32, in nats.
+
+A version that is further away is evaluated in float32."""
 
 LEVELS = 255
-"""Steps of an unsigned byte."""
+"""Greatest value of an unsigned byte."""
 
 
 def is_supported(twin: PolicyValueNet) -> bool:
-    """True for a network that has the form, on a CPU with instructions for bytes; elsewhere float32 is as fast."""
+    """True for a network that `has_form`, on a CPU with instructions for bytes; without them float32 is as fast."""
     has_instructions = torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
     return has_instructions and has_form(twin.config, twin.observation_shape)
 
 
 def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
-    """True for one residual tower without pooling. Raises ValueError where `config.kind` does not fit observations."""
+    """True for one residual tower without pooling, the only network that can be evaluated in bytes.
+
+    Raises ValueError where `config.kind` does not fit the observation.
+    """
     is_tower = resolve_kind(config, observation_shape) == "resnet" and not config.separate_value
     return is_tower and config.policy != "gaussian" and not 0 < config.pooling_every <= config.blocks
 

@@ -45,7 +45,7 @@ def reply_cross_entropy(logits: Float[Tensor, "B A"], reply: Int[Tensor, " B"]) 
     """`- log p(reply)` of the move that followed the next one; 0 where there was none (`reply` below 0).
 
     "Accelerating Self-Play Learning in Go" (Wu 2019), section 3.4, which learns the opponent's search policy; the move
-    played is a draw from that. What will be legal then is not known, so no action is left out.
+    played is a draw from that. The actions that will be legal then are not known, so none is left out.
     """
     log_probabilities = torch.log_softmax(logits, dim=-1)
     chosen = log_probabilities.gather(-1, reply.long().clamp(min=0).unsqueeze(-1)).squeeze(-1)

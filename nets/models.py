@@ -1,9 +1,9 @@
 """The policy/value network: a residual tower for boards, convolutions for screens, else a multilayer perceptron.
 
 The learner trains a `PolicyValueNet`; actors run a copy of it without batch normalisation (`nets.inference`). Tower and
-heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017), the layers for screens those of
-"Human-level control through deep reinforcement learning" (Mnih et al. 2015); the sizes come from `NetConfig` and the
-game. Auxiliary heads (Wu 2019, section 3.4) are there for the learner alone.
+heads are those of "Mastering Chess and Shogi by Self-Play" (Silver et al. 2017). The layers for screens are those of
+"Human-level control through deep reinforcement learning" (Mnih et al. 2015). The sizes come from `NetConfig` and the
+game. Auxiliary heads (Wu 2019, section 3.4) serve the learner alone.
 
 DQN reads the policy head as action values (with duelling as advantages over the value, `nets.losses.action_values`), a
 Gaussian policy as means and logarithms of standard deviations.
@@ -32,10 +32,10 @@ from nets.config import NetConfig
 from nets.transforms import symlog
 
 MIN_BOARD = 3
-"""Boards with a side below this (the width of a kernel) are treated as flat."""
+"""Least side of a board, the width of a 3x3 kernel; observations with a smaller side are treated as flat."""
 
 MIN_SCREEN = 36
-"""Pictures with sides of at least this are screens: the least that the layers of Mnih et al. 2015 can see."""
+"""Least side of a screen, which is the smallest input of the layers of Mnih et al. 2015."""
 
 
 class PolicyValueNet(nn.Module):
@@ -77,15 +77,18 @@ class PolicyValueNet(nn.Module):
     def forward_training(
         self, observation: Shaped[Tensor, "B ..."]
     ) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"], dict[str, Tensor]]:
-        """`forward`, and what the auxiliary heads say: `reply` logits [B, A] of the move that follows the next one,
-        `moves_left` [B, 1], the logarithm of 1 + the number of moves until the end."""
+        """The outputs of `forward`, and those of the auxiliary heads by name.
+
+        `reply`: logits [B, A] of the move that follows the next one. `moves_left` [B, 1]: the logarithm of 1 + the
+        number of moves until the end.
+        """
         transformed = self.transform_input(observation)
         x = self.trunk(transformed)
-        said = {name: head(x) for name, head in self.auxiliary.items()}
-        return self.policy_head(x), self._value(transformed, x), said
+        auxiliary = {name: head(x) for name, head in self.auxiliary.items()}
+        return self.policy_head(x), self._value(transformed, x), auxiliary
 
     def transform_input(self, observation: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
-        """First half of `forward`, in float32; bytes become at once what the layers compute in."""
+        """First half of `forward`, in float32; bytes are converted to the precision of the layers at once."""
         if self.config.input_transform == "symlog":
             return symlog(observation)
         if self.config.input_transform == "pixels":
@@ -100,16 +103,16 @@ class PolicyValueNet(nn.Module):
         return self.policy_head(x), self._value(transformed, x)
 
     def _value(self, transformed: Float[Tensor, "B ..."], x: Float[Tensor, "B ..."]) -> Float[Tensor, "B V"]:
-        """The value of what the trunk has made of the observation, or of the observation itself."""
+        """The value from the trunk's output `x`, or, with a trunk of its own, from the transformed observation."""
         return self.output_value(self.value_head(x if self.value_trunk is None else self.value_trunk(transformed)))
 
     def output_value(self, x: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """What the value head's last layer stands for: a value within [-1, 1], or an unbounded one."""
+        """The value from the output of the value head's last layer: within [-1, 1] through tanh, or unbounded."""
         return torch.tanh(x) if self.config.value_transform == "none" else x * self.config.output_scale
 
 
 def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:
-    """`config.kind`, or what `auto` stands for. Raises ValueError for a kind that cannot see such an observation."""
+    """`config.kind`, or the choice of `auto`. Raises ValueError for a kind that does not fit the observation."""
     side = min(observation_shape[1:]) if len(observation_shape) == 3 else 0
     is_board, is_screen = side >= MIN_BOARD, side >= MIN_SCREEN
     if config.kind == "auto":
@@ -156,11 +159,11 @@ def build(
 
 
 NewHead = Callable[[int], nn.Module]
-"""Makes a head with so many outputs."""
+"""Makes a head with the given number of outputs."""
 
 
 def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
-    """The trunk, and how policy and value heads are made."""
+    """The residual tower of a board [C, H, W], and functions that make its policy and value heads."""
     planes, height, width = shape
     trunk = nn.Sequential(
         convolution(planes, config.channels, 3, config.batch_norm),
@@ -195,7 +198,7 @@ def _block(config: NetConfig, number: int) -> nn.Module:
 
 
 def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
-    """The same for an mlp."""
+    """The trunk of a multilayer perceptron, and functions that make its policy and value heads."""
     widths = [math.prod(shape)] + [config.hidden] * config.layers
     trunk = nn.Sequential(nn.Flatten())
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
@@ -205,7 +208,7 @@ def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, Ne
 
 
 def _nature_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
-    """The same for screens (Mnih et al. 2015, "Model architecture")."""
+    """The trunk for screens (Mnih et al. 2015, "Model architecture"), and functions that make its heads."""
     first, later = config.channels, 2 * config.channels
     cells = math.prod(((((side - 8) // 4 + 1) - 4) // 2 + 1) - 2 for side in shape[1:])
     trunk = nn.Sequential(
@@ -223,7 +226,7 @@ def _nature_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module,
 
 
 def _flat_heads(config: NetConfig, inputs: int) -> tuple[NewHead, NewHead]:
-    """How policy and value heads are made behind a trunk that gives `inputs` numbers."""
+    """Functions that make policy and value heads behind a trunk with `inputs` outputs."""
 
     def policy_head(outputs: int) -> nn.Module:
         return _policy_layer(config)(inputs, outputs)
@@ -246,7 +249,7 @@ def _policy_layer(config: NetConfig) -> Callable[[int, int], nn.Module]:
 
 
 def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
-    """The same for tables: zeros, and nothing that two rows share."""
+    """A trunk that does nothing, and functions that make heads of zeros: a row for every one-hot observation."""
     if config.policy == "gaussian":
         raise ValueError("net.kind: a table has a row for each of finitely many states and actions; use auto or mlp")
 
@@ -259,4 +262,4 @@ def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, 
 
 
 _PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}
-"""By kind: makes the trunk, and says how policy and value heads are made."""
+"""Functions by `NetConfig.kind`: they return the trunk, and functions that make policy and value heads."""

@@ -1,7 +1,7 @@
-"""Policies as distributions over actions: what the output of a policy head stands for.
+"""Policies as distributions over actions, made from the output of a policy head.
 
-`Categorical` for one of A actions, some of which may be illegal; `Gaussian` for real numbers. Both answer the same two
-questions, so that an algorithm need not know which it has.
+`Categorical` is over A actions, some of which may be illegal; `Gaussian` is over real numbers. Both have the same two
+methods, so that an algorithm need not know which it has.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Policy(Protocol):
     """A distribution over actions for each of B observations."""
 
     def log_probability(self, action: Tensor) -> Float[Tensor, " B"]:
-        """Of one action each (for real numbers its density), in nats."""
+        """Logarithm of the probability of one action each (of its density, for real numbers), in nats."""
         ...
 
     def entropy(self) -> Float[Tensor, " B"]:
-        """In nats; that of a density may be negative."""
+        """Entropy in nats; that of a density may be negative."""
         ...
 
 
@@ -38,8 +38,8 @@ class Categorical:
 
     def log_probability(self, action: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
         """See `Policy.log_probability`; the action must be legal."""
-        found = masked_log_softmax(self.logits, self.legal_mask)
-        return found.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
+        log_probabilities = masked_log_softmax(self.logits, self.legal_mask)
+        return log_probabilities.gather(-1, action.long().unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Float[Tensor, " B"]:
         """See `Policy.entropy`."""
@@ -50,8 +50,10 @@ class Gaussian:
     """Independent normal distributions of D numbers."""
 
     def __init__(self, output: Float[Tensor, "B outputs"], legal_mask: Tensor | None = None) -> None:
-        """`output` is that of `nets.blocks.GaussianHead`: means, then logarithms of standard deviations. Real numbers
-        are never illegal: there is no mask."""
+        """`output` is that of `nets.blocks.GaussianHead`: means, then logarithms of standard deviations.
+
+        Real numbers are never illegal, so `legal_mask` has no meaning.
+        """
         self.mean, self.log_std = output.chunk(2, dim=1)
 
     def log_probability(self, action: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
@@ -65,4 +67,4 @@ class Gaussian:
 
 
 POLICIES: dict[str, type[Categorical] | type[Gaussian]] = {"categorical": Categorical, "gaussian": Gaussian}
-"""By their names in `NetConfig.policy`."""
+"""Policies by the values of `NetConfig.policy`."""

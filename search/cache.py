@@ -183,6 +183,6 @@ class EvaluationCache:
         return self._batch.misses[:count]
 
     def store(self, policy_logits: np.ndarray, values: np.ndarray, answers: Answers) -> None:
-        """Complete and keep the `answers` of the last `lookup`: `policy_logits` [m, A] and `values` [m, V] of its rows."""
+        """Complete and keep the `answers` of the last `lookup` by `policy_logits` [m, A] and `values` [m, V]."""
         self._clock += 1
         _store(policy_logits, values, self._clock, answers, self.entries, self._batch)

@@ -82,9 +82,8 @@ def ask(cache: EvaluationCache, observations: np.ndarray, legal: list[list[int]]
 def opinion(cache: EvaluationCache, observations: np.ndarray, salt: float) -> tuple[np.ndarray, np.ndarray]:
     """Logits [n, 400] and values for made-up observations: sums, so that each is easy to check."""
     sums = observations.reshape(len(observations), -1).sum(axis=1, keepdims=True)
-    return (sums + np.arange(400) + salt).astype(np.float32), np.repeat(
-        sums, cache.entries.values.shape[2], axis=1
-    ) + salt
+    num_values = cache.entries.values.shape[2]
+    return (sums + np.arange(400) + salt).astype(np.float32), np.repeat(sums, num_values, axis=1) + salt
 
 
 def assert_right(cache: EvaluationCache, observations: np.ndarray, legal: list[list[int]], logits, values, salt=0.0):
