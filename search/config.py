@@ -1,4 +1,7 @@
-"""Settings of the search, each with the value of the paper it comes from."""
+"""Settings of the search, each with the value of the paper it comes from.
+
+Plain data: reading them imports neither the games nor Numba.
+"""
 
 from __future__ import annotations
 

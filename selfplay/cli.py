@@ -22,9 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from selfplay.config.schema import shown
 from selfplay.console.output import prepare_streams, reserved_output
-from selfplay.errors import UserError, did_you_mean
+from selfplay.errors import UserError, did_you_mean, shown
 from selfplay.version import __version__
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}

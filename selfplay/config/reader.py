@@ -1,21 +1,23 @@
 """From a YAML file and command-line flags to one checked config object.
 
 The first thing that every command with settings does, before anything is created. Values of the file and of the flags
-become the same text under dotted keys, are checked by the same rules (`selfplay.config.schema`), and are parsed once,
-by tyro: this is the only module that knows it. All problems are reported together, one line each.
+become text under dotted keys and are checked by the same rules (`selfplay.config.schema`). All problems are reported
+together, one line each. Names that settings once had are read with one line of warning.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import argparse
+import functools
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from selfplay.config.schema import FALSE_WORDS, TRUE_WORDS, Raw, Setting, flatten, settings_of, shown
-from selfplay.config.yaml_text import dump, read_settings
-from selfplay.errors import UserError, did_you_mean
+from selfplay.config.schema import BOOL_WORDS, Raw, Setting, flatten, names_of, settings_of, with_values
+from selfplay.config.yaml_text import dump, read_settings, value_text
+from selfplay.errors import UserError, did_you_mean, shown
 
 __all__ = ["check", "dump", "flatten", "given_keys", "help_text", "load", "option_names", "split_overrides"]
 
@@ -41,24 +43,32 @@ def load(
     Raises:
         UserError: every problem found, one line each: unknown keys, wrong types, values out of range.
     """
-    settings = settings_of(config_class)
+    names = names_of(config_class)
     fixed = fixed or {}
     problems: list[str] = []
-    given: list[tuple[str, str, Raw]] = []  # where it stands, key, text
+    given: list[tuple[str, str, Raw]] = []  # where it stands, its name there, text
     if path is not None:
-        given += [(f"{path}: {key}", key, raw) for key, raw in read_settings(Path(path), settings, problems)]
-    given += _read_flags(settings, overrides, problems)
+        given += [(f"{path}: {name}", name, raw) for name, raw in read_settings(Path(path), names, problems)]
+    for tokens, name, raw in _arguments(names, overrides):
+        option = tokens[0].partition("=")[0]
+        if name:
+            given.append((option, name, raw))
+        else:
+            problems.append(_no_setting(names, option))
     values = dict(fixed)
-    for origin, key, raw in given:
+    for origin, name, raw in given:
+        key = names[name].key
         try:
-            values[key] = settings[key].parse(raw)
+            values[key] = names[name].parse(raw)
             if key in fixed and fixed[key] != values[key]:
                 raise ValueError(f"cannot be changed here, it is {shown(fixed[key])}")
         except ValueError as error:
             problems.append(f"{origin}: {error}")
+        if key != name:
+            _warn(f"{origin}: this setting is called {key} now")
     if problems:
         raise UserError("\n".join(problems))
-    return _parse_with_tyro(config_class, list(_tokens(settings, values)))
+    return with_values(config_class(), values)
 
 
 def check(config: Any) -> None:
@@ -83,19 +93,18 @@ def split_overrides(config_class: type, arguments: Sequence[str]) -> tuple[list[
 
     Overrides are options that name a setting, and any other option with a dot in its name, which `load` reports.
     """
-    settings = settings_of(config_class)
     own: list[str] = []
     overrides: list[str] = []
-    for group in _groups(settings, arguments):
-        option = group[0].partition("=")[0]
-        is_override = option.startswith("--") and ("." in option or _key(option) in settings)
-        (overrides if is_override else own).extend(group)
+    for tokens, name, _ in _arguments(names_of(config_class), arguments):
+        is_override = name or (tokens[0].startswith("--") and "." in tokens[0].partition("=")[0])
+        (overrides if is_override else own).extend(tokens)
     return own, overrides
 
 
 def given_keys(config_class: type, overrides: Sequence[str]) -> list[str]:
     """The settings that flags name, by dotted key; those that do not exist are left out (`load` reports them)."""
-    return [key for _, key, _ in _read_flags(settings_of(config_class), overrides, [])]
+    names = names_of(config_class)
+    return [names[name].key for _, name, _ in _arguments(names, overrides) if name]
 
 
 def option_names(config_class: type) -> list[str]:
@@ -104,93 +113,61 @@ def option_names(config_class: type) -> list[str]:
 
 
 def help_text(config_class: type) -> str:
-    """The settings with their help, types and defaults, as tyro prints them."""
-    import tyro
-
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-        tyro.cli(config_class, prog="", description="", args=["--help"], use_underscores=True)
-    return output.getvalue().partition("\n")[2]  # without tyro's line of usage
-
-
-def _read_flags(
-    settings: Mapping[str, Setting], overrides: Sequence[str], problems: list[str]
-) -> list[tuple[str, str, Raw]]:
-    given: list[tuple[str, str, Raw]] = []
-    for first, *values in _groups(settings, overrides):
-        option, equals, text = first.partition("=")
-        values = [text] if equals else values
-        key, negated = _key(option), _key_without_no(option)
-        if not option.startswith("--"):
-            problems.append(f"{_named(option)}: unexpected argument; settings are given as --section.option value")
-        elif key in settings and settings[key].many:
-            given.append((option, key, values))
-        elif key in settings and settings[key].kind is bool:
-            given.append((option, key, values[0] if values else "true"))
-        elif key in settings:
-            given.append((option, key, values[0] if values else None))
-        elif negated in settings and settings[negated].kind is bool and not values:
-            given.append((option, negated, "false"))
-        else:
-            suggestion = did_you_mean(option, (f"--{known}" for known in settings))
-            problems.append(f"{_named(option)}: unknown setting{suggestion}")
-    return given
+    """The settings with their help, ranges and defaults, by section."""
+    parser = argparse.ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
+    sections: dict[str, Any] = {}
+    defaults = flatten(config_class())
+    for key, setting in settings_of(config_class).items():
+        section = key.rpartition(".")[0]
+        if section not in sections:
+            sections[section] = parser.add_argument_group(section or "settings of a run")
+        text = f"{setting.explained} (default: {value_text(defaults[key])})"
+        metavar = setting.kind.__name__.upper() + (" ..." if setting.many else "")
+        sections[section].add_argument(f"--{key}", metavar=metavar, help=text.replace("%", "%%"))
+    return parser.format_help()
 
 
-def _groups(settings: Mapping[str, Setting], arguments: Sequence[str]) -> Iterator[list[str]]:
-    """Cut arguments into options with the values that belong to them; any other argument stands alone."""
-    position = 0
-    while position < len(arguments):
-        num_values = _num_values(settings, arguments[position], arguments[position + 1 :])
-        yield list(arguments[position : position + 1 + num_values])
-        position += 1 + num_values
+def _no_setting(names: Mapping[str, Setting], option: str) -> str:
+    """One line about an argument that names no setting."""
+    shown_option = option if option.isprintable() and shown(option) == repr(option) else shown(option)
+    if not option.startswith("--"):
+        return f"{shown_option}: unexpected argument; settings are given as --section.option value"
+    return f"{shown_option}: unknown setting{did_you_mean(option, (f'--{known.key}' for known in names.values()))}"
 
 
-def _num_values(settings: Mapping[str, Setting], option: str, following: Sequence[str]) -> int:
-    """How many of the arguments after an option are its values."""
-    if not option.startswith("--") or "=" in option:
+def _arguments(names: Mapping[str, Setting], tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], str, Raw]]:
+    """Cut a command line into options with their values; any other token stands alone.
+
+    Yields the tokens, the name of the setting (empty where they name none), and its value as text.
+    """
+    start = 0
+    while start < len(tokens):
+        option, equals, text = tokens[start].partition("=")
+        name = option[2:].replace("-", "_") if option.startswith("--") else ""
+        positive = re.sub(r"(^|\.)no_([^.]*)$", r"\1\2", name)
+        is_negated = name not in names and not equals and positive in names and names[positive].is_switch
+        name = positive if is_negated else name
+        setting = names.get(name)
+        stop = start + 1 + (0 if equals or is_negated else _num_values(setting, name, tokens[start + 1 :]))
+        values = [text] if equals else list(tokens[start + 1 : stop])
+        if not values and setting and setting.is_switch:
+            values = ["false" if is_negated else "true"]
+        raw = values if setting and setting.many else values[0] if values else None
+        yield tokens[start:stop], name if setting else "", raw
+        start = stop
+
+
+def _num_values(setting: Setting | None, name: str, following: Sequence[str]) -> int:
+    """Number of the tokens after an option that are its values; one after an unknown option with a dot."""
+    if setting is None and "." not in name:
         return 0
+    if setting and setting.is_switch:
+        return int(len(following) > 0 and following[0].lower() in BOOL_WORDS)
     available = next((i for i, text in enumerate(following) if text.startswith("--")), len(following))
-    setting = settings.get(_key(option))
-    if setting is None:
-        is_misspelt = "." in option and _key_without_no(option) not in settings
-        return min(available, 1) if is_misspelt else 0
-    if setting.many:
-        return available
-    if setting.kind is bool:
-        return int(available > 0 and following[0].lower() in TRUE_WORDS | FALSE_WORDS)
-    return min(available, 1)
+    return available if setting and setting.many else min(available, 1)
 
 
-def _named(option: str) -> str:
-    """An argument as a message begins with it: as it is where that is short and on one line."""
-    return option if option.isprintable() and shown(option) == repr(option) else shown(option)
-
-
-def _key(option: str) -> str:
-    return option.removeprefix("--").replace("-", "_")
-
-
-def _key_without_no(option: str) -> str:
-    """The key of the flag that `--section.no-flag` turns off."""
-    section, dot, name = _key(option).rpartition(".")
-    return f"{section}{dot}{name.removeprefix('no_')}"
-
-
-def _tokens(settings: Mapping[str, Setting], values: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in values.items():
-        if settings[key].many:
-            yield from (f"--{key}", *map(str, value))
-        else:
-            yield f"--{key}={value}"  # one token, so that a text may begin with dashes
-
-
-def _parse_with_tyro(config_class: type[ConfigT], tokens: list[str]) -> ConfigT:
-    import tyro  # a tenth of a second that commands without settings need not wait for
-
-    output = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            return tyro.cli(config_class, args=tokens, config=(tyro.conf.FlagConversionOff,))
-    except SystemExit:  # `load` has checked every value, so this is a condition of the config class itself
-        raise UserError(f"settings: {' '.join(output.getvalue().split())}") from None
+@functools.cache
+def _warn(text: str) -> None:
+    """Say something on standard error, once in a process: a file of settings is often read several times."""
+    print(f"selfplay: {text}", file=sys.stderr)

@@ -1,29 +1,47 @@
-"""The settings that a config class declares, and what text each of them accepts.
+"""The settings that a config class declares, and the values that each of them accepts.
 
 A config class is a frozen dataclass whose fields are settings or sections (frozen dataclasses again). A setting is
-a `bool`, `int`, `float` or `str`, one of these or `None`, or `tuple[X, ...]` of them; its field's metadata may hold
-`help`, inclusive bounds `min` and `max`, and `choices`. `selfplay.config.reader` reads YAML and flags by this schema,
-so that both get the same checks. A condition between settings goes into `__post_init__`, which raises `UserError`.
+a `bool`, `int`, `float` or `str`, one of these or `None`, or `tuple[X, ...]` of them. The metadata of its field may
+hold `help`, inclusive bounds `min` and `max`, and `choices`; `setting` writes such a field. A class variable `renamed`
+may hold a table of dotted keys, old to new: the old ones are read too. A condition between settings goes into
+`__post_init__`, which raises `UserError`.
+
+The checks of values are pydantic's, made from these declarations; so config classes need not know it.
+`selfplay.config.reader` reads YAML and flags by this schema, so that both get the same checks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
+import functools
 import types
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from selfplay.errors import shown
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+ConfigT = TypeVar("ConfigT")
 
 Raw = str | None | list[str]
 """A value as text, before its type is known: a scalar, null, or a list."""
 
-TRUE_WORDS = frozenset({"true", "yes", "on"})
-FALSE_WORDS = frozenset({"false", "no", "off"})
+BOOL_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 NULL_WORDS = frozenset({"none", "null"})
 
 _KIND_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
 _LARGEST_EXACT_FLOAT = 2**53
-_SHOWN_CHARACTERS = 60
+
+
+def setting(
+    default: Any, help: str, min: float | None = None, max: float | None = None, choices: tuple[Any, ...] | None = None
+) -> Any:
+    """The field of a setting: its default, its help, inclusive bounds, and the only values that are allowed."""
+    return dataclasses.field(default=default, metadata={"help": help, "min": min, "max": max, "choices": choices})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +53,13 @@ class Setting:
     optional: bool  # None is allowed
     many: bool  # a tuple of `kind`
     help: str
-    minimum: float | None
-    maximum: float | None
+    min: float | None
+    max: float | None
     choices: tuple[Any, ...] | None
 
     @property
     def expected(self) -> str:
-        """What the setting takes, for error messages."""
+        """The type of its values as a person reads it."""
         name = _KIND_NAMES[self.kind]
         if self.many:
             return f"a list, each entry {name}"
@@ -52,70 +70,83 @@ class Setting:
         """The range or the choices as a person reads them; empty when anything goes."""
         if self.choices is not None:
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
-        low, high = (None if bound is None else _bound_text(bound) for bound in (self.minimum, self.maximum))
-        if low and high:
-            return f"from {low} to {high}"
-        if low:
-            return f"at least {low}"
-        return f"at most {high}" if high else ""
+        low, high = (
+            bound if bound is None or isinstance(bound, int) else f"{bound:.12g}" for bound in (self.min, self.max)
+        )
+        if low is None:
+            return "" if high is None else f"at most {high}"
+        return f"at least {low}" if high is None else f"from {low} to {high}"
+
+    @property
+    def is_switch(self) -> bool:
+        """Its flag needs no value."""
+        return self.kind is bool and not self.many
+
+    @property
+    def explained(self) -> str:
+        """The help text with the range or the choices."""
+        return "; ".join(filter(None, (self.help, self.allowed)))
 
     def parse(self, raw: Raw) -> Any:
         """The value that `raw` stands for. Raises `ValueError`, its message one line for a person."""
-        try:
-            value = self._convert(raw)
-        except (ValueError, OverflowError):
-            raise ValueError(f"expected {self.expected}, got {shown(raw)}") from None
+        value: Any = _converted(self.kind, raw)
+        if self.many and isinstance(raw, list):
+            value = tuple(_converted(self.kind, entry) for entry in raw)
+        elif self.optional and isinstance(raw, str) and raw.lower() in NULL_WORDS:
+            value = None
         self.check(value)
         return value
 
     def check(self, value: Any) -> None:
         """Raises `ValueError` unless `value` has the setting's type, is finite and lies in its range."""
-        if value is None and self.optional:
-            return
-        if self.many is not isinstance(value, tuple):
-            raise ValueError(f"expected {self.expected}, got {shown(value)}")
-        for entry in value if self.many else (value,):
-            self._check_entry(entry)
+        from pydantic import ValidationError
 
-    def _convert(self, raw: Raw) -> Any:
+        try:
+            self._checker.validate_python(value)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            kind, got = problem["type"], shown(problem["input"])
+            expected = {"finite_number": "a finite number", "literal_error": self.allowed}.get(kind, self.expected)
+            if kind == "value_error":  # of `_check_text`
+                expected = str(problem["ctx"]["error"])
+            if kind in ("greater_than_equal", "less_than_equal"):
+                raise ValueError(f"{got} is out of range; expected {self.allowed}") from None
+            raise ValueError(f"expected {expected}, got {got}") from None
+
+    @functools.cached_property
+    def _checker(self) -> TypeAdapter[Any]:
+        # Here, because its import takes a tenth of a second that commands without settings need not wait for.
+        from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+
+        hint: Any = self.kind if self.choices is None else Literal[self.choices]
+        hint = Annotated[hint, Field(ge=self.min, le=self.max)]
+        if self.kind is str:
+            hint = Annotated[hint, AfterValidator(functools.partial(_check_text, is_entry=self.many))]
         if self.many:
-            if not isinstance(raw, list):
-                raise ValueError
-            return tuple(_parse_scalar(self.kind, entry) for entry in raw)
-        if self.optional and (raw is None or (isinstance(raw, str) and raw.lower() in NULL_WORDS)):
-            return None
-        if not isinstance(raw, str):
-            raise ValueError
-        return _parse_scalar(self.kind, raw)
-
-    def _check_entry(self, entry: Any) -> None:
-        has_type = isinstance(entry, (int, float) if self.kind is float else self.kind)
-        if not has_type or (isinstance(entry, bool) and self.kind is not bool):
-            raise ValueError(f"expected {self.expected}, got {shown(entry)}")
-        if self.kind is float and not math.isfinite(entry):
-            raise ValueError(f"expected a finite number, got {entry}")
-        if self.kind is str and not entry.isprintable():
-            raise ValueError(f"expected printable text on one line, got {shown(entry)}")
-        if self.kind is str and self.many and entry.startswith("-"):  # would be read as the next option
-            raise ValueError(f"an entry of a list cannot begin with '-', got {shown(entry)}")
-        if self.choices is not None and entry not in self.choices:
-            raise ValueError(f"expected {self.allowed}, got {shown(entry)}")
-        too_low = self.minimum is not None and entry < self.minimum
-        if too_low or (self.maximum is not None and entry > self.maximum):
-            raise ValueError(f"{shown(entry)} is out of range; expected {self.allowed}")
+            hint = tuple[hint, ...]
+        return TypeAdapter(hint | None if self.optional else hint, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def settings_of(config_class: type, prefix: str = "") -> dict[str, Setting]:
+@functools.cache
+def settings_of(config_class: type) -> Mapping[str, Setting]:
     """All settings of a config class by dotted key, in the order of their declaration."""
     hints = typing.get_type_hints(config_class)
     found: dict[str, Setting] = {}
     for field in dataclasses.fields(config_class):
-        key, hint = prefix + field.name, hints[field.name]
+        hint = hints[field.name]
         if dataclasses.is_dataclass(hint):
-            found |= settings_of(typing.cast(type, hint), f"{key}.")
+            for inner in settings_of(typing.cast(type, hint)).values():
+                found[f"{field.name}.{inner.key}"] = dataclasses.replace(inner, key=f"{field.name}.{inner.key}")
         else:
-            found[key] = _setting(key, hint, field.metadata)
-    return found
+            found[field.name] = _setting(field, hint)
+    return types.MappingProxyType(found)
+
+
+def names_of(config_class: type) -> dict[str, Setting]:
+    """All settings of a config class by the dotted keys that are read: their own, and those that they once had."""
+    settings = settings_of(config_class)
+    renamed: Mapping[str, str] = getattr(config_class, "renamed", {})
+    return {**settings, **{old: settings[new] for old, new in renamed.items()}}
 
 
 def flatten(config: Any) -> dict[str, Any]:
@@ -130,54 +161,54 @@ def flatten(config: Any) -> dict[str, Any]:
     return values
 
 
-def shown(raw: object) -> str:
-    """A value as an error message shows it: quoted, on one line, cut when long."""
-    if raw is None or raw == "":
-        return "nothing"
-    text = repr(raw)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."
+def with_values(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
+    """A config object that has other values, given by dotted key."""
+    changes = {}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value, prefix = getattr(config, field.name), f"{field.name}."
+        if field.name in values:
+            changes[field.name] = values[field.name]
+        elif dataclasses.is_dataclass(value):
+            inner = {key.removeprefix(prefix): new for key, new in values.items() if key.startswith(prefix)}
+            changes[field.name] = with_values(value, inner)
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
-def _setting(key: str, hint: Any, metadata: types.MappingProxyType[Any, Any]) -> Setting:
-    kind, optional, many = hint, False, False
+def _setting(field: dataclasses.Field[Any], hint: Any) -> Setting:
     arguments = typing.get_args(hint)
-    if typing.get_origin(hint) in (types.UnionType, typing.Union) and type(None) in arguments and len(arguments) == 2:
-        kind, optional = next(argument for argument in arguments if argument is not type(None)), True
-    elif typing.get_origin(hint) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        kind, many = arguments[0], True
-    if kind not in _KIND_NAMES:
-        raise TypeError(f"{key}: a setting cannot have the type {hint}; see the docstring of {__name__}")
+    optional = typing.get_origin(hint) in (types.UnionType, typing.Union) and types.NoneType in arguments
+    many = typing.get_origin(hint) is tuple and arguments[1:] == (Ellipsis,)
+    kinds = {hint} if not arguments else set(arguments) - {types.NoneType, Ellipsis}
+    kind = kinds.pop()
+    if kinds or kind not in _KIND_NAMES or (arguments and not (optional or many)):
+        raise TypeError(f"{field.name}: a setting cannot have the type {hint}; see the docstring of {__name__}")
+    metadata = field.metadata
     return Setting(
-        key,
-        kind,
-        optional,
-        many,
-        help=metadata.get("help", ""),
-        minimum=metadata.get("min"),
-        maximum=metadata.get("max"),
-        choices=metadata.get("choices"),
+        field.name, kind, optional, many, metadata.get("help", ""), *map(metadata.get, ("min", "max", "choices"))
     )
 
 
-def _bound_text(bound: float) -> str:
-    return str(bound) if isinstance(bound, int) else f"{bound:.12g}"
+def _converted(kind: type, text: Raw) -> Any:
+    """The value of `kind` that a text writes, else the text as it is, which no check lets through.
 
-
-def _parse_scalar(kind: type, text: str) -> Any:
-    """Text to a value of `kind`, or `ValueError`. Integral floats such as 1e6 are integers while they are exact."""
-    if kind is str:
+    Integral floats such as 1e6 are integers while they are exact.
+    """
+    if not isinstance(text, str) or kind is str:
         return text
     if kind is bool:
-        word = text.lower()
-        if word not in TRUE_WORDS | FALSE_WORDS:
-            raise ValueError
-        return word in TRUE_WORDS
-    if kind is float:
-        return float(text)
-    try:
-        return int(text)
-    except ValueError:
+        return BOOL_WORDS.get(text.lower(), text)
+    with contextlib.suppress(ValueError):
+        return kind(text)
+    with contextlib.suppress(ValueError):
         number = float(text)
-        if not number.is_integer() or abs(number) > _LARGEST_EXACT_FLOAT:
-            raise
-        return int(number)
+        if number.is_integer() and abs(number) <= _LARGEST_EXACT_FLOAT:
+            return int(number)
+    return text
+
+
+def _check_text(text: str, is_entry: bool) -> str:
+    if not text.isprintable():
+        raise ValueError("printable text on one line")
+    if is_entry and text.startswith("-"):  # would be read as the next option
+        raise ValueError("an entry that does not begin with '-'")
+    return text

@@ -15,21 +15,21 @@ from typing import Any
 
 import yaml
 
-from selfplay.config.schema import Raw, Setting, settings_of, shown
-from selfplay.errors import UserError, did_you_mean
+from selfplay.config.schema import Raw, Setting, settings_of
+from selfplay.errors import UserError, did_you_mean, shown
 
 MAX_FILE_BYTES = 1_000_000
 
 _COMMENT_WIDTH = 100
-_NULL_TAG = "tag:yaml.org,2002:null"
+_TAG = "tag:yaml.org,2002:"
+_NULL_TAG = f"{_TAG}null"
 _PLAIN_TAGS = {
-    f"tag:yaml.org,2002:{name}"
-    for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value", "seq", "map")
+    f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value", "seq", "map")
 }
 
 
-def read_settings(path: Path, settings: Mapping[str, Setting], problems: list[str]) -> list[tuple[str, Raw]]:
-    """The `(dotted key, text)` pairs of a YAML file, in its order.
+def read_settings(path: Path, names: Mapping[str, Setting], problems: list[str]) -> list[tuple[str, Raw]]:
+    """The `(dotted key, text)` pairs of a YAML file, in its order; `names` are the settings by the keys they may have.
 
     Unknown or repeated keys and values that are no settings are appended to `problems`, one line each. A file that
     is no readable YAML mapping raises `UserError`.
@@ -37,18 +37,20 @@ def read_settings(path: Path, settings: Mapping[str, Setting], problems: list[st
     root = _compose(path, _file_text(path))
     if not isinstance(root, yaml.MappingNode):
         raise UserError(f"{path}: expected a mapping of settings, one 'name: value' a line")
-    sections = {key[:end] for key in settings for end, character in enumerate(key) if character == "."}
+    sections = {key[:end] for key in names for end, character in enumerate(key) if character == "."}
     pairs: list[tuple[str, Raw]] = []
     seen: set[str] = set()
     for key, node in _leaves(root, sections, ""):
+        setting = names.get(key)
+        name = setting.key if setting else key
         try:
-            if key in seen:
+            if name in seen:
                 raise ValueError("given twice")
-            seen.add(key)
+            seen.add(name)
             if key in sections:
                 raise ValueError(f"expected a section with settings, got {shown(_raw(node))}")
-            if key not in settings:
-                raise ValueError(f"unknown setting{did_you_mean(key, settings)}")
+            if not setting:
+                raise ValueError(f"unknown setting{did_you_mean(key, (known.key for known in names.values()))}")
             pairs.append((key, _raw(node)))
         except ValueError as error:
             problems.append(f"{path}: {key}: {error}")
@@ -58,6 +60,15 @@ def read_settings(path: Path, settings: Mapping[str, Setting], problems: list[st
 def dump(config: Any, comments: bool = False) -> str:
     """YAML that reads back to an equal config; with `comments`, help and range stand above each setting."""
     return "\n".join(_dump_lines(config, settings_of(type(config)), "", comments)) + "\n"
+
+
+def value_text(value: Any) -> str:
+    """The value of a setting as YAML on one line."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(value_text, value))}]"
+    if isinstance(value, str):
+        return value if _is_plain(value) else str(yaml.safe_dump(value, default_style='"', width=2**31)).strip()
+    return str(yaml.safe_dump(value)).splitlines()[0]
 
 
 def _file_text(path: Path) -> str:
@@ -78,19 +89,21 @@ def _file_text(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without aliases: settings do not need them, and nested ones grow without bound."""
+    """SafeLoader without aliases, which grow without bound when nested, and without tags: settings need neither."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        start = self.peek_event().start_mark
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=start)
+        node = super().compose_node(parent, index)
+        if node.tag not in _PLAIN_TAGS:
+            raise yaml.MarkedYAMLError(problem=f"the tag {shown(node.tag)} is not allowed", problem_mark=start)
+        return node
 
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        _refuse_tags(root)
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UserError(f"{path}: {line}not valid YAML: {error.problem or error.context}") from None
@@ -98,20 +111,6 @@ def _compose(path: Path, text: str) -> yaml.Node | None:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise UserError(f"{path}: not valid settings: nested too deeply") from None
-    return root
-
-
-def _refuse_tags(node: yaml.Node | None) -> None:
-    if node is None or isinstance(node, yaml.ScalarNode):
-        children: list[yaml.Node] = []
-    elif isinstance(node, yaml.MappingNode):
-        children = [child for pair in node.value for child in pair]
-    else:
-        children = node.value
-    if node is not None and node.tag not in _PLAIN_TAGS:
-        raise yaml.MarkedYAMLError(problem=f"the tag {shown(node.tag)} is not allowed", problem_mark=node.start_mark)
-    for child in children:
-        _refuse_tags(child)
 
 
 def _leaves(mapping: yaml.MappingNode, sections: set[str], prefix: str) -> Iterator[tuple[str, yaml.Node]]:
@@ -147,19 +146,11 @@ def _dump_lines(config: Any, settings: Mapping[str, Setting], prefix: str, comme
             yield from _dump_lines(value, settings, f"{key}.", comments)
             continue
         if comments:
-            help_text = "; ".join(part for part in (settings[key].help, settings[key].allowed) if part)
+            margin = f"{indent}# "
             yield from textwrap.wrap(
-                help_text, _COMMENT_WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+                settings[key].explained, _COMMENT_WIDTH, initial_indent=margin, subsequent_indent=margin
             )
-        yield f"{indent}{field.name}: {_value_text(value)}"
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_value_text(entry) for entry in value)}]"
-    if isinstance(value, str):
-        return value if _is_plain(value) else str(yaml.safe_dump(value, default_style='"', width=2**31)).strip()
-    return str(yaml.safe_dump(value)).splitlines()[0]
+        yield f"{indent}{field.name}: {value_text(value)}"
 
 
 def _is_plain(text: str) -> bool:

@@ -23,8 +23,7 @@ from jaxtyping import Float
 
 import games
 from games import Game, GameError, StatePool, check_action
-from selfplay.config.schema import shown
-from selfplay.errors import UserError
+from selfplay.errors import UserError, shown
 
 FIELDS = ("game", "moves", "values")
 SCORES = "scores"

@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from games import Game
-from selfplay.config.schema import shown
-from selfplay.errors import UserError
+from selfplay.errors import UserError, shown
 from selfplay.evaluation.match import MatchGame, score_comparisons, seatings
 from selfplay.evaluation.openings import Opening
 from selfplay.storage.files import append_line, publish, seal, storage_errors, sweep_temporaries, unseal
