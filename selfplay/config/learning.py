@@ -1,0 +1,152 @@
+"""Settings of what learns: the replay, gradient descent, and those of single algorithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selfplay.config.schema import setting
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """The positions that the learner samples from."""
+
+    capacity: int = setting(500_000, "largest number of positions kept (AlphaGo Zero: 500 000 games)", 1)
+    min_positions: int = setting(5_000, "number of positions in the replay from which the learner starts", 1)
+    window_start: int = setting(25_000, "number of positions from which the window grows (KataGo, Wu 2019: 250 000)", 1)
+    window_exponent: float = setting(
+        0.75, "1 keeps every position, 0 keeps a window of fixed size (KataGo: 0.75)", 0, 1
+    )
+    sample_reuse: float = setting(
+        4.0,
+        "largest number of samples that the learner draws for each new position; then it waits (KataGo: about 4; DQN: "
+        "8; for actor_critic the passes over a rollout, PPO on Atari: 4)",
+        0.01,
+        1000,
+    )
+    least_reuse: float = setting(
+        0.0,
+        "number of samples for each new position below which the actors wait; 0 stands for sample_reuse. A smaller "
+        "number lets both work all the time on a machine whose speed changes",
+        0,
+        1000,
+    )
+    max_policy_lag: int = setting(
+        0,
+        "greatest age of the weights that played a position, in learner steps behind the newest of the actors; older "
+        "positions, as of an actor that was held up, are counted and not learned from. 0 takes all; not for dqn, "
+        "which learns from any policy",
+        0,
+    )
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """Gradient descent."""
+
+    batch_size: int = setting(
+        256,
+        "number of positions a step (AlphaZero: 4096; DQN: 32); 0 takes all of a rollout (A2C, REINFORCE)",
+        0,
+        1 << 20,
+    )
+    optimizer: str = setting(
+        "adamw",
+        "AlphaZero: sgd with momentum; A2C (Mnih et al. 2016): rmsprop",
+        choices=("adamw", "sgd", "rmsprop"),
+    )
+    learning_rate: float = setting(2e-3, "highest learning rate (AlphaZero: 0.2 for sgd)", 0, 10)
+    final_learning_rate: float = setting(0.05, "share of learning_rate that is left at the end of the budget", 0, 1)
+    schedule: str = setting(
+        "cosine", "course of the learning rate over the budget", choices=("cosine", "linear", "constant")
+    )
+    warmup_steps: int = setting(100, "number of steps over which the learning rate rises", 0)
+    adam_epsilon: float = setting(1e-8, "epsilon of adamw and rmsprop (A2C, PPO: 1e-5; DQN on Atari: 1.5e-4)", 0, 1)
+    momentum: float = setting(0.9, "momentum of sgd (AlphaZero: 0.9)", 0, 1)
+    weight_decay: float = setting(1e-4, "weight decay (AlphaZero: 1e-4)", 0, 10)
+    gradient_clip: float = setting(5.0, "largest norm of the gradient; 0 for none", 0)
+    value_weight: float = setting(1.0, "weight of the value loss against the policy loss (AlphaZero: 1)", 0)
+    root_value_share: float = setting(
+        0.0, "share of the search's root value in the value target; the rest is the result (AlphaZero: 0)", 0, 1
+    )
+    policy_surprise: float = setting(
+        0.0,
+        "share of a position's weight in learning that goes by how much the search changed the network's policy, "
+        "against the mean of its game (policy surprise weighting, KataGo: 0.5)",
+        0,
+        1,
+    )
+    policy_gradient_weight: float = setting(
+        0.0,
+        "weight of a policy gradient on the moves played, beside the cross-entropy to the search (AlphaZero: 0)",
+        0,
+        100,
+    )
+    reply_weight: float = setting(
+        0.15,
+        "weight of the loss of net.reply_head, the answer to the move played (Wu 2019, section 3.4: 0.15)",
+        0,
+    )
+    moves_left_weight: float = setting(
+        0.1, "weight of the loss of net.moves_left_head (Leela Chess Zero has such a head)", 0
+    )
+    td_steps: int = setting(
+        0, "number of moves of the n-step returns of games with rewards; 0 goes to the end (MuZero: 10)", 0
+    )
+    ema_decay: float = setting(
+        0.99, "decay of the averaged weights, which play and are saved; 0 takes the last ones", 0, 0.99999
+    )
+    symmetries: bool = setting(True, "train on random symmetries of the game (AlphaGo Zero)")
+    publish_steps: int = setting(50, "number of steps between new weights for the actors", 1)
+    device: str = setting("auto", "where the learner runs", choices=("auto", "cpu", "cuda"))
+    dtype: str = setting(
+        "auto",
+        "number type of forward and backward pass; weights and optimiser stay float32. auto is bfloat16 for "
+        "convolutions on GPUs and on processors that are faster with it (tried at the start), else float32; float64 "
+        "is for tables, the weights too",
+        choices=("auto", "float32", "bfloat16", "float64"),
+    )
+    threads: int = setting(1, "number of threads of the learner on a CPU; with num_actors 0 they play too", 1, 1024)
+
+
+@dataclass(frozen=True)
+class DqnConfig:
+    """Q-learning from a replay (Mnih et al. 2015), and what came after."""
+
+    epsilon: float = setting(1.0, "share of random actions at the start", 0, 1)
+    final_epsilon: float = setting(0.05, "share of random actions in the end (Mnih et al. 2015: 0.1)", 0, 1)
+    epsilon_positions: int = setting(
+        10_000,
+        "number of steps over which epsilon falls, linearly (Mnih et al. 2015: 250 000 agent steps)",
+        1,
+    )
+    target_steps: int = setting(
+        500, "number of learner steps between copies of the network for the targets (Mnih: 10 000)", 1
+    )
+    double: bool = setting(False, "the network chooses the action whose target value counts (van Hasselt 2016)")
+    duelling: bool = setting(False, "values and advantages have a head each (Wang et al. 2016)")
+    n_step: int = setting(1, "number of rewards before the target's value (Rainbow, Hessel et al. 2018: 3)", 1, 100)
+    priority_exponent: float = setting(
+        0.0, "transitions are drawn by error ** this; 0 draws uniformly (Schaul et al. 2016: 0.6)", 0, 1
+    )
+    importance_exponent: float = setting(
+        0.4,
+        "exponent of the weights that correct for priorities, at the start; it rises to 1 (Schaul et al. 2016: 0.4)",
+        0,
+        1,
+    )
+    huber_delta: float = setting(1.0, "error beyond which errors count linearly (Mnih et al. 2015: 1)", 1e-6)
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig:
+    """Policy gradients: REINFORCE (Williams 1992), A2C (Mnih et al. 2016) and PPO (Schulman et al. 2017)."""
+
+    gae_lambda: float = setting(
+        0.95, "lambda of generalised advantage estimation (Schulman et al. 2016: 0.95; A2C: 1)", 0, 1
+    )
+    clip: float = setting(0.0, "PPO's clipping of the probability ratio (PPO: 0.2); 0 is A2C", 0, 1)
+    entropy_weight: float = setting(0.0, "weight of the policy's entropy (A2C, PPO on Atari: 0.01)", 0, 10)
+    normalise_advantages: bool = setting(False, "advantages of a batch get mean 0 and deviation 1 (PPO: true)")
+    baseline: bool = setting(True, "reinforce: the value is taken off the return (Williams 1992)")
+    reward_to_go: bool = setting(True, "reinforce: an action counts what came after it, not the whole return")
