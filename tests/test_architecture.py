@@ -89,7 +89,7 @@ def test_imports_go_one_way(module):
     assert tops & set(MAY_IMPORT) <= MAY_IMPORT[module.parts[0]]
     assert not tops & {"tests", "benchmarks"}
     assert module.parts[0] not in WITHOUT_TORCH or "torch" not in tops
-    assert "tyro" not in tops or module == Path("selfplay/config/reader.py")
+    assert "pydantic" not in tops or module == Path("selfplay/config/schema.py")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -194,6 +194,13 @@ def test_test_modules_have_unique_names_and_are_no_packages():
 def test_help_settings_and_games_do_not_wait_for_torch():
     code = "import sys, nets, games, search, selfplay.cli, selfplay.config.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_settings_wait_for_neither_the_games_nor_numba_nor_the_checks_of_their_values():
+    heavy = {"games", "numba", "pyspiel", "torch", "numpy", "pydantic", "yaml"}
+    code = f"import sys, search, nets, selfplay.config.run; sys.exit(str({heavy} & set(sys.modules)))"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert process.stderr == "set()\n"
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m.parts[:2] == ("selfplay", "notation")], ids=str)

@@ -163,14 +163,15 @@ def flatten(config: Any) -> dict[str, Any]:
 
 def with_values(config: ConfigT, values: Mapping[str, Any]) -> ConfigT:
     """A config object that has other values, given by dotted key."""
-    changes = {}
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        value, prefix = getattr(config, field.name), f"{field.name}."
-        if field.name in values:
-            changes[field.name] = values[field.name]
-        elif dataclasses.is_dataclass(value):
-            inner = {key.removeprefix(prefix): new for key, new in values.items() if key.startswith(prefix)}
-            changes[field.name] = with_values(value, inner)
+    changes: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name, dot, rest = key.partition(".")
+        if dot:
+            inner.setdefault(name, {})[rest] = value
+        else:
+            changes[name] = value
+    changes |= {name: with_values(getattr(config, name), section) for name, section in inner.items()}
     return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 

@@ -24,8 +24,9 @@ from nets.models import resolve_kind
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import Config
+from selfplay.config.schema import with_values
 from selfplay.experience.openings import random_observations
-from selfplay.planning.model import Measurements, NetSpeed, with_values
+from selfplay.planning.model import Measurements, NetSpeed
 from selfplay.profiling import speed as benchmark
 from selfplay.profiling.breakdown import (
     ActorProfile,

@@ -23,11 +23,9 @@ trained one (real runs play 10 to 20 % more positions); matches during training 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -175,19 +173,3 @@ def _turn_seconds(config: Config, measured: Measurements, speed: NetSpeed) -> fl
 def _batch_rate(config: Config, measured: Measurements, speed: NetSpeed) -> float:
     """Positions/s of the network in the batches that the actors will make."""
     return network_rate(speed, measured.evaluations * config.actors.games_per_actor)
-
-
-def value_of(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
-    section, name = key.split(".")
-    return getattr(getattr(config, section), name)
-
-
-def with_values(config: Config, values: Mapping[str, Any]) -> Config:
-    """The settings with some dotted keys replaced."""
-    for key, value in values.items():
-        section, name = key.split(".")
-        config = dataclasses.replace(
-            config, **{section: dataclasses.replace(getattr(config, section), **{name: value})}
-        )
-    return config

@@ -26,9 +26,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from selfplay.config.run import Config, ReplayConfig
+from selfplay.config.schema import with_values
 from selfplay.planning.model import (
     Measurements,
     NetSpeed,
@@ -36,8 +38,6 @@ from selfplay.planning.model import (
     actor_bytes,
     predict,
     takes_turns,
-    value_of,
-    with_values,
 )
 from selfplay.replay.positions import window_size
 
@@ -105,7 +105,7 @@ class Plan:
     @property
     def changes(self) -> dict[str, tuple[Any, Any]]:
         """Dotted keys with the old and the new value."""
-        pairs = {key: (value_of(self.original, key), value_of(self.config, key)) for key in PLANNED}
+        pairs = {key: (attrgetter(key)(self.original), attrgetter(key)(self.config)) for key in PLANNED}
         return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
     @property

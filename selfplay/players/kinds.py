@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from games import Game, StatePool
 from games.random_play import random_actions
 from search import SearchConfig
 from selfplay.algorithms.models import rollout_models, uniform_models
+from selfplay.config.schema import setting
 from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.errors import UserError
 from selfplay.players.player import Player
@@ -33,22 +34,17 @@ if TYPE_CHECKING:
 __all__ = ["Player", "PlayerSpec", "RandomPlayer", "parse_player", "read_player", "register_player"]
 
 MAX_SIMULATIONS = 1_000_000
-"""One tree of so many simulations takes a few hundred megabytes."""
+"""Largest number of simulations a move: a tree of that size takes a few hundred megabytes."""
 
 RUN_DIR = "RUN_DIR[@VERSION]"
 
 
-def _option(default: Any, help: str, low: float | None = None, high: float | None = None, choices: Any = None) -> Any:
-    bounds = {"min": low, "max": high, "choices": choices}
-    return field(default=default, metadata={"help": help} | {k: v for k, v in bounds.items() if v is not None})
-
-
 def _simulations_option(default: int | None) -> Any:
-    return _option(default, "simulations a move", 1, MAX_SIMULATIONS)
+    return setting(default, "simulations a move", 1, MAX_SIMULATIONS)
 
 
 def _seed_option() -> Any:
-    return _option(None, "seed of its own random numbers", 0, 2**63 - 1)
+    return setting(None, "seed of its own random numbers", 0, 2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,9 @@ class MctsOptions:
     """Options of `mcts`."""
 
     simulations: int = _simulations_option(1000)
-    c: float = _option(SearchConfig().c_uct, "UCT exploration constant", 0, 100)
-    rollouts: int = _option(1, "random games from each leaf", 1, 10_000)
-    solve: bool = _option(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
+    c: float = setting(SearchConfig().c_uct, "UCT exploration constant", 0, 100)
+    rollouts: int = setting(1, "random games from each leaf", 1, 10_000)
+    solve: bool = setting(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
     seed: int | None = _seed_option()
 
 
@@ -74,8 +70,8 @@ class UniformOptions:
     """Options of `uniform`."""
 
     simulations: int = _simulations_option(1000)
-    c: float = _option(SearchConfig().pb_c_init, "PUCT exploration constant", 0, 100)
-    solve: bool = _option(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
+    c: float = setting(SearchConfig().pb_c_init, "PUCT exploration constant", 0, 100)
+    solve: bool = setting(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
     seed: int | None = _seed_option()
 
 
@@ -91,10 +87,10 @@ class RunOptions:
     """Options of `run`. What is not given comes from the run's config.yaml."""
 
     simulations: int | None = _simulations_option(None)
-    rule: str | None = _option(None, "how the search chooses", choices=("puct", "gumbel", "uct"))
-    symmetries: bool | None = _option(None, "average the network over the game's symmetries")
-    temperature: float = _option(0.0, "0 plays the best move, above it moves are drawn", 0, 100)
-    batch: int = _option(MAX_TREES, "positions searched at once", 1, 65536)
+    rule: str | None = setting(None, "how the search chooses", choices=("puct", "gumbel", "uct"))
+    symmetries: bool | None = setting(None, "average the network over the game's symmetries")
+    temperature: float = setting(0.0, "0 plays the best move, above it moves are drawn", 0, 100)
+    batch: int = setting(MAX_TREES, "positions searched at once", 1, 65536)
     seed: int | None = _seed_option()
 
 

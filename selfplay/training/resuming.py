@@ -6,8 +6,7 @@ from the first step of the resumed run on.
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Any
+from operator import attrgetter
 
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten
@@ -37,7 +36,7 @@ counts. Those of the search are too, but for its cache."""
 def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
     """Raise UserError where settings differ that cannot change in this run."""
     for name in FIXED:
-        if _value(new, name) != _value(old, name):
+        if attrgetter(name)(new) != attrgetter(name)(old):
             instead = INSTEAD.get(name, "start a new run for it")
             raise UserError(f"{folder.path}: {name} cannot change in a run that has started; {instead}")
     plies, ratings = old.evaluation.max_plies, folder.path / RATINGS
@@ -56,8 +55,3 @@ def only_new_games(old: Config, new: Config) -> list[str]:
         for key, value in after.items()
         if value != before[key] and (key in WITH_GAMES or key.startswith("search.") and key != "search.cache_megabytes")
     ]
-
-
-def _value(config: Config, name: str) -> Any:
-    """A setting or a section by its dotted name."""
-    return reduce(getattr, name.split("."), config)

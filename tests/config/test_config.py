@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -262,6 +263,47 @@ def test_fixed_settings_hold_and_refuse_another_value(write):
     assert complaints(None, ["--seed", "8"], fixed=fixed) == ["--seed: cannot be changed here, it is 9"]
 
 
+@dataclass(frozen=True)
+class Renamed(Config):
+    renamed: ClassVar[dict[str, str]] = {
+        "search.simulations": "search.num_simulations",
+        "fit.rate": "learner.learning_rate",
+    }
+
+
+def test_a_name_of_before_is_read_with_one_line_of_warning(write, capsys):
+    path = write("search: {simulations: 8}\nfit: {rate: 0.5}\n")
+    for _ in range(2):  # a command may read a file several times
+        loaded = config.load(Renamed, path, ["--search.simulations", "16"])
+        assert loaded == Renamed(search=Search(num_simulations=16), learner=Learner(learning_rate=0.5))
+    assert capsys.readouterr().err.splitlines() == [
+        "selfplay: x.yaml: search.simulations: this setting is called search.num_simulations now",
+        "selfplay: x.yaml: fit.rate: this setting is called learner.learning_rate now",
+        "selfplay: --search.simulations: this setting is called search.num_simulations now",
+    ]
+    assert "simulations: 16\n" in config.dump(loaded) and "fit:" not in config.dump(loaded)
+    assert config.split_overrides(Renamed, ["--fit.rate", "1", "x"]) == (["x"], ["--fit.rate", "1"])
+    assert config.given_keys(Renamed, ["--fit.rate=1"]) == ["learner.learning_rate"]
+
+
+def test_a_name_of_before_gets_the_checks_of_the_setting_and_no_second_value(write):
+    path = write("search: {simulations: 0, num_simulations: 5}\nfit: {rates: 1}\n")
+    with pytest.raises(UserError) as caught:
+        config.load(Renamed, path)
+    assert str(caught.value).splitlines() == [
+        "x.yaml: search.num_simulations: given twice",
+        "x.yaml: fit.rates: unknown setting",
+        "x.yaml: search.simulations: 0 is out of range; expected from 1 to 1000000",
+    ]
+
+
+def test_every_name_of_before_is_that_of_no_setting_and_stands_for_one():
+    from selfplay.config.run import Config as RealConfig
+
+    settings = settings_of(RealConfig)
+    assert not set(RealConfig.renamed) & set(settings) and set(RealConfig.renamed.values()) <= set(settings)
+
+
 def test_a_condition_between_settings_stays_one_clear_line():
     @dataclass(frozen=True)
     class Pair:
@@ -310,6 +352,8 @@ def test_help_shows_every_setting_with_help_and_default(monkeypatch):
     for key, setting in settings_of(Config).items():
         assert f"--{key}" in text and setting.help in text
     assert "(default: 100)" in text
+    assert "simulations a move; from 1 to 1000000 (default: 100)" in text
+    assert "how to search; one of puct, gumbel (default: puct)" in text
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12).filter(str.isprintable)

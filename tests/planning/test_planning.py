@@ -4,6 +4,7 @@ regime. Measurements are made up here, but for one tiny round of measuring."""
 from __future__ import annotations
 
 import dataclasses
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from nets import NetConfig
 from selfplay import cli
 from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config, SearchConfig
+from selfplay.config.schema import with_values
 from selfplay.planning import measurements as plan_measurements
 from selfplay.planning.measurements import candidate_nets, measure
-from selfplay.planning.model import Measurements, NetSpeed, predict, value_of, with_values
+from selfplay.planning.model import Measurements, NetSpeed, predict
 from selfplay.planning.report import plan_text
 from selfplay.planning.rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
 from selfplay.planning.warnings import warnings_of
@@ -204,7 +206,7 @@ def test_settings_that_are_given_stay_and_are_planned_around():
         "actors.games_per_actor": 48,
     }
     plan = propose(with_values(CONFIG, given), [*given, "seed"], XEON)
-    assert {key: value_of(plan.config, key) for key in given} == given
+    assert {key: attrgetter(key)(plan.config) for key in given} == given
     assert set(plan.given) == set(given) and not set(plan.changes) & set(given)
     assert plan.prediction.window <= 12_345
     assert plan_with(actors__num_actors=0).config.actors.num_actors == 0
