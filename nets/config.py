@@ -62,8 +62,8 @@ class NetConfig:
     pooling_every: int = field(
         default=0,
         metadata={
-            "help": "Every so many-th block sees the whole board through global pooling; 0 for none (Wu 2019, "
-            "section 3.3: 2 of 6 blocks). Such networks have no int8 form",
+            "help": "Number of blocks from one that sees the whole board, through global pooling, to the next; 0 for "
+            "none (Wu 2019, section 3.3: 2 of 6 blocks). Such networks have no int8 form",
             "min": 0,
             "max": 200,
         },

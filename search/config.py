@@ -66,9 +66,9 @@ class SearchConfig:
     forced_playouts: float = field(
         default=0.0,
         metadata={
-            "help": "with noise, a move at the root that has been visited is visited again until it has had "
-            "sqrt(k * prior * visits of the root) visits, which the policy target then leaves out unless they paid "
-            "(puct only; KataGo, Wu 2019, section 3.2: k = 2)",
+            "help": "k of forced playouts: with noise, a visited move at the root is visited again until it has "
+            "sqrt(k * prior * visits of the root) visits; 0 for none. The policy target leaves out those that did not "
+            "pay (puct only; KataGo, Wu 2019, section 3.2: k = 2)",
             "min": 0,
             "max": 100,
         },

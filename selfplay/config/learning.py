@@ -33,9 +33,9 @@ class ReplayConfig:
     )
     max_policy_lag: int = setting(
         0,
-        "greatest age of the weights that played a position, in learner steps behind the newest of the actors; older "
-        "positions, as of an actor that was held up, are counted and not learned from. 0 takes all; not for dqn, "
-        "which learns from any policy",
+        "largest number of learner steps between the weights that played a position and the newest of the actors. "
+        "Positions of older weights, as of an actor that was held up, are counted and not learned from. 0 takes all; "
+        "not for dqn, which learns from any policy",
         0,
     )
 

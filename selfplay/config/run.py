@@ -61,7 +61,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """When training stops: at the first limit reached. 0 is no limit."""
+    """When training stops: at the first limit that is reached. 0 is no limit."""
 
     minutes: float = setting(0.0, "minutes of training, compiling included", 0)
     steps: int = setting(0, "steps of the learner", 0)
@@ -77,7 +77,7 @@ class CheckpointConfig:
     every_steps: int = setting(0, "number of steps between checkpoints; 0 goes by minutes alone", 0)
     keep_last: int = setting(5, "number of newest checkpoints kept", 1)
     keep_every: int = setting(
-        1000, "number of steps of which the first checkpoint is kept beside the newest; 0 for none", 0
+        1000, "number of steps from one checkpoint that stays beside the newest to the next; 0 keeps only the newest", 0
     )
     games_gigabytes: float = setting(
         0.0,
