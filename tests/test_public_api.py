@@ -1,4 +1,4 @@
-"""What a person does from Python, as the README shows it."""
+"""What a person does from Python, as docs/python.md shows it."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ def test_unknown_names_are_attribute_errors() -> None:
         selfplay.trian  # noqa: B018
 
 
-def test_the_program_in_the_readme_runs(monkeypatch, tmp_path, capsys):
+def test_the_program_of_the_page_runs(monkeypatch, tmp_path, capsys):
     """Its last lines once failed: a path that was text was taken for a `Path`."""
-    readme = (ROOT / "README.md").read_text()
-    program = readme.partition("```python\n")[2].partition("```")[0]
+    page = (ROOT / "docs" / "python.md").read_text()
+    program = page.partition("```python\n")[2].partition("```")[0]
     shorter = program.replace('"--budget.minutes", "0.5"', '"--budget.games", "1", "--wandb.mode", "disabled"')
     assert shorter != program
     shorter = shorter.replace('"configs/smoke.yaml"', repr(str(ROOT / "configs" / "smoke.yaml")))
     monkeypatch.chdir(tmp_path)
     settings = {}
     monkeypatch.setattr(selfplay, "train", lambda config: settings.setdefault("trained", config) and Trained)
-    exec(compile(shorter, "README.md", "exec"), {"__name__": "__main__"})
+    exec(compile(shorter, "docs/python.md", "exec"), {"__name__": "__main__"})
     assert settings["trained"].game == "tic_tac_toe" and settings["trained"].budget.games == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "nowhere" and 0.0 <= float(lines[-2]) <= 1.0
