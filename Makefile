@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PINS := pyproject.toml constraints.txt
 
-.PHONY: train test test-slow test-all lint bench soak clean
+.PHONY: train test test-slow test-all lint docs bench soak clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/.installed
@@ -30,6 +30,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The pages and a reference of the Python interface, in site/. Its search needs a server: python -m http.server -d site
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bench: $(VENV)/.installed
 	set -e; for script in $(filter-out %/bench_report.py,$(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$script; done
 
@@ -37,7 +41,7 @@ soak: $(VENV)/.installed
 	$(BIN)/python benchmarks/soak.py --out runs/soak-$$(date +%Y%m%d-%H%M%S)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
 	find games nets search selfplay tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.created:
@@ -52,4 +56,8 @@ $(VENV)/.installed: $(VENV)/.created $(PINS)
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@

@@ -16,8 +16,8 @@ For each network, in this order:
 Of the networks the largest is taken for which the learner draws SAMPLES_PER_WEIGHT samples for each weight of the trunk
 (heads are left out: their size is the game's, not the network's), the smallest where the budget is too short for all.
 Those that are evaluated more slowly than a larger one are not considered (kernels for bytes like multiples of 64
-channels). The numbers come from 15 minutes of Connect Four on two cores (docs/results.md), where 64x3 with 650,000
-positions was best.
+channels). The numbers come from 15 minutes of Connect Four on two cores, where 64x3 with 650,000 positions was best
+(benchmarks/results/2026-11-27-zen4-xeon-connect-four-settings.md).
 """
 
 from __future__ import annotations
