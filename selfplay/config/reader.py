@@ -79,7 +79,8 @@ def check(config: Any) -> None:
     """
     problems = []
     values = flatten(config)
-    for key, setting in settings_of(type(config)).items():
+    config_class: type = type(config)
+    for key, setting in settings_of(config_class).items():
         try:
             setting.check(values[key])
         except ValueError as error:

@@ -59,7 +59,8 @@ def read_settings(path: Path, names: Mapping[str, Setting], problems: list[str])
 
 def dump(config: Any, comments: bool = False) -> str:
     """YAML that reads back to an equal config; with `comments`, help and range stand above each setting."""
-    return "\n".join(_dump_lines(config, settings_of(type(config)), "", comments)) + "\n"
+    config_class: type = type(config)
+    return "\n".join(_dump_lines(config, settings_of(config_class), "", comments)) + "\n"
 
 
 def value_text(value: Any) -> str:

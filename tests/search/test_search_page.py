@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 
 import games
-from search import SearchConfig
-from search.config import Rules
+from search import SearchConfig, puct
 from search.expansion import backup
-from search.root import considered_visits, policy_value
-from search.selection import (
-    exploration,
-    forced_visits,
-    gumbel_edge,
+from search.gumbel import (
+    considered_visits,
     improved_logits,
+    inner_edge,
     mixed_value,
-    puct_edge,
+    policy_value,
     softmax_in_place,
 )
+from search.model import ModelTraits
+from search.parameters import SearchParameters
+from search.puct import exploration, forced_visits
 from search.tree import NO_PARENT, Tree, add_edges, allocate, new_node
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8").replace("−", "-")
-GAME = games.load("tic_tac_toe")
+TRAITS = ModelTraits.of_game(games.load("tic_tac_toe"))
 
 
 @dataclass
@@ -62,31 +62,31 @@ def rows_after(mark: str) -> list[list[str]]:
 
 
 def test_the_example_of_puct() -> None:
-    rules = Rules.of(SearchConfig(), GAME)
+    parameters = SearchParameters.of(SearchConfig(), TRAITS)
     rows = rows_after("A node has N = 4 and the mean return 0.05.")
     edges = [Edge(float(row[1]), int(row[2]), float(row[3] or 0)) for row in rows]
     tree = one_node(edges, value=0.0, value_total=4 * 0.05)
-    assert f"pb_c = {exploration(4, rules):.4f}" in PAGE
+    assert f"pb_c = {exploration(4, parameters):.4f}" in PAGE
     scores = []
     for row in rows:
         terms, _, score = row[4].partition(" = ")
         scores.append(float(score))
         number = eval(re.sub(r"√([\d.]+)", r"math.sqrt(\1)", terms).replace("·", "*"), {"math": math})
         assert number == pytest.approx(scores[-1], abs=1e-4)
-    unvisited = 0.05 - rules.fpu_reduction * math.sqrt(tree.nodes["visited_prior"][0, 0])
-    assert scores[2] == pytest.approx(unvisited + exploration(4, rules) * edges[2].prior, abs=1e-4)
-    assert puct_edge(tree, 0, 0, rules) == np.argmax(scores)
+    unvisited = 0.05 - parameters.fpu_reduction * math.sqrt(tree.nodes["visited_prior"][0, 0])
+    assert scores[2] == pytest.approx(unvisited + exploration(4, parameters) * edges[2].prior, abs=1e-4)
+    assert puct.best_edge(tree, 0, 0, parameters) == np.argmax(scores)
 
 
 def test_the_example_of_gumbel() -> None:
-    rules = Rules.of(SearchConfig(rule="gumbel", c_visit=50, c_scale=0.2), GAME)
+    parameters = SearchParameters.of(SearchConfig(rule="gumbel", c_visit=50, c_scale=0.2), TRAITS)
     rows = rows_after("A node has v = 0.1.")
     edges = [Edge(float(row[1]), int(row[2]), float(row[3] or 0)) for row in rows]
     tree = one_node(edges, value=0.1, value_total=0.1 + sum(edge.visits * edge.q for edge in edges))
     mixed = mixed_value(tree, 0, 0)
     assert f"v_mix = {mixed:.4f}" in PAGE and "the factor of u is 10.4" in PAGE
     policy, scratch = np.zeros(3), np.zeros(3)
-    improved_logits(tree, 0, 0, rules, policy)
+    improved_logits(tree, 0, 0, parameters, policy)
     for row, edge, logit in zip(rows, edges, policy, strict=True):
         completed = edge.q if edge.visits else mixed
         assert [float(cell) for cell in row[4:7]] == pytest.approx([completed, (completed + 1) / 2, logit], abs=5e-4)
@@ -94,9 +94,9 @@ def test_the_example_of_gumbel() -> None:
     assert [float(row[7]) for row in rows] == pytest.approx(policy.tolist(), abs=5e-4)
     scores = [share - edge.visits / 4 for share, edge in zip(policy, edges, strict=True)]
     assert [float(row[8]) for row in rows] == pytest.approx(scores, abs=5e-4)
-    assert gumbel_edge(tree, 0, 0, rules, scratch) == np.argmax(scores)
+    assert inner_edge(tree, 0, 0, parameters, scratch) == np.argmax(scores)
     values = np.zeros(2)
-    policy_value(tree, 0, policy, rules, values)
+    policy_value(tree, 0, policy, parameters, values)
     plain = tree.nodes["value_total"][0, 0, 0] / tree.nodes["visits"][0, 0]
     assert f"In the example it is {values[0]:.3f}, and the plain mean is {plain:.3f}." in PAGE
 
@@ -123,5 +123,5 @@ def test_the_example_of_backup() -> None:
         tree.nodes["to_play"][0, new_node(tree, 0, parent, parent)] = to_play
         add_edges(tree, 0, number, np.zeros(1, np.int64), 0, 1)
     tree.nodes["value"][0, 2] = (-0.3, 0.3)
-    backup(tree, np.zeros(1, np.int64), np.array([2]), Rules.of(SearchConfig(), GAME), np.zeros(2))
+    backup(tree, np.zeros(1, np.int64), np.array([2]), SearchParameters.of(SearchConfig(), TRAITS), np.zeros(2))
     assert tree.edges["q"][0, :2].tolist() == pytest.approx([-0.3, 0.3])
