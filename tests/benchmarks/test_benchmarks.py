@@ -178,6 +178,36 @@ def tiny_run(tmp_path_factory):
     return folder
 
 
+COUNTING_BENCHMARK = """
+import json, pathlib, sys
+counter = pathlib.Path({counter!r})
+number = len(counter.read_text()) if counter.exists() else 0
+counter.write_text("x" * (number + 1))
+rows = [{{"name": "speed", "value": {speed} * (1 + number // 2), "unit": "samples/s"}}]
+rows += [{{"name": "never", "value": 0, "unit": "games/s"}}, {{"name": "start", "value": {speed}, "unit": "s"}}]
+pathlib.Path(sys.argv[-1]).write_text(json.dumps(rows))
+sys.exit("no luck" if "--fail" in sys.argv else 0)
+"""
+
+
+def test_two_trees_are_compared_round_by_round(tmp_path, monkeypatch, capsys):
+    """The machine gets faster after each round, in which both trees are measured: the ratio is that of the trees."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    compare = runpy.run_path(str(SCRIPTS / "compare_trees.py"), run_name="compare_trees")["main"]
+    trees = {name: tmp_path / name for name in ("now", "before")}
+    for tree, speed in zip(trees.values(), (3.0, 4.0), strict=True):
+        tree.mkdir()
+        (tree / "bench.py").write_text(COUNTING_BENCHMARK.format(counter=str(tmp_path / "runs"), speed=speed))
+    monkeypatch.setitem(compare.__globals__, "HERE", trees["now"])
+    command = [str(trees["before"]), "--rounds", "3"]
+    assert compare([*command, "--least", "0.75", "--", "bench.py"]) == 0
+    assert capsys.readouterr().out.endswith("|---|---|---|---|\n| speed | 0.750 | 0.750 | 0.750 |\n")
+    assert (tmp_path / "runs").read_text() == "x" * 6
+    assert compare([*command, "--least", "0.76", "--", "bench.py"]) == 1
+    with pytest.raises(SystemExit, match=r"bench\.py --fail failed in .*now: no luck"):
+        compare([*command, "--", "bench.py", "--fail"])
+
+
 def test_learning_curve_is_what_the_commands_print(tiny_run, learning_curve, tmp_path, capsys):
     run, positions = tiny_run / "run", str(tiny_run / "positions.jsonl")
     report, plot = tmp_path / "curve.json", tmp_path / "curve.png"
