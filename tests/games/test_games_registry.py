@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from games_helpers import observations, play_to_decision, slots
 import games
 from games import registry
 from games.native.connect_four import ConnectFour, ConnectFourPool
+from games.native.pool import NativePool
 from games.python_pool import PoolState
 
 UNKNOWN = [
@@ -163,6 +165,26 @@ def test_a_game_that_derives_from_game_as_an_earlier_page_said_loads_with_one_wa
     line = then.splitlines()[warned[0].lineno - 1]
     assert Path(warned[0].filename).name == "my_games.py" and line.startswith("class Countdown")
     assert games.new_state(game).legal_actions() == range(3) and games.broken_promises(game, positions=60) == []
+
+
+def test_modules_that_an_earlier_page_named_are_found_with_a_warning() -> None:
+    code = """from games.native_pool import NativePool, random_bits
+from games.bordered import inner
+from games.base import State
+"""
+    names: dict[str, object] = {}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("default")
+        exec(compile(code, "my_native.py", "exec"), names)
+    assert [(w.filename, w.lineno, str(w.message)) for w in warned] == [
+        ("my_native.py", 1, "games.native_pool is games.native.pool now"),
+        ("my_native.py", 2, "games.bordered is games.native.bordered now"),
+        ("my_native.py", 3, "games.base.State is games.State now"),
+    ]
+    assert names["NativePool"] is NativePool and names["State"] is games.State
+    for module in ("games.base", "games.bordered"):
+        with pytest.raises(ImportError, match="no_such_thing"):
+            exec(f"from {module} import no_such_thing")
 
 
 def test_a_game_without_a_pool_and_without_a_first_position_is_refused() -> None:
