@@ -19,7 +19,7 @@ from games.native.cart_pole import CartPole
 from games.native.connect_four import ConnectFour
 from games.native.hex import Hex
 from games.native.othello import Othello
-from games.open_spiel.load import known_names, load_openspiel, unsupported_reason
+from games.open_spiel.load import known_names, load_openspiel, openspiel_defaults, unsupported_reason
 from games.parameters import GameString, Value, canonical, parse, typed
 
 OPENSPIEL = "openspiel"
@@ -76,9 +76,24 @@ def names() -> list[GameInfo]:
     return sorted((spiel | own).values(), key=lambda info: info.name)
 
 
+def defaults_of(name: str) -> dict[str, Value]:
+    """The parameters of a known game with their defaults. Raises GameError for an unknown name."""
+    if name in _factories:
+        return {key: p.default for key, p in inspect.signature(_factories[name]).parameters.items()}
+    if name in known_names():
+        return openspiel_defaults(name)
+    raise GameError(f"unknown game {name[:60]!r}{_near(name)}")
+
+
+def twin_of(game: Game) -> str:
+    """The game string of OpenSpiel's version of a game that takes its name; empty where there is none."""
+    name = parse(game.name).name
+    is_taken = name in _factories and parse(game.name).prefix != OPENSPIEL and name in known_names()
+    return f"{OPENSPIEL}:{game.name}" if is_taken else ""
+
+
 def _load_registered(wanted: GameString) -> Game:
-    factory = _factories[wanted.name]
-    defaults: dict[str, Value] = {key: p.default for key, p in inspect.signature(factory).parameters.items()}
+    factory, defaults = _factories[wanted.name], defaults_of(wanted.name)
     parameters = typed(wanted.name, wanted.parameters, defaults)
     game = factory(**parameters)
     prefix = f"{wanted.prefix}:" if wanted.prefix else ""

@@ -55,6 +55,11 @@ def known_names() -> list[str]:
     return sorted(_types())
 
 
+def openspiel_defaults(name: str) -> dict[str, Value]:
+    """The parameters of a registered game with their defaults."""
+    return dict(_types()[name].parameter_specification)
+
+
 def load_openspiel(name: str, given: Mapping[str, str], prefix: str = "") -> OpenSpielGame:
     """The game of that name and parameters (as text), its own name starting with `prefix`. Raises GameError.
 
