@@ -23,9 +23,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     from selfplay.engines.lines import read_lines
+    from selfplay.players.thinking import make_thinker, try_out
     from selfplay.servers.gtp_server import GtpServer
     from selfplay.servers.serving import read_served_player, served_game, standard_input
-    from selfplay.servers.thinking import make_thinker, try_out
 
     spec = read_served_player(args.player)
     game = served_game("gtp", spec, args.game)

@@ -23,8 +23,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import numpy as np
 
     from selfplay.engines.lines import LineQueue
+    from selfplay.players.thinking import Thinker, make_thinker
     from selfplay.servers.serving import read_served_player, served_game, standard_input
-    from selfplay.servers.thinking import Thinker, make_thinker
     from selfplay.servers.uci_server import UciServer
 
     spec = read_served_player(args.player)

@@ -130,8 +130,8 @@ class SearchPlayer:
         return found.actions[np.arange(len(columns)), columns]
 
 
-def expected_line(search: Search, pool: StatePool, slot: int, action: int, most: int) -> Iterator[tuple[int, str]]:
-    """The moves that tree 0 expects from the position in `slot` of `pool`, as actions and texts; `most` at most.
+def expected_line(search: Search, pool: StatePool, slot: int, action: int, most: int) -> Iterator[int]:
+    """The moves that tree 0 expects from the position in `slot` of `pool`, at most `most`.
 
     `action` comes first, then the most visited moves. The line ends at a chance event, at the end of the game, and
     before a move that a learned model believes to be legal and that is not.
@@ -141,5 +141,5 @@ def expected_line(search: Search, pool: StatePool, slot: int, action: int, most:
     for move in search.principal_variation(0, action, most):
         if own.to_play(place)[0] < 0 or move not in own.legal(place)[1]:
             return
-        yield move, own.action_text(0, move)
+        yield move
         own.step(place, np.array([move], np.int64), place)

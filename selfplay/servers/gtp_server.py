@@ -19,8 +19,8 @@ from selfplay.engines.go_moves import gtp_game
 from selfplay.engines.gtp import COLORS, VERSION, GtpCommand, read_color, read_command, write_answer
 from selfplay.engines.lines import BadLine, Line, printable
 from selfplay.errors import UserError
+from selfplay.players.thinking import Limits, Thinker, move_seconds
 from selfplay.servers.go_board import Board, draw_board, empty_board, margin, result_text
-from selfplay.servers.thinking import Limits, Thinker, move_seconds
 from selfplay.version import __version__
 
 MAX_KOMI = 1000.0

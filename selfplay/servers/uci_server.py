@@ -18,8 +18,8 @@ from games.open_spiel.game import OpenSpielGame
 from selfplay.engines.chess_moves import require_chess, write_moves
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable
 from selfplay.errors import UserError
+from selfplay.players.thinking import Limits, Thinker, Thought, move_seconds, try_out
 from selfplay.servers.chess_position import ChessPool, Position, set_up
-from selfplay.servers.thinking import Limits, Thinker, Thought, move_seconds, try_out
 from selfplay.version import __version__
 
 MAX_SIMULATIONS = 1_000_000_000
@@ -56,7 +56,7 @@ class UciServer:
         self._pool = ChessPool(game)
         self._position = set_up()
         self._told: tuple[str | None, tuple[str, ...], Position] = (None, (), self._position)
-        self._simulations: int | None = None
+        self._num_simulations: int | None = None
         self._waiting: deque[Line] = deque()
         self._stopped = False
         self.is_running = True
@@ -110,7 +110,7 @@ class UciServer:
 
     def state(self) -> tuple[object, ...]:
         """All that a command can change, for tests."""
-        return str(self._position.state), self._position.state.history(), self._simulations, self.is_running
+        return str(self._position.state), self._position.state.history(), self._num_simulations, self.is_running
 
     # The session.
 
@@ -136,7 +136,7 @@ class UciServer:
             raise UserError("setoption: write it as setoption name Simulations value 100")
         if words[1].lower() != "simulations":
             raise UserError(f"setoption: there is no option {words[1]}")
-        self._simulations = _number(words[3], MAX_SIMULATIONS) or None
+        self._num_simulations = _number(words[3], MAX_SIMULATIONS) or None
 
     def _quit(self, words: list[str]) -> None:
         self.is_running = False
@@ -208,7 +208,7 @@ class UciServer:
         thought = player.think(self._pool, position.state.history(), go.limits, lambda: self._should_stop(go))
         if thought.action not in position.state.legal_actions():
             raise UserError(f"{player.name} chose an illegal move")
-        line = write_moves(position.state, thought.line)
+        line = write_moves(position.state, thought.line or (thought.action,))
         self._say(_info(thought, line))
         return line[0]
 
@@ -251,7 +251,7 @@ class UciServer:
                 unknown.append(word)
         if unknown:
             self._complain(f"go: passed over {' '.join(unknown)}")
-        nodes = [number for number in (given.get("nodes"), self._simulations) if number is not None and number > 0]
+        nodes = [number for number in (given.get("nodes"), self._num_simulations) if number is not None and number > 0]
         limits = Limits(min(nodes, default=None), self._seconds(given))
         return _Go(limits, bool(flags))
 
@@ -274,8 +274,8 @@ def centipawns(value: float) -> int:
 def _info(thought: Thought, line: list[str]) -> str:
     milliseconds = round(thought.seconds * 1000)
     score = "" if math.isnan(thought.value) else f" score cp {centipawns(thought.value)}"
-    speed = round(thought.simulations / thought.seconds) if thought.seconds > 0 else 0
-    counts = f"nodes {thought.simulations} nps {speed} time {milliseconds}"
+    speed = round(thought.num_simulations / thought.seconds) if thought.seconds > 0 else 0
+    counts = f"nodes {thought.num_simulations} nps {speed} time {milliseconds}"
     return f"info depth {len(line)}{score} {counts} pv {' '.join(line)}"
 
 

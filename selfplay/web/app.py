@@ -29,7 +29,7 @@ from selfplay.web.pasted import MAX_MOVES, MAX_TEXT, read_position
 from selfplay.web.refusals import Fields, Refused
 from selfplay.web.sessions import Session
 from selfplay.web.table import Table
-from selfplay.web.thinking import Thinker
+from selfplay.web.thinking import ThinkingThread
 
 KINDS_OF_FILES = {
     ".html": "text/html; charset=utf-8",
@@ -49,8 +49,8 @@ class Page:
     def __init__(self, library: Library, seed: int) -> None:
         self.library = library
         self.opponents = Opponents(library, seed)
-        self.thinker = Thinker()
-        self.lobby = Lobby(self.thinker, self.opponents, seed)
+        self.thread = ThinkingThread()
+        self.lobby = Lobby(self.thread, self.opponents, seed)
         self.browser = Browser(library)
         self.curves = [
             Curves(run.folder.metrics, next(iter(run.config.evaluation.opponents), "")) for run in library.runs
@@ -59,7 +59,7 @@ class Page:
     def close(self) -> None:
         """End thinking, free the players."""
         self.lobby.close()
-        self.thinker.close()
+        self.thread.close()
         self.opponents.close()
 
     # Reading.

@@ -13,7 +13,7 @@ from selfplay.web.opponents import Opponents, Seat
 from selfplay.web.refusals import NOT_FOUND, Refused
 from selfplay.web.sessions import Session
 from selfplay.web.table import Table
-from selfplay.web.thinking import Thinker
+from selfplay.web.thinking import ThinkingThread
 
 MAX_SESSIONS = 32
 """The one that was not used for the longest time makes room for a new one."""
@@ -22,8 +22,8 @@ MAX_SESSIONS = 32
 class Lobby:
     """The games by their ids; safe to use from several threads."""
 
-    def __init__(self, thinker: Thinker, opponents: Opponents, seed: int) -> None:
-        self._thinker, self._opponents = thinker, opponents
+    def __init__(self, thread: ThinkingThread, opponents: Opponents, seed: int) -> None:
+        self._thread, self._opponents = thread, opponents
         self._seeds = np.random.SeedSequence(seed)
         self._lock = threading.Lock()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
@@ -32,7 +32,7 @@ class Lobby:
         """A new game."""
         with self._lock:
             seed = int(self._seeds.spawn(1)[0].generate_state(1)[0])
-        session = Session(table, seats, self._thinker, self._opponents, seed)
+        session = Session(table, seats, self._thread, self._opponents, seed)
         with self._lock:
             self._sessions[session.id] = session
             dropped = [self._sessions.popitem(last=False)[1] for _ in range(len(self._sessions) - MAX_SESSIONS)]

@@ -8,43 +8,47 @@ plays on when the page is closed.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from games import CHANCE, TERMINAL, StatePool
+from selfplay.players.thinking import Limits, Thought, line_texts, make_thinker
 from selfplay.web.opponents import Opponents, Seat
 from selfplay.web.refusals import CONFLICT, Refused
-from selfplay.web.table import Table
-from selfplay.web.thinking import Job, Thinker, Thought, finite, think
+from selfplay.web.table import HERE, Table
+from selfplay.web.thinking import Job, Opinion, ThinkingThread, finite
 
 MOVE, HINT = "move", "hint"
-"""What a thought is for."""
+"""What an opinion is for."""
 
 
 class Session:
     """One game on the page. Methods that a request calls raise `Refused` and then have changed nothing."""
 
-    def __init__(self, table: Table, seats: Sequence[Seat], thinker: Thinker, opponents: Opponents, seed: int) -> None:
+    def __init__(
+        self, table: Table, seats: Sequence[Seat], thread: ThinkingThread, opponents: Opponents, seed: int
+    ) -> None:
         self.id = secrets.token_urlsafe(9)
         self.lock = threading.RLock()
         self.table = table
         self.seats = list(seats)
         self.revision = 0
-        """Counts changes of anything but thoughts."""
-        self.thought: Thought | None = None
-        self.thought_ply = 0
-        self.thought_for = HINT
+        """Counts changes of anything but opinions."""
+        self.opinion: Opinion | None = None
+        self.opinion_ply = 0
+        self.opinion_for = HINT
         self.values: dict[int, tuple[int, float, str]] = {}
         """By ply: whose value, the value, who says so."""
         self.problem = ""
         """Why a player could not think; it waits until something changes."""
-        self.comparison: list[Thought | str] = []
+        self.comparison: list[Opinion | str] = []
         self.comparison_ply = 0
-        self._thinker, self._opponents = thinker, opponents
+        self._thread, self._opponents = thread, opponents
         self._rng = np.random.default_rng(seed)
         self._job: Job | None = None
         self._compare_job: Job | None = None
@@ -53,7 +57,7 @@ class Session:
     # What the page asks.
 
     def state(self, known_revision: int = -1) -> dict[str, Any]:
-        """Everything, or only the thoughts where the page knows the rest."""
+        """Everything, or only the opinions where the page knows the rest."""
         with self.lock:
             self._advance()
             plain: dict[str, Any] = {
@@ -114,7 +118,7 @@ class Session:
             self._require_ply(ply)
             if self.table.to_play < 0:
                 raise Refused("the game is over", CONFLICT)
-            if self._job is not None and self.thought_for == MOVE:
+            if self._job is not None and self.opinion_for == MOVE:
                 raise Refused("a player is thinking about its move", CONFLICT)
             self._drop()
             self._start(seat, HINT)
@@ -140,7 +144,7 @@ class Session:
                 self._compare(job, pool, history, seats)
 
             self._compare_job = Job(work)
-            self._thinker.submit(self._compare_job)
+            self._thread.submit(self._compare_job)
 
     def close(self) -> None:
         """End what is being thought."""
@@ -156,7 +160,7 @@ class Session:
 
     def _set(self, table: Table) -> None:
         self._drop()
-        self.table, self.thought = table, None
+        self.table, self.opinion = table, None
         self.values = {ply: value for ply, value in self.values.items() if ply <= table.ply}
         self._changed()
 
@@ -173,12 +177,12 @@ class Session:
 
     def _drop(self) -> None:
         if self._job is not None:
-            self._thinker.drop(self._job)
+            self._thread.drop(self._job)
             self._job = None
 
     def _drop_comparison(self) -> None:
         if self._compare_job is not None:
-            self._thinker.drop(self._compare_job)
+            self._thread.drop(self._compare_job)
             self._compare_job = None
 
     def _advance(self) -> None:
@@ -189,24 +193,24 @@ class Session:
 
     def _start(self, seat: Seat, purpose: str) -> None:
         pool, history, ply = self.table.copy(), self.table.history, self.table.ply
-        self.thought, self.thought_ply, self.thought_for = None, ply, purpose
+        self.opinion, self.opinion_ply, self.opinion_for = None, ply, purpose
 
         def work(job: Job) -> None:
             self._think(job, pool, history, seat, ply, purpose)
 
         self._job = Job(work)
-        self._thinker.submit(self._job)
+        self._thread.submit(self._job)
 
     # In the thread that thinks.
 
     def _think(self, job: Job, pool: StatePool, history: list[int], seat: Seat, ply: int, purpose: str) -> None:
-        def report(thought: Thought) -> None:
+        def report(opinion: Opinion) -> None:
             with self.lock:
                 if self._job is job:
-                    self.thought = thought
+                    self.opinion = opinion
 
         try:
-            thought = self._ask(job, pool, history, seat, report)
+            opinion = self._ask(job, pool, history, seat, report)
         except Exception as error:  # a damaged checkpoint, a game that a player cannot play: said on the page
             with self.lock:
                 if self._job is job:
@@ -216,30 +220,45 @@ class Session:
         with self.lock:
             if self._job is not job:
                 return
-            self._job, self.thought = None, thought
-            if thought.value is not None:
-                self.values[ply] = (thought.to_play, thought.value, thought.player)
+            self._job, self.opinion = None, opinion
+            if math.isfinite(opinion.thought.value):
+                self.values[ply] = (opinion.to_play, opinion.thought.value, opinion.player)
             if purpose == MOVE:
-                self._play(thought.action)
+                self._play(opinion.thought.action)
             else:
                 self.revision += 1
 
-    def _ask(self, job: Job, pool: StatePool, history: list[int], seat: Seat, report: Any) -> Thought:
-        player = self._opponents.make(seat, self.table.game)
-        name = self._opponents.label(seat)
-        return think(player, name, pool, history, report, job.stopped.is_set)
+    def _ask(
+        self,
+        job: Job,
+        pool: StatePool,
+        history: list[int],
+        seat: Seat,
+        report: Callable[[Opinion], None] = lambda opinion: None,
+    ) -> Opinion:
+        """What the player of a seat thinks of the position in slot 0; `report` gets its opinions on the way."""
+        thinker = make_thinker(self._opponents.make(seat, self.table.game), plays_line=True)
+        name, to_play = self._opponents.label(seat), int(pool.to_play(HERE)[0])
+
+        def opinion(thought: Thought) -> Opinion:
+            return Opinion(name, to_play, thought, line_texts(pool, thought.line))
+
+        def pass_on(thought: Thought) -> None:
+            report(opinion(thought))
+
+        return opinion(thinker.think(pool, history, Limits(), job.stopped.is_set, pass_on))
 
     def _compare(self, job: Job, pool: StatePool, history: list[int], seats: Sequence[Seat]) -> None:
         for seat in seats:
-            found: Thought | str
+            result: Opinion | str
             try:
-                found = self._ask(job, pool, history, seat, lambda thought: None)
+                result = self._ask(job, pool, history, seat)
             except Exception as error:
-                found = f"{self._opponents.label(seat)}: {_one_line(error)}"
+                result = f"{self._opponents.label(seat)}: {_one_line(error)}"
             with self.lock:
                 if self._compare_job is not job:
                     return
-                self.comparison.append(found)
+                self.comparison.append(result)
         with self.lock:
             if self._compare_job is job:
                 self._compare_job = None
@@ -247,14 +266,14 @@ class Session:
     # As JSON.
 
     def _thinking_as_json(self) -> dict[str, Any] | None:
-        if self._job is None and self.thought is None:
+        if self._job is None and self.opinion is None:
             return None
         return {
-            "ply": self.thought_ply,
-            "for": self.thought_for,
+            "ply": self.opinion_ply,
+            "for": self.opinion_for,
             "done": self._job is None,
             "waiting": self._job is not None and not self._job.started.is_set(),
-            "thought": self.thought.as_json() if self.thought else None,
+            "thought": self.opinion.as_json() if self.opinion else None,
         }
 
     def _comparison_as_json(self) -> dict[str, Any] | None:

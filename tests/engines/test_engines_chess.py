@@ -19,8 +19,8 @@ from selfplay.engines.lines import LineQueue
 from selfplay.engines.process import EngineError
 from selfplay.errors import UserError
 from selfplay.players.kinds import parse_player
+from selfplay.players.thinking import Limits, Thought, make_thinker, never
 from selfplay.servers.chess_position import set_up
-from selfplay.servers.thinking import Limits, Thought, make_thinker, never
 from selfplay.servers.uci_server import UciServer, centipawns
 
 CHESS = games.load("chess")
@@ -42,10 +42,10 @@ class FirstMove:
         self.limits.append(limits)
         state = pool._states[0]
         moves = legal_moves(state)
-        while limits.simulations is None and limits.seconds is None and not should_stop():
+        while limits.num_simulations is None and limits.seconds is None and not should_stop():
             pass
         action = moves[min(moves)]
-        return Thought(action, 0.5, 7, (action,), 0.01)
+        return Thought(action, 0.5, line=(action,), num_simulations=7, seconds=0.01)
 
     def close(self):
         pass
@@ -298,7 +298,7 @@ def test_limits_of_go():
     on.answer("position startpos moves e2e4")
     on.answer("go wtime 60000 btime 30000")
     asked.append(thinker.limits[-1])
-    assert [limits.simulations for limits in asked] == [20, 50, 50, 50, 50, 50, 50]
+    assert [limits.num_simulations for limits in asked] == [20, 50, 50, 50, 50, 50, 50]
     assert [limits.seconds for limits in asked] == pytest.approx([None, 2.5, 2.7, 1.8, 0.0, None, 0.9])
 
 

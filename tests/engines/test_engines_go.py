@@ -17,9 +17,9 @@ from selfplay.engines.process import EngineError
 from selfplay.errors import UserError
 from selfplay.evaluation.match import SECOND, play_tables, seat
 from selfplay.players.kinds import parse_player, read_player
+from selfplay.players.thinking import Limits, Thought, make_thinker, move_seconds, never
 from selfplay.servers.go_board import EMPTY, Board, draw_board, empty_board, margin, result_text
 from selfplay.servers.gtp_server import GtpServer
-from selfplay.servers.thinking import Limits, Thought, make_thinker, move_seconds, never
 
 GO = games.load("go(board_size=9)")
 SMALL = games.load("go(board_size=5,komi=0.5)")
@@ -38,7 +38,7 @@ class FirstMove:
     def think(self, pool, history, limits, should_stop=never):
         self.limits.append(limits)
         action = int(pool.legal(np.zeros(1, np.int64))[1][0])
-        return Thought(action, 0.0, 1, (action,), 0.0)
+        return Thought(action, 0.0, num_simulations=1)
 
     def close(self):
         pass
@@ -508,14 +508,17 @@ def test_a_player_that_searches_is_stopped_in_time():
     thinker = make_thinker(parse_player("uniform:simulations=200", SMALL, 1))
     pool, _ = after(SMALL, (12,))
     full = thinker.think(pool, (12,), Limits())
-    assert full.simulations >= 200 and full.line[0] == full.action and -1 <= full.value <= 1
+    assert full.num_simulations >= 200 and full.line[0] == full.action and -1 <= full.value <= 1
     games.check_action(pool, 0, full.action)
     speed = thinker._speed
-    assert speed > 0 and thinker._budget(Limits(seconds=40.5 / speed)) == 40  # 0b101000
-    assert thinker._budget(Limits(seconds=47.5 / speed)) == 40 and thinker._budget(Limits(seconds=1e9)) == 200
-    assert thinker.think(pool, (12,), Limits(simulations=10)).simulations < 20
+    assert speed > 0 and thinker._num_simulations(Limits(seconds=40.5 / speed)) == 40  # 0b101000
+    assert (
+        thinker._num_simulations(Limits(seconds=47.5 / speed)) == 40
+        and thinker._num_simulations(Limits(seconds=1e9)) == 200
+    )
+    assert thinker.think(pool, (12,), Limits(num_simulations=10)).num_simulations < 20
     assert thinker._speed == speed
-    assert thinker.think(pool, (12,), Limits(seconds=0.0)).simulations <= 3
+    assert thinker.think(pool, (12,), Limits(seconds=0.0)).num_simulations <= 3
     asked = iter([False] * 5 + [True] * 100)
-    assert thinker.think(pool, (12,), Limits(), lambda: next(asked)).simulations < 10
+    assert thinker.think(pool, (12,), Limits(), lambda: next(asked)).num_simulations < 10
     thinker.close()

@@ -17,8 +17,8 @@ import numpy as np
 import games
 from selfplay.engines.chess_moves import legal_moves
 from selfplay.engines.lines import MAX_LINE, Line, LineQueue, read_lines
+from selfplay.players.thinking import Thought, never
 from selfplay.servers.gtp_server import GtpServer
-from selfplay.servers.thinking import Thought, never
 from selfplay.servers.uci_server import UciServer
 
 GTP_WORDS = (
@@ -55,7 +55,7 @@ class AnyMove:
     def think(self, pool, history, limits, should_stop=never) -> Thought:
         should_stop()
         action = int(self._rng.choice(pool.legal(np.zeros(1, np.int64))[1]))
-        return Thought(action, 0.0, 1, (action,), 0.0)
+        return Thought(action, 0.0, num_simulations=1)
 
     def close(self) -> None:
         pass

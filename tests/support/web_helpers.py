@@ -178,4 +178,6 @@ def search_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
             return getattr(self._search, name)
 
     begin = SearchPlayer.begin
-    monkeypatch.setattr(SearchPlayer, "begin", lambda player, pool, slot: Endless(begin(player, pool, slot)))
+    monkeypatch.setattr(
+        SearchPlayer, "begin", lambda player, pool, slot, most: Endless(begin(player, pool, slot, most))
+    )

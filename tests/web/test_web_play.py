@@ -9,10 +9,10 @@ from web_helpers import HUMAN, RANDOM, VERSIONS, act, begin, make_run, mcts, pag
 import games
 from selfplay.players.kinds import parse_player
 from selfplay.players.search import SearchPlayer
+from selfplay.players.thinking import Limits, line_texts, make_thinker
 from selfplay.web.pasted import read_position
 from selfplay.web.refusals import Refused
 from selfplay.web.table import Table
-from selfplay.web.thinking import think
 
 
 @pytest.fixture
@@ -185,16 +185,17 @@ def test_a_search_ends_when_asked_to_and_says_what_it_has():
         asked.append(True)
         return len(asked) > 20
 
-    thought = think(player, "it", table.pool, table.history, lambda thought: None, stopped)
-    assert 1 <= thought.simulations <= 20 and sum(move.visits for move in thought.moves) == thought.simulations
-    assert thought.line and thought.line[0] in {move.text for move in thought.moves}
+    thought = make_thinker(player).think(table.pool, table.history, Limits(), stopped)
+    assert 1 <= thought.num_simulations <= 20
+    assert sum(move.visits for move in thought.moves) == thought.num_simulations
+    line = line_texts(table.pool, thought.line)
+    assert line and line[0] in {move.text for move in thought.moves}
 
 
 def test_thinking_in_steps_is_the_same_as_at_once():
     table = Table(games.load("connect_four"), [3, 2])
-    thought = think(
-        parse_player("uniform:simulations=200", table.game, 7), "it", table.pool, [3, 2], lambda t: None, bool
-    )
+    thinker = make_thinker(parse_player("uniform:simulations=200", table.game, 7))
+    thought = thinker.think(table.pool, [3, 2], Limits())
     analysis = parse_player("uniform:simulations=200", table.game, 7).analyse(table.pool, 0)
     assert thought.action == analysis.action and thought.value == analysis.value
     for ours, theirs in zip(thought.moves, analysis.moves, strict=True):
