@@ -38,7 +38,8 @@ from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.evaluation.accuracy import values_kept
 from selfplay.evaluation.labelled import LabelledPositions, read_positions
-from selfplay.players.kinds import MAX_SIMULATIONS, read_player
+from selfplay.players.kinds import parse_player
+from selfplay.players.options import MAX_SIMULATIONS
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics
 from selfplay.training.train import check
@@ -83,7 +84,8 @@ def measure(folder: Path, positions: LabelledPositions, simulations: Sequence[in
     """By number of simulations (0 is the network alone): 1 for each position that was kept, 0 for the others."""
     found = {}
     for count in simulations:
-        player = read_player(f"run:{folder}:simulations={count}" if count else f"net:{folder}").make(positions.game, 0)
+        text = f"run:{folder}:simulations={count}" if count else f"net:{folder}"
+        player = parse_player(text, positions.game)
         try:
             found[str(count)] = values_kept(player, positions).astype(int).tolist()
         finally:

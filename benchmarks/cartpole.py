@@ -66,7 +66,6 @@ def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Po
     """Train, then measure what was saved: every checkpoint, or the last one."""
     from games.environments.registry import load_environment
     from selfplay.evaluation.episodes import play_episodes
-    from selfplay.players.agents import make_agent
     from selfplay.players.kinds import read_player
     from selfplay.storage.snapshots import read_snapshots
 
@@ -85,7 +84,7 @@ def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Po
     environment, points = load_environment("CartPole-v1"), []
     snapshots = read_snapshots(run / "checkpoints", print)
     for snapshot in snapshots[-1:] if last_only else snapshots:
-        agent = make_agent(read_player(f"run:{run}@{snapshot.version}"), environment, seed=0)
+        agent = read_player(f"run:{run}@{snapshot.version}").make_agent(environment, seed=0)
         found = play_episodes(agent, environment, EPISODES, seed=10_000 + seed)
         points.append(Point(snapshot.positions, 60 * snapshot.minutes, found.mean))
     return points

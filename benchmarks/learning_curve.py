@@ -35,7 +35,8 @@ from selfplay.errors import UserError
 from selfplay.evaluation.accuracy import Accuracy, measure_accuracy
 from selfplay.evaluation.labelled import LabelledPositions, read_positions
 from selfplay.evaluation.match import MatchResult, groups_of, play_match, whole_groups
-from selfplay.players.kinds import MAX_SIMULATIONS, read_player
+from selfplay.players.kinds import read_player
+from selfplay.players.options import MAX_SIMULATIONS
 from selfplay.players.trained import run_config
 from selfplay.stats.ratings import PairResult, rate
 from selfplay.storage import checkpoint
@@ -55,14 +56,14 @@ class Meter:
 
     def full_name(self, player_text: str) -> str:
         """The name that a player has in results. Raises UserError for one that cannot play the game."""
-        player = read_player(player_text).make(self.game, self.seed)
+        player = read_player(player_text).make_player(self.game, self.seed)
         player.close()
         return player.name
 
     def accuracy(self, player_text: str) -> Accuracy:
         """The accuracy of a player on the positions."""
         assert self.positions is not None
-        player = read_player(player_text).make(self.positions.game, self.seed)
+        player = read_player(player_text).make_player(self.positions.game, self.seed)
         try:
             found = measure_accuracy(player, self.positions, show_progress("positions"))
         finally:
@@ -74,7 +75,7 @@ class Meter:
         """A match of two players."""
         specs = [read_player(text) for text in (first_text, second_text)]
         *seeds, match_seed = (int(seed) for seed in np.random.SeedSequence(self.seed).generate_state(3))
-        players = [spec.make(self.game, seed) for spec, seed in zip(specs, seeds)]
+        players = [spec.make_player(self.game, seed) for spec, seed in zip(specs, seeds)]
         try:
             first, second = players
             progress = show_progress("games")

@@ -44,7 +44,7 @@ def estimates(found: RootStatistics) -> dict[str, float]:
 def run(arguments: argparse.Namespace) -> None:
     """Search every position and print a row an estimate."""
     positions = read_positions(arguments.positions)
-    player = read_player(arguments.player).make(positions.game, arguments.seed)
+    player = read_player(arguments.player).make_player(positions.game, arguments.seed)
     tree = np.zeros(1, np.int64)
     errors: list[list[float]] = []
     try:

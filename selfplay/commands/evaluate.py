@@ -55,23 +55,20 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _episodes(args: argparse.Namespace) -> int:
     from games.environments.registry import load_environment
-    from selfplay.algorithms.networks import environment_text
     from selfplay.errors import UserError
     from selfplay.evaluation.episodes import play_episodes
     from selfplay.evaluation.video import check_film_path, film_episode, with_pictures
-    from selfplay.players.agents import make_agent
     from selfplay.players.kinds import read_player
-    from selfplay.players.trained import run_config
 
     spec = read_player(args.player)
-    is_run = spec.kind in ("run", "net") and run_config(spec.target).algorithm != "alphazero"
-    if args.env is None and not is_run:
+    name = args.env or spec.environment
+    if name is None:
         raise UserError(f"{args.player}: say which environment with --env")
-    environment = load_environment(args.env or environment_text(run_config(spec.target)))
+    environment = load_environment(name)
     if args.video is not None:  # complain before the episodes
         check_film_path(args.video)
         drawn = with_pictures(environment)
-    agent = make_agent(spec, environment, args.seed)
+    agent = spec.make_agent(environment, args.seed)
     found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
     if found.cut_off:
         print(f"selfplay: {environment.limit_note}", file=sys.stderr)
@@ -111,7 +108,7 @@ def _positions(args: argparse.Namespace) -> int:
     if args.game:
         games.load(args.game)
     positions = read_positions(args.positions)
-    player = spec.make(positions.game, args.seed)
+    player = spec.make_player(positions.game, args.seed)
     try:
         result = measure_accuracy(player, positions, show_progress("positions"))
     finally:

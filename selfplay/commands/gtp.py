@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     spec = read_served_player(args.player)
     game = served_game("gtp", spec, args.game)
     seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
-    thinker = make_thinker(spec.make(game, seed))
+    thinker = make_thinker(spec.make_player(game, seed))
     try:
         server = GtpServer(game, thinker)  # complains of other games
         try_out(thinker, game.new_pool(1))

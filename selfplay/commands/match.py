@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         raise UserError("match: --game is missing; `selfplay games` lists them")
     game = games.load(name)
     *seeds, match_seed = (int(seed) for seed in np.random.SeedSequence(args.seed).generate_state(3))
-    players = [spec.make(game, seed) for spec, seed in zip(specs, seeds)]
+    players = [spec.make_player(game, seed) for spec, seed in zip(specs, seeds)]
     try:
         result = play_match(
             game,
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
             match_seed,
             opening_plies=args.opening_plies,
             max_plies=args.max_plies,
-            games_at_once=1 if "human" in (spec.kind for spec in specs) else None,
+            games_at_once=1 if any(spec.kind.is_person for spec in specs) else None,
             on_progress=show_progress("games"),
         )
     finally:

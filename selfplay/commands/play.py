@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.seat >= game.num_players:
         raise UserError(f"--seat: {game.name} has seats 0 to {game.num_players - 1}, not {args.seat}")
     rng = np.random.default_rng(args.seed)
-    player = spec.make(game, int(rng.integers(2**32)))
+    player = spec.make_player(game, int(rng.integers(2**32)))
     try:
         play(game, player, args.seat, standard_terminal(sys.stdout), rng)
     finally:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
-from selfplay.players.text import compose_player
 
 if TYPE_CHECKING:
     from selfplay.storage.snapshots import Snapshot
@@ -47,7 +46,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
     from selfplay.evaluation.match import whole_groups
-    from selfplay.players.trained import game_of_run, run_config
+    from selfplay.players.trained import game_of_run, player_of_checkpoint, run_config
     from selfplay.storage.files import publish
     from selfplay.storage.run_folder import RATINGS, RunFolder
     from selfplay.storage.snapshots import read_snapshots, spread
@@ -63,8 +62,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     game = games.load(game_of_run(args.run_dir))
     folder = RunFolder.open(Path(args.run_dir))
     chosen = spread(read_snapshots(folder.checkpoints, _warn), args.checkpoints)
-    simulations = 0 if args.simulations is None and config.algorithm != "alphazero" else args.simulations
-    chosen, texts = _different(args.run_dir, chosen, simulations, args.anchors)
+    texts = [player_of_checkpoint(config, f"{args.run_dir}@{one.version}", args.simulations) for one in chosen]
+    chosen, texts = _different(chosen, texts, args.anchors)
     entrants = check_players([*args.anchors, *texts], game)
     names = tuple(one.name for one in entrants)
     num_games = whole_groups(game, args.games) * len(ladder(len(args.anchors), len(names)))
@@ -83,29 +82,19 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     return 0
 
 
-def _player(run_dir: str, snapshot: Snapshot, simulations: int | None) -> str:
-    target = f"{run_dir}@{snapshot.version}"
-    if simulations == 0:
-        return compose_player("net", target)
-    return compose_player("run", target, f"simulations={simulations}" if simulations else "")
-
-
-def _different(
-    run_dir: str, snapshots: list[Snapshot], simulations: int | None, anchors: Sequence[str]
-) -> tuple[list[Snapshot], list[str]]:
+def _different(snapshots: list[Snapshot], texts: list[str], anchors: Sequence[str]) -> tuple[list[Snapshot], list[str]]:
     """The checkpoints that are players of their own, and their texts: no anchor, and no weights twice."""
     from selfplay.players.kinds import read_player
 
     known = {read_player(text).identity: text for text in anchors}
-    found = []
-    for snapshot in snapshots:
-        text = _player(run_dir, snapshot, simulations)
+    different = []
+    for snapshot, text in zip(snapshots, texts):
         same = known.setdefault(read_player(text).identity, text)
         if same != text or text in anchors:
             _warn(f"version {snapshot.version} is left out: it is the same player as {same}")
         else:
-            found.append((snapshot, text))
-    return [snapshot for snapshot, _ in found], [text for _, text in found]
+            different.append((snapshot, text))
+    return [snapshot for snapshot, _ in different], [text for _, text in different]
 
 
 def _curve(

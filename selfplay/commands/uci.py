@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
 
     def make() -> Thinker:  # only when asked: other programs wait for `uciok`, and torch takes two seconds
-        return make_thinker(spec.make(game, seed))
+        return make_thinker(spec.make_player(game, seed))
 
     server = UciServer(game, make, LineQueue(standard_input()), args.output)
     try:

@@ -14,7 +14,8 @@ from games.base import EPISODE_STEPS
 from games.environments.environment import Environment
 from games.soundness import MOST_IN_A_ROW, UnsoundError
 from selfplay.experience.episode_counter import EpisodeCounter
-from selfplay.players.agents import MAX_BATCH, Agent
+from selfplay.players.agents import MAX_BATCH
+from selfplay.players.player import Agent
 
 
 @dataclass(frozen=True)

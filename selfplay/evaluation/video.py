@@ -14,7 +14,7 @@ from games.environments.environment import Environment
 from games.environments.registry import load_environment
 from games.parameters import canonical
 from selfplay.errors import UserError
-from selfplay.players.agents import Agent
+from selfplay.players.player import Agent
 from selfplay.storage.files import storage_errors
 
 FRAMES_PER_SECOND = 30

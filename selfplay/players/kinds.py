@@ -1,97 +1,77 @@
-"""The players that come with the project, from text: `parse_player("mcts:simulations=1000", game)`.
+"""The kinds of players, and where the text of a PLAYER becomes a player: `read_player`, `parse_player`.
 
-Every command that takes a PLAYER reads it here. `random`; `mcts`, the usual honest baseline: UCT (Kocsis and
-Szepesvari 2006) with random games at the leaves, a new tree every move, no knowledge, and no proven values unless
-`solve=true` asks for them; `uniform`, search that knows only how games end; `run`, a trained network with search;
-`net`, the network alone; `solver`, which knows the value of every move in small games; `human`; `gtp` and `uci`,
-other programs that speak these protocols (docs/engines.md).
+Every command that takes a PLAYER reads it here; `register_player` adds a kind of one's own.
+
+    random    legal moves, all equally likely
+    mcts      the usual honest baseline: UCT (Kocsis and Szepesvari 2006) with random games at the leaves, a new tree
+              every move, no knowledge, and no proven values unless `solve=true` asks for them
+    uniform   search that knows only how games end
+    run       a trained network with search
+    net       a trained network alone
+    solver    the value of every move, in small games
+    human     a person at the terminal
+    gtp, uci  other programs that speak these protocols (docs/engines.md)
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 
 from games import Game, StatePool
+from games.environments.environment import Environment
 from games.random_play import random_actions
 from search import SearchConfig
 from selfplay.algorithms.models import rollout_models, uniform_models
-from selfplay.config.schema import setting
 from selfplay.engines.options import GtpOptions, UciOptions
-from selfplay.errors import UserError
-from selfplay.players.player import Player
-from selfplay.players.search import MAX_TREES, SearchPlayer
-from selfplay.players.text import PlayerSpec, parse_player, read_player, register_player
-
-if TYPE_CHECKING:
-    from selfplay.config.run import Config
-
-__all__ = ["Player", "PlayerSpec", "RandomPlayer", "parse_player", "read_player", "register_player"]
-
-MAX_SIMULATIONS = 1_000_000
-"""Largest number of simulations a move: a tree of that size takes a few hundred megabytes."""
-
-RUN_DIR = "RUN_DIR[@VERSION]"
-
-
-def _simulations_option(default: int | None) -> Any:
-    return setting(default, "simulations a move", 1, MAX_SIMULATIONS)
+from selfplay.players.agents import make_cart_pole_agent, make_net_agent, make_random_agent, make_run_agent
+from selfplay.players.options import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
+from selfplay.players.player import Agent, Player
+from selfplay.players.search import SearchPlayer
+from selfplay.players.text import RUN_DIR, NoOptions, PlayerKind, PlayerSpec, read_text
+from selfplay.players.trained import (
+    environment_of_run,
+    game_of_run,
+    identify_net,
+    identify_run,
+    make_net_player,
+    make_run_player,
+)
 
 
-def _seed_option() -> Any:
-    return setting(None, "seed of its own random numbers", 0, 2**63 - 1)
+def parse_player(text: str, game: Game, seed: int = 0) -> Player:
+    """The player that `text` describes, for one game. Raises UserError with one line for a person."""
+    return read_player(text).make_player(game, seed)
 
 
-@dataclass(frozen=True)
-class RandomOptions:
-    """Options of `random`."""
-
-    seed: int | None = _seed_option()
+def read_player(text: str) -> PlayerSpec:
+    """Check the text of a player without making it. Raises UserError with one line for a person."""
+    return read_text(text, _kinds)
 
 
-@dataclass(frozen=True)
-class MctsOptions:
-    """Options of `mcts`."""
+def register_player(
+    kind: str,
+    make: Callable[[PlayerSpec, Game, int], Player],
+    options: type | None = None,
+    target: str = "",
+    find_game: Callable[[str], str | None] | None = None,
+    is_command: bool = False,
+    identify: Callable[[PlayerSpec], str] | None = None,
+    make_agent: Callable[[PlayerSpec, Environment, int], Agent] | None = None,
+) -> None:
+    """Make `KIND` a player everywhere a PLAYER is taken.
 
-    simulations: int = _simulations_option(1000)
-    c: float = setting(SearchConfig().c_uct, "UCT exploration constant", 0, 100)
-    rollouts: int = setting(1, "random games from each leaf", 1, 10_000)
-    solve: bool = setting(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
-    seed: int | None = _seed_option()
-
-
-@dataclass(frozen=True)
-class UniformOptions:
-    """Options of `uniform`."""
-
-    simulations: int = _simulations_option(1000)
-    c: float = setting(SearchConfig().pb_c_init, "PUCT exploration constant", 0, 100)
-    solve: bool = setting(False, "propagate proven wins and losses (MCTS-Solver, Winands et al. 2008)")
-    seed: int | None = _seed_option()
-
-
-@dataclass(frozen=True)
-class SolverOptions:
-    """Options of `solver`."""
-
-    seed: int | None = _seed_option()
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of `run`. What is not given comes from the run's config.yaml."""
-
-    simulations: int | None = _simulations_option(None)
-    rule: str | None = setting(None, "how the search chooses", choices=("puct", "gumbel", "uct"))
-    symmetries: bool | None = setting(None, "average the network over the game's symmetries")
-    temperature: float = setting(0.0, "0 plays the best move, above it moves are drawn", 0, 100)
-    batch: int = setting(MAX_TREES, "positions searched at once", 1, 65536)
-    seed: int | None = _seed_option()
+    `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.config.schema` describes it, with a
+    default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
+    that it fixes; `is_command` says that it is a command line. `identify(spec)` is for players whose text does not say
+    who they are, such as a folder that may be moved (`PlayerSpec.identity`). `make_agent(spec, environment, seed)`
+    builds who acts as the player does in environments. Registering a kind again replaces the earlier one.
+    """
+    if not kind.isidentifier():
+        raise ValueError(f"cannot register a player as {kind!r}: use letters, digits and underscores")
+    _kinds[kind] = PlayerKind(kind, make, options or NoOptions, target, find_game, is_command, identify, make_agent)
 
 
 class RandomPlayer:
@@ -131,66 +111,6 @@ def _make_uniform(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return SearchPlayer(spec.name, uniform_models(game), config, seed)
 
 
-def _run_search(options: RunOptions, settings: Config) -> SearchConfig:
-    """How a player of a run searches: what is not given is as the run's settings say."""
-    return dataclasses.replace(
-        settings.search,
-        rule=options.rule or settings.search.rule,
-        num_simulations=options.simulations or settings.evaluation.num_simulations,
-        subtree_reuse=False,  # positions come in any order
-        forced_playouts=0.0,  # they belong to the noise of self-play
-    )
-
-
-def _identify_run(spec: PlayerSpec) -> str:
-    """By weights and search; noise, memory and how many are searched at once do not change what is played."""
-    from selfplay.players.trained import run_config, weights_digest
-
-    options: RunOptions = spec.options
-    settings = run_config(spec.target)
-    usual = SearchConfig()
-    unseen = {name: getattr(usual, name) for name in ("dirichlet_alpha", "dirichlet_fraction", "cache_megabytes")}
-    search = dataclasses.replace(_run_search(options, settings), **unseen)
-    symmetries = settings.evaluation.symmetries if options.symmetries is None else options.symmetries
-    given = {"symmetries": symmetries, "temperature": options.temperature, "seed": options.seed}
-    shown = [f"num_simulations={search.num_simulations}"]
-    shown += [
-        f"{name}={value}"
-        for name, value in dataclasses.asdict(search).items()
-        if name != "num_simulations" and value != getattr(usual, name)
-    ]
-    shown += [f"{name}={value}" for name, value in given.items() if value or value == 0 and name == "seed"]
-    return f"{spec.kind}:{weights_digest(spec.target)}:{','.join(shown)}"
-
-
-def _identify_net(spec: PlayerSpec) -> str:
-    from selfplay.players.trained import weights_digest
-
-    return f"{spec.kind}:{weights_digest(spec.target)}"
-
-
-def _make_run(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.players.trained import TrainedNetwork
-
-    options: RunOptions = spec.options
-    network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
-    settings = network.config
-    if settings.algorithm == "dqn":
-        network.close()
-        raise UserError(f"{spec.target}: dqn has learned what moves are worth, no policy for a search; use net:")
-    config = _run_search(options, settings)
-    shown = dataclasses.replace(options, simulations=config.num_simulations)
-    name = PlayerSpec(spec.kind, network.target, shown).name
-    return SearchPlayer(name, network.models, config, seed, options.temperature, options.batch, network.close)
-
-
-def _make_net(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    from selfplay.players.trained import NetworkPlayer, TrainedNetwork
-
-    network = TrainedNetwork(spec.target, game, MAX_TREES)
-    return NetworkPlayer(PlayerSpec(spec.kind, network.target, spec.options).name, network)
-
-
 def _make_solver(spec: PlayerSpec, game: Game, seed: int) -> Player:
     from selfplay.players.solver import SolverPlayer, shared_solver
 
@@ -215,18 +135,35 @@ def _make_uci(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return UciPlayer(spec.name, spec.target, game, spec.options)
 
 
-def _game_of_run(target: str) -> str:
-    from selfplay.players.trained import game_of_run
-
-    return game_of_run(target)
-
-
-register_player("random", _make_random, RandomOptions)
-register_player("mcts", _make_mcts, MctsOptions)
-register_player("uniform", _make_uniform, UniformOptions)
-register_player("run", _make_run, RunOptions, RUN_DIR, _game_of_run, identify=_identify_run)
-register_player("net", _make_net, target=RUN_DIR, find_game=_game_of_run, identify=_identify_net)
-register_player("solver", _make_solver, SolverOptions)
-register_player("human", _make_human)
-register_player("gtp", _make_gtp, GtpOptions, "COMMAND", is_command=True)
-register_player("uci", _make_uci, UciOptions, "COMMAND", is_command=True)
+_kinds = {
+    kind.name: kind
+    for kind in (
+        PlayerKind("random", _make_random, RandomOptions, make_agent=make_random_agent),
+        PlayerKind("mcts", _make_mcts, MctsOptions, make_agent=make_cart_pole_agent),
+        PlayerKind("uniform", _make_uniform, UniformOptions, make_agent=make_cart_pole_agent),
+        PlayerKind(
+            "run",
+            make_run_player,
+            RunOptions,
+            RUN_DIR,
+            game_of_run,
+            identify=identify_run,
+            make_agent=make_run_agent,
+            find_environment=environment_of_run,
+        ),
+        PlayerKind(
+            "net",
+            make_net_player,
+            target=RUN_DIR,
+            find_game=game_of_run,
+            identify=identify_net,
+            make_agent=make_net_agent,
+            find_environment=environment_of_run,
+        ),
+        PlayerKind("solver", _make_solver, SolverOptions),
+        PlayerKind("human", _make_human, is_person=True),
+        PlayerKind("gtp", _make_gtp, GtpOptions, "COMMAND", is_command=True),
+        PlayerKind("uci", _make_uci, UciOptions, "COMMAND", is_command=True),
+    )
+}
+"""The kinds of players by name; `register_player` adds to it."""

@@ -1,7 +1,7 @@
-"""What a player is: anything that chooses moves for a batch of positions.
+"""What players and agents are: a player chooses moves for a batch of positions, an agent acts in environments.
 
-Matches, evaluations and `play` know nothing else of it. `selfplay.players.kinds` makes players from text; an object of
-one's own with `name`, `choose` and `close` does as well.
+Matches, evaluations and `play` know nothing else of them. `selfplay.players.kinds` makes both from text; an object of
+one's own with `name`, `choose` and `close` is a player as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from games import StatePool
+from games.environments.environment import EnvironmentBatch
 
 
 class Player(Protocol):
@@ -74,10 +75,21 @@ class Analyst(Protocol):
 
 @runtime_checkable
 class Evaluates(Protocol):
-    """A player that says what positions are worth, many in one call."""
+    """A player that gives the values of positions, many in one call."""
 
     def decide(
         self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The moves of `Player.choose`, and expected returns of the players to move, float64 `[B]`."""
+        ...
+
+
+class Agent(Protocol):
+    """Acts in environments, as a player does in games."""
+
+    name: str
+    """The text that makes this agent."""
+
+    def act(self, batch: EnvironmentBatch) -> np.ndarray:
+        """Actions for the present observations of a batch, as its `step` takes them."""
         ...

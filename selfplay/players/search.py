@@ -16,10 +16,8 @@ from games.random_play import draw
 from search import ModelFactory, ModelTraits, RootStatistics, Search, SearchConfig
 from search.search import bytes_per_tree
 from selfplay.experience.self_play import sharpened
+from selfplay.players.options import MAX_TREES
 from selfplay.players.player import Analysis, MoveAnalysis
-
-MAX_TREES = 256
-"""Trees at once: more do not make the network's batches faster."""
 
 MEMORY_BYTES = 1 << 30
 """Trees are built to stay below this."""

@@ -1,7 +1,8 @@
-"""The text of a player, `KIND`, `KIND:option=value,...` or `KIND:TARGET:option=value,...`, read by a table of kinds.
+"""The text of a player, `KIND`, `KIND:option=value,...` or `KIND:TARGET:option=value,...`: how it is read and written.
 
-The kinds are in `selfplay.players.kinds`; `register_player` adds one's own. The options of a kind are the fields of a
-frozen dataclass, so they get the checks and the messages of all other settings.
+In the flow: `selfplay.players.kinds.read_player` reads a text here by its table of kinds, and `PlayerSpec.make_player`
+makes the player. The options of a kind are the fields of a frozen dataclass, so they get the checks and the messages of
+all other settings.
 
 A target ends at the next colon. Where it is a command line (`gtp:gnugo --mode gtp:level=1`), a colon between quotes or
 after a backslash belongs to it, as a shell would have it: `gtp:connect "localhost:4000":timeout=5`. In other targets,
@@ -12,59 +13,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from games import Game
+from games.environments.environment import Environment
 from selfplay.config.schema import settings_of
 from selfplay.errors import UserError, did_you_mean
-from selfplay.players.player import Player
+from selfplay.players.player import Agent, Player
 
 LONGEST_SHOWN = 200
-"""Characters of what was given, in an error message."""
+"""Largest number of characters of the given text in an error message."""
 
-
-@dataclass(frozen=True)
-class PlayerSpec:
-    """A player's text, read and checked; nothing is loaded yet."""
-
-    kind: str
-    target: str
-    """What stands between the kind and the options, e.g. the folder of a run; empty for most kinds."""
-    options: Any
-    """Frozen dataclass of the kind."""
-
-    @property
-    def name(self) -> str:
-        """Canonical text: the number of simulations, and the other options that differ from their defaults."""
-        shown = []
-        for option in dataclasses.fields(self.options):
-            value = getattr(self.options, option.name)
-            if value is not None and (option.name == "simulations" or value != option.default):
-                shown.append(f"{option.name}={str(value).lower() if isinstance(value, bool) else value}")
-        target = self.target if _kinds[self.kind].is_command else _with_marked_colons(self.target)
-        return ":".join(filter(None, (self.kind, target, ",".join(shown))))
-
-    @property
-    def identity(self) -> str:
-        """What makes it this player: of a run the hash of its weights and its settings of play, not where it lies.
-
-        Of all others it is the name. Raises UserError where a run or its version is missing.
-        """
-        identify = _kinds[self.kind].identify
-        return identify(self) if identify else self.name
-
-    @property
-    def game(self) -> str | None:
-        """The game that the player was made for, None for a player of any game."""
-        find = _kinds[self.kind].find_game
-        return find(self.target) if find else None
-
-    def make(self, game: Game, seed: int = 0) -> Player:
-        """The player. An option `seed` wins over `seed`. Raises UserError where it cannot play `game`."""
-        own_seed = getattr(self.options, "seed", None)
-        return _kinds[self.kind].make(self, game, seed if own_seed is None else own_seed)
+RUN_DIR = "RUN_DIR[@VERSION]"
+"""`PlayerKind.target` of players from the folder of a run (`selfplay.players.trained.split_target` reads it)."""
 
 
 @dataclass(frozen=True)
@@ -74,71 +37,114 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class PlayerKind:
-    """A row of the table of players."""
+    """A row of the table of players: what the players of one kind have in common."""
 
-    make: Callable[[PlayerSpec, Game, int], Player]
-    options: type
+    name: str
+    """What the text of such a player begins with."""
+    make_player: Callable[[PlayerSpec, Game, int], Player]
+    """The player for a game, with a seed. Raises UserError where it cannot play the game."""
+    options: type = NoOptions
+    """Frozen dataclass as `selfplay.config.schema` describes it, with a default for every field."""
     target: str = ""
-    find_game: Callable[[str], str] | None = None
+    """What must stand between the kind and the options, as the help writes it; empty for nothing."""
+    find_game: Callable[[str], str | None] | None = None
+    """The game that a target was made for; None: any game."""
     is_command: bool = False
     """The target is a command line, in which quotes count."""
     identify: Callable[[PlayerSpec], str] | None = None
+    """`PlayerSpec.identity`, where the text does not say who the player is."""
+    make_agent: Callable[[PlayerSpec, Environment, int], Agent] | None = None
+    """Who acts as the player does in an environment, with a seed; None: nobody. Raises UserError as `make_player`."""
+    find_environment: Callable[[str], str | None] | None = None
+    """The environment that a target was made for; None: any environment."""
+    is_person: bool = False
+    """Somebody at the terminal, who cannot be asked without it."""
 
-    def form(self, name: str) -> str:
+    @property
+    def is_of_run(self) -> bool:
+        """Whether the target is the folder of a run, with or without a version."""
+        return self.target == RUN_DIR
+
+    @property
+    def form(self) -> str:
         """How a player of the kind is written."""
         options = ",".join(f"{option.name}=..." for option in dataclasses.fields(self.options))
-        return name + (f":{self.target}" if self.target else "") + (f"[:{options}]" if options else "")
+        return self.name + (f":{self.target}" if self.target else "") + (f"[:{options}]" if options else "")
 
 
-_kinds: dict[str, PlayerKind] = {}
+@dataclass(frozen=True)
+class PlayerSpec:
+    """A player's text, read and checked; nothing is loaded yet."""
+
+    kind: PlayerKind
+    target: str
+    """What stands between the kind and the options, e.g. the folder of a run; empty for most kinds."""
+    options: Any
+    """An object of `PlayerKind.options`."""
+
+    @property
+    def name(self) -> str:
+        """Canonical text: the number of simulations, and the other options that differ from their defaults."""
+        shown = []
+        for option in dataclasses.fields(self.options):
+            value = getattr(self.options, option.name)
+            if value is not None and (option.name == "simulations" or value != option.default):
+                shown.append(f"{option.name}={str(value).lower() if isinstance(value, bool) else value}")
+        target = self.target if self.kind.is_command else _with_marked_colons(self.target)
+        return ":".join(filter(None, (self.kind.name, target, ",".join(shown))))
+
+    @property
+    def identity(self) -> str:
+        """What makes it this player: of a run the hash of its weights and its settings of play, not where it lies.
+
+        Of all others it is the name. Raises UserError where a run or its version is missing.
+        """
+        return self.kind.identify(self) if self.kind.identify else self.name
+
+    @property
+    def game(self) -> str | None:
+        """The game that the player was made for, None for a player of any game."""
+        return self.kind.find_game(self.target) if self.kind.find_game else None
+
+    @property
+    def environment(self) -> str | None:
+        """The environment that the player was made for, None for a player of any environment, or of games."""
+        return self.kind.find_environment(self.target) if self.kind.find_environment else None
+
+    def make_player(self, game: Game, seed: int = 0) -> Player:
+        """The player for a game. An option `seed` wins over `seed`. Raises UserError where it cannot play `game`."""
+        return self.kind.make_player(self, game, self._seed(seed))
+
+    def make_agent(self, environment: Environment, seed: int = 0) -> Agent:
+        """The agent for an environment; otherwise as `make_player`."""
+        if self.kind.make_agent is None:
+            raise UserError(f"{self.kind.name}: cannot act in {environment.name}; use run:RUN_DIR or random")
+        return self.kind.make_agent(self, environment, self._seed(seed))
+
+    def _seed(self, seed: int) -> int:
+        own = getattr(self.options, "seed", None)
+        return seed if own is None else int(own)
 
 
-def register_player(
-    kind: str,
-    make: Callable[[PlayerSpec, Game, int], Player],
-    options: type | None = None,
-    target: str = "",
-    find_game: Callable[[str], str] | None = None,
-    is_command: bool = False,
-    identify: Callable[[PlayerSpec], str] | None = None,
-) -> None:
-    """Make `KIND` a player everywhere a PLAYER is taken.
-
-    `make(spec, game, seed)` builds it. `options` is a frozen dataclass as `selfplay.config.schema` describes it, with a
-    default for every field. `target` names what must follow the kind, if anything, and `find_game(target)` the game
-    that it fixes; `is_command` says that it is a command line. `identify(spec)` is for players whose text does not say
-    who they are, such as a folder that may be moved (`PlayerSpec.identity`). Registering a kind again replaces the
-    earlier one.
-    """
-    if not kind.isidentifier():
-        raise ValueError(f"cannot register a player as {kind!r}: use letters, digits and underscores")
-    _kinds[kind] = PlayerKind(make, options or NoOptions, target, find_game, is_command, identify)
-
-
-def parse_player(text: str, game: Game, seed: int = 0) -> Player:
-    """The player that `text` describes, for one game. Raises UserError with one line for a person."""
-    return read_player(text).make(game, seed)
-
-
-def read_player(text: str) -> PlayerSpec:
-    """Check the text of a player without making it. Raises UserError with one line for a person."""
-    kind_name, colon, rest = text.partition(":")
-    kind = _kinds.get(kind_name)
+def read_text(text: str, kinds: Mapping[str, PlayerKind]) -> PlayerSpec:
+    """Check the text of a player of one of `kinds`, by name. Raises UserError with one line for a person."""
+    name, colon, rest = text.partition(":")
+    kind = kinds.get(name)
     if kind is None:
-        forms = did_you_mean(kind_name, _kinds) or f"; a player is one of {', '.join(_kinds)}"
-        raise UserError(f"player {_quoted(text)}: unknown kind {_quoted(kind_name)}{forms}")
+        forms = did_you_mean(name, kinds) or f"; a player is one of {', '.join(kinds)}"
+        raise UserError(f"player {_quoted(text)}: unknown kind {_quoted(name)}{forms}")
     target = ""
     if kind.target:
         target, colon, rest = _split_command(rest) if kind.is_command else _split_target(rest)
         if not target:
-            raise UserError(f"player {_quoted(text)}: {kind.target} is missing; write it as {kind.form(kind_name)}")
+            raise UserError(f"player {_quoted(text)}: {kind.target} is missing; write it as {kind.form}")
     parts = rest.split(",") if colon else []
-    options = read_options(f"player {_quoted(text)}", kind.options, parts, f"; write it as {kind.form(kind_name)}")
-    return PlayerSpec(kind_name, target, options)
+    options = read_options(f"player {_quoted(text)}", kind.options, parts, f"; write it as {kind.form}")
+    return PlayerSpec(kind, target, options)
 
 
 def compose_player(kind: str, target: str, options: str = "") -> str:
-    """The text of a player whose target is no command line, with `name=value,...` options; `read_player` reads it."""
+    """The text of a player whose target is no command line, with `name=value,...` options; `read_text` reads it."""
     return ":".join(filter(None, (kind, _with_marked_colons(target), options)))
 
 

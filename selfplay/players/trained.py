@@ -6,10 +6,12 @@ with the same rules but another observation serves too, for it sees positions th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +20,22 @@ from jaxtyping import Int64
 
 import games
 from games import Game, StatePool
-from search import Evaluation, Model
-from selfplay.algorithms import networks
+from search import Evaluation, Model, SearchConfig
 from selfplay.algorithms.models import network_models
-from selfplay.config import reader as config_reader
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
-from selfplay.players.player import Analysis, MoveAnalysis
-from selfplay.players.text import compose_player
+from selfplay.players.options import MAX_TREES, RunOptions
+from selfplay.players.player import Analysis, MoveAnalysis, Player
+from selfplay.players.search import SearchPlayer
+from selfplay.players.text import PlayerSpec, compose_player
 from selfplay.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from nets import Inference
+    from torch import Tensor
 
+    from nets import Inference
 
 DIGEST_LENGTH = 32
 """Hexadecimal digits of a hash of weights that tell players apart."""
@@ -45,18 +49,33 @@ def split_target(target: str) -> tuple[Path, int | None]:
 
 def run_config(target: str) -> Config:
     """The settings of the run. Raises UserError when there is no such run."""
-    return config_reader.load(Config, RunFolder.open(split_target(target)[0]).config)
+    return reader.load(Config, RunFolder.open(split_target(target)[0]).config)
 
 
-def weights_digest(target: str) -> str:
-    """The hash of the weights of a version, or of the newest: what a checkpoint's manifest says of them.
+def learns_by_search(config: Config) -> bool:
+    """Whether the run plays with a search while it learns, so that its players search too."""
+    return config.algorithm == "alphazero"
 
-    Raises UserError where there is no such run or version, or the manifest is damaged.
+
+def learns_policy(config: Config) -> bool:
+    """Whether the network of the run has a policy that a search can use; that of DQN has values of actions instead."""
+    return config.algorithm != "dqn"
+
+
+def player_of_checkpoint(config: Config, target: str, num_simulations: int | None = None) -> str:
+    """The text of the player of a run, or of one of its checkpoints.
+
+    Args:
+        config: the settings of the run.
+        target: `RUN_DIR[@VERSION]`.
+        num_simulations: of its search, 0 for the network alone; None for the number of the run's evaluation where it
+            learns by search, else for the network alone.
     """
-    from selfplay.storage import checkpoint
-
-    path, version = split_target(target)
-    return checkpoint.weights_digest(RunFolder.open(path).checkpoints, version)[:DIGEST_LENGTH]
+    if num_simulations is None:
+        num_simulations = config.evaluation.num_simulations if learns_by_search(config) else 0
+    if num_simulations == 0:
+        return compose_player("net", target)
+    return compose_player("run", target, f"simulations={num_simulations}")
 
 
 def game_of_run(target: str) -> str:
@@ -68,6 +87,114 @@ def game_of_run(target: str) -> str:
             f"use `{shell_command('evaluate', compose_player('run', target), '--episodes', '100')}`"
         )
     return config.game
+
+
+def environment_of_run(target: str) -> str | None:
+    """The environment that the run was trained on; None for a run that learns by search, in a game."""
+    from selfplay.algorithms.networks import environment_text
+
+    config = run_config(target)
+    return None if learns_by_search(config) else environment_text(config)
+
+
+@dataclass(frozen=True)
+class RunWeights:
+    """The weights of one version of a run."""
+
+    path: Path
+    version: int
+    tensors: dict[str, Tensor]
+
+    @property
+    def target(self) -> str:
+        """The run with the version, as the text of a player has it."""
+        return f"{self.path}@{self.version}"
+
+
+def read_weights(target: str) -> RunWeights:
+    """Read the weights of `RUN_DIR[@VERSION]`, the newest version if none is given.
+
+    Raises UserError where there is no such run or version, or it is damaged.
+    """
+    from selfplay.storage import checkpoint  # torch takes two seconds to import
+
+    path, version = split_target(target)
+    folder = RunFolder.open(path).checkpoints
+    if version is None:
+        version = max(checkpoint.versions(folder), default=None)  # None: `load_weights` says what is missing
+    tensors, _ = checkpoint.load_weights(folder, version)
+    assert version is not None
+    return RunWeights(path, version, tensors)
+
+
+def identify_net(spec: PlayerSpec) -> str:
+    """`PlayerSpec.identity` of a network alone: by its weights."""
+    return f"{spec.kind.name}:{_weights_digest(spec.target)}"
+
+
+def identify_run(spec: PlayerSpec) -> str:
+    """`PlayerSpec.identity` of a network with a search: by its weights and by all that changes what is played.
+
+    Noise, memory and how many positions are searched at once do not.
+    """
+    options: RunOptions = spec.options
+    config = run_config(spec.target)
+    usual = SearchConfig()
+    unseen = {name: getattr(usual, name) for name in ("dirichlet_alpha", "dirichlet_fraction", "cache_megabytes")}
+    search = dataclasses.replace(_search_of_run(options, config), **unseen)
+    symmetries = config.evaluation.symmetries if options.symmetries is None else options.symmetries
+    given = {"symmetries": symmetries, "temperature": options.temperature, "seed": options.seed}
+    shown = [f"num_simulations={search.num_simulations}"]
+    shown += [
+        f"{name}={value}"
+        for name, value in dataclasses.asdict(search).items()
+        if name != "num_simulations" and value != getattr(usual, name)
+    ]
+    shown += [f"{name}={value}" for name, value in given.items() if value or value == 0 and name == "seed"]
+    return f"{spec.kind.name}:{_weights_digest(spec.target)}:{','.join(shown)}"
+
+
+def _weights_digest(target: str) -> str:
+    """The hash of the weights of a version, or of the newest: what a checkpoint's manifest says of them.
+
+    Raises UserError where there is no such run or version, or the manifest is damaged.
+    """
+    from selfplay.storage import checkpoint
+
+    path, version = split_target(target)
+    return checkpoint.weights_digest(RunFolder.open(path).checkpoints, version)[:DIGEST_LENGTH]
+
+
+def _search_of_run(options: RunOptions, config: Config) -> SearchConfig:
+    """The search of a player of a run: what is not given is as the run's settings say."""
+    return dataclasses.replace(
+        config.search,
+        rule=options.rule or config.search.rule,
+        num_simulations=options.simulations or config.evaluation.num_simulations,
+        subtree_reuse=False,  # positions come in any order
+        forced_playouts=0.0,  # they belong to the noise of self-play
+    )
+
+
+def make_run_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    """`PlayerKind.make_player` of a network with a search."""
+    options: RunOptions = spec.options
+    network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
+    if not learns_policy(network.config):
+        network.close()
+        raise UserError(
+            f"{spec.target}: {network.config.algorithm} has learned values of moves, no policy for a search; use net:"
+        )
+    search = _search_of_run(options, network.config)
+    shown = dataclasses.replace(options, simulations=search.num_simulations)
+    name = dataclasses.replace(spec, target=network.target, options=shown).name
+    return SearchPlayer(name, network.models, search, seed, options.temperature, options.batch, network.close)
+
+
+def make_net_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    """`PlayerKind.make_player` of a network alone."""
+    network = TrainedNetwork(spec.target, game, MAX_TREES)
+    return NetworkPlayer(dataclasses.replace(spec, target=network.target).name, network)
 
 
 _idle: dict[tuple[Any, ...], list[Inference]] = {}
@@ -82,37 +209,31 @@ class TrainedNetwork:
 
         Raises UserError when it is missing or damaged, or was trained on a game with other rules than `game`.
         """
-        from selfplay.storage import checkpoint  # torch takes two seconds to import
+        from selfplay.algorithms.networks import make_inference
 
-        path, version = split_target(target)
-        self.config = run_config(target)
+        self.config = config = run_config(target)
         self.game = games.load(game_of_run(target))
         if self.game.rules != game.rules:
-            raise UserError(f"{path} was trained on {self.game.name}, it cannot play {game.name}")
-        folder = RunFolder.open(path).checkpoints
-        if version is None:
-            version = max(checkpoint.versions(folder), default=None)  # None: `load_weights` says what is missing
-        weights, _ = checkpoint.load_weights(folder, version)
+            raise UserError(f"{split_target(target)[0]} was trained on {self.game.name}, it cannot play {game.name}")
+        weights = read_weights(target)
+        self.target = weights.target
+        """The run with the version that was loaded, as the text of a player has it."""
         _one_thread_unless_told()
-        self._key = (self.config.net, self.config.actors, self.game.name, max_batch)
+        self._key = (config.net, config.actors, self.game.name, max_batch)
         free = _idle.get(self._key)
-        self._inference = (
-            free.pop() if free else networks.make_inference(self.config, self.game, self.config.actors, max_batch)
-        )
+        self._inference = free.pop() if free else make_inference(config, self.game, config.actors, max_batch)
         self._closed = False
         try:
-            self._inference.load(weights, version or 0)
+            self._inference.load(weights.tensors, weights.version)
         except ValueError as error:
-            raise UserError(f"{path}: version {version} does not fit its config.yaml: {error}") from None
-        self.target = f"{path}@{version}"
-        """The run with the version that was loaded, as the text of a player has it."""
-        if symmetries is None:
-            symmetries = self.config.evaluation.symmetries
+            raise UserError(
+                f"{weights.path}: version {weights.version} does not fit its config.yaml: {error}"
+            ) from None
         self.models = network_models(
             self.game,
             self._inference.predict,
-            self.config.search.cache_megabytes,
-            self.game.symmetries() if symmetries else (),
+            config.search.cache_megabytes,
+            self.game.symmetries() if (config.evaluation.symmetries if symmetries is None else symmetries) else (),
         )
 
     def close(self) -> None:
@@ -141,33 +262,33 @@ class NetworkPlayer:
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Evaluates.decide`."""
         to_play = pool.to_play(slots)
-        found = self._evaluate(pool, slots)
-        best = [int(np.argmax(found.logits[a:b])) + a for a, b in zip(found.offsets[:-1], found.offsets[1:])]
-        return found.actions[best], self._worth(found, to_play)
+        output = self._evaluate(pool, slots)
+        best = [int(np.argmax(output.logits[a:b])) + a for a, b in zip(output.offsets[:-1], output.offsets[1:])]
+        return output.actions[best], self._values(output, to_play)
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`. Nothing is searched: every move has its prior alone."""
         slots = np.array([slot], np.int64)
-        found = self._evaluate(pool, slots)
-        prior = np.exp(found.logits.astype(np.float64) - found.logits.max())
+        output = self._evaluate(pool, slots)
+        prior = np.exp(output.logits.astype(np.float64) - output.logits.max())
         prior /= prior.sum()
         moves = tuple(
-            MoveAnalysis(int(found.actions[k]), pool.action_text(slot, int(found.actions[k])), 0, math.nan, prior[k])
+            MoveAnalysis(int(output.actions[k]), pool.action_text(slot, int(output.actions[k])), 0, math.nan, prior[k])
             for k in np.argsort(-prior, kind="stable")
         )
-        return Analysis(moves[0].action, float(self._worth(found, pool.to_play(slots))[0]), moves)
+        return Analysis(moves[0].action, float(self._values(output, pool.to_play(slots))[0]), moves)
 
     def close(self) -> None:
         """Free the network and the model."""
         self.network.close()
         self._model = None
 
-    def _worth(self, found: Evaluation, to_play: np.ndarray) -> np.ndarray:
-        """[n]: values for the players to move; those of DQN are of their best moves, its value head learns nothing."""
+    def _values(self, output: Evaluation, to_play: np.ndarray) -> np.ndarray:
+        """Values for the players to move, float64 [n]: those of the best moves where the value head learns nothing."""
         config = self.network.config
-        if config.algorithm == "dqn" and not config.dqn.duelling:
-            return np.maximum.reduceat(found.logits, found.offsets[:-1]).astype(np.float64)
-        return found.values[np.arange(len(to_play)), to_play].astype(np.float64)
+        if not learns_policy(config) and not config.dqn.duelling:
+            return np.maximum.reduceat(output.logits, output.offsets[:-1]).astype(np.float64)
+        return output.values[np.arange(len(to_play)), to_play].astype(np.float64)
 
     def _evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
         """The network's view of positions, seen through the game that it was trained on."""

@@ -8,8 +8,8 @@ import games
 from games import Game
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
-from selfplay.players.text import PlayerSpec, compose_player
-from selfplay.players.trained import split_target
+from selfplay.players.text import PlayerSpec
+from selfplay.players.trained import player_of_checkpoint, run_config, split_target
 
 
 def read_served_player(text: str) -> PlayerSpec:
@@ -18,7 +18,7 @@ def read_served_player(text: str) -> PlayerSpec:
         return read_player(text)
     except UserError:
         if split_target(text)[0].is_dir():
-            return read_player(compose_player("run", text))
+            return read_player(player_of_checkpoint(run_config(text), text))
         raise
 
 
@@ -30,7 +30,7 @@ def served_game(command: str, spec: PlayerSpec, wanted: str | None, usual: str |
     name = wanted or spec.game or usual
     if name is None:
         raise UserError(f"{command}: --game is missing; a player that is no run plays any game")
-    if spec.kind == "human":
+    if spec.kind.is_person:
         raise UserError(f"{command}: people do not sit behind a program; `selfplay play` is for them")
     return games.load(name)
 

@@ -27,9 +27,6 @@ from selfplay.tournament.schedule import Block
 PLAYERS = 1
 """What a seed is for."""
 
-OF_RUNS = ("run", "net")
-"""Kinds of players that a run's folder is the target of."""
-
 
 @dataclass(frozen=True)
 class Entrant:
@@ -44,7 +41,7 @@ def check_players(texts: Sequence[str], game: Game) -> tuple[Entrant, ...]:
     """Who the players are, with the versions of runs. Raises UserError for one that cannot play, or twice the same."""
     entrants: list[Entrant] = []
     for text in texts:
-        if read_player(text).kind == "human":
+        if read_player(text).kind.is_person:
             raise UserError("human: people play with `selfplay play` and `selfplay serve`")
         player = parse_player(text, game)
         player.close()
@@ -68,7 +65,7 @@ def as_joined(text: str, entrant: Entrant, recorded: str, identity: str | None) 
         recorded, identity: what the folder keeps of it; None where it kept only the name.
     """
     given, old = read_player(text), read_player(recorded)
-    if given.kind not in OF_RUNS or old.kind != given.kind or split_target(given.target)[1] is not None:
+    if not given.kind.is_of_run or old.kind != given.kind or split_target(given.target)[1] is not None:
         return entrant
     now = _in_folder(read_player(entrant.name), split_target(given.target)[0], split_target(old.target)[1])
     try:
@@ -89,7 +86,7 @@ def is_recorded_as(entrant: Entrant, recorded: str, folder: Path) -> bool:
         return True
     try:
         spec, old = read_player(entrant.name), read_player(recorded)
-        if spec.kind not in OF_RUNS or old.kind != spec.kind:
+        if not spec.kind.is_of_run or old.kind != spec.kind:
             return False
         (path, version), (old_path, old_version) = split_target(spec.target), split_target(old.target)
         if version != old_version or not (

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import EPISODES_SEED
-from selfplay.players.text import compose_player
 from selfplay.storage.run_folder import RATINGS
 from selfplay.system.child_process import Stacks, become_child
 from selfplay.system.deadline import TimeIsUp, deadline
@@ -80,13 +79,6 @@ def evaluates(config: Config) -> bool:
     return bool(config.environment or config.evaluation.opponents or config.evaluation.gate)
 
 
-def player_text(config: Config, run_dir: Path, version: int) -> str:
-    """The player of a checkpoint: with a search where the run has one."""
-    if config.algorithm != "alphazero":
-        return compose_player("net", f"{run_dir}@{version}")
-    return compose_player("run", f"{run_dir}@{version}", f"simulations={config.evaluation.num_simulations}")
-
-
 def evaluate_checkpoint(
     config: Config,
     run_dir: Path,
@@ -104,6 +96,7 @@ def evaluate_checkpoint(
         return _play_episodes(config, run_dir, version, games_each, seconds)
     import games
     from selfplay.players.kinds import read_player
+    from selfplay.players.trained import player_of_checkpoint
     from selfplay.tournament.players import check_players
     from selfplay.tournament.store import TournamentFolder
 
@@ -112,7 +105,7 @@ def evaluate_checkpoint(
     folder = TournamentFolder(run_dir / RATINGS, rating_conditions(config, game))
     try:
         versions = [version] if champion is None else [version, champion]
-        texts = [player_text(config, run_dir, one) for one in versions]
+        texts = [player_of_checkpoint(config, f"{run_dir}@{one}") for one in versions]
         same_weights = champion is not None and len({read_player(text).identity for text in texts}) == 1
         player, *others = check_players([*texts[: 1 if same_weights else None], *config.evaluation.opponents], game)
         beats = False if same_weights else None

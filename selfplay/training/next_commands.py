@@ -9,6 +9,7 @@ from selfplay.config.run import BudgetConfig, Config
 from selfplay.console.shell import folder_word, shell_command
 from selfplay.evaluation.match import whole_groups
 from selfplay.players.text import compose_player
+from selfplay.players.trained import learns_by_search, player_of_checkpoint
 from selfplay.training.budget import longer_budget
 
 
@@ -20,12 +21,10 @@ def commands_after(config: Config, run_dir: Path, spent: BudgetConfig) -> list[s
         player = compose_player("run", str(run_dir))
         return [shell_command("evaluate", player, "--episodes", "100"), shell_command("report", folder), resume]
     game = games.load(config.game)
-    searches = config.algorithm == "alphazero"
+    searches = learns_by_search(config)
 
     def player_with(simulations: int) -> str:
-        if not searches:
-            return compose_player("net", str(run_dir))
-        return compose_player("run", str(run_dir), f"simulations={simulations}")
+        return player_of_checkpoint(config, str(run_dir), simulations if searches else 0)
 
     opponent = ["mcts:simulations=1000"] if searches else ["random", "--opening-plies", "0"]
     num_games = str(whole_groups(game, 200 if searches else 1000))

@@ -113,7 +113,7 @@ def check(config: Config, is_new: bool = True) -> None:
     if config.evaluation.gate:
         _check_gate(config)
     for opponent in config.evaluation.opponents:
-        if read_player(opponent).kind == "human":
+        if read_player(opponent).kind.is_person:
             raise UserError("evaluation.opponents: human cannot sit through a training; use `selfplay play`")
 
 

@@ -18,6 +18,7 @@ from games import Game
 from selfplay.config import reader as config_reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.players.trained import learns_policy
 from selfplay.storage.files import storage_errors, unseal
 from selfplay.storage.run_folder import RunFolder
 from selfplay.web.refusals import Refused, shown
@@ -48,7 +49,7 @@ class Run:
     @property
     def searches(self) -> bool:
         """Whether its network has a policy that a search can use."""
-        return self.config.algorithm != "dqn"
+        return learns_policy(self.config)
 
     def versions(self) -> list[int]:
         """Versions of its checkpoints that play a game, ascending, as they are now; none of a run on an environment."""

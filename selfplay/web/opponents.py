@@ -1,7 +1,8 @@
 """The players that a request may name, and the ones that are made.
 
 A seat of a request is `{"kind": "mcts", "simulations": 400}`: a kind of the table below, whole numbers, and for trained
-networks the number of a run in the list. Texts of players never come from a request, so commands and paths cannot.
+networks the number of a run in the list. The text of the player is made here from these alone, so neither commands nor
+paths come from a request.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 from games import Game
 from games.solvers.connect_four import ConnectFourSolver
 from games.solvers.hex import HexSolver
-from selfplay.players.kinds import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
+from selfplay.players.kinds import parse_player
 from selfplay.players.player import Player
-from selfplay.players.text import NoOptions, PlayerSpec
+from selfplay.players.text import compose_player
 from selfplay.web.library import Library
 from selfplay.web.refusals import Fields, Refused
 
@@ -101,7 +102,7 @@ class Opponents:
         if key not in self._made:
             while len(self._made) >= KEPT:
                 self._made.popitem(last=False)[1].close()
-            self._made[key] = self._spec(seat).make(game, self._seed)
+            self._made[key] = parse_player(self._text(seat), game, self._seed)
         self._made.move_to_end(key)
         return self._made[key]
 
@@ -123,18 +124,15 @@ class Opponents:
             raise Refused(f"{entry.name} has no version {version}; it has {versions[0]} to {versions[-1]}")
         return versions[-1] if version is None else version
 
-    def _spec(self, seat: Seat) -> PlayerSpec:
+    def _text(self, seat: Seat) -> str:
+        """The PLAYER of a seat."""
+        options = {} if seat.simulations is None else {"simulations": seat.simulations}
         target = ""
         if seat.run is not None:
             target = f"{self.library.runs[seat.run].folder.path}@{seat.version}"
-        options: Any = {
-            "random": RandomOptions(),
-            "mcts": MctsOptions(simulations=seat.simulations or USUAL_SIMULATIONS),
-            "uniform": UniformOptions(simulations=seat.simulations or USUAL_SIMULATIONS),
-            "run": RunOptions(simulations=seat.simulations, batch=1),
-            "solver": SolverOptions(),
-        }.get(seat.kind)
-        return PlayerSpec(seat.kind, target, NoOptions() if options is None else options)
+        if seat.kind == "run":
+            options["batch"] = 1
+        return compose_player(seat.kind, target, ",".join(f"{name}={value}" for name, value in options.items()))
 
 
 def can_solve(game: Game) -> bool:

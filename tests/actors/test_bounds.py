@@ -205,7 +205,7 @@ def test_games_without_an_end_are_bounded_wherever_they_are_played() -> None:
     pool = short.new_pool(1)
     pool.reset(np.zeros(1, np.int64))
     assert pool.rollout(np.zeros(1, np.int64), np.random.default_rng(0)).tolist() == [[0.0, 0.0]]
-    players = [read_player(text).make(short, 1) for text in ("random", "mcts:simulations=2")]
+    players = [read_player(text).make_player(short, 1) for text in ("random", "mcts:simulations=2")]
     result = match.play_match(short, *players, 2, opening_plies=0)
     assert result.unfinished == 2 and result.mean_length == 50
     environment = games.load_environment(f"game:{MODULE}:endless_walk(length=50)")
@@ -225,7 +225,7 @@ def test_chance_without_an_end_is_an_error_of_one_line(monkeypatch: pytest.Monke
         list(chance_rounds(game))
     with pytest.raises(games.GameError, match="endless_dice"):
         play_random(game.new_pool(1), np.array([5]), np.random.default_rng(0))
-    players = [read_player("random").make(game, seed) for seed in (1, 2)]
+    players = [read_player("random").make_player(game, seed) for seed in (1, 2)]
     with pytest.raises(games.GameError, match="endless_dice"):
         match.play_match(game, *players, 2, opening_plies=0)
 

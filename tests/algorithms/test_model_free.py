@@ -22,7 +22,7 @@ from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.evaluation.episodes import play_episodes
-from selfplay.players.agents import NetworkAgent, RandomAgent, make_agent
+from selfplay.players.agents import NetworkAgent, RandomAgent
 from selfplay.players.kinds import read_player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
@@ -114,7 +114,7 @@ def test_dqn_on_a_game_says_what_its_best_move_is_worth(tmp_path):
     config = small_config(tmp_path, *ALGORITHMS["dqn"], "--environment", "", "--game", "tic_tac_toe")
     selfplay.train(dataclasses.replace(config, budget=dataclasses.replace(config.budget, steps=20)), tmp_path / "run")
     game = games.load("tic_tac_toe")
-    player = read_player(f"net:{tmp_path / 'run'}").make(game, 0)
+    player = read_player(f"net:{tmp_path / 'run'}").make_player(game, 0)
     pool = game.new_pool(2)
     pool.reset(np.arange(2))
     pool.step(np.array([1]), np.array([4]), np.array([1]))
@@ -128,7 +128,7 @@ def test_dqn_on_a_game_says_what_its_best_move_is_worth(tmp_path):
     assert player.analyse(pool, 1).value == values[1]
     player.close()
     with pytest.raises(UserError, match="no policy for a search; use net:"):
-        read_player(f"run:{tmp_path / 'run'}:simulations=4").make(game, 0)
+        read_player(f"run:{tmp_path / 'run'}:simulations=4").make_player(game, 0)
 
 
 def test_returns_that_rewards_are_divided_by_run_on_within_each_actor(tmp_path):
@@ -246,7 +246,7 @@ def test_a_search_acts_in_the_environment_whose_states_its_game_knows():
     environment = load_environment("CartPole-v1")
     found = {}
     for text in ("mcts:simulations=50", "random"):
-        agent = make_agent(read_player(text), environment, seed=0)
+        agent = read_player(text).make_agent(environment, seed=0)
         found[text] = play_episodes(agent, environment, 10, seed=1).mean
     assert found["mcts:simulations=50"] > 4 * found["random"]
 

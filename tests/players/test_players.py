@@ -16,10 +16,9 @@ from search.perspective import num_values
 from selfplay.config import reader as config
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.players.kinds import parse_player, read_player, register_player
+from selfplay.players.kinds import _kinds, parse_player, read_player, register_player
 from selfplay.players.player import Analyst
 from selfplay.players.search import MEMORY_BYTES, trees_that_fit
-from selfplay.players.text import _kinds
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 
@@ -148,7 +147,7 @@ def test_batch_beyond_the_memory_is_played_in_parts(monkeypatch):
 
 
 def test_big_trees_are_few():
-    small, big = (read_player(f"mcts:simulations={n}").make(CONNECT_FOUR) for n in (10_000, 1_000_000))
+    small, big = (read_player(f"mcts:simulations={n}").make_player(CONNECT_FOUR) for n in (10_000, 1_000_000))
     assert small.max_trees > 100 > big.max_trees >= 1
     assert trees_that_fit(ModelTraits.of_game(CONNECT_FOUR), small.config) * 10_000 * 300 < 1.2 * MEMORY_BYTES
 

@@ -28,11 +28,12 @@ from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Rollout
+from selfplay.players.trained import player_of_checkpoint
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
 from selfplay.training import train as training
 from selfplay.training import trainer as trainer_module
-from selfplay.training.evaluator import RATINGS, player_text, rating_conditions
+from selfplay.training.evaluator import RATINGS, rating_conditions
 from selfplay.training.resuming import FIXED, WITH_GAMES
 from selfplay.training.tracking import NullTracker
 
@@ -325,7 +326,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
 
     def ask(config: Config, run_dir: Path, version: int, games_each: int, seconds: float) -> None:
         conditions = rating_conditions(config, load_algorithm(config).game) if not config.environment else None
-        player = player_text(config, Path("RUN"), version)
+        player = player_of_checkpoint(config, f"RUN@{version}")
         observed.asked = player, config.evaluation.opponents, games_each, conditions, seconds
         raise UserError("not played here")
 
