@@ -22,6 +22,7 @@ import numpy as np
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
+from selfplay.stats.intervals import SHARE_FORM, with_interval
 
 if TYPE_CHECKING:
     from selfplay.evaluation.accuracy import Share
@@ -118,7 +119,7 @@ def _positions(args: argparse.Namespace) -> int:
         return 0
     print(f"{result.player}: {result.game}, {args.positions}")
     print(f"  value kept  {result.kept} of {result.positions} positions")
-    print(f"  accuracy    {result.accuracy:.1%}  (95 %: {result.low:.1%} to {result.high:.1%})")
+    print(f"  accuracy    {with_interval(result.accuracy, result.low, result.high, SHARE_FORM)}")
     for name, share in result.phases.items():
         print(f"    {name:8}  {_text(share)}")
     if result.perfect is not None:
@@ -132,4 +133,4 @@ def _positions(args: argparse.Namespace) -> int:
 
 
 def _text(share: Share) -> str:
-    return f"{share.share:.1%}  (95 %: {share.low:.1%} to {share.high:.1%})  {share.count} of {share.positions}"
+    return f"{with_interval(share.share, share.low, share.high, SHARE_FORM)}  {share.count} of {share.positions}"

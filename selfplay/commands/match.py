@@ -15,6 +15,7 @@ from selfplay.commands.arguments import integer, require_new_file
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
 from selfplay.errors import UserError
+from selfplay.stats.intervals import ELO_FORM, SHARE_FORM, with_interval
 
 if TYPE_CHECKING:
     from selfplay.evaluation.match import MatchResult
@@ -102,7 +103,7 @@ def _text(result: MatchResult) -> str:
     return "\n".join(
         [
             f"{result.first} against {result.second}: {result.game}, {result.games} games",
-            f"  score           {result.score:.1%}  (95 %: {result.score_low:.1%} to {result.score_high:.1%})",
+            f"  score           {with_interval(result.score, result.score_low, result.score_high, SHARE_FORM)}",
             f"  wins            {result.wins}",
             f"  draws           {result.draws}",
             f"  losses          {result.losses}",
@@ -117,7 +118,7 @@ def _elo_text(result: MatchResult) -> str:
     """The points by which the first player is ahead, with their interval; open ends are infinite."""
     low, high = result.elo_low, result.elo_high
     if low is not None and high is not None and result.elo is not None:
-        return f"{result.elo:+z.0f}  (95 %: {low:+z.0f} to {high:+z.0f}), {result.second} = 0"
+        return f"{with_interval(result.elo, low, high, ELO_FORM)}, {result.second} = 0"
     if low is not None:
-        return f"> {low:+z.0f}  (95 %), {result.second} = 0"
-    return f"< {high:+z.0f}  (95 %), {result.second} = 0" if high is not None else "unknown: too few games"
+        return f"> {low:{ELO_FORM}} (95 %), {result.second} = 0"
+    return f"< {high:{ELO_FORM}} (95 %), {result.second} = 0" if high is not None else "unknown: too few games"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
+from selfplay.stats.intervals import ELO_FORM, interval_text
 
 if TYPE_CHECKING:
     from selfplay.storage.snapshots import Snapshot
@@ -118,14 +119,14 @@ def _text(curve: dict[str, Any]) -> str:
     lines = [f"{curve['run']}: {curve['game']}, {curve['games']} games", ""]
     lines.append(f"{'minutes':>8} {'games':>10} {'positions':>12} {'steps':>8}  {'Elo':>6} {'95 % interval':>16}")
     for point in curve["checkpoints"]:
-        interval = f"{point['low']:+z.0f} to {point['high']:+z.0f}"
+        interval = interval_text(point["low"], point["high"], ELO_FORM)
         lines.append(
             f"{point['minutes']:>8.1f} {point['games']:>10,} {point['positions']:>12,} {point['steps']:>8}"
             f"  {point['elo']:>+z6.0f} {interval:>16}"
         )
     lines += ["", f"Elo: by the expected score, draws counted half; {curve['anchors'][0]['player']} = 0"]
     for anchor in curve["anchors"]:
-        interval = "anchor" if anchor is curve["anchors"][0] else f"{anchor['low']:+z.0f} to {anchor['high']:+z.0f}"
+        interval = "anchor" if anchor is curve["anchors"][0] else interval_text(anchor["low"], anchor["high"], ELO_FORM)
         lines.append(f"{anchor['player']:>41}  {anchor['elo']:>+z6.0f} {interval:>16}")
     return "\n".join(lines)
 

@@ -33,6 +33,19 @@ MOST_LOGIT = 350.0
 
 BISECTIONS = 55
 
+ELO_FORM, SHARE_FORM = "+z.0f", ".1%"
+"""How Elo points and shares are written for a person: format specifications. `z` leaves out the minus before 0."""
+
+
+def interval_text(low: float, high: float, form: str) -> str:
+    """The ends of an interval for a person, each written in `form`: `7.0% to 9.1%` for `.1%`."""
+    return f"{low:{form}} to {high:{form}}"
+
+
+def with_interval(value: float, low: float, high: float, form: str) -> str:
+    """A number and its 95 % interval for a person, written in `form`: `8.0% (95 %: 7.0% to 9.1%)` for `.1%`."""
+    return f"{value:{form}} (95 %: {interval_text(low, high, form)})"
+
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95 % interval of a probability after independent trials (Wilson 1927), within [0, 1]; (0, 1) without trials.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from selfplay.reports.html import as_png, html_picture, html_table, new_figure, page
+from selfplay.stats.intervals import ELO_FORM, interval_text
 from selfplay.storage.files import publish
 from selfplay.tournament.standings import Standings
 
@@ -36,7 +37,7 @@ def text(standings: Standings) -> str:
         f"{'':>4} {'player':{width}}  {'Elo':>6} {'95 % interval':>16} {'ahead':>6} {'games':>6} {'score':>6}",
     ]
     for row in standings.table:
-        interval = "anchor" if row.player == standings.anchor else f"{row.low:+z.0f} to {row.high:+z.0f}"
+        interval = "anchor" if row.player == standings.anchor else interval_text(row.low, row.high, ELO_FORM)
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
         forfeits = f"  {row.forfeits} forfeited" if row.forfeits else ""
         lines.append(
@@ -204,7 +205,7 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
     head = ("rank", "player", "Elo", "95 % interval", "ahead of the next", "games", "won", "drawn", "lost", "score")
     rows = []
     for row in standings.table:
-        interval = "anchor" if row.player == standings.anchor else f"{row.low:+z.0f} to {row.high:+z.0f}"
+        interval = "anchor" if row.player == standings.anchor else interval_text(row.low, row.high, ELO_FORM)
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
         cells = (row.rank, row.player, f"{row.elo:+z.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
         rows.append((*map(str, cells), f"{row.score:.1%}"))

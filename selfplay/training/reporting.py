@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
+from selfplay.stats.intervals import ELO_FORM, interval_text, with_interval
 from selfplay.training.evaluator import Evaluation
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:
     """A mean return for a person, with its interval in the same digits."""
-    digits = _digits(mean)
-    if interval is None:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} (95 %: {interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+    form = f".{_digits(mean)}f"
+    return f"{mean:{form}}" if interval is None else with_interval(mean, *interval, form)
 
 
 def return_text(value: float) -> str:
@@ -31,7 +30,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
     parts = [f"{name} {score:.0%}" for name, score in evaluation.scores.items()]
     if evaluation.elo is not None:
         rating, low, high = evaluation.elo
-        parts.append(f"Elo {rating:+z.0f} ({low:+z.0f} to {high:+z.0f}), {evaluation.anchor} = 0")
+        parts.append(f"Elo {rating:{ELO_FORM}} ({interval_text(low, high, ELO_FORM)}), {evaluation.anchor} = 0")
     if evaluation.mean_return is not None:
         parts.append(f"return {mean_text(evaluation.mean_return, evaluation.return_interval)}")
     if evaluation.beats_champion is not None:

@@ -21,6 +21,7 @@ from selfplay.config import reader as config_files
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
+from selfplay.stats.intervals import ELO_FORM, with_interval
 from selfplay.storage import shards
 from selfplay.storage.files import publish
 from selfplay.storage.run_folder import RunFolder
@@ -279,8 +280,8 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
     if result.evaluation is not None:
         rows += [(f"against {name}", line) for name, line in result.evaluation.results.items()]
         if result.evaluation.elo is not None:
-            rating, low, high = result.evaluation.elo
-            rows.append(("Elo", f"{rating:+z.0f} (95 %: {low:+z.0f} to {high:+z.0f}), {result.evaluation.anchor} = 0"))
+            text = with_interval(*result.evaluation.elo, ELO_FORM)
+            rows.append(("Elo", f"{text}, {result.evaluation.anchor} = 0"))
         if result.evaluation.mean_return is not None:
             text = mean_text(result.evaluation.mean_return, result.evaluation.return_interval)
             rows.append(("mean return", text))

@@ -165,7 +165,7 @@ def test_a_match_a_tournament_and_a_rating_print_one_difference(counts, elo):
     assert f"{match.elo:+.0f}" == f"{rating.elo:+.0f}" == f"{elo:+.0f}"
     assert (rating.low, rating.high) == pytest.approx((match.elo_low, match.elo_high))
     assert f"{match_command._text(match)}".splitlines()[-1] == (
-        f"  Elo difference  {elo:+.0f}  (95 %: {rating.low:+.0f} to {rating.high:+.0f}), b = 0"
+        f"  Elo difference  {elo:+.0f} (95 %: {rating.low:+.0f} to {rating.high:+.0f}), b = 0"
     )
 
 
