@@ -23,7 +23,7 @@ ITEM = re.compile(r"^ *(?:[-*] |\d+\. |#+ |> )", re.MULTILINE)
 """The beginning of a list item, a heading or a quotation, before which a sentence ends."""
 
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
-FILE = re.compile(r"`((?:games|search|nets|selfplay|tests|benchmarks|configs|docs)/[\w/.-]+\.\w+)`")
+FILE = re.compile(r"`((?:games|search|nets|selfplay|tests|benchmarks|configs|docs)/(?![\w/]*NAME)[\w/.-]+\.\w+)`")
 
 
 def text_of(page: Path) -> str:
