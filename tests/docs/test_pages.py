@@ -85,7 +85,10 @@ def test_links_lead_to_pages_and_headings(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=of_page)
 def test_files_that_a_page_names_are_there(page: Path) -> None:
-    assert [name for name in FILE.findall(text_of(page)) if not (ROOT / name).exists()] == []
+    text = text_of(page)
+    tests = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [name for name in FILE.findall(text) if not (ROOT / name).exists()] == []
+    assert set(re.findall(r"`(test_\w+)`", text)) <= tests
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
