@@ -111,10 +111,10 @@ def check_settings(config: SearchConfig, traits: ModelTraits) -> None:
     policy = TREE_POLICIES[config.rule]
     if policy.plans_visits and config.subtree_reuse:
         raise ValueError(
-            f"search.subtree_reuse: cannot be combined with search.rule {config.rule} (its visits follow a fixed plan)"
+            f"search.subtree_reuse: not with search.rule {config.rule}, whose visits follow a fixed plan; use false"
         )
     if config.forced_playouts > 0 and not policy.forces_playouts:
-        raise ValueError("search.forced_playouts: only with search.rule puct")
+        raise ValueError(f"search.forced_playouts: only with search.rule puct, not with {config.rule}; use 0")
     if config.proven_values and not traits.can_prove:
         raise ValueError(f"search.proven_values: the model of {traits.name} does not know where a game ends; use false")
     if config.subtree_reuse and not traits.can_reuse:

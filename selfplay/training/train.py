@@ -15,6 +15,8 @@ from torch import nn
 import games
 from nets import int8
 from nets.config import NetConfig
+from search import ModelTraits
+from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader as config_files
@@ -163,12 +165,10 @@ def _check_search(config: Config) -> None:
         raise UserError("net: alphazero plays games, whose policy is categorical and whose value is within [-1, 1]")
     if config.search.rule == "uct":
         raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
-    if config.search.rule == "gumbel" and config.search.subtree_reuse:
-        raise UserError("search.subtree_reuse: not with search.rule gumbel, whose visits follow a fixed plan")
-    if config.search.rule != "puct" and config.search.forced_playouts > 0:
-        raise UserError(
-            f"search.forced_playouts: only with search.rule puct; {config.search.rule} plans its visits itself"
-        )
+    try:
+        check_settings(config.search, ModelTraits.of_game(game))
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if config.actors.resign_value > 0 and game.has_rewards:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
