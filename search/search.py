@@ -1,7 +1,7 @@
 """The search: many trees, one simulation in each per call, one batched evaluation for all of them.
 
     select: walk down -> model.step -> [chance: outcomes, step]
-    model.evaluate
+    evaluate: model.evaluate
     complete: expand -> backup
 
 Trees are independent: each has its own random numbers and its own number of simulations. A tree whose root has not
@@ -40,13 +40,13 @@ from search.tree import (
 from search.uct import UCT
 
 TREE_POLICIES = {"puct": PUCT, "uct": UCT, "gumbel": GUMBEL}
-"""By `SearchConfig.rule`."""
+"""Tree policies by the values of `SearchConfig.rule`."""
 
 LONGEST_CHAIN = 8
-"""Nodes one simulation may create: a move, and the chance events that follow it one after the other."""
+"""Largest number of nodes that one simulation creates: that of a move, and those of the chance events behind it."""
 
 FIRST_EDGES_PER_NODE = 8
-"""Edges per node with which a tree is allocated; it grows where a game has more."""
+"""Largest number of edges per node for which a tree is allocated; it grows where a game has more."""
 
 USUAL_EDGES = 40
 """Legal moves on average in games that have more actions than this (chess: 35)."""
@@ -94,13 +94,13 @@ class Selection(NamedTuple):
 
 
 def nodes_per_tree(traits: ModelTraits, config: SearchConfig) -> int:
-    """Nodes a tree may need: one a simulation, twice that with chance nodes, and a chain to spare."""
+    """Number of nodes that a tree may need: one a simulation, two with chance nodes, and a chain to spare."""
     per_simulation = 2 if traits.max_chance_outcomes > 0 else 1
     return per_simulation * (config.num_simulations + 1) + LONGEST_CHAIN
 
 
 def bytes_per_tree(traits: ModelTraits, config: SearchConfig) -> int:
-    """Memory of a tree and its slots in the model, about: every node with as many edges as there are usually."""
+    """Memory of a tree and its slots in the model, about, with the usual number of edges at every node."""
     edges = min(max(traits.num_actions, traits.max_chance_outcomes), USUAL_EDGES)
     node_bytes = traits.slot_bytes + node_dtype(traits.num_players).itemsize + EDGE.itemsize * edges
     return nodes_per_tree(traits, config) * node_bytes
@@ -127,8 +127,8 @@ class Search:
     Use: `begin` some trees at positions, `simulate` until they are `finished`, read `statistics`, then `advance` them
     along the moves played (which keeps their subtree where `subtree_reuse` is on) or `begin` anew.
 
-    `simulate` is `select`, an evaluation and `complete`. Who calls these can select in other trees of the same search
-    while a network works on the evaluation.
+    `simulate` is `select`, `evaluate` and `complete`. Between these calls, other trees of the same search can be
+    selected, so that they go on while a network works.
     """
 
     def __init__(self, model: Model, config: SearchConfig, num_trees: int, noise: bool = False) -> None:
@@ -220,13 +220,13 @@ class Search:
         Returns the number of simulations made. The evaluation of a root is none of them.
         """
         selection = self.select(trees)
-        return self.complete(selection, self.model.evaluate(selection.slots) if selection.walk.counts[1] else None)
+        return self.complete(selection, self.evaluate(selection))
 
     def select(self, trees: np.ndarray) -> Selection:
         """Walk down each of `trees` [n] (distinct, none of them selected already) to a leaf, and make its position.
 
-        `complete` must follow, with the model's evaluation of `Selection.slots`. Other trees can be selected, completed
-        and begun in between.
+        `complete` must follow, with the result of `evaluate`. Other trees can be selected, evaluated, completed and
+        begun in between.
         """
         walk = self._free_walks.pop() if self._free_walks else Walk.allocate(self.num_trees)
         steps = self._policy.select(self.tree, trees, self.parameters, self._scratch, walk)
@@ -238,11 +238,16 @@ class Search:
                 self._play_chance(trees, walk, steps)
         return Selection(trees, walk, num_roots)
 
-    def complete(self, selection: Selection, evaluation: Evaluation | None) -> int:
-        """Expand the leaves of a selection and back their values up; returns the number of simulations made.
+    def evaluate(self, selection: Selection) -> Evaluation | None:
+        """The model's evaluation of the leaves that wait for one; None where there are none.
 
-        `evaluation` None: the selection has no `slots`.
+        It reads the model and no tree, so that a model may allow it in another thread. The arrays are valid until the
+        next call.
         """
+        return self.model.evaluate(selection.slots) if selection.walk.counts[1] else None
+
+    def complete(self, selection: Selection, evaluation: Evaluation | None) -> int:
+        """Expand the leaves of a selection and back their values up; returns the number of simulations made."""
         trees, walk, num_roots = selection
         if evaluation is not None:
             self._expand(selection, evaluation)

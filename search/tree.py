@@ -2,7 +2,7 @@
 
 Node 0 of a tree is its root. Nodes are numbered in the order of their creation, so a child always has a greater number
 than its parent; `compact` relies on it. Edges of a node are consecutive, one per *legal* action (chess has 4674
-actions and about 35 legal ones). The position of node n of tree b lives in slot `b * N + n` of the model's pool.
+actions and about 35 legal ones). The position of node n of tree b is in slot `b * N + n` of the model.
 
 Nodes and edges are records, not one array a field: what a step down the tree reads lies together. With 256 trees the
 search waits for memory, and a record is one cache line where separate arrays are a dozen.

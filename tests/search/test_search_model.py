@@ -165,16 +165,13 @@ def test_two_halves_that_take_turns_search_as_both_together(name: str, rule: str
     first, second = np.arange(4), np.arange(4, 8)
     search.begin(np.arange(8), pool, np.arange(8), seeds)
 
-    def evaluate(selection):
-        evaluation = search.model.evaluate(selection.slots) if len(selection.slots) else None
-        return evaluation and Evaluation(*(array.copy() for array in evaluation))
-
     made, under_way = 0, search.select(first)
     for _ in range(41):  # the first evaluates the roots
+        evaluated = search.evaluate(under_way)
         other = search.select(second)
-        made += search.complete(under_way, evaluate(under_way))
+        made += search.complete(under_way, evaluated)
         under_way = search.select(first) if not search.finished(first).all() else None
-        made += search.complete(other, evaluate(other))
+        made += search.complete(other, search.evaluate(other))
     assert under_way is None and made == search.simulations() == 8 * 40
     found = search.statistics(np.arange(8))
     for field, array in vars(expected).items():
