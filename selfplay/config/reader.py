@@ -123,7 +123,8 @@ def help_text(config_class: type) -> str:
         if section not in sections:
             sections[section] = parser.add_argument_group(section or "settings of a run")
         text = f"{setting.explained} (default: {value_text(defaults[key])})"
-        metavar = setting.kind.__name__.upper() + (" ..." if setting.many else "")
+        kind = setting.kind.__name__.upper()
+        metavar = f"[{kind}]" if setting.is_switch else f"{kind} ..." if setting.many else kind
         sections[section].add_argument(f"--{key}", metavar=metavar, help=text.replace("%", "%%"))
     return parser.format_help()
 

@@ -106,25 +106,33 @@ class Setting:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             kind, got = problem["type"], shown(problem["input"])
-            expected = {"finite_number": "a finite number", "literal_error": self.allowed}.get(kind, self.expected)
-            if kind == "value_error":  # of `_check_text`
-                expected = str(problem["ctx"]["error"])
             if kind in ("greater_than_equal", "less_than_equal"):
                 raise ValueError(f"{got} is out of range; expected {self.allowed}") from None
+            expected = {"finite_number": "a finite number", "literal_error": self.allowed}.get(kind, self.expected)
+            if kind == "value_error":  # of `_refuse`
+                expected = str(problem["ctx"]["error"])
             raise ValueError(f"expected {expected}, got {got}") from None
 
     @functools.cached_property
     def _checker(self) -> TypeAdapter[Any]:
-        # Here, because its import takes a tenth of a second that commands without settings need not wait for.
-        from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
+        # Here, because commands without settings need not wait for its import.
+        from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 
         hint: Any = self.kind if self.choices is None else Literal[self.choices]
-        hint = Annotated[hint, Field(ge=self.min, le=self.max)]
-        if self.kind is str:
-            hint = Annotated[hint, AfterValidator(functools.partial(_check_text, is_entry=self.many))]
+        hint = Annotated[hint, Field(ge=self.min, le=self.max), BeforeValidator(self._refuse)]
         if self.many:
             hint = tuple[hint, ...]
         return TypeAdapter(hint | None if self.optional else hint, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+    def _refuse(self, entry: Any) -> Any:
+        """Raises `ValueError` for an entry that pydantic would let through; its message is what is expected."""
+        if self.kind is float and not isinstance(entry, int | float):  # such as numpy's, which no file can hold
+            raise ValueError(self.expected)
+        if self.kind is str and isinstance(entry, str) and not entry.isprintable():
+            raise ValueError("printable text on one line")
+        if self.kind is str and self.many and str(entry).startswith("-"):  # would be read as the next option
+            raise ValueError("an entry that does not begin with '-'")
+        return entry
 
 
 @functools.cache
@@ -204,12 +212,4 @@ def _converted(kind: type, text: Raw) -> Any:
         number = float(text)
         if number.is_integer() and abs(number) <= _LARGEST_EXACT_FLOAT:
             return int(number)
-    return text
-
-
-def _check_text(text: str, is_entry: bool) -> str:
-    if not text.isprintable():
-        raise ValueError("printable text on one line")
-    if is_entry and text.startswith("-"):  # would be read as the next option
-        raise ValueError("an entry that does not begin with '-'")
     return text

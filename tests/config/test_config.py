@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -326,6 +327,12 @@ def test_check_finds_what_python_code_got_wrong():
         config.check(wrong)
     keys = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert keys == ["seed", "search.num_simulations", "learner.offset", "evaluation.opponents"]
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.int64(1), np.bool_(True)])
+def test_numbers_of_numpy_are_refused_for_no_file_can_hold_them(number):
+    with pytest.raises(UserError, match=r"^learner.learning_rate: expected a number, got np\."):
+        config.check(Config(learner=Learner(learning_rate=number)))
 
 
 def test_a_setting_of_unsupported_type_is_a_mistake_of_the_class():
