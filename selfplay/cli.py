@@ -164,17 +164,17 @@ def _run_command(name: str, arguments: list[str], is_whole_process: bool) -> int
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    from selfplay.config import reader as config
+    from selfplay.config import reader
     from selfplay.config.run import Config
 
-    return config.split_overrides(Config, arguments)
+    return reader.split_overrides(Config, arguments)
 
 
 def _settings_help() -> str:
-    from selfplay.config import reader as config
+    from selfplay.config import reader
     from selfplay.config.run import Config
 
-    return config.help_text(Config)
+    return reader.help_text(Config)
 
 
 def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) -> NoReturn:
@@ -183,10 +183,10 @@ def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) ->
         parser.error(f"unexpected argument {argument!r}")
     known = re.findall(r"--[\w-]+", parser.format_help())
     if command.takes_settings:
-        from selfplay.config import reader as config
+        from selfplay.config import reader
         from selfplay.config.run import Config
 
-        known += config.option_names(Config)
+        known += reader.option_names(Config)
     option = argument.partition("=")[0]
     parser.error(f"unknown option {option!r}{did_you_mean(option, dict.fromkeys(known))}")
 

@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Measure, print the table, write the file."""
-    from selfplay.config import reader as config_files
+    from selfplay.config import reader
 
-    config = config_files.load(Config, args.config, overrides)
+    config = reader.load(Config, args.config, overrides)
     require_search(config, "bench")
     if args.json is not None and not args.json.parent.is_dir():
         raise UserError(f"--json: there is no folder {args.json.parent}")
@@ -44,24 +44,30 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     games.load(config.game)  # complain before the first sign of life
     print("selfplay: loading", flush=True)  # torch takes seconds to import
     from selfplay.algorithms.precision import choose_device
-    from selfplay.profiling import loop as benchmark_loop
-    from selfplay.profiling import speed as benchmark
+    from selfplay.profiling.loop import loop_rows, measure_loop
+    from selfplay.profiling.speed import (
+        measure_search,
+        measure_selfplay_and_network,
+        measure_warm_up,
+        selfplay_rows,
+        with_actors,
+    )
     from selfplay.profiling.table import Row, machine_header, print_table, write_json
     from selfplay.training.train import check
 
     check(config, is_new=False)  # how long a run would be does not matter here
     choose_device(config.learner.device)  # complains where there is none
-    config = benchmark.with_actors(config)
+    config = with_actors(config)
     game = games.load(config.game)
     print(f"{machine_header()}\nsettings: {_settings_line(config)}", flush=True)
-    rows = [Row("compile or load the search", benchmark.measure_warm_up(config), "s")]
-    search = benchmark.measure_search(game, config.search, config.actors.games_per_actor, args.seconds / 3)
+    rows = [Row("compile or load the search", measure_warm_up(config), "s")]
+    search = measure_search(game, config.search, config.actors.games_per_actor, args.seconds / 3)
     rows.append(Row("search with a constant evaluator, one core", search.per_second, "simulations/s"))
-    speed, network_rate = benchmark.measure_selfplay_and_network(
+    speed, network_rate = measure_selfplay_and_network(
         config, args.seconds, args.seconds / 2, args.seconds / 3, warn=lambda text: print(text, file=sys.stderr)
     )
-    rows += benchmark.selfplay_rows("self-play", speed, network_rate, game)
-    rows += benchmark_loop.loop_rows(config, game, benchmark_loop.measure_loop(config, args.seconds / 3), speed)
+    rows += selfplay_rows("self-play", speed, network_rate, game)
+    rows += loop_rows(config, game, measure_loop(config, args.seconds / 3), speed)
     print(f"network: {speed.inference['device']}, {speed.inference['dtype']}\n")
     print_table(rows)
     if args.json is not None:

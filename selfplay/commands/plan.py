@@ -46,29 +46,29 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     """Measure, print the plan, return it. Raises UserError for settings that cannot work or have no budget of time."""
     import games
-    from selfplay.config import reader as config_files
+    from selfplay.config import reader
     from selfplay.config.run import Config
 
-    config = config_files.load(Config, path, overrides)
+    config = reader.load(Config, path, overrides)
     require_search(config, "plan")
     if config.budget.minutes <= 0:
         raise UserError("plan: the budget needs a time, e.g. --budget.minutes 60")
     games.load(config.game)  # complain before the first sign of life
     print("selfplay: loading", flush=True)  # torch takes seconds to import
-    from selfplay.planning import measurements as plan_measurements
+    from selfplay.planning.measurements import measure
     from selfplay.planning.report import plan_text
     from selfplay.planning.rules import propose
     from selfplay.system.together import TogetherError
     from selfplay.training.train import check
 
     check(config)
-    given = config_files.given_keys(Config, overrides)
+    given = reader.given_keys(Config, overrides)
     print(
         f"selfplay: measuring for about {seconds} s; the first time it compiles for up to a minute before", flush=True
     )
     try:
         with _seconds_shown(seconds):
-            measured = plan_measurements.measure(config, given, seconds)
+            measured = measure(config, given, seconds)
     except TogetherError as error:
         raise UserError(f"plan: measuring failed: {error}") from None
     plan = propose(config, given, measured)

@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Resume."""
-    from selfplay.config import reader as config
+    from selfplay.config import reader
     from selfplay.config.run import Config
     from selfplay.storage.run_folder import RunFolder
 
     folder = RunFolder.open(args.run_dir)
-    config.load(Config, folder.config, overrides)  # complain before anything is touched
+    reader.load(Config, folder.config, overrides)  # complain before anything is touched
     if args.restarts:
         from selfplay.training.supervisor import keep_going
 
@@ -30,5 +30,5 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     print("selfplay: loading", flush=True)
     from selfplay.training.train import resume
 
-    result = resume(args.run_dir, lambda _: config.load(Config, folder.config, overrides))
+    result = resume(args.run_dir, lambda _: reader.load(Config, folder.config, overrides))
     return exit_status(result.stopped_by)

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Print the settings with their help as comments."""
-    from selfplay.config import reader as config
+    from selfplay.config import reader
     from selfplay.config.run import Config
 
-    print(config.dump(config.load(Config, args.config, overrides), comments=True), end="", file=args.output)
+    print(reader.dump(reader.load(Config, args.config, overrides), comments=True), end="", file=args.output)
     return 0

@@ -33,10 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Train."""
     import games
-    from selfplay.config import reader as config
+    from selfplay.config import reader
     from selfplay.config.run import Config
 
-    settings = config.load(Config, args.config, overrides)
+    settings = reader.load(Config, args.config, overrides)
     games.load(settings.game)  # complain before the first sign of life
     if args.restarts:
         return _keep_going(args, overrides, settings.name)

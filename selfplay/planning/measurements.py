@@ -27,7 +27,6 @@ from selfplay.config.run import Config
 from selfplay.config.schema import with_values
 from selfplay.experience.openings import random_observations
 from selfplay.planning.model import Measurements, NetSpeed
-from selfplay.profiling import speed as benchmark
 from selfplay.profiling.breakdown import (
     ActorProfile,
     learned_share,
@@ -37,6 +36,7 @@ from selfplay.profiling.breakdown import (
     random_records,
     tree_bytes,
 )
+from selfplay.profiling.speed import measure_warm_up
 from selfplay.system.machine import free_memory, resident_bytes, usable_cores
 from selfplay.system.together import run_together
 
@@ -91,7 +91,7 @@ def measure(config: Config, given: Sequence[str], seconds: float) -> Measurement
     `given`: dotted keys of settings that a plan must not change.
     """
     game = games.load(config.game)
-    compile_seconds = benchmark.measure_warm_up(config)
+    compile_seconds = measure_warm_up(config)
     nets = candidate_nets(config, game, given)
     cores, on_gpu = usable_cores(), _on_gpu(config)
     processes = 1 if on_gpu else min(cores, MOST_PROCESSES)

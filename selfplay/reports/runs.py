@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.storage.metrics import AXES, Row, add_row, read_metrics
@@ -80,7 +80,7 @@ def read_run(path: Path) -> Run:
     Raises UserError when there is no such run, or its settings or rows are damaged.
     """
     folder = RunFolder.open(path)
-    settings = config_files.flatten(config_files.load(Config, folder.config))
+    settings = reader.flatten(reader.load(Config, folder.config))
     rows: list[Row] = []
     if folder.metrics.exists():
         for number, row in enumerate(read_metrics(folder.metrics), start=1):

@@ -19,7 +19,7 @@ from search import ModelTraits
 from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.registry import load_algorithm
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
@@ -60,7 +60,7 @@ def train(config: Config, run_dir: Path | str | None = None, display: Display | 
     """
     check(config)
     with RunFolder.create(None if run_dir is None else Path(run_dir), config.name) as folder:
-        publish(folder.config, config_files.dump(config).encode())
+        publish(folder.config, reader.dump(config).encode())
         return _run(config, folder, display)
 
 
@@ -72,7 +72,7 @@ def resume(
     Raises UserError when there is no such run, or a change does not fit what the run has learned.
     """
     with RunFolder.resume(Path(run_dir)) as folder:
-        old = config_files.load(Config, folder.config, [])
+        old = reader.load(Config, folder.config, [])
         new = change(old) if change else old
         refuse_fixed(folder, old, new)
         check(new, is_new=False)
@@ -80,7 +80,7 @@ def resume(
         def accept(trainer: Trainer) -> None:
             """The settings fit what the run has learned: they are the run's from now on."""
             if new != old:
-                publish(folder.config, config_files.dump(new).encode())
+                publish(folder.config, reader.dump(new).encode())
             changed, stored = only_new_games(old, new), shards.totals(folder.games)[0]
             if changed and stored and trainer.algorithm.keeps_games:
                 trainer.display.message(
@@ -93,7 +93,7 @@ def resume(
 def check(config: Config, is_new: bool = True) -> None:
     """Every setting by itself, and what only shows with several and the game together; of a run that `is_new` also
     whether it can learn at all. Raises UserError, GameError."""
-    config_files.check(config)  # a config may have been built in Python
+    reader.check(config)  # a config may have been built in Python
     if config.algorithm == "alphazero":
         _check_search(config)
     algorithm = load_algorithm(config)

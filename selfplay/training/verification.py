@@ -16,10 +16,10 @@ from typing import Any
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.replay import saved as saved_replay
+from selfplay.replay.saved import damage, numbers
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
 from selfplay.storage.files import QUARANTINE, temporaries, writer_of
@@ -75,7 +75,7 @@ def _look(path: Path) -> Verification:
     found = Verification(path)
     run: _Run | None = None
     try:
-        run = _Run.make(config_files.load(Config, folder.config), found)
+        run = _Run.make(reader.load(Config, folder.config), found)
     except UserError as error:
         found.problems += str(error).splitlines()
     states = _checkpoints(folder.checkpoints, run, found)
@@ -83,10 +83,10 @@ def _look(path: Path) -> Verification:
     lost = _shards(folder.games, last_shard, found)
     counted = () if lost else COUNTED if last_shard >= 0 else tuple(name for name in COUNTED if name != "kept")
     _counters(folder.checkpoints, states, (*GROWING, *counted), found)
-    for number in saved_replay.numbers(folder.replay):
+    for number in numbers(folder.replay):
         path = folder.replay / f"{number:08d}"
-        if damage := saved_replay.damage(path):
-            found.problems.append(f"{path}: {damage}")
+        if fault := damage(path):
+            found.problems.append(f"{path}: {fault}")
     if folder.weights.exists():
         try:
             weights, _ = read_weights(folder.weights)

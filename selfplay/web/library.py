@@ -15,7 +15,7 @@ from typing import Any
 
 import games
 from games import Game
-from selfplay.config import reader as config_reader
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.trained import learns_policy
@@ -134,7 +134,7 @@ def _try_game(text: str) -> Game | str:
 
 def _open_run(path: Path) -> Run:
     folder = RunFolder.open(path)
-    config = config_reader.load(Config, folder.config)
+    config = reader.load(Config, folder.config)
     return Run(path.resolve().name, folder, config, games.load(config.game))
 
 

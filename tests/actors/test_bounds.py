@@ -31,7 +31,7 @@ from selfplay.players.kinds import read_player
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import deadline, failures
-from selfplay.training import train as training
+from selfplay.training import train
 from selfplay.training.trainer import Trainer
 
 MODULE = "test_bounds"
@@ -159,9 +159,9 @@ def environment_config(folder: Path, environment: str, algorithm: str, *override
     )
 
 
-def watched(config: selfplay.Config, run_dir: Path) -> tuple[training.Result, Watcher]:
+def watched(config: selfplay.Config, run_dir: Path) -> tuple[train.Result, Watcher]:
     watcher = Watcher()
-    return training.train(config, run_dir, watcher), watcher
+    return train.train(config, run_dir, watcher), watcher
 
 
 # Episodes and games.
@@ -286,7 +286,7 @@ def test_time_ends_a_warm_up_that_plays_for_ever(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(deadline, "GRACE_SECONDS", 0.0)
     monkeypatch.setattr(AlphaZero, "warm_up", plays_for_ever)
     config = environment_config(tmp_path, "", "alphazero", "--budget.positions", "0", "--budget.minutes", "0.002")
-    assert not training.train(config, tmp_path / "run", Watcher()).learned
+    assert not train.train(config, tmp_path / "run", Watcher()).learned
 
 
 def test_actors_are_allowed_to_play_before_the_learner_waits_for_them(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_an_environment_that_fails_in_the_last_evaluation_costs_no_training(tmp_
 
     watcher = Arming()
     config = environment_config(tmp_path, "ArmedShort-v0", "actor_critic", "--budget.positions", "48")
-    result = training.train(config, tmp_path / "run", watcher)
+    result = train.train(config, tmp_path / "run", watcher)
     assert result.learned and result.evaluation is None
     (said,) = [line for line in watcher.lines if "went off" in line]
     assert "RuntimeError" in said and str(tmp_path / "run" / "failed_evaluation.txt") in said

@@ -24,8 +24,7 @@ import selfplay
 from search import SearchConfig
 from selfplay import cli
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.profiling import loop as benchmark_loop
-from selfplay.profiling import speed as benchmark
+from selfplay.profiling import loop, speed
 from selfplay.profiling.speed import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.storage.checkpoint import versions
 from selfplay.system.together import TogetherError, run_together
@@ -123,9 +122,9 @@ def test_bench_command_uses_the_settings_given(tmp_path, monkeypatch, capsys):
         measured.append(config)
         return SPEED, 500.0
 
-    monkeypatch.setattr(benchmark, "measure_selfplay_and_network", measure)
-    monkeypatch.setattr(benchmark_loop, "measure_loop", lambda config, seconds: measured.append(config))
-    monkeypatch.setattr(benchmark_loop, "loop_rows", lambda *rest: [benchmark.Row("learner", 16.0, "samples/s")])
+    monkeypatch.setattr(speed, "measure_selfplay_and_network", measure)
+    monkeypatch.setattr(loop, "measure_loop", lambda config, seconds: measured.append(config))
+    monkeypatch.setattr(loop, "loop_rows", lambda *rest: [speed.Row("learner", 16.0, "samples/s")])
     report = tmp_path / "report.json"
     (tmp_path / "a.yaml").write_text("game: tic_tac_toe\nactors: {num_actors: 0, games_per_actor: 2}\n")
     options = ["--search.num_simulations", "3", "--seconds", "0", "--json", str(report)]
@@ -149,7 +148,7 @@ def test_bench_command_uses_the_settings_given(tmp_path, monkeypatch, capsys):
 )
 def test_bench_command_complains_before_it_measures(arguments, complaint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(benchmark, "measure_warm_up", lambda config: pytest.fail("it measured"))
+    monkeypatch.setattr(speed, "measure_warm_up", lambda config: pytest.fail("it measured"))
     assert cli.main(["bench", *arguments]) == 2
     assert complaint in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import games
-from selfplay.config import reader as config
+from selfplay.config import reader
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.evaluation.match import whole_groups
 from selfplay.players.kinds import read_player
@@ -32,13 +32,13 @@ def parsed(command: str) -> tuple[str, argparse.Namespace, list[str]]:
     module.add_arguments(parser)
     overrides: list[str] = []
     if name == "resume":
-        arguments, overrides = config.split_overrides(Config, arguments)
+        arguments, overrides = reader.split_overrides(Config, arguments)
     return name, parser.parse_args(arguments), overrides
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_proposed_command_is_about_the_run(path):
-    settings = config.load(Config, path, [])
+    settings = reader.load(Config, path, [])
     limits = settings.budget
     spent = BudgetConfig(limits.minutes + 0.02, limits.steps, limits.games + 3, limits.positions + 100)
     named = set()
@@ -51,7 +51,7 @@ def test_every_proposed_command_is_about_the_run(path):
             assert args.games == whole_groups(games.load(settings.game), args.games)
         elif name == "resume":
             assert args.run_dir == AWKWARD
-            longer = config.load(Config, path, overrides).budget
+            longer = reader.load(Config, path, overrides).budget
             fraction = budget_fraction(longer, 60 * spent.minutes, spent.steps, spent.games, spent.positions)
             assert 0.4 < fraction < 0.6
     assert "resume" in named and named & {"evaluate", "match"}
@@ -75,7 +75,7 @@ def test_a_proposed_budget_lies_beyond_what_was_spent(budget, spent, words):
 
 
 def test_a_folder_that_looks_like_an_option_is_none():
-    settings = config.load(Config, CONFIGS[0], [])
+    settings = reader.load(Config, CONFIGS[0], [])
     for command in commands_after(settings, Path("-rf"), BudgetConfig()):
         parsed(command)
 

@@ -13,8 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfplay.config import reader as config
-from selfplay.config import yaml_text
+from selfplay.config import reader, yaml_text
 from selfplay.config.schema import settings_of
 from selfplay.errors import UserError
 
@@ -66,22 +65,22 @@ def write(tmp_path, monkeypatch):
 def complaints(path: Path | None = None, overrides: list[str] | None = None, **options) -> list[str]:
     """The lines of the error that loading must raise."""
     with pytest.raises(UserError) as caught:
-        config.load(Config, path, overrides or [], **options)
+        reader.load(Config, path, overrides or [], **options)
     return str(caught.value).splitlines()
 
 
 def test_no_file_and_no_flags_give_the_defaults():
-    assert config.load(Config) == Config()
+    assert reader.load(Config) == Config()
 
 
 def test_file_wins_over_defaults_and_flags_win_over_the_file(write):
     path = write("game: hex(board_size=5)\nsearch:\n  num_simulations: 8\n  rule: gumbel\n")
-    loaded = config.load(Config, path, ["--search.num_simulations", "16", "--seed", "3"])
+    loaded = reader.load(Config, path, ["--search.num_simulations", "16", "--seed", "3"])
     assert loaded == Config(game="hex(board_size=5)", seed=3, search=Search(num_simulations=16, rule="gumbel"))
 
 
 def test_an_empty_section_has_the_defaults(write):
-    assert config.load(Config, write("search:\nseed: 1\n")) == Config(seed=1)
+    assert reader.load(Config, write("search:\nseed: 1\n")) == Config(seed=1)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +105,13 @@ def test_an_empty_section_has_the_defaults(write):
 )
 def test_yaml_text_becomes_the_type_of_the_setting(write, line, key, expected):
     section = line.partition(":")[0]
-    value = getattr(getattr(config.load(Config, write(line)), section), key)
+    value = getattr(getattr(reader.load(Config, write(line)), section), key)
     assert value == expected and type(value) is type(expected)
 
 
 @pytest.mark.parametrize("name", ["2048", "2024-01-01", "on", "1:30", "0x10"])
 def test_text_is_never_reinterpreted(write, name):
-    assert config.load(Config, write(f"game: {name}")).game == name
+    assert reader.load(Config, write(f"game: {name}")).game == name
 
 
 @pytest.mark.parametrize(
@@ -134,7 +133,7 @@ def test_text_is_never_reinterpreted(write, name):
     ],
 )
 def test_flags(tokens, expected):
-    assert config.load(Config, overrides=tokens) == expected
+    assert reader.load(Config, overrides=tokens) == expected
 
 
 def test_wrong_type_names_file_key_and_value(write):
@@ -256,9 +255,9 @@ def test_malformed_flags_are_reported(tokens):
 
 
 def test_fixed_settings_hold_and_refuse_another_value(write):
-    fixed = config.flatten(Config(seed=9, learner=Learner(clip=None, steps=2)))
+    fixed = reader.flatten(Config(seed=9, learner=Learner(clip=None, steps=2)))
     del fixed["search.num_simulations"]
-    assert config.load(Config, None, ["--search.num_simulations", "5", "--seed", "9"], fixed) == Config(
+    assert reader.load(Config, None, ["--search.num_simulations", "5", "--seed", "9"], fixed) == Config(
         seed=9, search=Search(num_simulations=5), learner=Learner(steps=2)
     )
     assert complaints(None, ["--seed", "8"], fixed=fixed) == ["--seed: cannot be changed here, it is 9"]
@@ -275,22 +274,22 @@ class Renamed(Config):
 def test_a_name_of_before_is_read_with_one_line_of_warning(write, capsys):
     path = write("search: {simulations: 8}\nfit: {rate: 0.5}\n")
     for _ in range(2):  # a command may read a file several times
-        loaded = config.load(Renamed, path, ["--search.simulations", "16"])
+        loaded = reader.load(Renamed, path, ["--search.simulations", "16"])
         assert loaded == Renamed(search=Search(num_simulations=16), learner=Learner(learning_rate=0.5))
     assert capsys.readouterr().err.splitlines() == [
         "selfplay: x.yaml: search.simulations: this setting is called search.num_simulations now",
         "selfplay: x.yaml: fit.rate: this setting is called learner.learning_rate now",
         "selfplay: --search.simulations: this setting is called search.num_simulations now",
     ]
-    assert "simulations: 16\n" in config.dump(loaded) and "fit:" not in config.dump(loaded)
-    assert config.split_overrides(Renamed, ["--fit.rate", "1", "x"]) == (["x"], ["--fit.rate", "1"])
-    assert config.given_keys(Renamed, ["--fit.rate=1"]) == ["learner.learning_rate"]
+    assert "simulations: 16\n" in reader.dump(loaded) and "fit:" not in reader.dump(loaded)
+    assert reader.split_overrides(Renamed, ["--fit.rate", "1", "x"]) == (["x"], ["--fit.rate", "1"])
+    assert reader.given_keys(Renamed, ["--fit.rate=1"]) == ["learner.learning_rate"]
 
 
 def test_a_name_of_before_gets_the_checks_of_the_setting_and_no_second_value(write):
     path = write("search: {simulations: 0, num_simulations: 5}\nfit: {rates: 1}\n")
     with pytest.raises(UserError) as caught:
-        config.load(Renamed, path)
+        reader.load(Renamed, path)
     assert str(caught.value).splitlines() == [
         "x.yaml: search.num_simulations: given twice",
         "x.yaml: fit.rates: unknown setting",
@@ -316,15 +315,15 @@ def test_a_condition_between_settings_stays_one_clear_line():
                 raise UserError("low must not be above high")
 
     with pytest.raises(UserError, match="^low must not be above high$"):
-        config.load(Pair, overrides=["--low", "3"])
+        reader.load(Pair, overrides=["--low", "3"])
 
 
 def test_check_finds_what_python_code_got_wrong():
-    config.check(Config())
+    reader.check(Config())
     wrong = Config(seed="1", search=Search(num_simulations=0), learner=Learner(offset=float("nan")))  # type: ignore
     wrong = dataclasses.replace(wrong, evaluation=Evaluation(opponents=["a"]))  # type: ignore[arg-type]
     with pytest.raises(UserError) as caught:
-        config.check(wrong)
+        reader.check(wrong)
     keys = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert keys == ["seed", "search.num_simulations", "learner.offset", "evaluation.opponents"]
 
@@ -342,7 +341,7 @@ def test_a_setting_of_unsupported_type_is_a_mistake_of_the_class():
 
 
 def test_overrides_are_told_apart_from_a_commands_own_arguments():
-    own, overrides = config.split_overrides(
+    own, overrides = reader.split_overrides(
         Config,
         ["--search.reuse", "a.yaml", "--run-dir", "d", "--seed", "3", "--evaluation.opponents", "x", "y"]
         + ["--json", "--no.such", "1", "--search.no-reuse", "last"],
@@ -355,7 +354,7 @@ def test_overrides_are_told_apart_from_a_commands_own_arguments():
 
 def test_help_shows_every_setting_with_help_and_default(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    text = config.help_text(Config)
+    text = reader.help_text(Config)
     for key, setting in settings_of(Config).items():
         assert f"--{key}" in text and setting.help in text
     assert "(default: 100)" in text
@@ -385,19 +384,19 @@ configs = st.builds(
 @given(original=configs, comments=st.booleans())
 def test_dumped_yaml_loads_back_to_an_equal_config(tmp_path_factory, original, comments):
     path = tmp_path_factory.getbasetemp() / "round_trip.yaml"
-    path.write_text(config.dump(original, comments), encoding="utf-8", newline="")
-    assert config.load(Config, path) == original
+    path.write_text(reader.dump(original, comments), encoding="utf-8", newline="")
+    assert reader.load(Config, path) == original
 
 
 @given(configs)
 def test_any_other_yaml_reader_sees_the_same_values(original):
-    nested = yaml.safe_load(config.dump(original))
+    nested = yaml.safe_load(reader.dump(original))
     lists = {key: list(value) for key, value in nested["evaluation"].items()}
     assert {**nested, "evaluation": {key: tuple(value) for key, value in lists.items()}} == dataclasses.asdict(original)
 
 
 def test_comments_show_help_and_range():
-    text = config.dump(Config(), comments=True)
+    text = reader.dump(Config(), comments=True)
     assert "  # simulations a move; from 1 to 1000000\n  num_simulations: 100\n" in text
     assert "  # how to search; one of puct, gumbel\n  rule: puct\n" in text
 
@@ -408,11 +407,11 @@ SHIPPED = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"
 def test_the_shipped_defaults_are_valid_explained_and_survive_a_file(tmp_path):
     from selfplay.config.run import Config as RealConfig
 
-    config.check(RealConfig())
+    reader.check(RealConfig())
     assert [key for key, setting in settings_of(RealConfig).items() if not setting.help] == []
     path = tmp_path / "config.yaml"
-    path.write_text(config.dump(RealConfig(), comments=True), encoding="utf-8")
-    assert config.load(RealConfig, path) == RealConfig()
+    path.write_text(reader.dump(RealConfig(), comments=True), encoding="utf-8")
+    assert reader.load(RealConfig, path) == RealConfig()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
@@ -420,4 +419,4 @@ def test_every_shipped_config_loads_and_names_a_game(path):
     import games
     from selfplay.config.run import Config as RealConfig
 
-    assert games.load(config.load(RealConfig, path).game).num_actions > 0
+    assert games.load(reader.load(RealConfig, path).game).num_actions > 0

@@ -21,7 +21,7 @@ from benchmarks.engine_games import (
     served,
 )
 from search.perspective import num_values
-from selfplay.config import reader as config
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.engines.process import split_command
 from selfplay.storage import checkpoint
@@ -40,7 +40,7 @@ def new_run(path, game: games.Game) -> str:
     net = nets.NetConfig(channels=16, blocks=2, policy_channels=4, value_channels=4, value_hidden=16)
     settings = dataclasses.replace(Config(), game=game.name, net=net)
     with RunFolder.create(path, "test") as folder:
-        folder.config.write_text(config.dump(settings))
+        folder.config.write_text(reader.dump(settings))
         weights = nets.build(net, game.observation_shape, game.num_actions, num_values(game), 1).state_dict()
         checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(1, weights, {}, {}))
     return f"run:{path}:simulations=16,rule=puct"

@@ -24,7 +24,7 @@ import torch
 import games
 from games.environments.grid_map import MAPS, parse_map
 from games.environments.registry import load_environment
-from selfplay.config import reader as config
+from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.evaluation.labelled import read_positions
@@ -256,9 +256,9 @@ def loaded(name: str) -> games.Game:
 
 
 READERS = {
-    "config": Reader(configs, in_file("c.yaml", lambda path: config.load(Config, path))),
+    "config": Reader(configs, in_file("c.yaml", lambda path: load(Config, path))),
     "flags": Reader(
-        lambda: [flags.encode() for flags in FLAGS], lambda data, _: config.load(Config, None, text(data).split(" "))
+        lambda: [flags.encode() for flags in FLAGS], lambda data, _: load(Config, None, text(data).split(" "))
     ),
     "player": Reader(lambda: [player.encode() for player in PLAYERS], lambda data, _: read_player(text(data))),
     "game": Reader(lambda: [game.encode() for game in GAMES], lambda data, _: games.load(text(data))),

@@ -13,17 +13,17 @@ import yaml
 import games
 from nets import NetConfig
 from selfplay import cli
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.config.run import BudgetConfig, Config, SearchConfig
 from selfplay.config.schema import with_values
-from selfplay.planning import measurements as plan_measurements
+from selfplay.planning import measurements
 from selfplay.planning.measurements import candidate_nets, measure
 from selfplay.planning.model import Measurements, NetSpeed, predict
 from selfplay.planning.report import plan_text
 from selfplay.planning.rules import REUSE, SAMPLES_PER_WEIGHT, Plan, propose
 from selfplay.planning.warnings import warnings_of
 from selfplay.system.together import TogetherError
-from selfplay.training import train as training
+from selfplay.training import train
 
 
 def tower(channels: int, blocks: int, weights: int, best: float, learner: float) -> NetSpeed:
@@ -174,7 +174,7 @@ def test_the_least_reuse_of_a_file_is_lowered_to_what_the_learner_can_do():
     same = {"net__channels": 64, "net__blocks": 3, "search__num_simulations": 40}
     plan = plan_with(measured, file, **same)
     assert plan.config.replay.least_reuse == plan.config.replay.sample_reuse < 3.0
-    training.check(plan.config)
+    train.check(plan.config)
     asked = plan_with(measured, file, **same, replay__least_reuse=3.0)
     assert asked.config.replay.least_reuse == asked.config.replay.sample_reuse == 3.0
     assert plan_with(measured, CONFIG, **same).config.replay.least_reuse == 0.0
@@ -216,7 +216,7 @@ def test_settings_that_are_given_stay_and_are_planned_around():
 
 def test_changes_are_options_and_yaml_that_load_to_the_plan(tmp_path):
     plan = plan_with(config=minutes(60))
-    assert plan.changes and config_files.load(Config, None, ["--budget.minutes", "60", *plan.overrides]) == (
+    assert plan.changes and reader.load(Config, None, ["--budget.minutes", "60", *plan.overrides]) == (
         with_values(Config(budget=BudgetConfig(minutes=60)), {key: new for key, (_, new) in plan.changes.items()})
     )
     text = plan_text(plan, "my.yaml")
@@ -279,13 +279,13 @@ def test_a_tiny_round_of_measuring_gives_a_plan(monkeypatch):
     overrides = ["--game", "tic_tac_toe", "--budget.minutes", "1", "--search.num_simulations", "2"]
     overrides += ["--net.kind", "mlp", "--net.hidden", "8", "--net.layers", "1", "--learner.batch_size", "16"]
     overrides += ["--actors.device", "cpu", "--actors.dtype", "float32", "--learner.device", "cpu"]
-    config, given = config_files.load(Config, None, overrides), config_files.given_keys(Config, overrides)
+    config, given = reader.load(Config, None, overrides), reader.given_keys(Config, overrides)
 
     def in_this_process(work, processes, *arguments):
         return [work(lambda: 0, *arguments)]
 
-    monkeypatch.setattr(plan_measurements, "run_together", in_this_process)
-    monkeypatch.setattr(plan_measurements, "usable_cores", lambda: 1)
+    monkeypatch.setattr(measurements, "run_together", in_this_process)
+    monkeypatch.setattr(measurements, "usable_cores", lambda: 1)
     measured = measure(config, given, 0.01)
     assert [speed.name for speed in measured.nets] == ["8x1"]
     assert measured.squares == 9 and 5 <= measured.game_length <= 9
@@ -297,14 +297,14 @@ def test_a_tiny_round_of_measuring_gives_a_plan(monkeypatch):
 @pytest.fixture
 def fake_measurements(monkeypatch):
     """Measuring takes no time and finds the Xeon."""
-    monkeypatch.setattr(plan_measurements, "measure", lambda config, given, seconds: XEON)
+    monkeypatch.setattr(measurements, "measure", lambda config, given, seconds: XEON)
 
 
 def test_a_measurement_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
     def fail(*arguments):
         raise TogetherError("ValueError: int8 needs a resnet")
 
-    monkeypatch.setattr(plan_measurements, "measure", fail)
+    monkeypatch.setattr(measurements, "measure", fail)
     (tmp_path / "a.yaml").write_text("game: connect_four\nbudget: {minutes: 15}\n")
     assert cli.main(["plan", str(tmp_path / "a.yaml")]) == 2
     assert capsys.readouterr().err == "selfplay: error: plan: measuring failed: ValueError: int8 needs a resnet\n"
@@ -323,11 +323,11 @@ def test_plan_command_prints_the_proposal(fake_measurements, tmp_path, capsys):
 def test_train_with_plan_trains_with_the_planned_settings(fake_measurements, tmp_path, monkeypatch, capsys):
     trained = []
 
-    def train(config: Config, run_dir: Path) -> training.Result:
+    def no_training(config: Config, run_dir: Path) -> train.Result:
         trained.append(config)
-        return training.Result(run_dir, 0, "budget", None)
+        return train.Result(run_dir, 0, "budget", None)
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(train, "train", no_training)
     (tmp_path / "a.yaml").write_text("game: connect_four\nsearch: {rule: gumbel}\nbudget: {minutes: 15}\n")
     arguments = ["train", str(tmp_path / "a.yaml"), "--plan", "--run-dir", str(tmp_path / "run"), "--seed", "7"]
     assert cli.main([*arguments, "--replay.capacity", "300000"]) == 0
@@ -339,7 +339,7 @@ def test_train_with_plan_trains_with_the_planned_settings(fake_measurements, tmp
 
 def test_given_keys_are_those_of_the_flags():
     tokens = ["--search.num-simulations", "5", "--seed=3", "--search.no-proven-values", "--no.such", "1"]
-    assert config_files.given_keys(Config, tokens) == ["search.num_simulations", "seed", "search.proven_values"]
+    assert reader.given_keys(Config, tokens) == ["search.num_simulations", "seed", "search.proven_values"]
 
 
 def test_measuring_is_announced_before_it_begins(fake_measurements, tmp_path, monkeypatch, capsys):
@@ -349,7 +349,7 @@ def test_measuring_is_announced_before_it_begins(fake_measurements, tmp_path, mo
         seen.append(capsys.readouterr().out)
         return XEON
 
-    monkeypatch.setattr(plan_measurements, "measure", measure)
+    monkeypatch.setattr(measurements, "measure", measure)
     (tmp_path / "a.yaml").write_text("game: connect_four\nbudget: {minutes: 15}\n")
     assert cli.main(["plan", str(tmp_path / "a.yaml"), "--seconds", "5"]) == 0
     assert "about 5 s" in seen[0]

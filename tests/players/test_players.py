@@ -13,7 +13,7 @@ import games
 import nets
 from search import ModelTraits
 from search.perspective import num_values
-from selfplay.config import reader as config
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import _kinds, parse_player, read_player, register_player
@@ -49,7 +49,7 @@ def run_dir(tmp_path_factory):
     net = nets.NetConfig(channels=8, blocks=1, policy_channels=4, value_channels=4, value_hidden=8)
     settings = dataclasses.replace(Config(), game=game.name, net=net)
     with RunFolder.create(path, "test") as folder:
-        folder.config.write_text(config.dump(settings))
+        folder.config.write_text(reader.dump(settings))
         for version in (3, 12):
             weights = nets.build(net, game.observation_shape, game.num_actions, num_values(game), version).state_dict()
             if version == 12:  # the policy head says column 5, whatever the board
@@ -214,8 +214,8 @@ def test_run_searches_with_its_network(run_dir):
 def test_a_run_with_forced_playouts_plays_by_any_rule(run_dir, tmp_path, rule):
     copy = tmp_path / "forced"
     shutil.copytree(run_dir, copy)
-    settings = config.load(Config, copy / "config.yaml", ["--search.rule", "puct", "--search.forced-playouts", "2"])
-    (copy / "config.yaml").write_text(config.dump(settings))
+    settings = reader.load(Config, copy / "config.yaml", ["--search.rule", "puct", "--search.forced-playouts", "2"])
+    (copy / "config.yaml").write_text(reader.dump(settings))
     player = parse_player(f"run:{copy}@3:simulations=200,rule={rule}", CONNECT_FOUR, seed=1)
     assert moves_of(player, CONNECT_FOUR, (3, 0, 3, 0, 3, 0)) == [3]
     player.close()

@@ -11,8 +11,7 @@ from counting_environment import CountingEnvironment
 from test_transition_replay import GAMMA, all_transitions, newest_only, play
 
 from selfplay.errors import UserError
-from selfplay.replay import saved as saved_replay
-from selfplay.replay import transitions as transition_replay
+from selfplay.replay import saved, transitions
 from selfplay.replay.transitions import TransitionReplay
 from selfplay.storage import failpoints
 from selfplay.storage.files import digest, seal, unseal
@@ -35,20 +34,20 @@ def played(replay: TransitionReplay, steps: int = 63, seed: int = 1) -> Transiti
 
 
 def written(folder: Path, replay: TransitionReplay, step: int = 7) -> Path:
-    saved_replay.save(folder, step, replay)
+    saved.save(folder, step, replay)
     (path,) = folder.glob("[0-9]*")
     return path
 
 
 def read(folder: Path, into: TransitionReplay) -> TransitionReplay:
-    assert saved_replay.load_latest(folder, into, pytest.fail) == 7
+    assert saved.load_latest(folder, into, pytest.fail) == 7
     return into
 
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece holds some rows, so that there are many."""
-    monkeypatch.setattr(transition_replay, "PIECE_BYTES", 300)
+    monkeypatch.setattr(transitions, "PIECE_BYTES", 300)
 
 
 @pytest.mark.parametrize("legal", [False, True])
@@ -165,7 +164,7 @@ def damage_piece(path: Path) -> None:
 
 
 def cut_manifest(path: Path) -> None:
-    manifest = path / saved_replay.MANIFEST
+    manifest = path / saved.MANIFEST
     manifest.write_bytes(manifest.read_bytes()[:-20])
 
 
@@ -177,11 +176,11 @@ def cut_manifest(path: Path) -> None:
 def test_a_damaged_replay_is_set_aside_and_filled_again(tmp_path: Path, spoil) -> None:
     folder, warnings = tmp_path / "replay", []
     path = written(folder, played(replay_of(90)))
-    assert saved_replay.damage(path) is None
+    assert saved.damage(path) is None
     spoil(path)
-    assert saved_replay.damage(path) is not None
+    assert saved.damage(path) is not None
     again = replay_of(90)
-    assert saved_replay.load_latest(folder, again, warnings.append) is None
+    assert saved.load_latest(folder, again, warnings.append) is None
     assert len(warnings) == 1 and warnings[0].startswith(f"damaged replay: {path}: ")
     assert not path.exists() and (folder / "quarantine" / path.name).is_dir()
     assert again.total == len(again) == again._tree.total == 0
@@ -192,16 +191,16 @@ def test_a_replay_of_another_environment_does_not_fit(tmp_path: Path) -> None:
     written(tmp_path / "replay", played(replay_of(90)))
     warnings: list[str] = []
     other = replay_of(90, legal=True)
-    assert saved_replay.load_latest(tmp_path / "replay", other, warnings.append) is None
+    assert saved.load_latest(tmp_path / "replay", other, warnings.append) is None
     assert len(warnings) == 1 and "it has the columns " in warnings[0]
     assert len(other) == other._tree.total == 0
 
 
 def test_a_replay_of_another_format_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, played(replay_of(90)))
-    monkeypatch.setattr(saved_replay, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(saved, "FORMAT_VERSION", 2)
     with pytest.raises(UserError, match=f"{path} has format 1, this program reads 2"):
-        saved_replay.load_latest(tmp_path, replay_of(90), pytest.fail)
+        saved.load_latest(tmp_path, replay_of(90), pytest.fail)
     assert path.is_dir()
 
 
@@ -210,10 +209,10 @@ def test_a_replay_that_cannot_be_written_leaves_the_one_before(tmp_path: Path, p
     path = written(tmp_path, played(replay_of(90)))
     failpoints.arm(f"replay.{place}")
     with pytest.raises(failpoints.FailpointReached):
-        saved_replay.save(tmp_path, 8, played(replay_of(90)))
+        saved.save(tmp_path, 8, played(replay_of(90)))
     failpoints.arm("")
     assert list(tmp_path.iterdir()) == [path]
-    assert saved_replay.damage(path) is None
+    assert saved.damage(path) is None
 
 
 def test_a_kill_between_two_replays_leaves_the_newer_one(tmp_path: Path) -> None:
@@ -221,27 +220,27 @@ def test_a_kill_between_two_replays_leaves_the_newer_one(tmp_path: Path) -> None
     first = written(tmp_path, replay)
     failpoints.arm("replay.before_remove:raise")
     with pytest.raises(failpoints.FailpointReached):
-        saved_replay.save(tmp_path, 8, played(replay, seed=2))
+        saved.save(tmp_path, 8, played(replay, seed=2))
     failpoints.arm("")
-    assert first.is_dir() and len(saved_replay.numbers(tmp_path)) == 2
+    assert first.is_dir() and len(saved.numbers(tmp_path)) == 2
     again = replay_of(90)
-    assert saved_replay.load_latest(tmp_path, again, pytest.fail) == 8
+    assert saved.load_latest(tmp_path, again, pytest.fail) == 8
     assert again.total == replay.total
-    saved_replay.save(tmp_path, 9, again)
-    assert len(saved_replay.numbers(tmp_path)) == 1
+    saved.save(tmp_path, 9, again)
+    assert len(saved.numbers(tmp_path)) == 1
 
 
 def test_a_replay_with_a_pickle_is_set_aside_unread(tmp_path: Path) -> None:
     path = written(tmp_path, played(replay_of(90)))
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
-        saved_replay._pack({"frames": np.array([object()])})
+        saved._pack({"frames": np.array([object()])})
     buffer = io.BytesIO()
     np.savez(buffer, priorities=np.array([print], object))
-    manifest = unseal((path / saved_replay.MANIFEST).read_bytes())
+    manifest = unseal((path / saved.MANIFEST).read_bytes())
     assert manifest is not None
     (path / "00000.npz").write_bytes(buffer.getvalue())
     manifest["files"]["00000.npz"] = {"sha256": digest(buffer.getvalue()), "bytes": len(buffer.getvalue())}
-    (path / saved_replay.MANIFEST).write_bytes(seal(manifest))
+    (path / saved.MANIFEST).write_bytes(seal(manifest))
     warnings: list[str] = []
-    assert saved_replay.load_latest(tmp_path, replay_of(90), warnings.append) is None
+    assert saved.load_latest(tmp_path, replay_of(90), warnings.append) is None
     assert len(warnings) == 1 and "00000.npz cannot be read" in warnings[0]

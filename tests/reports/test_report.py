@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from selfplay import cli
-from selfplay.config import reader as config
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.reports.curves import common_places, make_curve
@@ -28,7 +28,7 @@ PNG = b"\x89PNG"
 def make_run(folder: Path, rows: list[tuple[float, dict]], *settings: str) -> Path:
     """A run that wrote some values at some minutes; 100 positions and a step a minute."""
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(config.dump(config.load(Config, None, settings)))
+    (folder / "config.yaml").write_text(reader.dump(reader.load(Config, None, settings)))
     with MetricsWriter(folder / "metrics.jsonl") as writer:
         for minutes, values in rows:
             writer.write(values, step=int(minutes), positions=int(100 * minutes), time_s=60.0 * minutes)

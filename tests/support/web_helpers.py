@@ -20,7 +20,7 @@ import nets
 from search import Search, SearchConfig
 from search.perspective import num_values
 from selfplay.algorithms.models import network_models
-from selfplay.config import reader as config
+from selfplay.config import reader
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig
 from selfplay.experience.self_play import SelfPlay
 from selfplay.players.search import SearchPlayer
@@ -66,7 +66,7 @@ def make_run(path: Path, name: str = "connect_four", opening_plies: int = 6, wit
     net = nets.NetConfig(channels=8, blocks=1, policy_channels=4, value_channels=4, value_hidden=8)
     settings = dataclasses.replace(Config(), game=game.name, net=net, actors=ActorsConfig(opening_plies=opening_plies))
     with RunFolder.create(path, "test") as folder:
-        folder.config.write_text(config.dump(settings))
+        folder.config.write_text(reader.dump(settings))
         for version in VERSIONS:
             built = nets.build(net, game.observation_shape, game.num_actions, num_values(game), version)
             checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(version, built.state_dict(), {}, {}))
@@ -82,7 +82,7 @@ def make_run(path: Path, name: str = "connect_four", opening_plies: int = 6, wit
 def change_settings(run: Path, **settings: str) -> None:
     """Other settings in the config of a run."""
     path = run / "config.yaml"
-    path.write_text(config.dump(dataclasses.replace(config.load(Config, path), **settings)))
+    path.write_text(reader.dump(dataclasses.replace(reader.load(Config, path), **settings)))
 
 
 def make_tournament(path: Path) -> Path:

@@ -16,7 +16,7 @@ import games
 import selfplay
 from benchmarks.planted_truth import decide
 from selfplay import cli
-from selfplay.commands import match as match_command
+from selfplay.commands.match import _text
 from selfplay.errors import UserError
 from selfplay.evaluation.match import FIRST, SECOND, MatchGame, play_tables, seat, summarise
 from selfplay.players.kinds import RandomPlayer, register_player
@@ -164,7 +164,7 @@ def test_a_match_a_tournament_and_a_rating_print_one_difference(counts, elo):
     rating = rate_pairs(game, {("a", "b"): scores}, "b").rating("a")
     assert f"{match.elo:+.0f}" == f"{rating.elo:+.0f}" == f"{elo:+.0f}"
     assert (rating.low, rating.high) == pytest.approx((match.elo_low, match.elo_high))
-    assert f"{match_command._text(match)}".splitlines()[-1] == (
+    assert f"{_text(match)}".splitlines()[-1] == (
         f"  Elo difference  {elo:+.0f} (95 %: {rating.low:+.0f} to {rating.high:+.0f}), b = 0"
     )
 

@@ -24,7 +24,7 @@ from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.machine import processes_with
-from selfplay.training import run_state as saving
+from selfplay.training import run_state
 from selfplay.training.run_state import Counters, restore, save_checkpoint, save_games
 from selfplay.training.trainer import Trainer
 
@@ -251,7 +251,9 @@ def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
         games_played, positions, next_shard = shards.totals(folder.games)
         found = shards.read_shards(folder.games, None, pytest.fail)
         records = [GameRecord(**row) for _, rows in found for row in rows]
-        monkeypatch.setattr(saving, "MOST_SHARD_BYTES", 3 * sum(array.nbytes for array in records[0].arrays().values()))
+        monkeypatch.setattr(
+            run_state, "MOST_SHARD_BYTES", 3 * sum(array.nbytes for array in records[0].arrays().values())
+        )
         save_games(folder, records)
         assert shards.totals(folder.games)[:2] == (2 * games_played, 2 * positions)
         again = list(shards.read_shards(folder.games, None, pytest.fail))

@@ -15,7 +15,7 @@ import selfplay
 from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.replay import saved as saved_replay
+from selfplay.replay import saved
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system import preflight
@@ -60,27 +60,27 @@ def opened(run: Path, watcher: Watcher, *more: str) -> Trainer:
 def test_the_size_of_the_replay_is_said_before_it_is_written(made: tuple[Path, Watcher]) -> None:
     run, watcher = made
     assert f"the replay, 38 kB at most, is written to {run / 'replay'} when the run stops" in watcher.lines
-    assert verify(run).problems == [] and saved_replay.numbers(run / "replay") == [0]
+    assert verify(run).problems == [] and saved.numbers(run / "replay") == [0]
 
 
 def test_a_stopped_dqn_waited_for_its_replay_to_fill_again(run: Path) -> None:
-    saved = checkpoint.load(run / "checkpoints").state
+    state = checkpoint.load(run / "checkpoints").state
     trainer = opened(run, Watcher())
-    assert (trainer.learner.steps, trainer.replay.total) == (STOP_AT, saved["kept"])
-    assert len(trainer.replay) == min(saved["kept"], 900 // 8 * 8) > 400
-    owed = 2 * (saved["kept"] - saved["reuse_kept"]) - (saved["samples"] - saved["reuse_samples"])
+    assert (trainer.learner.steps, trainer.replay.total) == (STOP_AT, state["kept"])
+    assert len(trainer.replay) == min(state["kept"], 900 // 8 * 8) > 400
+    owed = 2 * (state["kept"] - state["reuse_kept"]) - (state["samples"] - state["reuse_samples"])
     assert trainer._samples_owed(2.0) == owed, "neither a burst nor a pause"
 
     played = []
     watcher = Watcher(lambda status: played.append((status.step, status.positions)))
     result = selfplay.resume(run, display=watcher)
     assert f"resumed at step {STOP_AT} with {len(trainer.replay)} positions in the replay" in watcher.lines
-    owed_first = [step for step, positions in played if positions == saved["positions"]]
+    owed_first = [step for step, positions in played if positions == state["positions"]]
     assert max(owed_first, default=STOP_AT) == STOP_AT + owed // 16, "it learned before it played"
     assert result.stopped_by == "budget"
     final = checkpoint.load(run / "checkpoints").state
     assert final["samples"] == pytest.approx(2 * final["kept"], abs=2 * 16 + 2 * 32)
-    assert saved_replay.numbers(run / "replay") == [1], "the replay of the budget's end has taken its place"
+    assert saved.numbers(run / "replay") == [1], "the replay of the budget's end has taken its place"
 
 
 def test_a_replay_from_before_the_newest_checkpoint_is_used_and_owes_nothing(run: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_replay_that_finds_no_room_in_the_end_is_a_warning(tmp_path: Path, mon
     def full(path: Path, data: bytes, label: str) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved_replay, "write_synced", full)
+    monkeypatch.setattr(saved, "write_synced", full)
     watcher = Watcher()
     result = selfplay.train(config(tmp_path, "--budget.positions", "200"), tmp_path / "run", watcher)
     assert result.stopped_by == "budget" and result.evaluation is not None

@@ -22,7 +22,7 @@ from selfplay.actors.sources import Finished, InlineSource
 from selfplay.algorithms.actor_critic import ActorCritic
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
@@ -31,7 +31,7 @@ from selfplay.experience.rollouts import Rollout
 from selfplay.players.trained import player_of_checkpoint
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
-from selfplay.training import train as training
+from selfplay.training import train
 from selfplay.training import trainer as trainer_module
 from selfplay.training.evaluator import RATINGS, rating_conditions
 from selfplay.training.resuming import FIXED, WITH_GAMES
@@ -248,7 +248,7 @@ def flags(key: str, value: str | tuple[str, ...]) -> list[str]:
 
 
 def config_of(run: Path) -> Config:
-    return config_files.load(Config, run / "config.yaml")
+    return reader.load(Config, run / "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(training, "_final_evaluation", lambda trainer: None)
+                patch.setattr(train, "_final_evaluation", lambda trainer: None)
                 selfplay.train(tiny_config(folder, *COMMON, *BASES[name]), folder / "run", Watcher())
             made[name] = folder / "run"
         return made[name]
@@ -337,7 +337,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
     patch.setattr(trainer_module, "Timer", Timer)
     patch.setattr(trainer_module, "open_tracker", open_tracker)
     patch.setattr(trainer_module, "FleetSource", fleet)
-    patch.setattr(training, "evaluate_checkpoint", ask)
+    patch.setattr(train, "evaluate_checkpoint", ask)
     patch.setattr(torch, "set_num_threads", observed.threads.append)
     return observed
 
@@ -347,7 +347,7 @@ def resumed(base: Path, run: Path, overrides: list[str], shows: Callable[[Path, 
     shutil.copytree(base, run)
     with pytest.MonkeyPatch.context() as patch:
         observed = watch(patch)
-        selfplay.resume(run, lambda _: config_files.load(Config, run / "config.yaml", overrides), Watcher())
+        selfplay.resume(run, lambda _: reader.load(Config, run / "config.yaml", overrides), Watcher())
     return shows(run, observed)
 
 
@@ -381,10 +381,10 @@ def test_a_changed_setting_takes_effect(tmp_path: Path, bases, unchanged, key: s
     change, run = CHANGES[key], tmp_path / "run"
     before = flatten(config_of(bases(change.base)))[key]
     overrides = [*LONGER, *change.beside, *flags(key, change.value)]
-    assert flatten(config_files.load(Config, bases(change.base) / "config.yaml", overrides))[key] != before
+    assert flatten(reader.load(Config, bases(change.base) / "config.yaml", overrides))[key] != before
     found = resumed(bases(change.base), run, overrides, change.shows)
     assert found != unchanged(change)
-    assert flatten(config_of(run))[key] == flatten(config_files.load(Config, run / "config.yaml", overrides))[key]
+    assert flatten(config_of(run))[key] == flatten(reader.load(Config, run / "config.yaml", overrides))[key]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, and it would be used")
@@ -393,7 +393,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path, bases, key: str) 
     run = shutil.copytree(bases("puct"), tmp_path / "run")
     before = (run / "config.yaml").read_bytes()
     with pytest.raises(UserError, match="device cuda: torch sees no GPU here"):
-        selfplay.resume(run, lambda _: config_files.load(Config, run / "config.yaml", [f"--{key}", "cuda"]), Watcher())
+        selfplay.resume(run, lambda _: reader.load(Config, run / "config.yaml", [f"--{key}", "cuda"]), Watcher())
     if key == "learner.device":
         assert (run / "config.yaml").read_bytes() == before
 
@@ -405,7 +405,7 @@ def test_what_stored_games_keep_was_changed_in_silence(tmp_path: Path, bases, ke
     overrides = [*LONGER, *flags(key, CHANGES[key].value), "--learner.learning_rate", "0.003"]
     with pytest.MonkeyPatch.context() as patch:
         watch(patch)
-        selfplay.resume(run, lambda _: config_files.load(Config, run / "config.yaml", overrides), watcher)
+        selfplay.resume(run, lambda _: reader.load(Config, run / "config.yaml", overrides), watcher)
         line = f"{key}: for new games only; the {games} games on disk stay as they were played"
         assert watcher.lines.count(line) == 1
         again = Watcher()
@@ -434,7 +434,7 @@ def test_matches_of_one_rating_share_a_longest_game(tmp_path: Path, bases) -> No
     (run / RATINGS).mkdir()
     overrides = [*LONGER, "--evaluation.max_plies", "5"]
     with pytest.raises(UserError, match=r"evaluation\.max_plies: the matches in .*ratings were played with 0"):
-        selfplay.resume(run, lambda _: config_files.load(Config, run / "config.yaml", overrides), Watcher())
+        selfplay.resume(run, lambda _: reader.load(Config, run / "config.yaml", overrides), Watcher())
     assert config_of(run).evaluation.max_plies == 0
 
 
@@ -485,6 +485,6 @@ def test_the_mirror_finds_its_run_again_after_a_start_without_it(tmp_path: Path,
         watch(patch)
         patch.setattr(trainer_module, "open_tracker", open_tracker)
         for steps in ("8", "10", "12"):
-            longer = config_files.load(Config, run / "config.yaml", ["--budget.steps", steps])
+            longer = reader.load(Config, run / "config.yaml", ["--budget.steps", steps])
             selfplay.resume(run, lambda _, longer=longer: longer, Watcher())
     assert given == [None, "mirrored", "mirrored"]

@@ -16,7 +16,7 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 import selfplay
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
-from selfplay.config import reader as config_files
+from selfplay.config import reader
 from selfplay.errors import UserError
 from selfplay.replay.positions import Replay
 from selfplay.storage import checkpoint, shards
@@ -227,7 +227,7 @@ def test_weights_that_are_not_finite_stay_in_the_learner(tmp_path: Path, where: 
 
     config = tiny_config(tmp_path, "--checkpoint.every_steps", "2", "--budget.steps", "9")
     with RunFolder.create(run, "run") as folder:
-        publish(folder.config, config_files.dump(config).encode())
+        publish(folder.config, reader.dump(config).encode())
         trainers.append(Trainer(config, folder, Watcher(spoil)))
         with pytest.raises(UserError, match="not finite at step 6; .* of step 4") as caught:
             trainers[0].run()
