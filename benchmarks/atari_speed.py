@@ -34,7 +34,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_report import Row, machine_header, print_table, write_json
+from bench_report import BenchmarkRow, machine_header, print_table, write_json
 
 from selfplay.training.display import Display, Status
 
@@ -319,10 +319,10 @@ def side(arguments: argparse.Namespace, flags: list[str]) -> Speed:
     return sb3(num_envs, threads, arguments.fill, window)
 
 
-def show(speed: Speed) -> list[Row]:
+def show(speed: Speed) -> list[BenchmarkRow]:
     """Print what was measured."""
-    rows = [Row(speed.title, speed.steps, "steps/s")]
-    rows += [Row(f"{speed.title}, {label}", share, "%") for label, share in speed.shares.items()]
+    rows = [BenchmarkRow(speed.title, speed.steps, "steps/s")]
+    rows += [BenchmarkRow(f"{speed.title}, {label}", share, "%") for label, share in speed.shares.items()]
     print_table(rows)
     print(flush=True)
     return rows
@@ -356,7 +356,7 @@ def main(words: list[str] | None = None) -> int:
             peers.append(measured(arguments, "--side", "sb3", str(num_envs), str(threads)))
             rows += show(peers[-1])
         best = max(peers, key=lambda peer: peer.steps)
-        ratios = [Row(f"{one.title}, against {best.title}", one.steps / best.steps, "times") for one in own]
+        ratios = [BenchmarkRow(f"{one.title}, against {best.title}", one.steps / best.steps, "times") for one in own]
         print_table(ratios)
         rows += ratios
     if arguments.json:

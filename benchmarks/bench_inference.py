@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import torch
-from bench_report import Row, machine_header, print_table, write_json
+from bench_report import BenchmarkRow, machine_header, print_table, write_json
 
 from nets import Inference, NetConfig, build, default_device
 from nets.inference import DTYPES
@@ -44,7 +44,7 @@ def make_inference(channels: int, blocks: int, dtype: str, max_batch: int) -> In
     return inference
 
 
-def run(arguments: argparse.Namespace) -> list[Row]:
+def run(arguments: argparse.Namespace) -> list[BenchmarkRow]:
     """One row a cell, printed as it is made."""
     rows = []
     for net in arguments.nets:
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> list[Row]:
                 for batch in arguments.batches:
                     rate = positions_per_second(inference, batch, arguments.seconds)
                     name = f"inference {net} {dtype} threads {threads} batch {batch}"
-                    rows.append(Row(name, rate, "positions/s"))
+                    rows.append(BenchmarkRow(name, rate, "positions/s"))
                     print_table(rows[-1:])
     return rows
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from selfplay.profiling.table import Row, machine_header, print_table, write_json
+from selfplay.profiling.table import BenchmarkRow, machine_header, print_table, write_json
 
-__all__ = ["Row", "machine_header", "print_table", "write_json"]
+__all__ = ["BenchmarkRow", "machine_header", "print_table", "write_json"]

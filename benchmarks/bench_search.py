@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import pyspiel
-from bench_report import Row, machine_header, print_table, write_json
+from bench_report import BenchmarkRow, machine_header, print_table, write_json
 from open_spiel.python.algorithms import mcts
 
 import games
@@ -75,14 +75,17 @@ def measure_openspiel(num_simulations: int, seconds: float) -> tuple[float, floa
     return simulations / (time.perf_counter() - start), simulations / (time.process_time() - cpu_start)
 
 
-def rate_rows(name: str, per_second: float, per_cpu_second: float) -> list[Row]:
+def rate_rows(name: str, per_second: float, per_cpu_second: float) -> list[BenchmarkRow]:
     """The two rows of one measurement, printed as they are made."""
-    rows = [Row(name, per_second, "simulations/s"), Row(f"{name} cpu", per_cpu_second, "simulations/CPU s")]
+    rows = [
+        BenchmarkRow(name, per_second, "simulations/s"),
+        BenchmarkRow(f"{name} cpu", per_cpu_second, "simulations/CPU s"),
+    ]
     print_table(rows)
     return rows
 
 
-def run(arguments: argparse.Namespace) -> list[Row]:
+def run(arguments: argparse.Namespace) -> list[BenchmarkRow]:
     """All rows."""
     rows = []
     for name in arguments.games:

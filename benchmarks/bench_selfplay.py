@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 
 import peers
-from bench_report import Row, machine_header, print_table, write_json
+from bench_report import BenchmarkRow, machine_header, print_table, write_json
 
 import games
 from nets import NetConfig
@@ -25,7 +25,7 @@ from selfplay.profiling.speed import games_row, measure_selfplay_and_network, me
 from selfplay.system.together import TogetherError, run_together
 
 
-def measure_ours(arguments: argparse.Namespace, rule: str) -> list[Row]:
+def measure_ours(arguments: argparse.Namespace, rule: str) -> list[BenchmarkRow]:
     """The rows of our own actors."""
     channels, blocks = arguments.net
     config = Config(
@@ -49,17 +49,19 @@ def measure_ours(arguments: argparse.Namespace, rule: str) -> list[Row]:
     return rows
 
 
-def measure_peer(name: str, needs: tuple[str, ...], work: Callable[..., float], processes: int, *rest: object) -> Row:
+def measure_peer(
+    name: str, needs: tuple[str, ...], work: Callable[..., float], processes: int, *rest: object
+) -> BenchmarkRow:
     """The row of one peer: simulations/s of all its processes. Raises TogetherError where it cannot be measured."""
     absent = peers.missing(needs)
     if absent:
         raise TogetherError(f"not installed ({', '.join(absent)})")
-    row = Row(name, sum(run_together(work, processes, *rest)), "simulations/s")
+    row = BenchmarkRow(name, sum(run_together(work, processes, *rest)), "simulations/s")
     print_table([row])
     return row
 
 
-def measure_peers(arguments: argparse.Namespace) -> list[Row]:
+def measure_peers(arguments: argparse.Namespace) -> list[BenchmarkRow]:
     """The rows of the peers; a line says why one is left out."""
     size = (*arguments.net, arguments.simulations)
     cases = [
@@ -81,10 +83,10 @@ def measure_peers(arguments: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def ratios(ours: list[Row], theirs: list[Row]) -> list[Row]:
+def ratios(ours: list[BenchmarkRow], theirs: list[BenchmarkRow]) -> list[BenchmarkRow]:
     """How many times as many simulations ours makes, for each pair."""
     return [
-        Row(f"{mine.name} / {peer.name}", mine.value / peer.value, "times")
+        BenchmarkRow(f"{mine.name} / {peer.name}", mine.value / peer.value, "times")
         for mine in ours
         if mine.unit == "simulations/s"
         for peer in theirs

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         selfplay_rows,
         with_actors,
     )
-    from selfplay.profiling.table import Row, machine_header, print_table, write_json
+    from selfplay.profiling.table import BenchmarkRow, machine_header, print_table, write_json
     from selfplay.training.train import check
 
     check(config, is_new=False)  # how long a run would be does not matter here
@@ -60,9 +60,9 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     config = with_actors(config)
     game = games.load(config.game)
     print(f"{machine_header()}\nsettings: {_settings_line(config)}", flush=True)
-    rows = [Row("compile or load the search", measure_warm_up(config), "s")]
+    rows = [BenchmarkRow("compile or load the search", measure_warm_up(config), "s")]
     search = measure_search(game, config.search, config.actors.games_per_actor, args.seconds / 3)
-    rows.append(Row("search with a constant evaluator, one core", search.per_second, "simulations/s"))
+    rows.append(BenchmarkRow("search with a constant evaluator, one core", search.per_second, "simulations/s"))
     speed, network_rate = measure_selfplay_and_network(
         config, args.seconds, args.seconds / 2, args.seconds / 3, warn=lambda text: print(text, file=sys.stderr)
     )

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.tournament.schedule import ladder
     from selfplay.tournament.standings import make_standings
     from selfplay.tournament.store import TournamentFolder
-    from selfplay.tournament.tournament import Plan, play_tournament
+    from selfplay.tournament.tournament import TournamentPlan, play_tournament
     from selfplay.training.evaluator import rating_conditions
 
     config = run_config(args.run_dir)
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     num_games = whole_groups(game, args.games) * len(ladder(len(args.anchors), len(names)))
     tournament = TournamentFolder(folder.path / RATINGS, rating_conditions(config, game))
     try:
-        plan = Plan(names, "ladder", num_games, len(args.anchors), tournament.recognise(entrants))
+        plan = TournamentPlan(names, "ladder", num_games, len(args.anchors), tournament.recognise(entrants))
         outcome = play_tournament(tournament, plan, args.processes or os.cpu_count() or 1, None, show_progress("games"))
         standings = make_standings(outcome, names[0])
         curve = _curve(args.run_dir, chosen, names, len(args.anchors), standings)

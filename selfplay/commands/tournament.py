@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.tournament.players import check_players
     from selfplay.tournament.standings import choose_anchor, make_standings
     from selfplay.tournament.store import Conditions, TournamentFolder
-    from selfplay.tournament.tournament import Plan, play_tournament
+    from selfplay.tournament.tournament import TournamentPlan, play_tournament
 
     specs = [read_player(text) for text in args.players]
     if len(specs) < 2:
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         anchor = choose_anchor(names, args.anchor)
         folder.enter(dict(zip(args.players, recorded)))
         progress = show_progress("games")
-        plan = Plan(names, args.format, args.games, recorded=recorded)
+        plan = TournamentPlan(names, args.format, args.games, recorded=recorded)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
         standings = make_standings(outcome, anchor)
         page = report.write(standings, folder.path)

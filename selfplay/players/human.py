@@ -166,10 +166,10 @@ class HumanPlayer:
 
 def play(game: Game, player: Player, seat: int, terminal: Terminal, rng: np.random.Generator) -> None:
     """One game of a person in `seat` against `player` in all other seats; `rng` draws chance. Returns at its end."""
-    Session(game, player, seat, terminal, rng).run()
+    TerminalGame(game, player, seat, terminal, rng).run()
 
 
-class Session:
+class TerminalGame:
     """The game under way, in slot 0 of a pool of its own."""
 
     def __init__(self, game: Game, player: Player, seat: int, terminal: Terminal, rng: np.random.Generator) -> None:

@@ -22,7 +22,7 @@ from selfplay.profiling.breakdown import (
     random_records,
 )
 from selfplay.profiling.speed import SelfPlaySpeed, with_actors
-from selfplay.profiling.table import Row
+from selfplay.profiling.table import BenchmarkRow
 from selfplay.system.together import run_together
 
 
@@ -47,7 +47,7 @@ def measure_loop(config: Config, seconds: float) -> LoopParts:
     return LoopParts(profile, learner, position_bytes(records), learned_share(config, game, records))
 
 
-def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[BenchmarkRow]:
     """The rows; shares of one actor add up to 100 %."""
     return [
         *_actor_rows(parts.profile),
@@ -56,19 +56,19 @@ def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed
     ]
 
 
-def _actor_rows(profile: ActorProfile) -> list[Row]:
+def _actor_rows(profile: ActorProfile) -> list[BenchmarkRow]:
     def share(seconds: float) -> float:
         return 100 * seconds / profile.seconds
 
     return [
-        Row("one actor: network", share(profile.network), "%"),
-        Row("one actor: games (rules and observation)", share(profile.games), "%"),
-        Row("one actor: cache of evaluations", share(profile.cache), "%"),
-        Row("one actor: tree and records", share(profile.tree), "%"),
+        BenchmarkRow("one actor: network", share(profile.network), "%"),
+        BenchmarkRow("one actor: games (rules and observation)", share(profile.games), "%"),
+        BenchmarkRow("one actor: cache of evaluations", share(profile.cache), "%"),
+        BenchmarkRow("one actor: tree and records", share(profile.tree), "%"),
     ]
 
 
-def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[BenchmarkRow]:
     """The learner alone, and who would wait: it at `sample_reuse`, the actors at `least_reuse` (or the same)."""
     rate = parts.learner.per_second
     played = selfplay_metrics(speed.counts, speed.num_actors, game).get("selfplay/positions_per_second", 0.0)
@@ -76,19 +76,19 @@ def _learner_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlayS
     needed = config.replay.sample_reuse * positions
     least = (config.replay.least_reuse or config.replay.sample_reuse) * positions
     return [
-        Row("learner alone samples", rate, "samples/s"),
-        Row("learner alone steps", rate / config.learner.batch_size, "steps/s"),
-        Row("learner time in the replay", 100 * parts.learner.sampling_seconds / parts.learner.seconds, "%"),
-        Row("learner samples needed by sample_reuse", needed, "samples/s"),
-        Row("learner would wait for positions", 100 * max(0.0, 1 - needed / rate), "%"),
-        Row("actors would wait for the learner", 100 * max(0.0, 1 - rate / least) if least else 0.0, "%"),
+        BenchmarkRow("learner alone samples", rate, "samples/s"),
+        BenchmarkRow("learner alone steps", rate / config.learner.batch_size, "steps/s"),
+        BenchmarkRow("learner time in the replay", 100 * parts.learner.sampling_seconds / parts.learner.seconds, "%"),
+        BenchmarkRow("learner samples needed by sample_reuse", needed, "samples/s"),
+        BenchmarkRow("learner would wait for positions", 100 * max(0.0, 1 - needed / rate), "%"),
+        BenchmarkRow("actors would wait for the learner", 100 * max(0.0, 1 - rate / least) if least else 0.0, "%"),
     ]
 
 
-def _memory_rows(config: Config, parts: LoopParts, speed: SelfPlaySpeed) -> list[Row]:
+def _memory_rows(config: Config, parts: LoopParts, speed: SelfPlaySpeed) -> list[BenchmarkRow]:
     return [
-        Row("memory of an actor", speed.actor_bytes / 1e6, "MB"),
-        Row("memory of the learner, replay empty", parts.learner.resident_bytes / 1e6, "MB"),
-        Row("memory of a position in the replay", parts.position_bytes, "bytes"),
-        Row("memory of a full replay", config.replay.capacity * parts.position_bytes / 1e6, "MB"),
+        BenchmarkRow("memory of an actor", speed.actor_bytes / 1e6, "MB"),
+        BenchmarkRow("memory of the learner, replay empty", parts.learner.resident_bytes / 1e6, "MB"),
+        BenchmarkRow("memory of a position in the replay", parts.position_bytes, "bytes"),
+        BenchmarkRow("memory of a full replay", config.replay.capacity * parts.position_bytes / 1e6, "MB"),
     ]

@@ -27,7 +27,7 @@ from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.models import uniform_models
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
-from selfplay.profiling.table import Row
+from selfplay.profiling.table import BenchmarkRow
 from selfplay.storage.tensors import publish_weights
 from selfplay.system.machine import resident_bytes
 from selfplay.system.together import run_together
@@ -201,7 +201,7 @@ def measure_selfplay_and_network(
     return speed, measure_network(same, max(1, round(speed.mean_batch)), network_seconds)
 
 
-def selfplay_rows(name: str, speed: SelfPlaySpeed, network_rate: float, game: Game) -> list[Row]:
+def selfplay_rows(name: str, speed: SelfPlaySpeed, network_rate: float, game: Game) -> list[BenchmarkRow]:
     """Self-play as rows, their names beginning with `name`; `network_rate` is that of the network alone.
 
     Finished games are not among them: see `games_row`.
@@ -209,22 +209,22 @@ def selfplay_rows(name: str, speed: SelfPlaySpeed, network_rate: float, game: Ga
     metrics = selfplay_metrics(speed.counts, speed.num_actors, game)
     in_network = 100 * metrics["selfplay/network_share"]
     return [
-        Row(f"{name} simulations", metrics["selfplay/simulations_per_second"], "simulations/s"),
-        Row(f"{name} positions", metrics["selfplay/positions_per_second"], "positions/s"),
-        Row(f"{name} network evaluations", speed.evaluations_per_second, "positions/s"),
-        Row(f"{name} network alone, {speed.num_actors} processes", network_rate, "positions/s"),
-        Row(f"{name} share of the network alone", 100 * speed.evaluations_per_second / network_rate, "%"),
-        Row(f"{name} actor time in the network call", in_network, "%"),
-        Row(f"{name} actor time in search and games", 100 - in_network, "%"),
-        Row(f"{name} cache hits", 100 * metrics.get("selfplay/cache_hit_rate", 0.0), "%"),
-        Row(f"{name} mean batch", speed.mean_batch, "positions"),
-        Row(f"{name} start of the actors", speed.start_seconds, "s"),
+        BenchmarkRow(f"{name} simulations", metrics["selfplay/simulations_per_second"], "simulations/s"),
+        BenchmarkRow(f"{name} positions", metrics["selfplay/positions_per_second"], "positions/s"),
+        BenchmarkRow(f"{name} network evaluations", speed.evaluations_per_second, "positions/s"),
+        BenchmarkRow(f"{name} network alone, {speed.num_actors} processes", network_rate, "positions/s"),
+        BenchmarkRow(f"{name} share of the network alone", 100 * speed.evaluations_per_second / network_rate, "%"),
+        BenchmarkRow(f"{name} actor time in the network call", in_network, "%"),
+        BenchmarkRow(f"{name} actor time in search and games", 100 - in_network, "%"),
+        BenchmarkRow(f"{name} cache hits", 100 * metrics.get("selfplay/cache_hit_rate", 0.0), "%"),
+        BenchmarkRow(f"{name} mean batch", speed.mean_batch, "positions"),
+        BenchmarkRow(f"{name} start of the actors", speed.start_seconds, "s"),
     ]
 
 
-def games_row(name: str, speed: SelfPlaySpeed, game: Game) -> Row:
+def games_row(name: str, speed: SelfPlaySpeed, game: Game) -> BenchmarkRow:
     """Finished games; true only of a measurement that lasts several games."""
-    return Row(
+    return BenchmarkRow(
         f"{name} games",
         selfplay_metrics(speed.counts, speed.num_actors, game)["selfplay/games_per_minute"],
         "games/min",

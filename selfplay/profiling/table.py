@@ -15,8 +15,8 @@ PACKAGES = ("torch", "numpy", "numba", "open_spiel")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One result, e.g. `Row("inference 64x5 batch 256 float32 threads 1", 1900.0, "positions/s")`."""
+class BenchmarkRow:
+    """One result, e.g. `BenchmarkRow("inference 64x5 batch 256 float32 threads 1", 1900.0, "positions/s")`."""
 
     name: str
     value: float
@@ -34,7 +34,7 @@ def machine_header(more_packages: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def print_table(rows: Sequence[Row]) -> None:
+def print_table(rows: Sequence[BenchmarkRow]) -> None:
     """Print rows as aligned columns: name, value, unit."""
     name_width = max((len(row.name) for row in rows), default=0)
     values = [_number(row.value) for row in rows]
@@ -43,7 +43,7 @@ def print_table(rows: Sequence[Row]) -> None:
         print(f"{row.name:<{name_width}}  {value:>{value_width}}  {row.unit}")
 
 
-def write_json(rows: Sequence[Row], path: str | Path) -> None:
+def write_json(rows: Sequence[BenchmarkRow], path: str | Path) -> None:
     """Write rows as a JSON list of objects with `name`, `value` and `unit`."""
     Path(path).write_text(json_text([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
 

@@ -50,7 +50,7 @@ CURVE_COLOURS = ("#2a6f97", "#e09f3e", "#bc4749", "#5f7a4d", "#6d597a")
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class GridPanel:
     """A picture of one policy."""
 
     title: str
@@ -58,17 +58,17 @@ class Panel:
     policy: Float[np.ndarray, "S A"]  # probabilities; small ones are small arrows
 
 
-def policy_panel(title: str, mdp: TabularMdp, policy: Float[np.ndarray, "S A"], discount: float) -> Panel:
+def policy_panel(title: str, mdp: TabularMdp, policy: Float[np.ndarray, "S A"], discount: float) -> GridPanel:
     """A policy with its exact values. Raises GameError where it has none."""
-    return Panel(title, policy_evaluation(mdp, policy, discount), policy)
+    return GridPanel(title, policy_evaluation(mdp, policy, discount), policy)
 
 
-def greedy_panel(title: str, q: Float[np.ndarray, "S A"]) -> Panel:
+def greedy_panel(title: str, q: Float[np.ndarray, "S A"]) -> GridPanel:
     """Action values, exact or learned: the best of each state, and the actions that have it."""
-    return Panel(title, q.max(axis=1), greedy_policy(q))
+    return GridPanel(title, q.max(axis=1), greedy_policy(q))
 
 
-def bad_and_optimal(world: GridWorld, discount: float, action: int | None = None) -> list[Panel]:
+def bad_and_optimal(world: GridWorld, discount: float, action: int | None = None) -> list[GridPanel]:
     """The policy that always takes `action`, or the random one without it, beside the optimal one. Raises GameError."""
     mdp = world.to_mdp()
     if action is None:
@@ -78,7 +78,7 @@ def bad_and_optimal(world: GridWorld, discount: float, action: int | None = None
     return [bad, greedy_panel("optimal", optimal_q(mdp, discount))]
 
 
-def draw_panels(world: GridWorld, panels: Sequence[Panel], same_colours: bool = True) -> bytes:
+def draw_panels(world: GridWorld, panels: Sequence[GridPanel], same_colours: bool = True) -> bytes:
     """Panels of one world side by side, or one below the other where the map is wide.
 
     `same_colours` gives all one scale; without it each has its own, for values that are orders of magnitude apart.
@@ -153,7 +153,7 @@ def _draw_map(axes: Axes, world: GridWorld, size: float) -> None:
         spine.set(color=WALL_COLOUR, linewidth=1.5)
 
 
-def _draw_numbers(axes: Axes, world: GridWorld, panel: Panel, size: float) -> None:
+def _draw_numbers(axes: Axes, world: GridWorld, panel: GridPanel, size: float) -> None:
     digits = 3 if size >= ROOM_FOR_DIGITS else 2
     decimals = _decimals(panel.values[~world.terminal], digits)
     for (i, j), value, terminal in zip(world.cells.tolist(), panel.values.tolist(), world.terminal):
@@ -165,7 +165,7 @@ def _draw_numbers(axes: Axes, world: GridWorld, panel: Panel, size: float) -> No
     axes.set_title(f"{panel.title}: {from_start} from the start", fontsize=13, color=INK)
 
 
-def _draw_arrows(axes: Axes, world: GridWorld, panel: Panel) -> None:
+def _draw_arrows(axes: Axes, world: GridWorld, panel: GridPanel) -> None:
     """A head at the side of the cell for every action that is taken, as large as it is likely."""
     from matplotlib.collections import PolyCollection
 

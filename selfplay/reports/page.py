@@ -26,7 +26,7 @@ _HOW_TO_READ = (
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Cells as text; the first column is left-aligned."""
 
     title: str
@@ -73,7 +73,7 @@ def value_text(metric: str, value: float, beside: float = 0.0) -> str:
 # Tables.
 
 
-def _summaries(report: Report) -> list[Table]:
+def _summaries(report: Report) -> list[ReportTable]:
     """One a game."""
     x_name = "minutes" if report.x_axis == "time" else report.x_axis
     tables = []
@@ -87,7 +87,7 @@ def _summaries(report: Report) -> list[Table]:
         what = with_anchor(metric, metric, [row.group for row in rows]) if metric else "no evaluation yet"
         what += f", {_STATISTIC_NAMES[report.statistic]} of runs" if several else ""
         tables.append(
-            Table(
+            ReportTable(
                 f"{game}: {what}",
                 (*head, "positions", "minutes", "positions/s"),
                 [_summary_cells(row, report.x_axis, normalised) for row in rows],
@@ -115,7 +115,7 @@ def _summary_cells(row: Summary, x_axis: str, normalised: bool) -> tuple[str, ..
     )
 
 
-def _aggregates(report: Report) -> list[Table]:
+def _aggregates(report: Report) -> list[ReportTable]:
     if not report.aggregates:
         return []
     head = ("group", "runs", "games", *report.aggregates[0].estimates)
@@ -123,10 +123,10 @@ def _aggregates(report: Report) -> list[Table]:
         (one.label, str(one.runs), str(one.games), *(_with_interval("", each) for each in one.estimates.values()))
         for one in report.aggregates
     ]
-    return [Table("Human-normalised scores over all games, 95 % intervals", head, rows)]
+    return [ReportTable("Human-normalised scores over all games, 95 % intervals", head, rows)]
 
 
-def _comparisons(report: Report) -> list[Table]:
+def _comparisons(report: Report) -> list[ReportTable]:
     if not report.comparisons:
         return []
     rows = [
@@ -137,7 +137,9 @@ def _comparisons(report: Report) -> list[Table]:
         )
         for one in report.comparisons
     ]
-    return [Table("How likely a run of one group ends above a run of another", ("", "likely", "95 % interval"), rows)]
+    return [
+        ReportTable("How likely a run of one group ends above a run of another", ("", "likely", "95 % interval"), rows)
+    ]
 
 
 def _where(report: Report, game: str | None) -> str:
@@ -146,7 +148,7 @@ def _where(report: Report, game: str | None) -> str:
     return ", all games" if game is None else f", {game}"
 
 
-def _last_values(report: Report) -> list[Table]:
+def _last_values(report: Report) -> list[ReportTable]:
     """The last values of everything that is drawn, one table a game."""
     tables = []
     for game in report.games:
@@ -159,27 +161,27 @@ def _last_values(report: Report) -> list[Table]:
             groups = [curve.group for curve in panel.curves]
             rows.append((with_anchor(panel.metric, panel.metric, groups), *cells))
         title = "Last values" if len(report.games) == 1 else f"Last values, {game}"
-        tables.append(Table(title, ("metric", *labels), rows))
+        tables.append(ReportTable(title, ("metric", *labels), rows))
     return tables
 
 
-def _settings(report: Report) -> Table:
+def _settings(report: Report) -> ReportTable:
     labels = tuple(dict.fromkeys(group.label for group in report.groups))
     found = differences(report.groups)
-    return Table(
+    return ReportTable(
         "Settings that differ",
         ("setting", *labels),
         [(key, *(one[label] for label in labels)) for key, one in found.items()],
     )
 
 
-def _runs(report: Report) -> Table:
+def _runs(report: Report) -> ReportTable:
     rows = [
         (run.path, group.label, str(run.settings["seed"]), f"{run.positions:,.0f}", f"{run.minutes:,.1f}")
         for group in report.groups
         for run in group.runs
     ]
-    return Table("Runs", ("run", "group", "seed", "positions", "minutes"), rows)
+    return ReportTable("Runs", ("run", "group", "seed", "positions", "minutes"), rows)
 
 
 def _texts(metric: str, estimate: Estimate) -> tuple[str, str]:
@@ -196,7 +198,7 @@ def _with_interval(metric: str, estimate: Estimate) -> str:
     return f"{value} ({interval})" if interval else value
 
 
-def _table_lines(table: Table) -> list[str]:
+def _table_lines(table: ReportTable) -> list[str]:
     cells = [table.head, *table.rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.head))]
     lines = [
@@ -208,5 +210,5 @@ def _table_lines(table: Table) -> list[str]:
     return [table.title, *(f"  {line.rstrip()}" for line in lines)]
 
 
-def _html(table: Table) -> str:
+def _html(table: ReportTable) -> str:
     return f"<h2>{html.escape(table.title)}</h2>\n{html_table(table.head, table.rows)}"

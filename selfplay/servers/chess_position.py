@@ -26,7 +26,7 @@ class ChessPool(OpenSpielPool):
 
 
 @dataclass(frozen=True)
-class Position:
+class ChessPosition:
     """A position; nothing changes it."""
 
     state: ChessState
@@ -39,7 +39,7 @@ class Position:
         """Who is to move, `w` or `b`, also where the game is over."""
         return str(self.state).split()[1]
 
-    def after(self, moves: Sequence[str]) -> Position:
+    def after(self, moves: Sequence[str]) -> ChessPosition:
         """The position after moves in UCI's text. Raises UserError that names the first illegal one."""
         position = self
         for number, move in enumerate(moves, start=1):
@@ -47,18 +47,18 @@ class Position:
             action = legal_moves(position.state).get(move)
             if action is None:
                 raise UserError(f"move {number}, {move[:10]!r}, is illegal")
-            position = Position(position.state.child(action), position.is_usual)
+            position = ChessPosition(position.state.child(action), position.is_usual)
         return position
 
-    def playable(self) -> Position:
+    def playable(self) -> ChessPosition:
         """The same position; where OpenSpiel calls it drawn and there are moves, one in which they can be played."""
         if not self.state.is_terminal():
             return self
         board, side, castling, en_passant, _, number = str(self.state).split()
         revived = start_state(f"{board} {side} {castling} {en_passant} 0 {number}")
-        return self if revived.is_terminal() else Position(revived, False)
+        return self if revived.is_terminal() else ChessPosition(revived, False)
 
 
-def set_up(fen: str | None = None) -> Position:
+def set_up(fen: str | None = None) -> ChessPosition:
     """The start of a game, or the position of a FEN. Raises UserError where the FEN is not sound."""
-    return Position(start_state(fen), fen is None)
+    return ChessPosition(start_state(fen), fen is None)

@@ -18,7 +18,7 @@ NO_POINT = -1
 
 
 @dataclass(frozen=True)
-class Board:
+class GoBoard:
     """A position; `play` makes a new one."""
 
     size: int
@@ -27,7 +27,7 @@ class Board:
     ko: int = NO_POINT
     """Where the next move may not take back a single stone."""
 
-    def play(self, player: int, point: int) -> Board | None:
+    def play(self, player: int, point: int) -> GoBoard | None:
         """The board after a stone was put on a point; None where that is illegal."""
         if self.points[point] != EMPTY or point == self.ko:
             return None
@@ -45,11 +45,11 @@ class Board:
         if not liberties:
             return None
         is_ko = len(taken) == len(chain) == len(liberties) == 1
-        return Board(self.size, tuple(points), taken[0] if is_ko else NO_POINT)
+        return GoBoard(self.size, tuple(points), taken[0] if is_ko else NO_POINT)
 
-    def passed(self) -> Board:
+    def passed(self) -> GoBoard:
         """The board after a pass."""
-        return Board(self.size, self.points)
+        return GoBoard(self.size, self.points)
 
     def area(self, player: int) -> int:
         """Points with the player's stones, and empty ones that reach no stone of the other."""
@@ -101,13 +101,13 @@ class Board:
         return region, borders
 
 
-def empty_board(size: int, black: Iterable[int] = ()) -> Board:
+def empty_board(size: int, black: Iterable[int] = ()) -> GoBoard:
     """A board with nothing on it but black stones of a handicap."""
     stones = set(black)
-    return Board(size, tuple(BLACK if point in stones else EMPTY for point in range(size * size)))
+    return GoBoard(size, tuple(BLACK if point in stones else EMPTY for point in range(size * size)))
 
 
-def margin(board: Board, komi: float, handicap: int = 0) -> float:
+def margin(board: GoBoard, komi: float, handicap: int = 0) -> float:
     """By how many points Black is ahead; a handicap of stones is paid back, as OpenSpiel does."""
     return board.area(BLACK) - board.area(WHITE) - komi - handicap
 
@@ -117,7 +117,7 @@ def result_text(black_margin: float) -> str:
     return "0" if black_margin == 0 else f"{'B' if black_margin > 0 else 'W'}+{abs(black_margin):g}"
 
 
-def draw_board(board: Board) -> str:
+def draw_board(board: GoBoard) -> str:
     """The board as a person reads it: X black, O white."""
     marks = {EMPTY: ".", BLACK: "X", WHITE: "O"}
     columns = "   " + " ".join("ABCDEFGHJKLMNOPQRST"[: board.size])

@@ -20,7 +20,7 @@ from selfplay.engines.gtp import COLORS, VERSION, GtpCommand, read_color, read_c
 from selfplay.engines.lines import BadLine, Line, printable
 from selfplay.errors import UserError
 from selfplay.players.thinking import Limits, Thinker, move_seconds
-from selfplay.servers.go_board import Board, draw_board, empty_board, margin, result_text
+from selfplay.servers.go_board import GoBoard, draw_board, empty_board, margin, result_text
 from selfplay.version import __version__
 
 MAX_KOMI = 1000.0
@@ -44,10 +44,10 @@ class _Clock:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _GameState:
     """All that commands change, and `undo` and a failed command leave behind: replaced whole."""
 
-    board: Board
+    board: GoBoard
     moves: tuple[int, ...] = ()
     komi: float = 0.0
     clocks: tuple[_Clock | None, _Clock | None] = (None, None)
@@ -68,7 +68,7 @@ class GtpServer:
         self._thinker = thinker
         self._pool, self._slot = game.new_pool(1), np.zeros(1, np.int64)
         self._start = empty_board(self._rules.size, map(self._rules.read_move, self._rules.handicap))
-        self._table = _Table(self._start, komi=self._rules.komi)
+        self._state = _GameState(self._start, komi=self._rules.komi)
         self._pool.reset(self._slot)
         self.is_running = True
         """False after `quit`."""
@@ -90,7 +90,7 @@ class GtpServer:
             "time_left": self._time_left,
             "final_score": self._final_score,
             "final_status_list": self._final_status_list,
-            "showboard": lambda arguments: f"\n{draw_board(self._table.board)}",
+            "showboard": lambda arguments: f"\n{draw_board(self._state.board)}",
         }
 
     def serve(self, lines: Iterable[Line], out: TextIO) -> None:
@@ -117,7 +117,7 @@ class GtpServer:
 
     def state(self) -> tuple[object, ...]:
         """All that a command can change, for tests."""
-        return self._table, self._pool.text(0), self.is_running
+        return self._state, self._pool.text(0), self.is_running
 
     def _carry_out(self, command: GtpCommand) -> str:
         handler = self._commands.get(command.name)
@@ -143,18 +143,18 @@ class GtpServer:
 
     def _clear_board(self, arguments: tuple[str, ...]) -> str:
         self._take_back_all()
-        self._table = replace(self._table, clocks=(self._table.main, self._table.main))
+        self._state = replace(self._state, clocks=(self._state.main, self._state.main))
         return ""
 
     def _take_back_all(self) -> None:
         self._pool.reset(self._slot)
-        self._table = replace(self._table, board=self._start, moves=())
+        self._state = replace(self._state, board=self._start, moves=())
 
     def _komi(self, arguments: tuple[str, ...]) -> str:
         komi = _number(arguments, 0)
         if abs(komi) > MAX_KOMI:
             raise Refusal("unacceptable komi")
-        self._table = replace(self._table, komi=komi)
+        self._state = replace(self._state, komi=komi)
         return ""
 
     def _play(self, arguments: tuple[str, ...]) -> str:
@@ -180,7 +180,7 @@ class GtpServer:
         return self._rules.write_move(self._choose(self._require_turn(arguments)))
 
     def _undo(self, arguments: tuple[str, ...]) -> str:
-        moves = self._table.moves
+        moves = self._state.moves
         if not moves:
             raise Refusal("cannot undo")
         self._take_back_all()
@@ -194,7 +194,7 @@ class GtpServer:
             player = read_color(arguments[0] if arguments else "")
         except ValueError as error:
             raise Refusal(f"syntax error: {error}") from None
-        to_play = self._rules.to_play(len(self._table.moves))
+        to_play = self._rules.to_play(len(self._state.moves))
         if player != to_play:
             raise Refusal(f"out of turn: {COLORS[to_play]} is to move")
         return player
@@ -203,18 +203,18 @@ class GtpServer:
         """The player's move; a pass where its own game has ended."""
         if self._pool.to_play(self._slot)[0] == TERMINAL:
             return self._rules.pass_action
-        clock = self._table.clocks[player]
+        clock = self._state.clocks[player]
         seconds = None if clock is None else move_seconds(clock.seconds, moves_to_go=clock.moves)
-        action = self._thinker.think(self._pool, self._table.moves, Limits(seconds=seconds)).action
+        action = self._thinker.think(self._pool, self._state.moves, Limits(seconds=seconds)).action
         check_action(self._pool, 0, action)
         return action
 
     def _move(self, player: int, action: int) -> None:
         """Play a move on the board, and in the player's game where that goes on. Raises Refusal."""
-        table = self._table
-        if len(table.moves) >= MAX_MOVES:
+        state = self._state
+        if len(state.moves) >= MAX_MOVES:
             raise Refusal("the game is too long")
-        board = table.board.passed() if action == self._rules.pass_action else table.board.play(player, action)
+        board = state.board.passed() if action == self._rules.pass_action else state.board.play(player, action)
         if board is None:
             raise Refusal("illegal move")
         if self._pool.to_play(self._slot)[0] != TERMINAL:
@@ -223,7 +223,7 @@ class GtpServer:
             except GameError:
                 raise Refusal("illegal move") from None
             self._pool.step(self._slot, np.array([action]), self._slot)
-        self._table = replace(table, board=board, moves=(*table.moves, action))
+        self._state = replace(state, board=board, moves=(*state.moves, action))
 
     # The clock.
 
@@ -235,7 +235,7 @@ class GtpServer:
         clock = _Clock(main, 0) if main > 0 else overtime
         if byoyomi > 0 and stones == 0:  # means no limit (GTP 2, section 4.2)
             clock = None
-        self._table = replace(self._table, clocks=(clock, clock), main=clock, overtime=overtime)
+        self._state = replace(self._state, clocks=(clock, clock), main=clock, overtime=overtime)
         return ""
 
     def _time_left(self, arguments: tuple[str, ...]) -> str:
@@ -250,28 +250,28 @@ class GtpServer:
         return ""
 
     def _set_clock(self, player: int, clock: _Clock) -> None:
-        black, white = self._table.clocks
-        self._table = replace(self._table, clocks=(clock, white) if player == 0 else (black, clock))
+        black, white = self._state.clocks
+        self._state = replace(self._state, clocks=(clock, white) if player == 0 else (black, clock))
 
     def _spend(self, player: int, seconds: float) -> None:
         """Our own account of the main time, for controllers that do not send `time_left`."""
-        clock = self._table.clocks[player]
+        clock = self._state.clocks[player]
         if clock is not None and clock.moves == 0:
             left = max(0.0, clock.seconds - seconds)
-            overtime = self._table.overtime if left == 0.0 else None
+            overtime = self._state.overtime if left == 0.0 else None
             self._set_clock(player, overtime or replace(clock, seconds=left))
 
     # The result.
 
     def _final_score(self, arguments: tuple[str, ...]) -> str:
-        return result_text(margin(self._table.board, self._table.komi, len(self._rules.handicap)))
+        return result_text(margin(self._state.board, self._state.komi, len(self._rules.handicap)))
 
     def _final_status_list(self, arguments: tuple[str, ...]) -> str:
         if arguments not in (("alive",), ("dead",), ("seki",)):
             raise Refusal("syntax error: alive, dead or seki is needed")
         if arguments != ("alive",):  # by our rules every stone on the board is alive
             return ""
-        return "\n".join(" ".join(map(self._rules.write_move, chain)) for chain in self._table.board.chains())
+        return "\n".join(" ".join(map(self._rules.write_move, chain)) for chain in self._state.board.chains())
 
 
 def _whole_number(arguments: tuple[str, ...], place: int) -> int:

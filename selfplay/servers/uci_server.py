@@ -19,7 +19,7 @@ from selfplay.engines.chess_moves import require_chess, write_moves
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable
 from selfplay.errors import UserError
 from selfplay.players.thinking import Limits, Thinker, Thought, move_seconds, try_out
-from selfplay.servers.chess_position import ChessPool, Position, set_up
+from selfplay.servers.chess_position import ChessPool, ChessPosition, set_up
 from selfplay.version import __version__
 
 MAX_SIMULATIONS = 1_000_000_000
@@ -55,7 +55,7 @@ class UciServer:
         self._thinker: Thinker | None = None
         self._pool = ChessPool(game)
         self._position = set_up()
-        self._told: tuple[str | None, tuple[str, ...], Position] = (None, (), self._position)
+        self._told: tuple[str | None, tuple[str, ...], ChessPosition] = (None, (), self._position)
         self._num_simulations: int | None = None
         self._waiting: deque[Line] = deque()
         self._stopped = False

@@ -40,15 +40,15 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TournamentPlan:
     """Who plays and how much."""
 
     names: tuple[str, ...]
     """The players, all different."""
     format: str
     """One of `schedule.FORMATS`, or `ladder`."""
-    games: int
-    """In all; rounded up to whole openings with every seating."""
+    num_games: int
+    """Number of games in all; rounded up to whole openings with every seating."""
     num_anchors: int = 0
     """Players that only meet the others, in a ladder."""
     recorded: tuple[str, ...] = ()
@@ -60,14 +60,14 @@ class Outcome:
     """All games, in the order of the schedule."""
 
     game: str
-    plan: Plan
+    plan: TournamentPlan
     played: tuple[Played, ...]
     sprt: SprtState | None
 
 
 def play_tournament(
     folder: TournamentFolder,
-    plan: Plan,
+    plan: TournamentPlan,
     processes: int,
     sprt: Sprt | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -92,7 +92,7 @@ class _Tournament:
     def __init__(
         self,
         folder: TournamentFolder,
-        plan: Plan,
+        plan: TournamentPlan,
         processes: int,
         sprt: Sprt | None,
         on_progress: Callable[[int, int], None] | None,
@@ -103,7 +103,7 @@ class _Tournament:
         self.sprt, self.on_progress = sprt, on_progress
         self.game: Game = games.load(self.conditions.game)
         self.group_size = len(seatings(self.game.num_players))
-        self.groups = -(-plan.games // self.group_size)
+        self.num_groups = -(-plan.num_games // self.group_size)
         self.state = sprt_state(sprt, [], self.group_size) if sprt else None
         self.done: dict[str, Played] = {}
         self.order: list[Block] = []
@@ -144,12 +144,12 @@ class _Tournament:
         if self.plan.format != "swiss":
             is_ladder = self.plan.format == "ladder"
             pairs = ladder(self.plan.num_anchors, len(names)) if is_ladder else all_pairs(self.plan.format, len(names))
-            yield self._split(pairs, self.groups)
+            yield self._split(pairs, self.num_groups)
             return
         met: set[Pair] = set()
         byes: set[int] = set()
         points = np.zeros(len(names))
-        for number, groups in enumerate(swiss_rounds(self.groups, len(names))):
+        for number, groups in enumerate(swiss_rounds(self.num_groups, len(names))):
             pairs, out = swiss_pairs(points.tolist(), met, byes)
             blocks = self._split(pairs[:groups], groups, opening=number)
             yield blocks
@@ -200,7 +200,7 @@ class _Tournament:
 
     def _report(self) -> None:
         if self.on_progress:
-            self.on_progress(sum(len(played.games) for played in self.done.values()), self.groups * self.group_size)
+            self.on_progress(sum(len(played.games) for played in self.done.values()), self.num_groups * self.group_size)
 
     def _is_decided(self, blocks: list[Block]) -> bool:
         """Whether the test has ended, by the blocks in their order as far as there is no gap: what is read does not

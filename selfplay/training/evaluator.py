@@ -161,19 +161,21 @@ def _meet_opponents(
     opponents."""
     from selfplay.evaluation.match import whole_groups
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
-    from selfplay.tournament.tournament import Plan, play_tournament
+    from selfplay.tournament.tournament import TournamentPlan, play_tournament
 
     names, recorded = tuple(one.name for one in (player, *opponents)), folder.recognise([player, *opponents])
     num_games = whole_groups(game, games_each) * len(opponents)
-    plan = Plan(names, "gauntlet", num_games, recorded=recorded)
+    plan = TournamentPlan(names, "gauntlet", num_games, recorded=recorded)
     try:
         with deadline(seconds):
             outcome = play_tournament(folder, plan, processes=0, seconds=seconds)
     except TimeIsUp:  # in the middle of a block of games: what is left are those of the blocks before it
         outcome = play_tournament(folder, plan, processes=0, seconds=0.0)
     num_played = sum(len(played.games) for played in outcome.played)
-    if num_played < plan.games:
-        so_far = replace(so_far, notes=(f"{num_played} of {plan.games} games were played within {_minutes(seconds)}",))
+    if num_played < plan.num_games:
+        so_far = replace(
+            so_far, notes=(f"{num_played} of {plan.num_games} games were played within {_minutes(seconds)}",)
+        )
     scores, results = {}, {}
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
@@ -192,10 +194,10 @@ def _meet_opponents(
 def _beats(folder: TournamentFolder, config: Config, player: Entrant, champion: Entrant) -> bool:
     """Whether the test finds the player stronger than the champion within the games allowed."""
     from selfplay.stats.sprt import Sprt
-    from selfplay.tournament.tournament import Plan, play_tournament
+    from selfplay.tournament.tournament import TournamentPlan, play_tournament
 
     recorded = folder.recognise([player, champion])
-    plan = Plan((player.name, champion.name), "round-robin", config.evaluation.gate_games, recorded=recorded)
+    plan = TournamentPlan((player.name, champion.name), "round-robin", config.evaluation.gate_games, recorded=recorded)
     outcome = play_tournament(folder, plan, processes=0, sprt=Sprt(elo0=0.0, elo1=config.evaluation.gate_elo))
     assert outcome.sprt is not None
     return outcome.sprt.verdict == "H1"

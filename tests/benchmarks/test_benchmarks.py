@@ -124,7 +124,7 @@ def test_bench_command_uses_the_settings_given(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(speed, "measure_selfplay_and_network", measure)
     monkeypatch.setattr(loop, "measure_loop", lambda config, seconds: measured.append(config))
-    monkeypatch.setattr(loop, "loop_rows", lambda *rest: [speed.Row("learner", 16.0, "samples/s")])
+    monkeypatch.setattr(loop, "loop_rows", lambda *rest: [speed.BenchmarkRow("learner", 16.0, "samples/s")])
     report = tmp_path / "report.json"
     (tmp_path / "a.yaml").write_text("game: tic_tac_toe\nactors: {num_actors: 0, games_per_actor: 2}\n")
     options = ["--search.num_simulations", "3", "--seconds", "0", "--json", str(report)]
@@ -194,9 +194,9 @@ def test_two_trees_are_compared_round_by_round(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(SCRIPTS)
     compare = runpy.run_path(str(SCRIPTS / "compare_trees.py"), run_name="compare_trees")["main"]
     trees = {name: tmp_path / name for name in ("now", "before")}
-    for tree, speed in zip(trees.values(), (3.0, 4.0), strict=True):
+    for tree, rate in zip(trees.values(), (3.0, 4.0), strict=True):
         tree.mkdir()
-        (tree / "bench.py").write_text(COUNTING_BENCHMARK.format(counter=str(tmp_path / "runs"), speed=speed))
+        (tree / "bench.py").write_text(COUNTING_BENCHMARK.format(counter=str(tmp_path / "runs"), speed=rate))
     monkeypatch.setitem(compare.__globals__, "HERE", trees["now"])
     command = [str(trees["before"]), "--rounds", "3"]
     assert compare([*command, "--least", "0.75", "--", "bench.py"]) == 0

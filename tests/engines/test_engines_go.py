@@ -18,7 +18,7 @@ from selfplay.errors import UserError
 from selfplay.evaluation.match import SECOND, play_tables, seat
 from selfplay.players.kinds import parse_player, read_player
 from selfplay.players.thinking import Limits, Thought, make_thinker, move_seconds, never
-from selfplay.servers.go_board import EMPTY, Board, draw_board, empty_board, margin, result_text
+from selfplay.servers.go_board import EMPTY, GoBoard, draw_board, empty_board, margin, result_text
 from selfplay.servers.gtp_server import GtpServer
 
 GO = games.load("go(board_size=9)")
@@ -167,12 +167,12 @@ def test_ko_may_not_be_retaken_at_once():
     points = [EMPTY] * 25
     for player, point in stones:
         points[point] = player
-    board = Board(5, tuple(points))
+    board = GoBoard(5, tuple(points))
     taken = board.play(BLACK, 7)  # takes the stone on 6
     assert taken.points[6] == EMPTY and taken.play(WHITE, 6) is None
     assert taken.passed().play(WHITE, 6) is not None
     assert board.play(WHITE, 7).points[6] == WHITE
-    assert Board(2, (EMPTY, WHITE, WHITE, EMPTY)).play(BLACK, 0) is None  # no suicide
+    assert GoBoard(2, (EMPTY, WHITE, WHITE, EMPTY)).play(BLACK, 0) is None  # no suicide
 
 
 # The player.

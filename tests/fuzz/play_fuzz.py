@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import games
-from selfplay.players.human import MAX_LINE, Session, Terminal
+from selfplay.players.human import MAX_LINE, Terminal, TerminalGame
 from selfplay.players.kinds import parse_player
 
 GAMES = ("connect_four", "tic_tac_toe", "go(board_size=5)", "chess", "2048", "pig")
@@ -93,7 +93,7 @@ class Keyboard(io.TextIOWrapper):
 class Referee:
     """Compares the game before and after each line."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TerminalGame) -> None:
         self.changes = 0
         self._session = session
         self._line = ""
@@ -132,7 +132,7 @@ class State:
     returns: list[float]
 
 
-def read_state(session: Session) -> State:
+def read_state(session: TerminalGame) -> State:
     """The state of a game in which the person is to move, or which is over."""
     pool, slot = session.pool, session.slot
     actions = pool.legal(slot)[1].tolist() if pool.to_play(slot)[0] == session.seat else []
@@ -140,7 +140,7 @@ def read_state(session: Session) -> State:
     return State(list(session.history), legal, pool.text(0), session.returns.tolist())
 
 
-def check_history(session: Session) -> None:
+def check_history(session: TerminalGame) -> None:
     """The position is that of a fresh game with the same moves."""
     pool, slot = session.game.new_pool(1), np.zeros(1, np.int64)
     pool.reset(slot)
@@ -159,7 +159,7 @@ def fuzz_play(name: str, lines: Sequence[bytes], seed: int) -> tuple[int, int]:
     while not keyboard.at_end:
         rng, screen = np.random.default_rng([seed, count]), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         player = parse_player(("random", "mcts:simulations=2")[count % 2], game, seed)
-        session = Session(game, player, count % game.num_players, Terminal(keyboard, screen), rng)
+        session = TerminalGame(game, player, count % game.num_players, Terminal(keyboard, screen), rng)
         keyboard.referee = Referee(session)
         session.run()
         keyboard.referee.check()

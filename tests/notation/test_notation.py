@@ -140,12 +140,12 @@ def test_a_name_that_is_no_text_does_not_end_a_tournament(tmp_path, capsys, monk
     from selfplay.evaluation.match import MatchGame
     from selfplay.tournament import notation
     from selfplay.tournament.schedule import Block
-    from selfplay.tournament.tournament import Outcome, Plan, Played
+    from selfplay.tournament.tournament import Outcome, Played, TournamentPlan
 
     block = Block("run:\udcff", "b", 0, 1)
     record = MatchGame((0, 1), (0, 1), (1.0, -1.0), 2, False, 0.5)
     outcome = Outcome(
-        "go(board_size=5)", Plan(("run:\udcff", "b"), "round-robin", 2), (Played(block, (record,)),), None
+        "go(board_size=5)", TournamentPlan(("run:\udcff", "b"), "round-robin", 2), (Played(block, (record,)),), None
     )
     path = notation.write_notation(outcome, tmp_path)
     assert path is not None and b"PB[run:?]" in path.read_bytes()

@@ -32,7 +32,7 @@ from selfplay.tournament.players import Entrant
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
-from selfplay.tournament.tournament import Plan, make_openings, play_tournament, points_of
+from selfplay.tournament.tournament import TournamentPlan, make_openings, play_tournament, points_of
 from selfplay.training.evaluator import Evaluation, evaluate_checkpoint
 
 # Schedules.
@@ -209,8 +209,8 @@ def test_a_failing_player_loses_the_game_and_the_others_go_on(how, reason):
 TIC_TAC_TOE = Conditions("tic_tac_toe", seed=1)
 
 
-def round_robin(names, num_games=24) -> Plan:
-    return Plan(tuple(names), "round-robin", num_games)
+def round_robin(names, num_games=24) -> TournamentPlan:
+    return TournamentPlan(tuple(names), "round-robin", num_games)
 
 
 def lines_of(path) -> list[str]:
