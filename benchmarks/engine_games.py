@@ -28,7 +28,7 @@ from selfplay.engines.gtp import COLORS, GtpEngine
 from selfplay.engines.process import split_command
 from selfplay.evaluation.match import MatchResult, play_match
 from selfplay.players.kinds import parse_player
-from selfplay.servers.go_board import Board, empty_board, margin, result_text
+from selfplay.servers.go_board import GoBoard, empty_board, margin, result_text
 
 GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --never-resign --level 1 --seed 1"
 STOCKFISH = "stockfish"
@@ -60,14 +60,14 @@ def match(game: Game, ours: str, theirs: str, num_games: int, **settings: Any) -
 # Go.
 
 
-def following(board: Board, rules: GtpGame, ply: int, action: int) -> Board:
+def following(board: GoBoard, rules: GtpGame, ply: int, action: int) -> GoBoard:
     """The board after a move, which has to be legal."""
     after = board.passed() if action == rules.pass_action else board.play(rules.to_play(ply), action)
     assert after is not None, f"{rules.write_move(action)} as move {ply + 1} is illegal"
     return after
 
 
-def referee_game(black: GtpEngine, white: GtpEngine, rules: GtpGame) -> tuple[list[int], Board]:
+def referee_game(black: GtpEngine, white: GtpEngine, rules: GtpGame) -> tuple[list[int], GoBoard]:
     """Let two GTP programs play until both have passed: the moves, each of them legal, and the board."""
     for engine in (black, white):
         for command in rules.setup():
@@ -84,7 +84,9 @@ def referee_game(black: GtpEngine, white: GtpEngine, rules: GtpGame) -> tuple[li
     return moves, board
 
 
-def clear_up(judge: GtpEngine, others: Sequence[GtpEngine], board: Board, rules: GtpGame, moves: list[int]) -> Board:
+def clear_up(
+    judge: GtpEngine, others: Sequence[GtpEngine], board: GoBoard, rules: GtpGame, moves: list[int]
+) -> GoBoard:
     """Let GNU Go play on for both sides until both have passed and it sees no dead stone; the board then."""
     moves = list(moves)
     while moves[-2:] != [rules.pass_action] * 2 or judge.ask("final_status_list dead").strip():
@@ -128,7 +130,7 @@ def go_games_through_gtp(player: str, num_games: int) -> Iterator[str]:
     theirs.close()
 
 
-def _judged(judge: GtpEngine, others: Sequence[GtpEngine], board: Board, rules: GtpGame, moves: list[int]) -> str:
+def _judged(judge: GtpEngine, others: Sequence[GtpEngine], board: GoBoard, rules: GtpGame, moves: list[int]) -> str:
     """The result of a game; that of GNU Go and of `others` is the same once no dead stones are left."""
     clean = clear_up(judge, others, board, rules, moves)
     result, after = result_text(margin(board, rules.komi)), result_text(margin(clean, rules.komi))

@@ -13,7 +13,7 @@ from games.environments.grid_map import MAPS, parse_map
 from games.environments.grid_world import RIGHT, UP, GridWorld, load_grid_world
 from games.environments.mdp import constant_policy, optimal_q, policy_evaluation, q_iteration
 from selfplay.reports.grid_worlds import (
-    Panel,
+    GridPanel,
     _decimals,
     _number,
     bad_and_optimal,
@@ -60,7 +60,7 @@ def test_a_learned_table_is_drawn_like_an_exact_one():
 @pytest.mark.parametrize("value", [0.0, 2.0, -3.0])
 def test_equal_values_everywhere_are_drawn(value):
     world = GridWorld(parse_map("drawn", "S.G"))
-    size_of(draw_panels(world, [Panel("flat", np.full(3, value), np.full((3, 4), 0.25))]))
+    size_of(draw_panels(world, [GridPanel("flat", np.full(3, value), np.full((3, 4), 0.25))]))
 
 
 def test_a_policy_that_never_ends_has_no_picture_without_discount():
