@@ -42,7 +42,7 @@ from selfplay.players.kinds import parse_player
 from selfplay.players.options import MAX_SIMULATIONS
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics
-from selfplay.training.train import check
+from selfplay.training.checks import check
 
 BASE = "base"
 

@@ -3,7 +3,7 @@
 In the flow: the driver starts `actor_main` with `spawn` and one Pipe. Messages are tuples, first entry the kind.
 
 * driver to actor: `("weights",)` new weights lie in the run's weights file; `("play", completed, played)`, `("stop",)`
-* actor to driver: `("hello", description)`, `("games", records, counts)`, `("failed", failure)`,
+* actor to driver: `("hello", description)`, `("games", finished)`, `("failed", failure)`,
   `("unsound", message)` where no actor can play the game or environment
 
 However fast it is, an actor plays no further than the driver lets it: until its records have `completed` positions, and
@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from selfplay.actors.finished import Finished
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.config.run import Config
 from selfplay.system.child_process import become_child
 from selfplay.system.failures import describe
@@ -40,6 +42,11 @@ SEND_POSITIONS = 4096
 """Positions of finished records after which an actor reports whatever the time."""
 
 
+def weights_of_role(weights: Path, role: str) -> Path:
+    """The file with the weights of a role: `weights` itself for the player, one beside it for others."""
+    return weights if role == PLAYER else weights.with_name(f"{weights.stem}_{role}{weights.suffix}")
+
+
 def actor_main(
     connection: Connection,
     stacks: Connection,
@@ -48,14 +55,18 @@ def actor_main(
     seed: np.random.SeedSequence,
     positions: int,
     index: int,
+    incarnation: int,
 ) -> None:
-    """Entry point of the process of actor `index`. `weights` is the file that the driver publishes; the run has played
-    so many `positions` before. `stacks`: see `become_child`."""
+    """Entry point of the process of actor `index`, which was replaced `incarnation` times before.
+
+    `weights` is the file that the driver publishes; the run has played `positions` before. `stacks`: see
+    `become_child`.
+    """
     become_child(stacks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        _Actor(connection, config, weights, seed, positions, index).run()
+        _Actor(connection, config, weights, seed, positions, index, incarnation).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
     except (Exception, SystemExit) as error:  # the driver reports it; a traceback on a child's terminal helps nobody
@@ -84,21 +95,23 @@ class _Actor:
         seed: np.random.SeedSequence,
         positions: int,
         index: int,
+        incarnation: int,
     ) -> None:
         from nets.inference import one_thread
         from selfplay.algorithms.registry import load_algorithm
 
         one_thread()
         self.connection, self.weights = connection, weights
+        self._index, self._incarnation, self._sent = index, incarnation, 0
         algorithm = load_algorithm(config)
-        self.inference = algorithm.make_inference()
+        self.inferences = {PLAYER: algorithm.make_inference()}
         self._load_weights()
-        self.generator = algorithm.make_generator(self.inference, np.random.default_rng(seed), positions, index)
-        self.generator.weights_changed(self.inference.version)
+        self.generator = algorithm.make_generator(self.inferences, np.random.default_rng(seed), positions, index)
+        self.generator.weights_changed(self.inferences[PLAYER].version)
         self._records: list[Any] = []  # finished and not sent
         self._completed = self._played = 0  # positions: of all finished records; of what was sent, unfinished ones too
         self._limits: tuple[float, float] = (0, 0)  # of both
-        connection.send(("hello", self.inference.describe()))
+        connection.send(("hello", self.inferences[PLAYER].describe()))
 
     def run(self) -> None:
         """Play, send, obey."""
@@ -117,7 +130,9 @@ class _Actor:
                 counts = self.generator.take_counts()
                 counts.seconds = now - started
                 self._played += counts.positions
-                self.connection.send(("games", self._records, counts))
+                finished = Finished(self._index, self._incarnation, self._sent, self._records, counts)
+                self.connection.send(("games", finished))
+                self._sent += 1
                 self._records, sent, started, last_sent = [], self._completed, now, now
             if memory.due():
                 give_back_memory()
@@ -135,7 +150,7 @@ class _Actor:
                 return False
             if kind == "weights":
                 self._load_weights()
-                self.generator.weights_changed(self.inference.version)
+                self.generator.weights_changed(self.inferences[PLAYER].version)
             elif kind == "play":
                 self._limits = content[0], content[1]
         return True
@@ -143,5 +158,6 @@ class _Actor:
     def _load_weights(self) -> None:
         from selfplay.storage.tensors import read_weights
 
-        tensors, version = read_weights(self.weights)
-        self.inference.load(tensors, version)
+        for role, inference in self.inferences.items():
+            tensors, version = read_weights(weights_of_role(self.weights, role))
+            inference.load(tensors, version)

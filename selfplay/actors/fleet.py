@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from selfplay.actors.actor import actor_main
+from selfplay.actors.finished import Deliveries, Finished
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.system.child_process import Stacks
 from selfplay.system.failures import Failure, keep
 
 ACTOR_NAME = "actor"
-"""Of the processes."""
+"""Name of the processes of actors."""
 
 WAITING_MESSAGES = 16
 """Messages received but not yet read by the driver."""
@@ -62,6 +63,8 @@ class _Member:
     connection: Connection
     stacks: Stacks
     heard: float
+    incarnation: int = 0
+    """How often it was replaced."""
     gone: bool = False
     unsent: list[tuple[Any, ...]] = field(default_factory=list)
     """Messages that its pipe had no room for."""
@@ -100,6 +103,7 @@ class Fleet:
         self.restarts = 0
         self._failures = 0
         self._seen: set[tuple[str, str]] = set()  # keys of the failures so far
+        self._deliveries = Deliveries()
         self._polled = time.monotonic()
         self._members = [self._start(index) for index in range(config.actors.num_actors)]
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
@@ -123,10 +127,12 @@ class Fleet:
                     raise UserError(message[1])
                 else:
                     if message[0] == "games":
+                        finished: Finished = message[1]
+                        if not self._deliveries.is_new(finished):
+                            continue
                         self._failures = 0
-                        _, records, counts = message
-                        member.completed += sum(map(len, records))
-                        member.played += counts.positions
+                        member.completed += finished.positions
+                        member.played += finished.counts.positions
                     out.append(message)
         except queue.Empty:
             pass
@@ -190,16 +196,16 @@ class Fleet:
         for member in self._members:
             member.process.kill()
 
-    def _start(self, index: int) -> _Member:
+    def _start(self, index: int, incarnation: int = 0) -> _Member:
         ours, theirs = self._context.Pipe()
         stacks = Stacks(self._context)
         (seed,) = self._seed.spawn(1)
-        content = (theirs, stacks.child_end, self._config, self._weights, seed, self._positions(), index)
+        content = (theirs, stacks.child_end, self._config, self._weights, seed, self._positions(), index, incarnation)
         process = self._context.Process(target=actor_main, args=content, name=ACTOR_NAME, daemon=True)
         process.start()
         theirs.close()
         stacks.child_end.close()
-        return _Member(index, process, ours, stacks, time.monotonic())
+        return _Member(index, process, ours, stacks, time.monotonic(), incarnation)
 
     def _hear_all(self) -> None:
         """Their silence so far does not count."""
@@ -241,7 +247,7 @@ class Fleet:
         self.restarts += 1
         old.connection.close()
         old.stacks.close()
-        self._members[old.index] = self._start(old.index)
+        self._members[old.index] = self._start(old.index, old.incarnation + 1)
 
     def _receive(self) -> None:
         """The thread: pass on messages, and the end of an actor as ("gone",)."""

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from selfplay.actors.actor import weights_of_role
+from selfplay.actors.finished import Finished
 from selfplay.actors.fleet import Fleet
-from selfplay.algorithms.algorithm import Algorithm, Generator, Record
+from selfplay.algorithms.algorithm import PLAYER, Algorithm, Generator, Inferences, Record
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.storage.run_folder import RunFolder
@@ -23,7 +25,8 @@ from selfplay.storage.tensors import publish_weights
 from selfplay.system.deadline import TimeIsUp, deadline
 from selfplay.system.failures import told
 
-Finished = tuple[list[Record], SelfPlayCounts]
+Publication = Mapping[str, tuple[int, Mapping[str, Tensor]]]
+"""Version and weights of each network that the actors play with, by its role."""
 
 
 class Budget(Protocol):
@@ -46,11 +49,15 @@ class Source(Protocol):
         """Actors replaced since the start."""
         ...
 
-    def play(self, may_learn: bool) -> Iterable[Finished]:
-        """Games finished since the last call; waits a little for some unless the learner has work."""
+    def start(self) -> None:
+        """Make what it plays with; `publish` comes next."""
         ...
 
-    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
+    def play(self, may_learn: bool) -> Iterable[Finished]:
+        """What was finished since the last call; waits a little for something unless the learner has work."""
+        ...
+
+    def publish(self, publication: Publication) -> None:
         """Let what plays use new weights."""
         ...
 
@@ -67,6 +74,14 @@ class Source(Protocol):
         """The same without asking first."""
         ...
 
+    def state_dict(self) -> dict[str, Any]:
+        """Plain JSON to go on from."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, before `start`."""
+        ...
+
 
 class FleetSource:
     """Actor processes, which play while the learner learns."""
@@ -75,30 +90,35 @@ class FleetSource:
         self,
         config: Config,
         folder: RunFolder,
-        seed: np.random.SeedSequence,
+        seed: Callable[[], np.random.SeedSequence],
         positions: Callable[[], int],
         message: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        """The actors start with the first weights; `message` and `warn` show a line each.
+        """The actors start with the first weights: `seed` is asked for then.
 
-        `positions` says how many the run has played."""
-        self._start = lambda: Fleet(config, folder.weights, seed, positions, warn)
+        `positions` says how many the run has played; `message` and `warn` show a line each.
+        """
+        self._start = lambda: Fleet(config, folder.weights, seed(), positions, warn)
         self._weights_file, self._message = folder.weights, message
         self._fleet: Fleet | None = None
         self._described = False
+        self._rounds = 0
 
     @property
     def restarts(self) -> int:
         """Actors replaced since the start."""
         return self._fleet.restarts if self._fleet else 0
 
+    def start(self) -> None:
+        """Actors cannot start before there are weights."""
+
     def play(self, may_learn: bool) -> Iterable[Finished]:
         """See `Source.play`."""
         assert self._fleet, "publish comes first"
         for kind, *content in self._fleet.poll(0.0 if may_learn else 0.2):
             if kind == "games":
-                yield content[0], content[1]
+                yield content[0]
             elif not self._described:
                 self._describe(content[0])
 
@@ -107,9 +127,10 @@ class FleetSource:
         rate = facts["positions_per_second"]
         self._message(f"actors: {facts['device']}, {facts['dtype']}, {rate:,.0f} positions/s each at most")
 
-    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
-        """See `Source.publish`; the weights lie in a file of the run."""
-        publish_weights(self._weights_file, weights, version)
+    def publish(self, publication: Publication) -> None:
+        """See `Source.publish`; the weights lie in a file of the run for each role."""
+        for role, (version, weights) in publication.items():
+            publish_weights(weights_of_role(self._weights_file, role), weights, version)
         if self._fleet is None:
             self._fleet = self._start()
         else:
@@ -130,6 +151,14 @@ class FleetSource:
         if self._fleet:
             self._fleet.kill()
 
+    def state_dict(self) -> dict[str, Any]:
+        """The rounds that the run played before it had actors; their own random numbers follow from its steps."""
+        return {"rounds": self._rounds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Source.load_state_dict`."""
+        self._rounds = state["rounds"]
+
 
 class InlineSource:
     """One round at a time, from fresh random numbers that the round's number decides."""
@@ -140,19 +169,22 @@ class InlineSource:
         self,
         algorithm: Algorithm,
         seed: int,
-        first_round: int,
         positions: Callable[[], int],
         stop: Callable[[], bool],
         budget: Budget,
         failures: Path,
     ) -> None:
-        """`first_round`: rounds played before; `positions()` likewise. A round is broken off, and lost, when `stop()`
-        turns true; it ends early when the budget is spent. Tracebacks go to the file `failures`."""
+        """`positions()` says how many the run has played. A round is broken off, and lost, when `stop()` turns true;
+        it ends early when the budget is spent. Tracebacks go to the file `failures`."""
         self._algorithm, self._seed, self._positions, self._stop = algorithm, seed, positions, stop
         self._budget, self._failures = budget, failures
-        self._inference = algorithm.make_inference()
+        self._inferences: Inferences = {}
         self._generator: Generator | None = None
-        self.rounds = first_round
+        self._rounds = 0
+
+    def start(self) -> None:
+        """Make the networks."""
+        self._inferences = {PLAYER: self._algorithm.make_inference()}
 
     def play(self, may_learn: bool) -> Iterable[Finished]:
         """A whole round, or what the budget has left of one, unless the learner has work. See `Source.play`.
@@ -169,16 +201,17 @@ class InlineSource:
                     return
         except TimeIsUp:
             pass
-        self.rounds += 1
+        number = self._rounds
+        self._rounds += 1
         counts = self._generator.take_counts() if self._generator else SelfPlayCounts()
         counts.seconds = time.monotonic() - started
-        yield records, counts
+        yield Finished(0, 0, number, records, counts)
 
     def _play_round(self, records: list[Record]) -> bool:
         """Adds what is finished to `records`; False when somebody asked to stop."""
-        rng = np.random.default_rng([self._seed, self.rounds])
-        generator = self._algorithm.next_round(self._generator, self._inference, rng, self._positions())
-        generator.weights_changed(self._inference.version)
+        rng = np.random.default_rng([self._seed, self._rounds])
+        generator = self._algorithm.next_round(self._generator, self._inferences, rng, self._positions())
+        generator.weights_changed(self._inferences[PLAYER].version)
         self._generator = generator
         while not generator.done and not self._budget.is_spent(generator.counts):
             if self._stop():
@@ -186,9 +219,10 @@ class InlineSource:
             records += generator.advance()
         return True
 
-    def publish(self, weights: Mapping[str, Tensor], version: int) -> None:
+    def publish(self, publication: Publication) -> None:
         """See `Source.publish`."""
-        self._inference.load(weights, version)
+        for role, (version, weights) in publication.items():
+            self._inferences[role].load(weights, version)
 
     def allow(self, ahead: float, left: int | None) -> None:
         """A round is never started before the learner has caught up, and ends when the budget is spent."""
@@ -198,3 +232,11 @@ class InlineSource:
 
     def kill(self) -> None:
         """Nothing runs between rounds."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of rounds, from which the random numbers of the next one follow."""
+        return {"rounds": self._rounds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Source.load_state_dict`."""
+        self._rounds = state["rounds"]

@@ -10,12 +10,12 @@ Sources: Williams 1992; Mnih et al. 2016 (A3C, of which A2C is the synchronous f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from games.soundness import LARGEST
 from nets.config import NetConfig
@@ -24,19 +24,17 @@ from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import POLICIES
 from nets.transforms import transform_value
-from selfplay.algorithms.learner import Learner, LossFunction
-from selfplay.algorithms.model_free import ModelFree, clipped
+from selfplay.algorithms.learner import Loss, LossFunction
+from selfplay.algorithms.model_free import ModelFree, ModelFreeLearner
 from selfplay.algorithms.networks import environment_net_config, make_behaviour
 from selfplay.algorithms.precision import uses_bfloat16
-from selfplay.config.run import Config
+from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.replay.on_policy import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.rewards import Rewards
 from selfplay.stats.moments import RunningMoments
-from selfplay.system.preflight import PlayNeed
-
-REWARD_LIMIT = 10.0
-"""Normalised rewards are cut to this size, as implementations of PPO do."""
+from selfplay.system.preflight import Needs, PlayNeed
 
 
 class ActorCritic(ModelFree):
@@ -45,42 +43,46 @@ class ActorCritic(ModelFree):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.is_reinforce = config.algorithm == "reinforce"
-        self.min_positions = 1  # a rollout is learned from as soon as it is there
         if self.is_reinforce:
-            self.sample_reuse = 1.0  # a second step would follow another policy than the one that acted
             if config.actor_critic.clip > 0:
                 raise UserError("actor_critic.clip: reinforce learns from an episode once, there is no ratio to clip")
         elif config.replay.sample_reuse != int(config.replay.sample_reuse):
             raise UserError(
                 f"replay.sample_reuse: {config.replay.sample_reuse:g} is no number of passes over a rollout"
             )
-        self._observations = RunningMoments(self.environment.observation_shape)
-        self._returns = RunningMoments()
-        self._running_return: dict[int, np.ndarray] = {}  # by the rollout's source
 
     @property
-    def first_step(self) -> Sequence[PlayNeed]:
-        """See `Algorithm.first_step`: reinforce waits for an episode of every environment, which may be one step."""
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`: a rollout is learned from as soon as it is there.
+
+        For reinforce it is an episode of every environment, each of which may be one step. A second pass over it would
+        follow another policy than the one that acted.
+        """
         if not self.is_reinforce:
-            return super().first_step
+            return self._needs_of(min_positions=1)
         episodes = self.config.actors.games_per_actor
-        return [PlayNeed("an episode of each of actors.games_per_actor", episodes, episodes)]
+        first_step = (PlayNeed("an episode of each of actors.games_per_actor", episodes, episodes),)
+        return Needs(min_positions=1, sample_reuse=1.0, first_step=first_step)
+
+    def make_learner(self) -> NormalisingLearner:
+        """See `Algorithm.make_learner`."""
+        return NormalisingLearner(self.make_net(), self.config.learner, self.make_loss())
 
     def make_loss(self) -> LossFunction:
-        """See `Algorithm.make_loss`."""
+        """What is minimised."""
         net = environment_net_config(self.config, self.environment)
         return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape))
 
-    def make_memory(self) -> RolloutMemory:
-        """See `Algorithm.make_memory`."""
+    def make_replay(self) -> RolloutMemory:
+        """See `Algorithm.make_replay`."""
         settings, discount = self.config.actor_critic, self.config.rewards.discount
         if self.is_reinforce:
             estimator = monte_carlo_returns(discount, settings.reward_to_go, settings.baseline)
         else:
             estimator = generalised_advantages(discount, settings.gae_lambda)
         # As often as actors wait for: where they play on after fewer, rollouts would come in faster than they go.
-        passes = math.ceil(self.config.replay.least_reuse or self.sample_reuse)
-        return RolloutMemory(estimator, self._take, passes)
+        passes = math.ceil(self.config.replay.least_reuse or self.needs.sample_reuse)
+        return RolloutMemory(estimator, Rewards(self.config.rewards), passes)
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
@@ -93,55 +95,46 @@ class ActorCritic(ModelFree):
             self.environment, inference, behaviour, actors.games_per_actor, steps, rng, endless, threads=self.threads
         )
 
-    def before_publish(self, learner: Learner, memory: Any) -> None:
-        """The moments of the observations seen so far become those that the network normalises by.
+
+class NormalisingLearner(ModelFreeLearner):
+    """Normalises observations by the moments of those that it has observed, where the network has a normaliser."""
+
+    net: PolicyValueNet
+
+    def __init__(self, net: PolicyValueNet, config: LearnerConfig, loss: LossFunction) -> None:
+        super().__init__(net, config, loss)
+        self._observations = RunningMoments(net.observation_shape)
+
+    def observe(self, record: Rollout) -> None:
+        """Count its observations."""
+        if self._normalises:
+            self._observations.add(record.observation.reshape(-1, *self._observations.mean.shape))
+
+    def prepare_publication(self) -> None:
+        """The moments of the observations so far become those that the network normalises by.
 
         Not before: what has been acted on and what is learned from must be the same function of the observation.
         """
-        normaliser = learner.net.normaliser
-        if isinstance(normaliser, nn.Module) and self._observations.count > 1:
-            for tensors in (learner.net.state_dict(), learner.average):
+        if self._normalises and self._observations.count > 1:
+            for tensors in (self.net.state_dict(), self.average):
                 tensors["normaliser.mean"].copy_(torch.from_numpy(self._observations.mean))
                 tensors["normaliser.variance"].copy_(torch.from_numpy(np.minimum(self._observations.variance, LARGEST)))
 
-    def state(self) -> dict[str, Tensor]:
-        """See `Algorithm.state`: the moments of observations and returns."""
-        moments = {"observations": self._observations, "returns": self._returns}
-        state = {f"{of}.{name}": torch.from_numpy(a) for of, m in moments.items() for name, a in m.state().items()}
-        return {**state, "returns.settings": self._settings_of_returns()}
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner.state_dict`; with the moments of observations."""
+        moments = self._observations.state()
+        return {**super().state_dict(), **{f"observations.{n}": torch.from_numpy(a) for n, a in moments.items()}}
 
-    def restore_state(self, state: dict[str, Tensor]) -> None:
-        """See `Algorithm.restore_state`."""
-        arrays = {name: tensor.numpy() for name, tensor in state.items()}
-        if arrays:
-            self._observations = RunningMoments.from_state(arrays, "observations.")
-            settings = self._settings_of_returns()
-            if torch.equal(state.get("returns.settings", settings), settings):  # runs from before this had none
-                self._returns = RunningMoments.from_state(arrays, "returns.")
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Learner.load_state_dict`; runs from before there were moments have none."""
+        super().load_state_dict(state)
+        moments = {name: tensor.numpy() for name, tensor in state.items() if name.startswith("observations.")}
+        if moments:
+            self._observations = RunningMoments.from_state(moments, "observations.")
 
-    def _settings_of_returns(self) -> Tensor:
-        """The settings that decide how large returns are: what was gathered under others says nothing of them."""
-        return torch.tensor([self.config.rewards.discount, self.config.rewards.clip], dtype=torch.float64)
-
-    def _take(self, rollout: Rollout) -> np.ndarray:
-        """The rewards of a rollout as they are learned from; observations are counted on the way."""
-        if environment_net_config(self.config, self.environment).input_transform == "running":
-            self._observations.add(rollout.observation.reshape(-1, *self.environment.observation_shape))
-        reward = clipped(rollout.reward, self.config.rewards.clip)
-        return self._normalised(rollout, reward) if self.config.rewards.normalise else reward
-
-    def _normalised(self, rollout: Rollout, reward: np.ndarray) -> np.ndarray:
-        """Rewards over the deviation of the running discounted return (Engstrom et al. 2020, section 3)."""
-        running = self._running_return.get(rollout.source)
-        if running is None or rollout.begins:
-            running = np.zeros(reward.shape[1])
-        sums = np.empty(reward.shape)
-        for t in range(len(reward)):
-            sums[t] = running = self.config.rewards.discount * running + reward[t]
-            running = np.where(rollout.ended[t], 0.0, running)
-        self._running_return[rollout.source] = running
-        self._returns.add(sums.ravel())
-        return np.clip(reward / np.sqrt(self._returns.variance + 1e-8), -REWARD_LIMIT, REWARD_LIMIT)
+    @property
+    def _normalises(self) -> bool:
+        return isinstance(self.net.normaliser, nn.Module)
 
 
 def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunction:
@@ -154,7 +147,7 @@ def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunctio
     transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, kind)
 
-    def loss(net: nn.Module, batch: RolloutBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(net: nn.Module, batch: RolloutBatch, device: torch.device) -> Loss:
         assert isinstance(net, PolicyValueNet)
         legal_mask = None if batch.legal_mask is None else torch.from_numpy(batch.legal_mask).to(device)
         action, old_log_probability, advantage, target = (
@@ -189,6 +182,6 @@ def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunctio
             }
             if settings.clip > 0:
                 terms["clipped_share"] = (torch.expm1(log_ratio).abs() > settings.clip).float().mean()
-        return total, {name: term.detach() for name, term in terms.items()}
+        return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     return loss

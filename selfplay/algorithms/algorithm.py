@@ -1,29 +1,36 @@
-"""What the rest of a run needs to know of its algorithm, and which there are.
+"""What the rest of a run needs to know of its algorithm.
 
-In the flow: `selfplay.training.trainer` is the loop for all of them. An algorithm says which network is trained, what
-plays with it, where that goes, and what is minimised; actors, learner, checkpoints, metrics and evaluation are shared.
+In the flow: `selfplay.training.trainer` is the loop for all of them. An algorithm makes the parts of a run that differ
+from one to the other: what plays, where that goes, what is learned from it. It keeps nothing of a run itself: what is
+gathered on the way belongs to the learner or to the replay, which save and load it.
 
-    alphazero      alphazero.py      a search plays, games go into the replay
-    dqn            dqn.py            the best action, or a random one; transitions go into the replay
-    q_iteration    q_iteration.py    nobody; a table is filled by exact backups of a grid world
-    reinforce      actor_critic.py   actions are drawn from the policy; whole episodes, learned from once
-    actor_critic   actor_critic.py   the same with rollouts of a few steps: A2C, PPO
+    alphazero      selfplay.algorithms.alphazero      a search plays, games go into the replay
+    dqn            selfplay.algorithms.dqn            the best action, or a random one; transitions go into the replay
+    q_iteration    selfplay.algorithms.q_iteration    nobody; a table is filled by exact backups of a grid world
+    reinforce      selfplay.algorithms.actor_critic   actions are drawn from the policy; whole episodes, learned once
+    actor_critic   selfplay.algorithms.actor_critic   the same with rollouts of a few steps: A2C, PPO
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from nets.inference import Inference
-from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.learner import Learner
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.stats.averages import Averages
-from selfplay.system.preflight import MemoryNeed, PlayNeed
+from selfplay.system.preflight import Needs
+
+PLAYER = "player"
+"""Role of the network that chooses the moves; the only role that there is today."""
+
+Inferences = Mapping[str, Inference]
+"""The networks that actors play with, for evaluation only, by role."""
 
 
 class Record(Protocol):
@@ -43,7 +50,7 @@ class Record(Protocol):
         ...
 
 
-class Memory(Protocol):
+class Replay(Protocol):
     """What the learner samples from."""
 
     total: int
@@ -62,6 +69,19 @@ class Memory(Protocol):
 
     def sample(self, size: int, rng: np.random.Generator) -> Any:
         """A batch, whose length is the number of samples."""
+        ...
+
+    def learned(self, batch: Any, errors: np.ndarray | None, progress: float) -> None:
+        """A batch was learned from: absolute errors [B] of its samples where they are known, and the `progress` in
+        [0, 1] of the budget."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it needs to go on beside the records: `kept`, its `total`, and tensors under names of their own."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what `state_dict` gave, for an empty replay; what is missing stays as it is."""
         ...
 
 
@@ -92,78 +112,50 @@ class Generator(Protocol):
 
 
 class Algorithm(Protocol):
-    """One algorithm with the settings of a run."""
+    """One algorithm with the settings of a run. It makes the parts of a run and has no state."""
 
     title: str
     """What is played, for the heading of a run."""
     keeps_games: bool
     """Records are finished games, which are saved and fill the replay of a resumed run."""
-    acts_with_average: bool
-    """Actors play with the averaged weights; else with those that are trained, and the average is for evaluation."""
-    min_positions: int
-    """Learning starts with so many positions in the memory."""
-    sample_reuse: float
-    """Samples for each new position at most."""
     warm_up_note: str
     """What a person reads while `warm_up` runs."""
     limit_note: str
     """What a person reads when a limit that nobody has set has cut a game or an episode off."""
-    memory_needs: tuple[MemoryNeed, ...]
-    """What will take much memory."""
     notes: tuple[str, ...]
     """What a person reads when a run starts: how observations and actions were read, one line each."""
 
     @property
-    def first_step(self) -> Sequence[PlayNeed]:
-        """What the first step of the learner waits for."""
+    def needs(self) -> Needs:
+        """What it waits for, how often it samples a position, and what takes much memory."""
         ...
 
     def make_net(self) -> nn.Module:
         """A fresh network; the seed of the run decides its weights."""
         ...
 
-    def make_loss(self) -> LossFunction:
-        """What is minimised. An `nn.Module` where it has a state, which is saved with the run."""
+    def make_learner(self) -> Learner:
+        """A fresh network and what it learns by."""
         ...
 
-    def make_memory(self) -> Memory:
-        """An empty memory."""
+    def make_replay(self) -> Replay:
+        """An empty replay."""
         ...
 
     def make_inference(self) -> Inference:
         """The network for evaluation only, in batches as large as an actor's, without weights yet."""
         ...
 
-    def make_generator(self, inference: Inference, rng: np.random.Generator, positions: int, actor: int) -> Generator:
+    def make_generator(self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int) -> Generator:
         """What an actor plays, without end; the run has played so many `positions` before. Actors count from 0."""
         ...
 
-    def next_round(self, last: Any, inference: Inference, rng: np.random.Generator, positions: int) -> Generator:
+    def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions: int) -> Generator:
         """The generator of a round in a process that plays and learns in turn; `last` is that of the last round."""
         ...
 
     def warm_up(self) -> None:
         """Compile what actors that start together would compile each."""
-        ...
-
-    def after_step(self, learner: Learner, memory: Any, batch: Any, progress: float) -> None:
-        """The learner has made a step with a batch of the memory; `progress` in [0, 1] of the budget."""
-        ...
-
-    def before_publish(self, learner: Learner, memory: Any) -> None:
-        """New weights are about to be handed to the actors."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """What it has gathered on the way, beside network and loss; saved with the run."""
-        ...
-
-    def restore_state(self, state: dict[str, Tensor]) -> None:
-        """Go on with what `state` gave; empty for runs from before there was any."""
-        ...
-
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
-        """The budget is spent: what there is to look at, as rows (name, value) for a person."""
         ...
 
     def describe_record(self, averages: Averages, record: Any, version: int) -> None:
@@ -172,4 +164,8 @@ class Algorithm(Protocol):
 
     def metrics(self, counts: SelfPlayCounts, records: Sequence[Any]) -> dict[str, float]:
         """Figures of what was played since the last report, as metrics."""
+        ...
+
+    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+        """The budget is spent: what there is to look at, as rows (name, value) for a person."""
         ...

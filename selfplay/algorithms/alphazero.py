@@ -30,7 +30,8 @@ from nets.losses import (
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import Categorical
 from nets.transforms import transform_value
-from selfplay.algorithms.learner import Learner, LossFunction
+from selfplay.algorithms.algorithm import PLAYER, Inferences
+from selfplay.algorithms.learner import Learner, Loss, LossFunction
 from selfplay.algorithms.models import blind_models, selfplay_models
 from selfplay.algorithms.networks import game_net_config, make_inference, make_net
 from selfplay.algorithms.precision import uses_bfloat16
@@ -40,7 +41,7 @@ from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.replay.positions import Batch, Replay
 from selfplay.stats.averages import Averages
-from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
+from selfplay.system.preflight import MemoryNeed, Needs, first_batch
 
 NODE_BYTES = 64 + 32
 """A node of a search tree with one edge at least."""
@@ -50,7 +51,6 @@ class AlphaZero:
     """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = True
-    acts_with_average = True
     warm_up_note = "compiling the search (about a minute, only for the first run after an installation)"
 
     def __init__(self, config: Config) -> None:
@@ -61,57 +61,45 @@ class AlphaZero:
             f"{self.game.name}: a game was cut off after {self.game.most_plies:,} moves, and was not over; "
             "actors.max_plies sets another limit"
         )
-        self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
-        positions = config.replay.capacity
-        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
-        nodes = searches * config.search.num_simulations
-        self.memory_needs: tuple[MemoryNeed, ...] = (
-            MemoryNeed(
-                "replay.capacity", f"{positions:,} positions", positions * math.prod(self.game.observation_shape)
-            ),
-            MemoryNeed("search.num_simulations", f"{searches:,} searches at once", nodes * NODE_BYTES),
-        )
 
     @property
-    def first_step(self) -> Sequence[PlayNeed]:
-        return first_batch(self.config, self.min_positions, self.sample_reuse)
+    def needs(self) -> Needs:
+        config, positions = self.config, self.config.replay.capacity
+        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
+        nodes = searches * config.search.num_simulations
+        kept = positions * math.prod(self.game.observation_shape)
+        memory = (
+            MemoryNeed("replay.capacity", f"{positions:,} positions", kept),
+            MemoryNeed("search.num_simulations", f"{searches:,} searches at once", nodes * NODE_BYTES),
+        )
+        min_positions, sample_reuse = config.replay.min_positions, config.replay.sample_reuse
+        first_step = first_batch(config, min_positions, sample_reuse)
+        return Needs(min_positions, sample_reuse, memory, tuple(first_step))
 
     def make_net(self) -> PolicyValueNet:
         return make_net(self.config, self.game)
 
-    def make_loss(self) -> LossFunction:
-        return make_loss(self.config, self.game)
+    def make_learner(self) -> Learner:
+        return Learner(self.make_net(), self.config.learner, make_loss(self.config, self.game))
 
-    def make_memory(self) -> Replay:
+    def make_replay(self) -> Replay:
         symmetries = self.game.symmetries() if self.config.learner.symmetries else []
         return Replay(self.config.replay, self.game.num_actions, symmetries)
 
     def make_inference(self) -> Inference:
         return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
 
-    def make_generator(self, inference: Inference, rng: np.random.Generator, positions: int, actor: int) -> SelfPlay:
-        return make_generator(self.config, self.game, inference, rng)
+    def make_generator(self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int) -> SelfPlay:
+        return make_generator(self.config, self.game, inferences[PLAYER], rng)
 
     def next_round(
-        self, last: SelfPlay | None, inference: Inference, rng: np.random.Generator, positions: int
+        self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions: int
     ) -> SelfPlay:
-        dropped_in_a_row = 0 if last is None else last.dropped_in_a_row
-        return make_generator(self.config, self.game, inference, rng, endless=False, dropped_in_a_row=dropped_in_a_row)
+        dropped = 0 if last is None else last.dropped_in_a_row
+        return make_generator(self.config, self.game, inferences[PLAYER], rng, endless=False, dropped_in_a_row=dropped)
 
     def warm_up(self) -> None:
         warm_up(self.config, self.game)
-
-    def after_step(self, learner: Learner, memory: Replay, batch: Batch, progress: float) -> None:
-        pass
-
-    def before_publish(self, learner: Learner, memory: Replay) -> None:
-        pass
-
-    def state(self) -> dict[str, Tensor]:
-        return {}
-
-    def restore_state(self, state: dict[str, Tensor]) -> None:
-        pass
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         return []
@@ -171,7 +159,7 @@ def make_loss(config: Config, game: Game) -> LossFunction:
     transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, resolve_kind(net_settings, game.observation_shape))
 
-    def loss(net: nn.Module, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(net: nn.Module, batch: Batch, device: torch.device) -> Loss:
         assert isinstance(net, PolicyValueNet)
         legal_mask = torch.from_numpy(batch.legal_mask).to(device)
         policy_target = torch.from_numpy(batch.policy_target).to(device)
@@ -209,6 +197,6 @@ def make_loss(config: Config, game: Game) -> LossFunction:
                 "policy_entropy": policy_entropy(logits, legal_mask).mean(),
                 "policy_kl": policy_kl(policy_target, logits, legal_mask).mean(),
             }
-        return total, {name: term.detach() for name, term in terms.items()}
+        return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     return loss

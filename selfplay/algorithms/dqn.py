@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +23,15 @@ from games.environments.mdp import greedy_policy, optimal_q
 from nets.inference import Inference
 from nets.losses import action_values, bellman_error
 from nets.models import PolicyValueNet, resolve_kind
-from selfplay.algorithms.learner import Learner, LossFunction
-from selfplay.algorithms.model_free import ModelFree
+from selfplay.algorithms.learner import Learner, Loss, StepResult
+from selfplay.algorithms.model_free import ModelFree, ModelFreeLearner
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import EpsilonGreedy
 from selfplay.experience.rollouts import Experience
 from selfplay.replay.transitions import TransitionBatch, TransitionReplay, replay_bytes, ring_length
-from selfplay.system.preflight import MemoryNeed, size
+from selfplay.system.preflight import MemoryNeed, Needs, size
 
 
 class Dqn(ModelFree):
@@ -51,20 +50,26 @@ class Dqn(ModelFree):
             ring_length(config.replay.capacity, self._num_streams, config.dqn.n_step, self.environment.frame_stack)
         except ValueError as error:
             raise UserError(str(error)) from None
+        self._replay_bytes = replay_bytes(self.environment, config.replay.capacity)
+        self.warm_up_note = f"starting; the replay takes {size(self._replay_bytes)} of memory when it is full"
+
+    @property
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`."""
+        replay = self.config.replay
         # With fewer steps there may be no stream yet that has all of a return.
-        self.min_positions = max(self.min_positions, self._num_streams * config.dqn.n_step + 1)
-        needed = replay_bytes(self.environment, config.replay.capacity)
-        self.memory_needs = (MemoryNeed("replay.capacity", f"{config.replay.capacity:,} transitions", needed),)
-        self.warm_up_note = f"starting; the replay takes {size(needed)} of memory when it is full"
+        least = self._num_streams * self.config.dqn.n_step + 1
+        memory = MemoryNeed("replay.capacity", f"{replay.capacity:,} transitions", self._replay_bytes)
+        return self._needs_of(max(replay.min_positions, least), (memory,))
 
-    def make_loss(self) -> LossFunction:
-        """See `Algorithm.make_loss`."""
-        return DqnLoss(self.make_net(), self.config)
+    def make_learner(self) -> DqnLearner:
+        """See `Algorithm.make_learner`."""
+        return DqnLearner(self.make_net(), self.config)
 
-    def make_memory(self) -> TransitionReplay:
-        """See `Algorithm.make_memory`."""
+    def make_replay(self) -> TransitionReplay:
+        """See `Algorithm.make_replay`."""
         config = self.config
-        memory = TransitionReplay(
+        return TransitionReplay(
             self.environment,
             config.replay.capacity,
             self._num_streams,
@@ -72,9 +77,8 @@ class Dqn(ModelFree):
             config.rewards.discount,
             config.rewards.clip,
             config.dqn.priority_exponent,
+            config.dqn.importance_exponent,
         )
-        memory.importance = config.dqn.importance_exponent
-        return memory
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
@@ -96,16 +100,6 @@ class Dqn(ModelFree):
             threads=self.threads,
         )
 
-    def after_step(self, learner: Learner, memory: TransitionReplay, batch: TransitionBatch, progress: float) -> None:
-        """Priorities from the errors, and a new target network every so many steps."""
-        loss: Any = learner.loss
-        first = self.config.dqn.importance_exponent
-        memory.importance = first + (1.0 - first) * progress
-        if np.isfinite(loss.errors).all():  # else the step was left out, and so is what it says of the batch
-            memory.set_errors(batch.row, loss.errors)
-        if learner.steps % self.config.dqn.target_steps == 0:
-            loss.renew(learner.net)
-
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         """See `Algorithm.finish`: on a grid world, in how many states the policy is an optimal one."""
         if not isinstance(self.environment, GridWorld):
@@ -117,6 +111,23 @@ class Dqn(ModelFree):
         optimal = greedy_policy(optimal_q(self.environment.to_mdp(), self.config.rewards.discount)) > 0
         is_optimal = optimal[np.arange(len(optimal)), found.argmax(dim=1).cpu().numpy()][~self.environment.terminal]
         return [("optimal policy", f"in {is_optimal.sum()} of {len(is_optimal)} states")]
+
+
+class DqnLearner(ModelFreeLearner):
+    """Renews the target network every `dqn.target_steps` steps."""
+
+    loss: DqnLoss
+
+    def __init__(self, net: PolicyValueNet, config: Config) -> None:
+        super().__init__(net, config.learner, DqnLoss(net, config))
+        self._target_steps = config.dqn.target_steps
+
+    def step(self, batch: TransitionBatch, progress: float) -> StepResult:
+        """See `Learner.step`."""
+        result = super().step(batch, progress)
+        if self.steps % self._target_steps == 0:
+            self.loss.renew(self.net)
+        return result
 
 
 class DqnLoss(nn.Module):
@@ -136,8 +147,6 @@ class DqnLoss(nn.Module):
                     layer.bfloat16()
         self.target = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._is_float64 = config.learner.dtype == "float64"
-        self.errors = np.empty(0, np.float32)
-        """Absolute errors [B] of the last batch."""
 
     def renew(self, net: nn.Module) -> None:
         """Copy the network's weights into the target's."""
@@ -148,7 +157,7 @@ class DqnLoss(nn.Module):
         q = action_values(advantages, value, self._settings.duelling)
         return q if self._is_float64 else q.float()
 
-    def forward(self, net: nn.Module, batch: TransitionBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, net: nn.Module, batch: TransitionBatch, device: torch.device) -> Loss:
         """See `selfplay.algorithms.learner.LossFunction`."""
         assert isinstance(net, PolicyValueNet)
         settings = self._settings
@@ -174,7 +183,6 @@ class DqnLoss(nn.Module):
         losses = bellman_error(q, action, y, settings.huber_delta)
         loss = (weight * losses).mean()
         with torch.no_grad():
-            error = y - q.gather(1, action[:, None]).squeeze(1)
-            self.errors = error.abs().cpu().numpy()
-            terms = {"loss": loss, "td_error": error.abs().mean(), "q_value": q.max(dim=1).values.mean()}
-        return loss, {name: term.detach() for name, term in terms.items()}
+            error = (y - q.gather(1, action[:, None]).squeeze(1)).abs()
+            terms = {"loss": loss, "td_error": error.mean(), "q_value": q.max(dim=1).values.mean()}
+        return Loss(loss, {name: term.detach() for name, term in terms.items()}, error.cpu().numpy())

@@ -7,21 +7,50 @@ What is minimised comes from the algorithm as a function, so DQN or REINFORCE us
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import LearnerConfig
 from selfplay.errors import UserError
 
-LossFunction = Callable[[nn.Module, Any, torch.device], tuple[Tensor, dict[str, Tensor]]]
-"""(net, batch, device) -> the loss to minimise, and named terms to report (scalars, detached).
 
-One with a state of its own is an `nn.Module`, which is saved with the run.
-"""
+@dataclass(frozen=True)
+class Loss:
+    """What a batch says of the network."""
+
+    total: Float[Tensor, ""]
+    """The number to minimise, with its gradient."""
+    terms: Mapping[str, Float[Tensor, ""]]
+    """Numbers to report, by name, detached."""
+    errors: Float[np.ndarray, " B"] | None = None
+    """Absolute error of each sample, for a replay that draws by it; None where the loss knows none."""
+
+
+LossFunction = Callable[[nn.Module, Any, torch.device], Loss]
+"""(net, batch, device) -> `Loss`. One with a state of its own is an `nn.Module`, which is saved with the learner."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step of the learner has found."""
+
+    terms: Mapping[str, float]
+    """The terms of the loss, `grad_norm` and `learning_rate`; empty for a step that was left out."""
+    errors: Float[np.ndarray, " B"] | None
+    """`Loss.errors` before the step; None for a step that was left out."""
+
+    @property
+    def is_left_out(self) -> bool:
+        """The loss or its gradient was not finite, and no weight has changed."""
+        return not self.terms
+
 
 RMSPROP_DECAY = 0.99
 """Of the squared gradients (Mnih et al. 2016)."""
@@ -67,7 +96,10 @@ def make_optimizer(net: nn.Module, config: LearnerConfig) -> torch.optim.Optimiz
 
 
 class Learner:
-    """A network, its optimiser, and the running average of its weights."""
+    """A network, its optimiser, and the running average of its weights.
+
+    Subclasses gather more on the way: a target network, the moments of observations.
+    """
 
     def __init__(self, net: nn.Module, config: LearnerConfig, loss: LossFunction) -> None:
         self.config, self.loss = config, loss
@@ -83,18 +115,21 @@ class Learner:
         self.bad_steps = 0
         self._bad_in_a_row = 0
 
-    def step(self, batch: Any, progress: float) -> dict[str, float]:
+    def observe(self, record: Any) -> None:
+        """Take in what was played, before the replay does. Most learners have no use for it."""
+
+    def step(self, batch: Any, progress: float) -> StepResult:
         """One update. A loss or gradient that is not finite changes no weight and is counted.
 
-        Returns the terms of the loss, `grad_norm` and `learning_rate`. Raises UserError after MOST_BAD_STEPS bad ones.
+        `progress` in [0, 1] of the budget. Raises UserError after MOST_BAD_STEPS bad ones.
         """
         rate = learning_rate(self.config, self.steps, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         try:
-            loss, terms = self.loss(self.net, batch, self.device)
-            loss.backward()
+            loss = self.loss(self.net, batch, self.device)
+            loss.total.backward()
         except torch.cuda.OutOfMemoryError:
             raise UserError(
                 f"learner.batch_size: {len(batch)} positions are too many for the memory of the GPU at step "
@@ -103,13 +138,14 @@ class Learner:
         limit = self.config.gradient_clip if self.config.gradient_clip > 0 else math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit)
         self.steps += 1
-        if not (math.isfinite(float(loss.detach())) and math.isfinite(float(norm))):
+        if not (math.isfinite(float(loss.total.detach())) and math.isfinite(float(norm))):
             self._count_bad_step()
-            return {}
+            return StepResult({}, None)
         self._bad_in_a_row = 0
         self.optimizer.step()
         self._update_average()
-        return {**{name: float(term) for name, term in terms.items()}, "grad_norm": float(norm), "learning_rate": rate}
+        terms = {name: float(term) for name, term in loss.terms.items()}
+        return StepResult({**terms, "grad_norm": float(norm), "learning_rate": rate}, loss.errors)
 
     @property
     def is_finite(self) -> bool:
@@ -123,26 +159,47 @@ class Learner:
         return 4 * sum(tensor.nbytes for tensor in self.net.state_dict().values())
 
     def weights(self) -> dict[str, Tensor]:
-        """The averaged weights (the last ones with `ema_decay` 0), on the CPU: what plays and what is saved."""
-        source = self.average if self.config.ema_decay > 0 else self.net.state_dict()
-        return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in source.items()}
+        """The averaged weights (the last ones with `ema_decay` 0), on the CPU: what is saved and evaluated."""
+        return _copies(self.average if self.config.ema_decay > 0 else self.net.state_dict())
 
     def raw_weights(self) -> dict[str, Tensor]:
         """The weights that the optimiser works on, on the CPU."""
-        return {name: t.detach().to("cpu").contiguous().clone() for name, t in self.net.state_dict().items()}
+        return _copies(self.net.state_dict())
 
-    def restore(
-        self, raw: dict[str, Tensor], average: dict[str, Tensor], optimizer: dict[str, Any], steps: int
-    ) -> None:
-        """Go on from a checkpoint."""
-        own = self._own_optimizer_state(optimizer)  # refuses before anything is changed
-        self.net.load_state_dict(raw)
+    def acting_weights(self) -> dict[str, Tensor]:
+        """What the actors play with: the averaged weights."""
+        return self.weights()
+
+    def prepare_publication(self) -> None:
+        """Change what may change only when the actors get new weights. Nothing in most learners."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it needs to go on, copied to the CPU.
+
+        `steps`; the weights `raw` and `average`; what `optimizer` and `loss` have gathered. Tensors that a subclass
+        has gathered besides stand under names of their own.
+        """
+        loss = self.loss.state_dict() if isinstance(self.loss, nn.Module) else {}
+        return {
+            "steps": self.steps,
+            "raw": self.raw_weights(),
+            "average": self.weights(),
+            "optimizer": self._optimizer_state(),
+            "loss": _copies(loss),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave. Raises UserError for another optimiser or another network."""
+        own = self._own_optimizer_state(state["optimizer"])  # refuses before anything is changed
+        self.net.load_state_dict(state["raw"])
         dtypes = {name: tensor.dtype for name, tensor in self.net.state_dict().items()}  # of the settings
-        self.average = {name: tensor.to(self.device, dtypes[name]) for name, tensor in average.items()}
+        self.average = {name: tensor.to(self.device, dtypes[name]) for name, tensor in state["average"].items()}
         self.optimizer.load_state_dict(own)
-        self.steps = steps
+        self.steps = state["steps"]
+        if isinstance(self.loss, nn.Module):
+            self.loss.load_state_dict(state["loss"])
 
-    def optimizer_state(self) -> dict[str, Any]:
+    def _optimizer_state(self) -> dict[str, Any]:
         """What the optimiser has gathered, by name of the parameter, and which optimiser it is.
 
         Its settings are no part of it: a run that goes on obeys those that it is given.
@@ -152,7 +209,7 @@ class Learner:
         return {"name": self.config.optimizer, "parameters": gathered}
 
     def _own_optimizer_state(self, saved: dict[str, Any]) -> dict[str, Any]:
-        """What `optimizer_state` gave, or `state_dict` in runs from before that, with the settings of this run.
+        """What `_optimizer_state` gave (torch's `state_dict` in runs from before it), with the settings of this run.
 
         Raises UserError for another optimiser or another network.
         """
@@ -178,16 +235,6 @@ class Learner:
         decayed, spared = parameter_groups(self.net)
         return [*decayed, *spared]
 
-    def loss_state(self) -> dict[str, Tensor]:
-        """What the loss remembers, on the CPU; empty for most."""
-        state = self.loss.state_dict() if isinstance(self.loss, nn.Module) else {}
-        return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in state.items()}
-
-    def restore_loss(self, state: dict[str, Tensor]) -> None:
-        """Go on with what `loss_state` gave."""
-        if isinstance(self.loss, nn.Module):
-            self.loss.load_state_dict(state)
-
     def _update_average(self) -> None:
         """Exponential moving average, short while there are few steps (as in Adam's bias correction)."""
         if self.config.ema_decay == 0:
@@ -210,3 +257,7 @@ class Learner:
                 "lower learner.learning_rate, or set rewards.clip where rewards are huge, "
                 "and resume from the last checkpoint"
             )
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}

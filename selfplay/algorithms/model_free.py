@@ -19,6 +19,7 @@ from torch import Tensor
 from games.environments.registry import load_environment
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
+from selfplay.algorithms.algorithm import PLAYER, Inferences
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
 from selfplay.config.run import Config
@@ -27,16 +28,14 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.openings import with_openings
 from selfplay.experience.rollouts import Experience, Rollout
 from selfplay.stats.averages import Averages
-from selfplay.system.preflight import MemoryNeed, PlayNeed, first_batch
+from selfplay.system.preflight import MemoryNeed, Needs, PlayNeed, first_batch
 
 
 class ModelFree(ABC):
     """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = False
-    acts_with_average = False
     warm_up_note = "starting"
-    memory_needs: tuple[MemoryNeed, ...] = ()
 
     def __init__(self, config: Config) -> None:
         """Raises UserError or GameError where environment and settings do not fit together."""
@@ -50,7 +49,6 @@ class ModelFree(ABC):
         self.environment = with_openings(load_environment(self.title), config.actors.opening_plies)
         self.notes = self.environment.notes
         self.limit_note = self.environment.limit_note
-        self.min_positions, self.sample_reuse = config.replay.min_positions, config.replay.sample_reuse
         self.threads = config.learner.threads if config.actors.num_actors == 0 else 1  # of the environments
         if config.net.policy not in ("auto", "gaussian" if self.environment.is_continuous else "categorical"):
             raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {self.title}; use auto")
@@ -66,14 +64,19 @@ class ModelFree(ABC):
             raise UserError(str(error)) from None
 
     @property
-    def first_step(self) -> Sequence[PlayNeed]:
-        """See `Algorithm.first_step`: positions come in rollouts, of all actors at the same time."""
-        actors = self.config.actors
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`."""
+        return self._needs_of(self.config.replay.min_positions)
+
+    def _needs_of(self, min_positions: int, memory: tuple[MemoryNeed, ...] = ()) -> Needs:
+        """Those of an algorithm that waits for rollouts, which come from all actors at the same time."""
+        actors, sample_reuse = self.config.actors, self.config.replay.sample_reuse
         rollouts = max(1, actors.num_actors) * actors.games_per_actor * actors.rollout_steps
-        needs = first_batch(self.config, self.min_positions, self.sample_reuse)
+        needs = first_batch(self.config, min_positions, sample_reuse)
         needs.append(PlayNeed("a rollout of actors.games_per_actor times actors.rollout_steps", rollouts))
         needs.sort(key=lambda need: need.positions, reverse=True)
-        return [replace(need, positions=-(-need.positions // rollouts) * rollouts) for need in needs]
+        first_step = [replace(need, positions=-(-need.positions // rollouts) * rollouts) for need in needs]
+        return Needs(min_positions, sample_reuse, memory, tuple(first_step))
 
     def make_net(self) -> PolicyValueNet:
         """See `Algorithm.make_net`."""
@@ -91,37 +94,24 @@ class ModelFree(ABC):
     ) -> Experience:
         """Environments and who acts in them."""
 
-    def make_generator(self, inference: Inference, rng: np.random.Generator, positions: int, actor: int) -> Experience:
+    def make_generator(
+        self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int
+    ) -> Experience:
         """See `Algorithm.make_generator`."""
-        experience = self.make_experience(inference, rng, positions, endless=True)
+        experience = self.make_experience(inferences[PLAYER], rng, positions, endless=True)
         experience.source = actor
         return experience
 
     def next_round(
-        self, last: Experience | None, inference: Inference, rng: np.random.Generator, positions: int
+        self, last: Experience | None, inferences: Inferences, rng: np.random.Generator, positions: int
     ) -> Experience:
         """See `Algorithm.next_round`: episodes go on from round to round."""
-        experience = last or self.make_experience(inference, rng, positions, endless=False)
+        experience = last or self.make_experience(inferences[PLAYER], rng, positions, endless=False)
         experience.begin_round()
         return experience
 
     def warm_up(self) -> None:  # noqa: B027 (a default, not a stub)
         """Nothing is compiled."""
-
-    def after_step(  # noqa: B027
-        self, learner: Learner, memory: Any, batch: Any, progress: float
-    ) -> None:
-        """See `Algorithm.after_step`."""
-
-    def before_publish(self, learner: Learner, memory: Any) -> None:  # noqa: B027
-        """See `Algorithm.before_publish`."""
-
-    def state(self) -> dict[str, Tensor]:
-        """See `Algorithm.state`."""
-        return {}
-
-    def restore_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
-        """See `Algorithm.restore_state`."""
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         """See `Algorithm.finish`."""
@@ -151,6 +141,9 @@ class ModelFree(ABC):
         return values
 
 
-def clipped(reward: np.ndarray, limit: float) -> np.ndarray:
-    """Rewards cut to [-limit, limit]; as they are for limit 0."""
-    return np.clip(reward, -limit, limit) if limit > 0 else reward
+class ModelFreeLearner(Learner):
+    """Its actors play with the newest weights; the average would be another policy than the one that learns."""
+
+    def acting_weights(self) -> dict[str, Tensor]:
+        """See `Learner.acting_weights`."""
+        return self.raw_weights()

@@ -10,27 +10,28 @@ Source: Sutton and Barto 2018, equation (3.20) and section 4.4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import TabularMdp, optimal_q
 from nets.inference import Inference
-from selfplay.algorithms.learner import Learner, LossFunction
-from selfplay.algorithms.model_free import ModelFree
+from selfplay.algorithms.algorithm import Inferences
+from selfplay.algorithms.learner import Learner, Loss, LossFunction
+from selfplay.algorithms.model_free import ModelFree, ModelFreeLearner
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Experience
 from selfplay.stats.averages import Averages
 from selfplay.storage.files import publish
-from selfplay.system.preflight import PlayNeed
+from selfplay.system.preflight import Needs
 
 PLAIN_DESCENT = LearnerConfig(
     optimizer="sgd", learning_rate=1.0, schedule="constant", warmup_steps=0, momentum=0.0, weight_decay=0.0,
@@ -51,7 +52,7 @@ class Sweep:
 
 
 class Sweeps:
-    """The generator and the memory in one: there is nothing to play and nothing to remember."""
+    """The generator and the replay in one: there is nothing to play and nothing to remember."""
 
     def __init__(self, mdp: TabularMdp) -> None:
         self._sweep = Sweep(mdp.num_states * mdp.num_actions)
@@ -73,6 +74,16 @@ class Sweeps:
     def sample(self, size: int, rng: np.random.Generator) -> Sweep:
         """All of them, always."""
         return self._sweep
+
+    def learned(self, batch: Sweep, errors: np.ndarray | None, progress: float) -> None:
+        """Every sweep is the same."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `algorithm.Replay.state_dict`."""
+        return {"kept": self.total}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """A run begins to count its sweeps again."""
 
     def advance(self) -> Sequence[Sweep]:
         """A round is one sweep."""
@@ -110,14 +121,17 @@ class QIteration(ModelFree):
             wanted = getattr(PLAIN_DESCENT, name)
             if getattr(config.learner, name) != wanted:
                 raise UserError(f"learner.{name}: q_iteration sets the table to its targets; use {wanted}")
-        self.min_positions, self.sample_reuse = 1, 1.0
         self.mdp = self.environment.to_mdp()
         self._residuals: list[float] = []
 
     @property
-    def first_step(self) -> Sequence[PlayNeed]:
-        """See `Algorithm.first_step`: nothing, a step is a sweep."""
-        return []
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`: a step is a sweep."""
+        return Needs(min_positions=1, sample_reuse=1.0)
+
+    def make_learner(self) -> ModelFreeLearner:
+        """See `Algorithm.make_learner`."""
+        return ModelFreeLearner(self.make_net(), self.config.learner, self.make_loss())
 
     def make_loss(self) -> LossFunction:
         """Half the squared distance of the table from its backups, summed."""
@@ -125,7 +139,7 @@ class QIteration(ModelFree):
         observations = torch.eye(mdp.num_states, dtype=torch.float64)
         rewards, transitions = torch.from_numpy(mdp.rewards), torch.from_numpy(mdp.transitions)
 
-        def loss(net: nn.Module, batch: Sweep, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss(net: nn.Module, batch: Sweep, device: torch.device) -> Loss:
             like = next(net.parameters())
             q, _ = net(observations.to(like))
             with torch.no_grad():
@@ -133,12 +147,12 @@ class QIteration(ModelFree):
                 residual = (backups - q).abs().max()
             self._residuals.append(float(residual))
             total = 0.5 * torch.square(q - backups).sum()
-            return total, {"loss": total.detach(), "bellman_residual": residual}
+            return Loss(total, {"loss": total.detach(), "bellman_residual": residual})
 
         return loss
 
-    def make_memory(self) -> Sweeps:
-        """See `Algorithm.make_memory`."""
+    def make_replay(self) -> Sweeps:
+        """See `Algorithm.make_replay`."""
         return Sweeps(self.mdp)
 
     def make_experience(
@@ -147,7 +161,7 @@ class QIteration(ModelFree):
         """Nobody plays."""
         raise NotImplementedError
 
-    def next_round(self, last: Any, inference: Inference, rng: np.random.Generator, positions: int) -> Any:
+    def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions: int) -> Any:
         """One sweep."""
         return Sweeps(self.mdp)
 

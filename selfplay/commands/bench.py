@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         with_actors,
     )
     from selfplay.profiling.table import BenchmarkRow, machine_header, print_table, write_json
-    from selfplay.training.train import check
+    from selfplay.training.checks import check
 
     check(config, is_new=False)  # how long a run would be does not matter here
     choose_device(config.learner.device)  # complains where there is none

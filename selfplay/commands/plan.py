@@ -59,7 +59,7 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     from selfplay.planning.report import plan_text
     from selfplay.planning.rules import propose
     from selfplay.system.together import TogetherError
-    from selfplay.training.train import check
+    from selfplay.training.checks import check
 
     check(config)
     given = reader.given_keys(Config, overrides)

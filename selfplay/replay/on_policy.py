@@ -13,7 +13,7 @@ the one who moved.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
 from selfplay.experience.rollouts import Rollout
+from selfplay.replay.rewards import Rewards
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,10 @@ def _from_the_start(returns: np.ndarray, rollout: Rollout) -> np.ndarray:
 class RolloutMemory:
     """The rollouts that are learned from at present, and those that have come in since."""
 
-    def __init__(self, estimator: Estimator, shape_rewards: Callable[[Rollout], np.ndarray], passes: int = 1) -> None:
-        """`shape_rewards` gives the rewards [T, N] of a rollout as they are learned from. Rollouts give way to those
-        that have come in after so many `passes`."""
-        self._estimator, self._shape_rewards, self._passes = estimator, shape_rewards, passes
+    def __init__(self, estimator: Estimator, rewards: Rewards, passes: int = 1) -> None:
+        """`rewards` says how rewards are learned from. Rollouts give way to those that have come in after so many
+        `passes`."""
+        self._estimator, self._rewards, self._passes = estimator, rewards, passes
         self._passes_left = 0  # over the current rollouts, before others may take their place
         self.total = 0
         """Steps ever added."""
@@ -135,8 +136,9 @@ class RolloutMemory:
 
     def add(self, rollout: Rollout) -> None:
         """Take in the steps that count."""
+        self._rewards.count(rollout)
         with np.errstate(over="ignore"):  # of huge rewards: the learner says that the loss is not finite
-            advantage, target = self._estimator(rollout, self._shape_rewards(rollout))
+            advantage, target = self._estimator(rollout, self._rewards.shaped(rollout))
         rows = rollout.counted.T  # of one environment after the other, so that steps stay in order
         steps = int(rows.sum())
         if steps == 0:
@@ -175,6 +177,17 @@ class RolloutMemory:
             size += 1
         rows, self._order = self._order[:size], self._order[size:]
         return _pick(self._current, rows)
+
+    def learned(self, batch: RolloutBatch, errors: np.ndarray | None, progress: float) -> None:
+        """Every step is drawn as often as another."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `algorithm.Replay.state_dict`: the rollouts are forgotten, what is known of rewards is not."""
+        return {"kept": self.total, **self._rewards.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what is known of rewards; rollouts are counted again."""
+        self._rewards.load_state_dict(state)
 
     def _begin_pass(self, size: int, rng: np.random.Generator) -> None:
         """Over the rollouts that have come in, or once more over the present ones."""

@@ -9,8 +9,9 @@ b = 1 (slope 1 at N = c).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -111,6 +112,17 @@ class Replay:
         if self._symmetries:
             self._mirror(batch, rng.integers(0, 1 + len(self._symmetries), size=size))
         return batch
+
+    def learned(self, batch: Batch, errors: np.ndarray | None, progress: float) -> None:
+        """Every position is drawn as often as another."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `algorithm.Replay.state_dict`; the positions are no part of it, the games on disk have them."""
+        return {"kept": self.total}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Count on from `kept` positions, for an empty replay: the next one goes to the row that follows theirs."""
+        self.total = state["kept"]
 
     def _mirror(self, batch: Batch, choice: np.ndarray) -> None:
         """Apply symmetry number `choice[i]`, counted from 1 (0 is none), to row i, in place."""

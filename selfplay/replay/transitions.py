@@ -60,8 +60,10 @@ class TransitionReplay:
         discount: float,
         reward_clip: float,
         priority_exponent: float,
+        importance_exponent: float = 1.0,
     ) -> None:
         """`num_streams`: environments of all actors together. `reward_clip` 0 leaves rewards as they are.
+        `importance_exponent` is where `importance` begins; it ends at 1.
 
         Raises ValueError for a capacity that leaves an environment too few rows.
         """
@@ -87,7 +89,7 @@ class TransitionReplay:
         self._missing = 0  # steps that were added before and are not here: of a replay that was saved and read back
         self.total = 0
         """Steps ever added."""
-        self.importance = 1.0
+        self._first_importance = self.importance = importance_exponent
         """How far the weights of a batch correct for the priorities, in [0, 1]."""
 
     @property
@@ -150,6 +152,13 @@ class TransitionReplay:
             row=rows,
         )
 
+    def learned(self, batch: TransitionBatch, errors: np.ndarray | None, progress: float) -> None:
+        """Priorities of a batch from its absolute errors [B], None for one that was left out; `progress` in [0, 1] of
+        the budget decides how far the next batches are corrected (Schaul et al. 2016, section 3.4)."""
+        self.importance = self._first_importance + (1.0 - self._first_importance) * progress
+        if errors is not None:
+            self.set_errors(batch.row, errors)
+
     def set_errors(self, rows: np.ndarray, errors: np.ndarray) -> None:
         """Priorities from absolute errors [B] of transitions that were drawn (proportional variant)."""
         if self.priority_exponent == 0:
@@ -158,6 +167,13 @@ class TransitionReplay:
         self._largest = max(self._largest, float(priorities.max()))
         alive = self._tree.priorities(rows) > 0  # may have been overwritten meanwhile
         self._tree.set(rows[alive], priorities[alive])
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `algorithm.Replay.state_dict`; the rows are no part of it, `pieces` has them."""
+        return {"kept": self.total}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing: only `refill` brings rows back, and their number with them."""
 
     # To disk and back (`selfplay.replay.saved`).
 

@@ -18,16 +18,16 @@ from selfplay.storage.checkpoint import LEARNER, STATE, WEIGHTS, Checkpoint
 from selfplay.storage.tensors import generator_from_state, unflatten_optimizer
 
 RAW = "raw."
-"""Prefix of the weights that the optimiser works on, among the learner's tensors."""
+"""Prefix of the weights that the optimiser works on, among the tensors of learner.safetensors."""
 
 LOSS = "loss."
-"""Prefix of what the loss remembers, among the learner's tensors."""
+"""Prefix of the tensors of a loss with a state, a target network."""
 
-ALGORITHM = "algorithm."
-"""Prefix of what the algorithm has gathered (`Algorithm.state`), among the learner's tensors."""
+GATHERED = "algorithm."
+"""Prefix of other tensors that learner and replay have gathered, moments of observations and returns."""
 
 LATER = ("returns.settings",)
-"""Names among what algorithms gather that are younger than the others: checkpoints from before them lack these."""
+"""Names of gathered tensors that are younger than the others: checkpoints from before them lack these."""
 
 NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
 """Names in state.json that checkpoints have had from the first version on."""
@@ -59,24 +59,21 @@ def fault_within(saved: Checkpoint) -> str:
     return _optimizer_fault(optimizer, raw)
 
 
-def fault_for(
-    saved: Checkpoint, net: Mapping[str, Tensor], loss: Mapping[str, Tensor], gathered: Mapping[str, Tensor]
-) -> str:
-    """What is wrong with a checkpoint for a run whose network has tensors like `net`, and whose loss and algorithm
-    remember tensors like `loss` and `gathered`.
+def fault_for(saved: Checkpoint, fresh: Checkpoint) -> str:
+    """What is wrong with a checkpoint for a run whose first one would be `fresh`; empty where nothing is.
 
-    Empty where nothing is. A checkpoint without anything `gathered` is from before there was any. One of another
-    network has no fault: what is played may have changed, and `saving.restore_learner` refuses it.
+    A checkpoint without gathered tensors is from before there were any. One of another network has no fault: what is
+    played may have changed, and `run_state.hand_out` refuses it.
     """
     if fault := fault_within(saved):
         return fault
-    if _difference(net, saved.weights, "") or _difference(saved.weights, net, ""):
+    if _difference(fresh.weights, saved.weights, "") or _difference(saved.weights, fresh.weights, ""):
         return ""
-    if fault := _difference(loss, under(LOSS, saved.learner), f"{LEARNER}: {LOSS}"):
+    if fault := _difference(under(LOSS, fresh.learner), under(LOSS, saved.learner), f"{LEARNER}: {LOSS}"):
         return fault
-    found = under(ALGORITHM, saved.learner)
-    needed = {name: tensor for name, tensor in gathered.items() if name in found or name not in LATER}
-    return _difference(needed, found, f"{LEARNER}: {ALGORITHM}") if found else ""
+    found = under(GATHERED, saved.learner)
+    needed = {n: t for n, t in under(GATHERED, fresh.learner).items() if n in found or n not in LATER}
+    return _difference(needed, found, f"{LEARNER}: {GATHERED}") if found else ""
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> str:

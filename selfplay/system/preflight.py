@@ -42,8 +42,22 @@ class PlayNeed:
     """Finished ones, at least."""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What an algorithm asks of a run."""
+
+    min_positions: int
+    """Positions in the replay before the first step of the learner."""
+    sample_reuse: float
+    """Samples for each new position at most."""
+    memory: tuple[MemoryNeed, ...] = ()
+    """What will take much memory."""
+    first_step: tuple[PlayNeed, ...] = ()
+    """What the first step of the learner waits for."""
+
+
 def first_batch(settings: Config, min_positions: int, sample_reuse: float) -> list[PlayNeed]:
-    """What any algorithm waits for: enough positions in the memory, and so many that a batch may be drawn."""
+    """What any algorithm waits for: enough positions in the replay, and as many as a batch may be drawn from."""
     batch = math.ceil(max(1, settings.learner.batch_size) / sample_reuse)
     return [
         PlayNeed("replay.min_positions", min_positions),

@@ -1,11 +1,136 @@
-"""From counts to the figures of `metrics.jsonl` and of the display."""
+"""What a run says of itself: rows for `metrics.jsonl` and its mirror, lines and a status for a person.
+
+In the flow: the trainer tells the `Reporter` what happens; nothing here decides anything.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from selfplay.actors.finished import Finished
+from selfplay.algorithms.algorithm import Algorithm, Record
+from selfplay.config.run import Config
+from selfplay.experience.fault_report import FaultReport
+from selfplay.experience.figures import SelfPlayCounts, add_counts
+from selfplay.stats.averages import Averages
 from selfplay.stats.intervals import ELO_FORM, interval_text, with_interval
+from selfplay.storage.metrics import MetricsWriter, Row
+from selfplay.storage.run_folder import RunFolder
+from selfplay.training.budget import Progress
+from selfplay.training.display import Display, Status
 from selfplay.training.evaluator import Evaluation
+from selfplay.training.tracking import NullTracker, Tracker, open_tracker
+
+
+class Reporter:
+    """Gathers figures from one report to the next, and shows them."""
+
+    def __init__(
+        self, config: Config, folder: RunFolder, display: Display, algorithm: Algorithm, progress: Progress
+    ) -> None:
+        """`open` comes before the first row, after the state of a resumed run is loaded."""
+        self.averages = Averages()
+        self.evaluation: Evaluation | None = None
+        """The newest."""
+        self.tracker: Tracker = NullTracker()
+        self._config, self._folder, self._display = config, folder, display
+        self._algorithm, self._progress = algorithm, progress
+        self._faults = FaultReport(display.warning)
+        self._counts = SelfPlayCounts()
+        self._records: list[Record] = []  # of games since the last report
+        self._noted: set[str] = set()
+        self._metrics: MetricsWriter | None = None
+        self._mirror_id: str | None = None
+        self._last_row: Row = {}
+
+    def open(self) -> None:
+        """Open the record and the mirror."""
+        self._metrics = MetricsWriter(self._folder.metrics)
+        self.tracker = open_tracker(
+            self._config.wandb.mode, self._config.wandb.project, self._config.wandb.entity, self._folder.path.name,
+            self._folder.path, dataclasses.asdict(self._config), self._mirror_id, warn=self._display.warning,
+        )  # fmt: skip
+        self._mirror_id = self.tracker.run_id or self._mirror_id  # stays while the mirror is off
+
+    def note(self, lines: Iterable[str]) -> None:
+        """Say what limits were reached, each once."""
+        for line in lines:
+            if line not in self._noted:
+                self._noted.add(line)
+                self._display.warning(line)
+
+    def take(self, finished: Finished, version: int) -> None:
+        """Take in the figures of what was played; `version` is the newest that was published."""
+        for record in finished.records:
+            self._algorithm.describe_record(self.averages, record, version)
+        if self._algorithm.keeps_games:
+            self._records += finished.records
+        self._faults.take(finished.counts)
+        add_counts(self._counts, finished.counts)
+        self.note([self._algorithm.limit_note] if finished.counts.cut_off else [])
+
+    def take_evaluation(self, evaluation: Evaluation) -> None:
+        """Take in the matches of a checkpoint."""
+        self.evaluation = evaluation
+        self.note(evaluation.notes)
+        self.averages.add_mean(evaluation_metrics(evaluation))
+
+    def report(self, values: Mapping[str, Any]) -> None:
+        """One row of metrics: `values`, and what was gathered since the last."""
+        played = self._algorithm.metrics(self._counts, self._records)
+        self._counts, self._records = SelfPlayCounts(), []
+        self.write({**played, **self.averages.report(), **values, "selfplay/unsound_games": self._faults.total})
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """A row for the record and for the mirror."""
+        assert self._metrics is not None, "open comes first"
+        progress = self._progress
+        self._last_row = self._metrics.write(
+            values, step=progress.steps, positions=progress.positions, time_s=progress.elapsed
+        )
+        self.tracker.log(self._last_row)
+
+    def show(self, version: int) -> None:
+        """The state of the run for the display; `version` is that of the weights that play."""
+        row, progress = self._last_row, self._progress
+        elapsed, fraction = progress.elapsed, progress.fraction
+        self._display.update(
+            Status(
+                elapsed_s=elapsed,
+                budget_fraction=fraction,
+                step=progress.steps,
+                games=progress.games,
+                positions=progress.positions,
+                version=version,
+                seconds_left=elapsed / fraction - elapsed if fraction > 0 else None,
+                simulations_per_second=row.get("selfplay/simulations_per_second"),
+                games_per_minute=row.get("selfplay/games_per_minute"),
+                policy_loss=row.get("train/policy_loss"),
+                value_loss=row.get("train/value_loss"),
+                evaluation=evaluation_line(self.evaluation) if self.evaluation else None,
+            )
+        )
+
+    def say_faults(self) -> None:
+        """A line for unsound play that none was said about yet."""
+        self._faults.say()
+
+    def close(self) -> None:
+        """Close the record and the mirror."""
+        if self._metrics is not None:
+            self._metrics.close()
+        self.tracker.finish()
+
+    def state_dict(self) -> dict[str, Any]:
+        """By which name the mirror knows the run."""
+        return {"wandb_id": self._mirror_id}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, before `open`."""
+        self._mirror_id = state["wandb_id"]
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:

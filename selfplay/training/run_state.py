@@ -5,24 +5,22 @@ A checkpoint is written after the games that it counts, so what it says has been
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from selfplay.algorithms.algorithm import Replay as SampledReplay
 from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
 from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
 from selfplay.replay.positions import Replay
 from selfplay.storage import checkpoint, shards
-from selfplay.storage.checkpoint_faults import ALGORITHM, LOSS, RAW, fault_for, fault_within, under
+from selfplay.storage.checkpoint_faults import GATHERED, LOSS, RAW, fault_for, fault_within, under
 from selfplay.storage.files import publish
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import (
@@ -32,6 +30,8 @@ from selfplay.storage.tensors import (
     generator_state,
     unflatten_optimizer,
 )
+from selfplay.training.budget import Progress
+from selfplay.training.sample_reuse import SampleReuse
 
 MOST_DAMAGED = 0.01
 """Share of the shards that a resume goes on without, by itself."""
@@ -43,24 +43,6 @@ BAD_BATCH = "bad_batch.npz"
 
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
 """Unpacked size from which on games go to another shard; one game may be larger."""
-
-
-@dataclass
-class Counters:
-    """What a run has done so far; saved in every checkpoint."""
-
-    samples: int = 0  # positions drawn by the learner
-    games: int = 0
-    positions: int = 0
-    unfinished: int = 0  # positions of games that are not over, or never were: no shard has them
-    kept: int = 0  # positions that the replay has ever kept, by their weight; it starts again where games are lost
-    reuse: list[float] | None = None  # `replay.sample_reuse` and `least_reuse`, and from which `kept` and `samples` on
-    reuse_kept: int = 0  # they are meant: what was drawn under other numbers is neither owed nor paid
-    reuse_samples: int = 0
-    rounds: int = 0  # of `InlineSource`
-    seconds: float = 0.0  # of training, before this start of the process
-    wandb_id: str | None = None
-    champion: int | None = None  # version that the actors play with, where a gate decides that
 
 
 def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | None = None) -> None:
@@ -100,105 +82,149 @@ def save_bad_batch(folder: RunFolder, batch: Any) -> Path:
     return path
 
 
-def save_checkpoint(
-    folder: RunFolder,
-    learner: Learner,
-    rng: np.random.Generator,
-    counters: Counters,
-    keep: CheckpointConfig,
-    needed: Collection[int] = (),
-    gathered: Mapping[str, Tensor] = MappingProxyType({}),
-) -> None:
-    """The learner's state at its present step, unless it is saved already; then remove what need not be kept.
+class Stateful(Protocol):
+    """Who owns a part of what a run needs to go on."""
 
-    `needed` are versions that stay whatever `keep` says, `gathered` is the algorithm's state.
+    def state_dict(self) -> dict[str, Any]:
+        """Plain JSON and tensors by name; no two owners of a run use the same name."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave. Names that are younger than the checkpoint are missing."""
+        ...
+
+
+class RunState:
+    """What a run needs to go on, part by part with its owners: in checkpoints, and in the games beside them."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        learner: Learner,
+        replay: SampledReplay,
+        reuse: SampleReuse,
+        progress: Progress,
+        rng: np.random.Generator,
+        **others: Stateful,
+    ) -> None:
+        self.folder, self.learner, self.replay, self.reuse, self.progress = folder, learner, replay, reuse, progress
+        self.rng = rng
+        """Random numbers of the sampling."""
+        self.owners: dict[str, Stateful] = {
+            "learner": learner, "replay": replay, "reuse": reuse, "progress": progress, **others
+        }  # fmt: skip
+
+    def save(self, keep: CheckpointConfig, pinned: Collection[int] = ()) -> None:
+        """A checkpoint of the learner's present step, unless there is one; then remove what need not be kept.
+
+        Versions that are `pinned` stay whatever `keep` says. Raises UserError for a state that nothing could go on
+        from.
+        """
+        checkpoints = self.folder.checkpoints
+        if self.learner.steps in checkpoint.versions(checkpoints):
+            return
+        _, _, next_shard = shards.totals(self.folder.games)
+        made = self._pack(next_shard - 1)
+        if fault := fault_within(made):
+            raise UserError(
+                f"{checkpoints}: step {self.learner.steps} is not saved, nothing could go on from it: {fault}"
+            )
+        checkpoint.save(checkpoints, made)
+        checkpoint.prune(checkpoints, keep.keep_last, keep.keep_every, pinned)
+
+    def restore(self, exactly: bool, warn: Callable[[str], None]) -> bool:
+        """The last checkpoint to its owners, and the games on disk into a replay of games; False without a checkpoint.
+
+        `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
+        are kept and counted. A checkpoint that nothing can go on from is set aside as a damaged one is.
+        """
+        folder = self.folder
+        damaged = shards.damaged(folder.games)
+        if folder.games.is_dir():
+            shards.recover(folder.games, warn)
+        fresh = self._pack(last_shard=-1)
+        saved = checkpoint.load_latest(folder.checkpoints, warn, lambda found: fault_for(found, fresh))
+        if saved is None:
+            return False
+        hand_out(saved, self.owners, str(folder.checkpoints))
+        self.rng = generator_from_state(saved.state["sampling_rng"])
+        if exactly:
+            shards.drop_after(folder.games, saved.state["last_shard"])
+        if isinstance(self.replay, Replay):
+            self._read_games(self.replay, saved.state["last_shard"], damaged, warn)
+        return True
+
+    def _pack(self, last_shard: int) -> checkpoint.Checkpoint:
+        states = {name: owner.state_dict() for name, owner in self.owners.items()}
+        return pack(states, {"last_shard": last_shard, "sampling_rng": generator_state(self.rng)})
+
+    def _read_games(self, replay: Replay, last_shard: int, damaged: int, warn: Callable[[str], None]) -> None:
+        """The games on disk into a replay that counts on from the checkpoint, whose last shard is `last_shard`."""
+        folder, kept = self.folder, replay.total
+        self.progress.recount(*shards.totals(folder.games)[:2])
+        records, is_full = _newest_games(folder, replay.config.capacity, warn)
+        _refuse_many(folder, shards.damaged(folder.games) - damaged)
+        # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
+        # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without one.
+        known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= last_shard)
+        before = max(0, kept - known)
+        first = before if is_full else 0
+        replay.load_state_dict({"kept": first})
+        self.reuse.forget(before - first)
+        for _, record in records:
+            replay.add(record)
+
+
+def pack(states: Mapping[str, Mapping[str, Any]], more: Mapping[str, Any]) -> checkpoint.Checkpoint:
+    """The states of all owners as a checkpoint, with `more` plain JSON. Among `states` is the `learner`.
+
+    Raises ValueError where two owners use one name.
     """
-    if learner.steps in checkpoint.versions(folder.checkpoints):
-        return
-    _, _, next_shard = shards.totals(folder.games)
-    optimizer, description = flatten_optimizer(learner.optimizer_state())
-    tensors = {f"{RAW}{name}": tensor for name, tensor in learner.raw_weights().items()} | optimizer
-    tensors |= {f"{LOSS}{name}": tensor for name, tensor in learner.loss_state().items()}
-    tensors |= {f"{ALGORITHM}{name}": tensor for name, tensor in gathered.items()}
-    state = {
-        **dataclasses.asdict(counters),
-        **description,
-        "steps": learner.steps,
-        "last_shard": next_shard - 1,
-        "sampling_rng": generator_state(rng),
+    learner = dict(states["learner"])
+    weights = learner.pop("average")
+    tensors, description = flatten_optimizer(learner.pop("optimizer"))
+    for prefix, name in ((RAW, "raw"), (LOSS, "loss")):
+        tensors |= {f"{prefix}{key}": tensor for key, tensor in learner.pop(name).items()}
+    plain = {**description, **more}
+    for state in ({**states, "learner": learner}).values():
+        for name, value in state.items():
+            if name in plain or f"{GATHERED}{name}" in tensors:
+                raise ValueError(f"{name}: two owners of a run's state use this name")
+            if isinstance(value, Tensor):
+                tensors[f"{GATHERED}{name}"] = value
+            else:
+                plain[name] = value
+    return checkpoint.Checkpoint(plain["steps"], weights, tensors, plain)
+
+
+def unpack(saved: checkpoint.Checkpoint) -> dict[str, Any]:
+    """The states of all owners together, by name. Checkpoints from before positions had weights kept all of them.
+
+    Raises UserError for an optimiser that is incomplete.
+    """
+    return {
+        "kept": saved.state["positions"],
+        **saved.state,
+        **under(GATHERED, saved.learner),
+        "average": saved.weights,
+        "raw": under(RAW, saved.learner),
+        "loss": under(LOSS, saved.learner),
+        "optimizer": unflatten_optimizer(saved.learner, saved.state),
     }
-    made = checkpoint.Checkpoint(learner.steps, learner.weights(), tensors, state)
-    if fault := fault_within(made):
-        raise UserError(
-            f"{folder.checkpoints}: step {learner.steps} is not saved, nothing could go on from it: {fault}"
-        )
-    checkpoint.save(folder.checkpoints, made)
-    checkpoint.prune(folder.checkpoints, keep.keep_last, keep.keep_every, needed)
 
 
-def restore(
-    folder: RunFolder,
-    learner: Learner,
-    replay: Replay | None,
-    exactly: bool,
-    warn: Callable[[str], None],
-    restore_gathered: Callable[[dict[str, Tensor]], None] = lambda state: None,
-    gathered: Mapping[str, Tensor] = MappingProxyType({}),
-) -> tuple[np.random.Generator, Counters] | None:
-    """The last checkpoint into `learner`, the games on disk into `replay`; None for a run without a checkpoint.
+def hand_out(saved: checkpoint.Checkpoint, owners: Mapping[str, Stateful], where: str) -> None:
+    """Load a checkpoint into its owners, each of which gets what it has a name for; the `learner` first.
 
-    `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
-    are kept and counted. Without a `replay` there are no games on disk. `restore_gathered` gets what the algorithm has
-    gathered, which looks like `gathered`. A checkpoint that nothing can go on from is set aside as a damaged one is.
-    Returns the learner's random numbers and the counters.
+    Raises UserError, which begins with `where` for weights of another network, and before anything is changed for
+    another optimiser.
     """
-    damaged = shards.damaged(folder.games)
-    if folder.games.is_dir():
-        shards.recover(folder.games, warn)
-    saved = checkpoint.load_latest(
-        folder.checkpoints,
-        warn,
-        lambda found: fault_for(found, learner.net.state_dict(), learner.loss_state(), gathered),
-    )
-    if saved is None:
-        return None
-    state = saved.state
-    restore_learner(saved, learner, str(folder.checkpoints))
-    restore_gathered(under(ALGORITHM, saved.learner))
-    if exactly:
-        shards.drop_after(folder.games, state["last_shard"])
-    state.setdefault("kept", state["positions"])  # runs from before positions had weights
-    state.setdefault("champion", None)  # and from before there was a gate
-    for name in ("reuse", "reuse_kept", "reuse_samples", "unfinished"):  # and from before these were
-        state.setdefault(name, getattr(Counters, name))
-    counters = Counters(**{field.name: state[field.name] for field in dataclasses.fields(Counters)})
-    if replay is None:
-        return generator_from_state(state["sampling_rng"]), counters
-    counters.games, counters.positions, _ = shards.totals(folder.games)
-    counters.positions += counters.unfinished
-    records, is_full = _newest_games(folder, replay.config.capacity, warn)
-    _refuse_many(folder, shards.damaged(folder.games) - damaged)
-    # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
-    # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without a position.
-    known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= state["last_shard"])
-    replay.total = max(0, counters.kept - known) if is_full else 0
-    counters.reuse_kept -= max(0, counters.kept - known) - replay.total  # the learner owes what it did, no more or less
-    for _, record in records:
-        replay.add(record)
-    return generator_from_state(state["sampling_rng"]), counters
-
-
-def restore_learner(saved: checkpoint.Checkpoint, learner: Learner, where: str) -> None:
-    """Weights, optimiser and loss of a checkpoint into `learner`.
-
-    Raises UserError, which begins with `where`, for one of another network or optimiser.
-    """
-    raw = under(RAW, saved.learner)
-    expected = {name: tuple(tensor.shape) for name, tensor in learner.net.state_dict().items()}
-    for weights in (saved.weights, raw):
+    state, raw = unpack(saved), owners["learner"].state_dict()["raw"]
+    expected = {name: tuple(tensor.shape) for name, tensor in raw.items()}
+    for weights in (state["average"], state["raw"]):
         check_weights(weights, expected, where)
-    learner.restore(raw, saved.weights, unflatten_optimizer(saved.learner, saved.state), saved.state["steps"])
-    learner.restore_loss(under(LOSS, saved.learner))
+    for owner in owners.values():
+        owner.load_state_dict({name: state[name] for name in owner.state_dict() if name in state})
 
 
 def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:

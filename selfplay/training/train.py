@@ -10,26 +10,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from torch import nn
-
 import games
-from nets import int8
-from nets.config import NetConfig
-from search import ModelTraits
-from search.search import check_settings
-from selfplay.algorithms.algorithm import Algorithm
-from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.errors import UserError
-from selfplay.players.kinds import read_player
 from selfplay.stats.intervals import ELO_FORM, with_interval
 from selfplay.storage import shards
 from selfplay.storage.files import publish
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.failures import is_from_outside
-from selfplay.system.preflight import require_memory
 from selfplay.training.budget import budget_text
+from selfplay.training.checks import check
 from selfplay.training.display import Display, make_display
 from selfplay.training.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.training.next_commands import commands_after
@@ -90,98 +81,6 @@ def resume(
         return _run(new, folder, display, accept)
 
 
-def check(config: Config, is_new: bool = True) -> None:
-    """Every setting by itself, and what only shows with several and the game together; of a run that `is_new` also
-    whether it can learn at all. Raises UserError, GameError."""
-    reader.check(config)  # a config may have been built in Python
-    if config.algorithm == "alphazero":
-        _check_search(config)
-    algorithm = load_algorithm(config)
-    require_memory(algorithm.memory_needs)
-    if config.replay.least_reuse > algorithm.sample_reuse:
-        is_set = algorithm.sample_reuse == config.replay.sample_reuse
-        most = "replay.sample_reuse" if is_set else f"what {config.algorithm} draws"
-        raise UserError(
-            f"replay.least_reuse: {config.replay.least_reuse:g} is more than {most}, "
-            f"{algorithm.sample_reuse:g}; actors and learner would wait for each other"
-        )
-    if config.replay.min_positions > config.replay.capacity:
-        raise UserError(
-            f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
-            f"{config.replay.capacity}; learning would never start"
-        )
-    _check_batch_norm(config, algorithm)
-    if is_new:
-        _check_budget(config, algorithm)
-    if config.evaluation.gate:
-        _check_gate(config)
-    for opponent in config.evaluation.opponents:
-        if read_player(opponent).kind.is_person:
-            raise UserError("evaluation.opponents: human cannot sit through a training; use `selfplay play`")
-
-
-def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:
-    """A batch of one position has no variance that a fully connected layer could be normalised by."""
-    sizes = [("learner.batch_size", config.learner.batch_size)]
-    if config.algorithm == "actor_critic":
-        sizes.append(("actors.rollout_steps", config.actors.rollout_steps * config.actors.games_per_actor))
-    for name, size in sizes:
-        if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in algorithm.make_net().modules()):
-            raise UserError(f"{name}: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
-
-
-def _check_budget(config: Config, algorithm: Algorithm) -> None:
-    """A budget that is spent before the first step of the learner."""
-    for name in ("positions", "games"):
-        most, needs = getattr(config.budget, name), algorithm.first_step
-        need = max(needs, key=lambda need: int(getattr(need, name)), default=None)
-        if need and 0 < most < getattr(need, name):
-            raise UserError(
-                f"budget.{name}: {most:,} are spent before the first step, which waits for {getattr(need, name):,} "
-                f"({need.setting}); raise the budget or lower the other"
-            )
-
-
-def _check_gate(config: Config) -> None:
-    """What would leave the actors with the first network for ever."""
-    if config.environment:
-        raise UserError("evaluation.gate: it compares networks in games, an environment has none; leave it out")
-    if config.evaluation.every_minutes == 0:
-        raise UserError(
-            "evaluation.gate: with evaluation.every_minutes 0 no network is ever compared with the actors' one"
-        )
-
-
-def _check_search(config: Config) -> None:
-    """What AlphaZero needs."""
-    if config.environment:
-        raise UserError("environment: alphazero searches a game and needs its rules; name one with `game`")
-    game = games.load(config.game)
-    if config.learner.batch_size == 0:
-        raise UserError("learner.batch_size: 0 takes all of a rollout, alphazero has none; say how many positions")
-    if config.net.input_transform == "pixels":
-        raise UserError("net.input_transform: pixels is for bytes, a game shows numbers; use none")
-    if config.net.policy == "gaussian" or config.net.value_transform == "linear" and not game.has_rewards:
-        raise UserError("net: alphazero plays games, whose policy is categorical and whose value is within [-1, 1]")
-    if config.search.rule == "uct":
-        raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
-    try:
-        check_settings(config.search, ModelTraits.of_game(game))
-    except ValueError as error:
-        raise UserError(str(error)) from None
-    if config.actors.resign_value > 0 and game.has_rewards:
-        raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
-    if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
-        raise UserError("actors.dtype: int8 needs a resnet without pooling or separate_value; use auto")
-
-
-def _has_int8_form(net: NetConfig, game: games.Game) -> bool:
-    try:
-        return int8.has_form(net, game.observation_shape)
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
 def _run(
     config: Config,
     folder: RunFolder,
@@ -218,12 +117,12 @@ def _run(
 
 def _nothing_learned(trainer: Trainer) -> str:
     """Why a run that has ended was in vain."""
-    counters, needs = trainer.counters, trainer.algorithm.first_step
+    progress, needs = trainer.progress, trainer.algorithm.needs.first_step
     longest = max(needs, key=lambda need: need.positions, default=None)
     waited = f"{longest.positions:,} positions ({longest.setting})" if longest else "a sweep"
     return (
-        f"nothing was learned: the budget, {budget_text(trainer.config.budget)}, is spent after {counters.positions:,} "
-        f"positions and {counters.games:,} finished games, without a step of the learner; the first waits for {waited}"
+        f"nothing was learned: the budget, {budget_text(trainer.config.budget)}, is spent after {progress.positions:,} "
+        f"positions and {progress.games:,} finished games, without a step of the learner; the first waits for {waited}"
     )
 
 
@@ -261,10 +160,10 @@ def _final_evaluation(trainer: Trainer) -> Evaluation | None:
             raise
         trainer.display.warning(f"evaluation failed: {evaluation_failure(error, folder)}")
         return None
-    trainer.note(evaluation.notes)
+    trainer.reporter.note(evaluation.notes)
     values = evaluation_metrics(evaluation)
-    trainer.write_metrics(values)
-    trainer.tracker.summary(values)
+    trainer.reporter.write(values)
+    trainer.reporter.tracker.summary(values)
     return evaluation
 
 
@@ -272,9 +171,9 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
     rows = [
         ("run", str(result.run_dir)),
         ("stopped by", result.stopped_by),
-        ("time", f"{trainer.elapsed / 60:.1f} minutes"),
-        ("games", f"{trainer.counters.games:,}"),
-        ("positions", f"{trainer.counters.positions:,}"),
+        ("time", f"{trainer.progress.elapsed / 60:.1f} minutes"),
+        ("games", f"{trainer.progress.games:,}"),
+        ("positions", f"{trainer.progress.positions:,}"),
         ("steps", f"{trainer.learner.steps:,}"),
     ]
     if result.evaluation is not None:
@@ -290,5 +189,5 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
 
 def _spent(trainer: Trainer) -> BudgetConfig:
     """What the run took so far, by everything that a budget limits."""
-    counters = trainer.counters
-    return BudgetConfig(trainer.elapsed / 60, trainer.learner.steps, counters.games, counters.positions)
+    progress = trainer.progress
+    return BudgetConfig(progress.elapsed / 60, progress.steps, progress.games, progress.positions)

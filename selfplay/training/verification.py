@@ -13,21 +13,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from selfplay.algorithms.algorithm import Algorithm
-from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.replay.saved import damage, numbers
 from selfplay.storage import checkpoint, shards
-from selfplay.storage.checkpoint_faults import ALGORITHM, fault_for, fault_within, not_finite, under
+from selfplay.storage.checkpoint_faults import fault_for, fault_within, not_finite
 from selfplay.storage.files import QUARANTINE, temporaries, writer_of
 from selfplay.storage.locks import last_holder
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import read_weights
-from selfplay.training.run_state import restore_learner
+from selfplay.training.run_state import Stateful, hand_out, pack
 
 GROWING = ("steps", "samples", "seconds")
 """Counters of a checkpoint that never fall from one version to the next."""
@@ -108,29 +106,29 @@ def _look(path: Path) -> Verification:
 class _Run:
     """What a resume would put a checkpoint into."""
 
-    algorithm: Algorithm
-    learner: Learner
+    owners: dict[str, Stateful]
+    fresh: checkpoint.Checkpoint
+    """The first checkpoint of such a run."""
 
     @classmethod
     def make(cls, config: Config, found: Verification) -> _Run | None:
         """Of the settings, on the processor; None, with a note, where the game or environment cannot be had here."""
         try:
-            algorithm = load_algorithm(config)
-            learner = Learner(algorithm.make_net(), replace(config.learner, device="cpu"), algorithm.make_loss())
+            algorithm = load_algorithm(replace(config, learner=replace(config.learner, device="cpu")))
+            owners: dict[str, Stateful] = {"learner": algorithm.make_learner(), "replay": algorithm.make_replay()}
+            fresh = pack({name: owner.state_dict() for name, owner in owners.items()}, {})
         except Exception as error:  # whatever their code raises
             line = (str(error).splitlines() or [type(error).__name__])[0]
             found.notes.append(f"it is not known whether the checkpoints fit the game or environment: {line}")
             return None
-        return cls(algorithm, learner)
+        return cls(owners, fresh)
 
     def fault(self, saved: checkpoint.Checkpoint, path: Path) -> str:
         """Why a resume could not go on from a checkpoint; empty where it can."""
-        net, loss = self.learner.net.state_dict(), self.learner.loss_state()
-        if fault := fault_for(saved, net, loss, self.algorithm.state()):
+        if fault := fault_for(saved, self.fresh):
             return f"{path}: {fault}"
         try:
-            restore_learner(saved, self.learner, str(path))
-            self.algorithm.restore_state(under(ALGORITHM, saved.learner))
+            hand_out(saved, self.owners, str(path))
         except UserError as error:
             return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         except (ValueError, RuntimeError, KeyError, TypeError) as error:  # of torch, for tensors that do not fit

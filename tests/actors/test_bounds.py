@@ -19,6 +19,7 @@ from games.environments.environment import Environment
 from games.soundness import UnsoundError
 from selfplay import cli
 from selfplay.actors.sources import InlineSource
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.errors import UserError
@@ -271,11 +272,13 @@ def test_time_ends_a_round_in_the_middle_of_a_step(tmp_path: Path, monkeypatch: 
             return False
 
     algorithm = load_algorithm(environment_config(tmp_path, "Stuck-v0", "actor_critic"))
-    source = InlineSource(algorithm, 1, 0, lambda: 0, lambda: False, HalfASecond(), tmp_path / "failed.txt")
-    source.publish(algorithm.make_net().state_dict(), 0)
-    ((records, counts),) = source.play(may_learn=False)
+    source = InlineSource(algorithm, 1, lambda: 0, lambda: False, HalfASecond(), tmp_path / "failed.txt")
+    source.start()
+    source.publish({PLAYER: (0, algorithm.make_net().state_dict())})
+    (finished,) = source.play(may_learn=False)
+    records, counts = finished.records, finished.counts
     assert records == [] and counts.positions <= 8, "what was played before the step counts"
-    assert source.rounds == 1
+    assert source.state_dict() == {"rounds": 1}
 
 
 def test_time_ends_a_warm_up_that_plays_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +306,8 @@ def test_actors_are_allowed_to_play_before_the_learner_waits_for_them(tmp_path: 
     source = Asked()
     with RunFolder.create(tmp_path / "run", "test") as folder:
         trainer = Trainer(config, folder, Watcher())
-        trainer._play(source)
+        trainer.source = source
+        trainer._play()
         trainer.close()
     assert source.calls[:2] == ["allow", "play"]
 
@@ -313,11 +317,11 @@ def test_actors_play_no_more_positions_than_the_games_of_the_budget_have(tmp_pat
     config = environment_config(tmp_path, "EndlessShort-v0", "reinforce", "--actors.num_actors", "2", *budget)
     with RunFolder.create(tmp_path / "run", "test") as folder:
         trainer = Trainer(config, folder, Watcher())
-        assert trainer._left() == 100, "of games of one position"
-        trainer.counters.positions = 300
-        assert trainer._left() == 30_000, "none has ended"
-        trainer.counters.positions, trainer.counters.games = 600, 30
-        assert trainer._left() == 70 * 20
+        assert trainer.progress.positions_left() == 100, "of games of one position"
+        trainer.progress.positions = 300
+        assert trainer.progress.positions_left() == 30_000, "none has ended"
+        trainer.progress.positions, trainer.progress.games = 600, 30
+        assert trainer.progress.positions_left() == 70 * 20
         trainer.close()
 
 

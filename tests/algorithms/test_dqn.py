@@ -14,8 +14,8 @@ import selfplay
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import greedy_policy, optimal_q
 from nets.models import build
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.dqn import Dqn, DqnLoss
-from selfplay.algorithms.learner import Learner
 from selfplay.config.run import Config, DqnConfig, NetConfig
 from selfplay.experience.behaviour import EpsilonGreedy
 from selfplay.replay.transitions import TransitionBatch
@@ -51,8 +51,7 @@ def transition(factor: float = 0.9, legal: list[bool] | None = None) -> Transiti
 def error(settings: DqnConfig, net: nn.Module, target: nn.Module, batch: TransitionBatch) -> float:
     """`y - Q(s, a)` in absolute value."""
     loss = DqnLoss(target, Config(algorithm="dqn", net=NET, dqn=settings))
-    loss(net, batch, torch.device("cpu"))
-    return float(loss.errors[0])
+    return float(loss(net, batch, torch.device("cpu")).errors[0])
 
 
 ONLINE = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
@@ -84,8 +83,7 @@ def test_duelling_adds_the_value_to_centred_advantages():
 def test_the_target_network_changes_only_when_it_is_renewed_and_gets_no_gradient():
     net = linear_net(ONLINE)
     loss = DqnLoss(linear_net(TARGET), Config(algorithm="dqn", net=NET))
-    value, _ = loss(net, transition(), torch.device("cpu"))
-    value.backward()
+    loss(net, transition(), torch.device("cpu")).total.backward()
     assert all(p.grad is None for p in loss.parameters())
     before = {name: tensor.clone() for name, tensor in loss.state_dict().items()}
     with torch.no_grad():
@@ -128,7 +126,7 @@ def test_a_run_on_a_grid_world_says_in_how_many_states_its_policy_is_optimal(las
     assert isinstance(world, GridWorld)
     best = greedy_policy(optimal_q(world.to_mdp(), algorithm.config.rewards.discount)) > 0
     chosen = 3 - best[:, ::-1].argmax(axis=1) if last_of_equals else best.argmax(axis=1)
-    learner = Learner(algorithm.make_net(), algorithm.config.learner, algorithm.make_loss())
+    learner = algorithm.make_learner()
     # What plays is the average where there is one, whatever the weights beside it are.
     table = (learner.net.state_dict() if ema_decay == "0" else learner.average)["policy_head.weight"]
 
@@ -157,22 +155,24 @@ def test_a_batch_that_is_left_out_changes_no_priority():
     overrides = ["--dqn.priority-exponent", "0.6", "--replay.min-positions", "9", "--actors.num-actors", "0"]
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
     algorithm = Dqn(config)
-    learner, memory = Learner(algorithm.make_net(), config.learner, algorithm.make_loss()), algorithm.make_memory()
+    learner, memory = algorithm.make_learner(), algorithm.make_replay()
     inference = algorithm.make_inference()
     inference.load(learner.weights(), 0)
-    generator = algorithm.make_generator(inference, np.random.default_rng(0), 0, 0)
+    generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
     while memory.total < 100:
         for rollout in generator.advance():
             memory.add(rollout)
     batch = memory.sample(32, np.random.default_rng(0))
     batch.reward[0] = np.nan
     before = memory._tree.total
-    assert learner.step(batch, 0.0) == {}
-    algorithm.after_step(learner, memory, batch, 0.0)
+    result = learner.step(batch, 0.0)
+    assert result.is_left_out
+    memory.learned(batch, result.errors, 0.0)
     assert memory._tree.total == before
     batch = memory.sample(32, np.random.default_rng(0))
-    assert learner.step(batch, 0.0)
-    algorithm.after_step(learner, memory, batch, 0.0)
+    result = learner.step(batch, 0.0)
+    assert not result.is_left_out
+    memory.learned(batch, result.errors, 0.0)
     assert np.isfinite(memory._tree.total) and memory._tree.total != before
 
 
@@ -180,10 +180,10 @@ def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
     overrides = ["--dqn.n-step", "9", "--replay.min-positions", "1", "--actors.games-per-actor", "3"]
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
     algorithm = Dqn(config)
-    inference, memory = algorithm.make_inference(), algorithm.make_memory()
+    inference, memory = algorithm.make_inference(), algorithm.make_replay()
     inference.load(algorithm.make_net().state_dict(), 0)
-    generator = algorithm.make_generator(inference, np.random.default_rng(0), 0, 0)
-    while memory.total < algorithm.min_positions:
+    generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
+    while memory.total < algorithm.needs.min_positions:
         for rollout in generator.advance():
             memory.add(rollout)
     assert memory.total < 60 and len(memory.sample(4, np.random.default_rng(0))) == 4
@@ -192,5 +192,5 @@ def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
 def test_a_run_on_anything_else_says_nothing_of_that():
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", [])
     algorithm = Dqn(config)
-    learner = Learner(algorithm.make_net(), config.learner, algorithm.make_loss())
+    learner = algorithm.make_learner()
     assert algorithm.finish(Path(), learner) == []

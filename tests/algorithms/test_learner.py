@@ -14,7 +14,7 @@ from torch import nn
 import games
 from nets import NetConfig
 from selfplay.algorithms import alphazero, networks, precision
-from selfplay.algorithms.learner import MOST_BAD_STEPS, Learner, learning_rate, make_optimizer
+from selfplay.algorithms.learner import MOST_BAD_STEPS, Learner, Loss, learning_rate, make_optimizer
 from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
@@ -59,7 +59,7 @@ def number_learner(config: LearnerConfig, gradient: float = 1.0, start: float = 
 
     def loss(net, batch, device):
         total = gradient * (net.matrix.sum() + net.bias.sum())
-        return total, {"loss": total.detach()}
+        return Loss(total, {"loss": total.detach()})
 
     return Learner(Numbers(start), config, loss)
 
@@ -76,9 +76,9 @@ def test_a_small_batch_is_learned_by_heart(kind: str, optimizer: str, rate: floa
     config = replace(Config(), game=game.name, net=net, learner=learner_config)
     learner = Learner(networks.make_net(config, game), learner_config, alphazero.make_loss(config, game))
     batch = made_up_batch(game, 16)
-    first = learner.step(batch, 0.0)
+    first = learner.step(batch, 0.0).terms
     for _ in range(300):
-        last = learner.step(batch, 0.0)
+        last = learner.step(batch, 0.0).terms
     assert set(last) == {
         "loss", "policy_loss", "value_loss", "policy_entropy", "policy_kl", "grad_norm", "learning_rate"
     }  # fmt: skip
@@ -98,9 +98,9 @@ def test_auxiliary_heads_are_learned_with_their_weights(kind: str, dtype: str) -
     config = replace(Config(), game=game.name, net=net, learner=learner_config)
     learner = Learner(networks.make_net(config, game), learner_config, alphazero.make_loss(config, game))
     batch = made_up_batch(game, 16)
-    first = learner.step(batch, 0.0)
+    first = learner.step(batch, 0.0).terms
     for _ in range(300):
-        last = learner.step(batch, 0.0)
+        last = learner.step(batch, 0.0).terms
     assert last["reply_loss"] < 0.1 * first["reply_loss"] and last["moves_left_loss"] < 0.1 * first["moves_left_loss"]
     total = last["policy_loss"] + last["value_loss"] + 0.3 * last["reply_loss"] + 0.7 * last["moves_left_loss"]
     assert last["loss"] == pytest.approx(total, rel=1e-5)
@@ -188,7 +188,7 @@ def test_the_learning_rate_rises_over_the_warm_up() -> None:
 
 def test_the_learning_rate_is_the_one_that_is_used() -> None:
     learner = number_learner(replace(PLAIN, optimizer="sgd", momentum=0.0, schedule="linear", learning_rate=0.5))
-    terms = learner.step(BATCH, 0.5)
+    terms = learner.step(BATCH, 0.5).terms
     assert terms["learning_rate"] == pytest.approx(0.5 * 0.525)  # half way to a twentieth
     assert learner.raw_weights()["bias"].tolist() == pytest.approx([-terms["learning_rate"]] * 2)
 
@@ -198,7 +198,7 @@ def test_the_gradient_is_clipped_to_its_norm(clip: float, expected: float) -> No
     # Six parameters with gradient 3: a norm of 3 sqrt(6), which is reported as it was before clipping.
     config = replace(PLAIN, optimizer="sgd", momentum=0.0, learning_rate=1.0, gradient_clip=clip)
     learner = number_learner(config, gradient=3.0)
-    terms = learner.step(BATCH, 0.0)
+    terms = learner.step(BATCH, 0.0).terms
     assert terms["grad_norm"] == pytest.approx(3 * math.sqrt(6))
     assert learner.raw_weights()["matrix"].flatten().tolist() == pytest.approx([-expected] * 4, rel=1e-4)
 
@@ -227,21 +227,21 @@ def test_a_loss_that_is_not_finite_changes_nothing(bad: float) -> None:
     before, average = learner.raw_weights(), learner.weights()
     state = learner.optimizer.state_dict()["state"][0]["exp_avg"].clone()
     fine = learner.loss
-    learner.loss = lambda net, batch, device: (bad * net.matrix.sum() + bad, {})
-    assert learner.step(BATCH, 0.0) == {}
+    learner.loss = lambda net, batch, device: Loss(bad * net.matrix.sum() + bad, {})
+    assert learner.step(BATCH, 0.0).is_left_out
     assert learner.bad_steps == 1 and learner.steps == 2
     assert all(torch.equal(before[name], tensor) for name, tensor in learner.raw_weights().items())
     assert all(torch.equal(average[name], tensor) for name, tensor in learner.weights().items())
     assert torch.equal(learner.optimizer.state_dict()["state"][0]["exp_avg"], state)
     learner.loss = fine
-    assert learner.step(BATCH, 0.0)["loss"] < 0
+    assert learner.step(BATCH, 0.0).terms["loss"] < 0
     assert not torch.equal(before["matrix"], learner.raw_weights()["matrix"])
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing() -> None:
     learner = number_learner(PLAIN)
-    learner.loss = lambda net, batch, device: (torch.sqrt(net.matrix.abs()).sum(), {})  # infinite slope at 0
-    assert learner.step(BATCH, 0.0) == {}
+    learner.loss = lambda net, batch, device: Loss(torch.sqrt(net.matrix.abs()).sum(), {})  # infinite slope at 0
+    assert learner.step(BATCH, 0.0).is_left_out
     assert learner.raw_weights()["matrix"].abs().max() == 0
 
 
@@ -250,7 +250,7 @@ def test_bad_losses_in_a_row_stop_the_run_and_others_do_not() -> None:
     fine = learner.loss
 
     def broken(net, batch, device):
-        return math.nan * net.matrix.sum(), {}
+        return Loss(math.nan * net.matrix.sum(), {})
 
     learner.loss = broken
     for _ in range(MOST_BAD_STEPS - 1):
@@ -287,12 +287,11 @@ def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch: pytest.Monkey
 
 def went_on(saved: Learner, config: LearnerConfig, by_number: bool = False) -> Learner:
     """Another learner from what a checkpoint of `saved` holds, in the form of today or of the first versions."""
-    state = saved.optimizer.state_dict() if by_number else saved.optimizer_state()
-    tensors, description = flatten_optimizer(state)
+    state = saved.state_dict()
+    tensors, description = flatten_optimizer(saved.optimizer.state_dict() if by_number else state["optimizer"])
     plain = json.loads(json.dumps(description))
     learner = number_learner(config)
-    optimizer = unflatten_optimizer(from_bytes(to_bytes(tensors)), plain)
-    learner.restore(saved.raw_weights(), saved.weights(), optimizer, saved.steps)
+    learner.load_state_dict({**state, "optimizer": unflatten_optimizer(from_bytes(to_bytes(tensors)), plain)})
     return learner
 
 

@@ -16,7 +16,7 @@ import games
 import selfplay
 from games.environments.registry import load_environment
 from selfplay.algorithms import networks
-from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config.run import Config
@@ -24,9 +24,10 @@ from selfplay.errors import UserError
 from selfplay.evaluation.episodes import play_episodes
 from selfplay.players.agents import NetworkAgent, RandomAgent
 from selfplay.players.kinds import read_player
+from selfplay.replay.rewards import Rewards
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics, unknown_names
-from selfplay.training.train import check
+from selfplay.training.checks import check
 
 SMALL = """
 environment: CartPole-v1
@@ -136,18 +137,20 @@ def test_returns_that_rewards_are_divided_by_run_on_within_each_actor(tmp_path):
     config = small_config(tmp_path, *ALGORITHMS["ppo"], "--rewards.discount", "0.5")
 
     def deviation(order: list[int]) -> np.ndarray:
-        algorithm = load_algorithm(config)
+        algorithm, rewards = load_algorithm(config), Rewards(config.rewards)
         rng = np.random.default_rng(0)
         inference = algorithm.make_inference()
         inference.load(algorithm.make_net().state_dict(), 0)
-        made = [algorithm.make_generator(inference, np.random.default_rng(actor), 0, actor) for actor in (0, 1)]
+        made = [
+            algorithm.make_generator({PLAYER: inference}, np.random.default_rng(actor), 0, actor) for actor in (0, 1)
+        ]
         rollouts = {actor: [r for _ in range(24) for r in generator.advance()] for actor, generator in enumerate(made)}
         for rollout in (r for actor in (0, 1) for r in rollouts[actor]):
             rollout.reward[:] = rng.uniform(size=rollout.reward.shape)
             rollout.ended[:] = False
         for actor in order:
-            algorithm._take(rollouts[actor].pop(0))
-        return algorithm._returns.variance
+            rewards.count(rollouts[actor].pop(0))
+        return rewards.state_dict()["returns.squares"].numpy()
 
     assert deviation([0, 0, 0, 1, 1, 1]) == pytest.approx(deviation([0, 1, 0, 1, 1, 0]))
 
@@ -155,11 +158,11 @@ def test_returns_that_rewards_are_divided_by_run_on_within_each_actor(tmp_path):
 def test_what_the_loss_remembers_comes_back(tmp_path):
     config = small_config(tmp_path, *ALGORITHMS["dqn"])
     algorithm = load_algorithm(config)
-    learners = [Learner(algorithm.make_net(), config.learner, algorithm.make_loss()) for _ in range(2)]
+    learners = [algorithm.make_learner() for _ in range(2)]
     with torch.no_grad():
         for tensor in learners[0].loss.target.parameters():
             tensor.add_(1.0)
-    learners[1].restore_loss(learners[0].loss_state())
+    learners[1].load_state_dict(learners[0].state_dict())
     assert all(
         torch.equal(a, b)
         for a, b in zip(learners[0].loss.state_dict().values(), learners[1].loss.state_dict().values())
@@ -195,7 +198,7 @@ def test_observations_are_normalised_by_what_was_seen(tmp_path):
 @pytest.mark.parametrize(("least", "passes"), [("0", 4), ("1", 1), ("1.5", 2)])
 def test_rollouts_give_way_as_soon_as_actors_would_not_wait(tmp_path, least, passes):
     config = small_config(tmp_path, *ALGORITHMS["ppo"], "--replay.least-reuse", least)
-    assert load_algorithm(config).make_memory()._passes == passes
+    assert load_algorithm(config).make_replay()._passes == passes
 
 
 def test_when_it_is_saved_changes_nothing_that_is_learned(tmp_path):

@@ -14,7 +14,7 @@ from games.environments.registry import load_environment
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.storage import checkpoint
-from selfplay.training.train import check
+from selfplay.training.checks import check
 
 SMALL = ("--environment", "grid_world(map=russell_norvig)", "--evaluation.final-games", "4")
 

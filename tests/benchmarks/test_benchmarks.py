@@ -28,7 +28,7 @@ from selfplay.profiling import loop, speed
 from selfplay.profiling.speed import SelfPlaySpeed, games_row, measure_search, selfplay_rows
 from selfplay.storage.checkpoint import versions
 from selfplay.system.together import TogetherError, run_together
-from selfplay.training.train import check
+from selfplay.training.checks import check
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
 TINY = {

@@ -70,7 +70,7 @@ def test_every_game_is_played_and_learned(name: str) -> None:
         replay.add(record)
     learner = Learner(net, config.learner, alphazero.make_loss(config, game))
     before = learner.raw_weights()
-    terms = learner.step(replay.sample(config.learner.batch_size, np.random.default_rng(1)), 0.0)
+    terms = learner.step(replay.sample(config.learner.batch_size, np.random.default_rng(1)), 0.0).terms
     assert terms and all(np.isfinite(value) for value in terms.values())
     assert terms["policy_entropy"] >= 0 and terms["policy_kl"] >= -1e-6
     after = learner.raw_weights()

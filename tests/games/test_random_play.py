@@ -18,7 +18,7 @@ from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.openings import with_openings
 from selfplay.experience.rollouts import Experience
-from selfplay.training.train import check
+from selfplay.training.checks import check
 
 GAMES = ["tic_tac_toe", "connect_four", "openspiel:connect_four", "othello", "dots_and_boxes", "pig(winscore=15)"]
 BOARD = 9

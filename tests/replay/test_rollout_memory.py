@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from selfplay.config.run import RewardsConfig
 from selfplay.experience.rollouts import Rollout
 from selfplay.replay.on_policy import RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.rewards import Rewards
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -101,7 +103,7 @@ def test_without_reward_to_go_every_step_counts_the_whole_return_of_its_player()
 
 
 def test_a_pass_sees_every_step_once_and_in_another_order():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout = make_rollout(8, 4, 3)
     memory.add(rollout)
     rng = np.random.default_rng(0)
@@ -113,7 +115,7 @@ def test_a_pass_sees_every_step_once_and_in_another_order():
 
 
 def test_size_zero_is_everything_in_the_order_of_time():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout = make_rollout(8, 4, 4)
     memory.add(rollout)
     batch = memory.sample(0, np.random.default_rng(0))
@@ -122,7 +124,7 @@ def test_size_zero_is_everything_in_the_order_of_time():
 
 
 def test_new_rollouts_take_the_place_of_the_old_after_a_pass():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rng = np.random.default_rng(0)
     memory.add(make_rollout(4, 2, 5))
     memory.sample(4, rng)
@@ -135,7 +137,7 @@ def test_new_rollouts_take_the_place_of_the_old_after_a_pass():
 
 
 def test_rollouts_are_passed_over_as_often_as_was_asked_before_newer_ones_come():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward, passes=2)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()), passes=2)
     rng = np.random.default_rng(0)
     older, newer = make_rollout(4, 2, 5), make_rollout(4, 2, 6)
     memory.add(older)
@@ -146,7 +148,7 @@ def test_rollouts_are_passed_over_as_often_as_was_asked_before_newer_ones_come()
 
 
 def test_no_step_is_left_alone():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout, rng = make_rollout(11, 3, 5), np.random.default_rng(0)
     memory.add(rollout)
     batches = [memory.sample(8, rng) for _ in range(4)]
@@ -160,7 +162,7 @@ def test_steps_after_the_one_episode_that_was_asked_for_are_left_out():
     counted = np.ones((6, 3), np.bool_)
     counted[2:, 0] = False
     rollout = dataclasses.replace(rollout, counted=counted)
-    memory = RolloutMemory(monte_carlo_returns(GAMMA, True, True), lambda rollout: rollout.reward)
+    memory = RolloutMemory(monte_carlo_returns(GAMMA, True, True), Rewards(RewardsConfig()))
     memory.add(rollout)
     batch = memory.sample(0, np.random.default_rng(0))
     assert memory.total == len(batch) == 14
@@ -169,6 +171,6 @@ def test_steps_after_the_one_episode_that_was_asked_for_are_left_out():
 
 
 def test_an_empty_memory_has_nothing_to_sample():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), lambda rollout: rollout.reward)
+    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     with pytest.raises(ValueError, match="nothing"):
         memory.sample(4, np.random.default_rng(0))

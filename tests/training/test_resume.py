@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 import games
 import selfplay
 from selfplay.algorithms import alphazero, networks
-from selfplay.algorithms.learner import Learner
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
@@ -25,7 +27,9 @@ from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.machine import processes_with
 from selfplay.training import run_state
-from selfplay.training.run_state import Counters, restore, save_checkpoint, save_games
+from selfplay.training.budget import Progress
+from selfplay.training.run_state import RunState, save_games
+from selfplay.training.sample_reuse import SampleReuse
 from selfplay.training.trainer import Trainer
 
 STEPS = 23
@@ -44,15 +48,31 @@ def exact_options() -> list[str]:
     return [*weighted, *heads, *ends]
 
 
+class NoActors:
+    """Stands for the source, the gate and the mirror of a run whose parts are looked at one by one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rounds": 0}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def parts_of(config: Config, folder: RunFolder) -> RunState:
+    """What a run of AlphaZero has to save, without symmetries in its replay."""
+    algorithm = load_algorithm(config)
+    replay = Replay(config.replay, games.load(config.game).num_actions, [])
+    reuse, progress = SampleReuse(config, algorithm.needs, replay), Progress(config.budget, lambda: 0)
+    rng = np.random.default_rng(1)
+    return RunState(folder, algorithm.make_learner(), replay, reuse, progress, rng, source=NoActors())
+
+
 def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict, dict[str, np.ndarray]]:
     """Averaged weights, the learner's tensors, counters and random state, and the replay as a resume would fill it."""
     folder = RunFolder.open(run)
     config = selfplay.load_config(Config, folder.config)
-    game = games.load(config.game)
-    learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
-    replay = Replay(config.replay, game.num_actions, [])
-    assert restore(folder, learner, replay, True, pytest.fail) is not None
-    saved = checkpoint.load(folder.checkpoints)
+    parts = parts_of(config, folder)
+    assert parts.restore(True, pytest.fail)
+    replay, saved = parts.replay, checkpoint.load(folder.checkpoints)
     state = {key: value for key, value in saved.state.items() if key not in ("seconds", "last_shard")}
     columns = {name: column[: len(replay)] for name, column in replay._columns.items()}
     return saved.weights, saved.learner, state, columns | {"total": np.array(replay.total)}
@@ -163,12 +183,10 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
     newest = [rows for _, rows in shards.read_shards(folder.games, None, pytest.fail)][-1]
     shards.write_shard(folder.games, next_shard, newest, sum(len(row["action"]) for row in newest))
 
-    def restored(exactly: bool) -> tuple[Replay, Counters]:
-        game = games.load(config.game)
-        learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
-        replay = Replay(config.replay, game.num_actions, [])
-        _, counters = restore(folder, learner, replay, exactly, pytest.fail)
-        return replay, counters
+    def restored(exactly: bool) -> tuple[Replay, Progress]:
+        parts = parts_of(config, folder)
+        assert parts.restore(exactly, pytest.fail)
+        return parts.replay, parts.progress
 
     replay, counters = restored(exactly=False)
     assert (counters.games, counters.positions) == shards.totals(folder.games)[:2]
@@ -178,15 +196,13 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
     assert replay.total == positions
 
 
-def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Learner]:
+def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Config]:
     """Forty games with fast searches on disk, in ten shards before a checkpoint; the replay that took them in."""
     options = ["--actors.full_search_share", "0.25", "--replay.capacity", str(capacity), "--replay.min_positions", "9"]
     config = tiny_config(folder.path, *options, "--actors.games_per_actor", "4")
-    game = games.load(config.game)
-    learner = Learner(networks.make_net(config, game), config.learner, alphazero.make_loss(config, game))
+    game, parts, rng = games.load(config.game), parts_of(config, folder), np.random.default_rng(1)
     inference = networks.make_inference(config, game, config.actors, 4)
-    inference.load(learner.weights(), 0)
-    replay, counters, rng = Replay(config.replay, game.num_actions, []), Counters(), np.random.default_rng(1)
+    inference.load(parts.learner.weights(), 0)
     for _ in range(10):
         generator = alphazero.make_generator(config, game, inference, rng, endless=False)
         records = []
@@ -194,10 +210,9 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Learner]:
             records += generator.advance()
         save_games(folder, records)
         for record in records:
-            replay.add(record)
-    counters.kept = replay.total
-    save_checkpoint(folder, learner, rng, counters, config.checkpoint)
-    return replay, learner
+            parts.replay.add(record)
+    parts.save(config.checkpoint)
+    return parts.replay, config
 
 
 @pytest.mark.parametrize(("count", "is_refused"), [(3, False), (4, True)])
@@ -219,9 +234,10 @@ def test_many_damaged_shards_stop_a_resume_once(tmp_path: Path, count: int, is_r
 def test_a_replay_of_few_kept_positions_is_filled_again(tmp_path: Path, capacity: int) -> None:
     """Only one position of four is kept, so the newest shards with `capacity` positions would not fill the replay."""
     with RunFolder.create(tmp_path / "run", "run") as folder:
-        replay, learner = saved_run(folder, capacity)
-        again = Replay(replay.config, replay.num_actions, [])
-        assert restore(folder, learner, again, True, pytest.fail) is not None
+        replay, config = saved_run(folder, capacity)
+        parts = parts_of(config, folder)
+        assert parts.restore(True, pytest.fail)
+    again = parts.replay
     assert again.total == replay.total and len(again) == min(capacity, again.total)
     for name, column in replay._columns.items():
         np.testing.assert_array_equal(again._columns[name][: len(again)], column[: len(again)], err_msg=name)
@@ -240,8 +256,8 @@ def test_games_that_are_lost_change_nothing_in_what_the_learner_owes(tmp_path: P
         trainer.close()
     counters = checkpoint.load(run / "checkpoints").state
     assert len(trainer.replay) == trainer.replay.total < counters["kept"] / 2
-    assert trainer._samples_owed(1.0) == counters["kept"] - counters["samples"] >= 0
-    assert trainer._samples_owed(3.0) == 3 * counters["kept"] - counters["samples"]
+    assert trainer.reuse.owed(1.0) == counters["kept"] - counters["samples"] >= 0
+    assert trainer.reuse.owed(3.0) == 3 * counters["kept"] - counters["samples"]
 
 
 def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
@@ -265,10 +281,11 @@ def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
 
 def test_games_that_are_lost_leave_no_empty_rows_in_the_replay(tmp_path: Path) -> None:
     with RunFolder.create(tmp_path / "run", "run") as folder:
-        replay, learner = saved_run(folder, 10_000)
+        replay, config = saved_run(folder, 10_000)
         (folder.games / "00000003.npz").write_bytes(b"damaged")
-        again, warnings = Replay(replay.config, replay.num_actions, []), []
-        assert restore(folder, learner, again, False, warnings.append) is not None
+        parts, warnings = parts_of(config, folder), []
+        assert parts.restore(False, warnings.append)
+    again = parts.replay
     assert len(warnings) == 1
     assert 0 < again.total < replay.total
     assert (again._columns["moves_left"][: len(again)] > 0).all(), "every row holds a position"

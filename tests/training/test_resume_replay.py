@@ -69,7 +69,7 @@ def test_a_stopped_dqn_waited_for_its_replay_to_fill_again(run: Path) -> None:
     assert (trainer.learner.steps, trainer.replay.total) == (STOP_AT, state["kept"])
     assert len(trainer.replay) == min(state["kept"], 900 // 8 * 8) > 400
     owed = 2 * (state["kept"] - state["reuse_kept"]) - (state["samples"] - state["reuse_samples"])
-    assert trainer._samples_owed(2.0) == owed, "neither a burst nor a pause"
+    assert trainer.reuse.owed(2.0) == owed, "neither a burst nor a pause"
 
     played = []
     watcher = Watcher(lambda status: played.append((status.step, status.positions)))
@@ -91,7 +91,7 @@ def test_a_replay_from_before_the_newest_checkpoint_is_used_and_owes_nothing(run
     older.rename(run / "replay")
     trainer = opened(run, Watcher())
     assert trainer.learner.steps > STOP_AT and len(trainer.replay) > 400
-    assert trainer._samples_owed(2.0) == 0
+    assert trainer.reuse.owed(2.0) == 0
 
 
 def test_a_resumed_run_without_a_replay_was_called_damaged(run: Path) -> None:
@@ -105,13 +105,13 @@ def test_a_resumed_run_without_a_replay_was_called_damaged(run: Path) -> None:
 
 
 def test_another_sample_reuse_is_meant_for_what_is_played_from_now_on(run: Path) -> None:
-    assert opened(run, Watcher(), "--replay.sample_reuse", "4")._samples_owed(4.0) == 0
+    assert opened(run, Watcher(), "--replay.sample_reuse", "4").reuse.owed(4.0) == 0
 
 
 def test_a_resumed_run_with_more_environments_keeps_its_replay(run: Path) -> None:
     trainer = opened(run, Watcher(), "--actors.games_per_actor", "5", "--dqn.n_step", "1")
     assert len(trainer.replay) > 400
-    trainer.replay.sample(16, trainer.rng)
+    trainer.replay.sample(16, trainer.state.rng)
 
 
 def test_a_damaged_replay_of_a_run_is_found_and_set_aside(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

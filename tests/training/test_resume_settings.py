@@ -18,8 +18,9 @@ import torch
 from run_helpers import Watcher, tiny_config
 
 import selfplay
-from selfplay.actors.sources import Finished, InlineSource
-from selfplay.algorithms.actor_critic import ActorCritic
+from selfplay.actors.finished import Finished
+from selfplay.actors.sources import InlineSource, Publication
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config import reader
@@ -29,9 +30,10 @@ from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Rollout
 from selfplay.players.trained import player_of_checkpoint
+from selfplay.replay.rewards import Rewards
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
-from selfplay.training import train
+from selfplay.training import reporting, train
 from selfplay.training import trainer as trainer_module
 from selfplay.training.evaluator import RATINGS, rating_conditions
 from selfplay.training.resuming import FIXED, WITH_GAMES
@@ -272,7 +274,7 @@ class OneProcessFleet(InlineSource):
     """Stands for actor processes: plays in this one while it is not held back, with the first weights only."""
 
     def __init__(self, observed: Observed, config: Config, positions: Callable[[], int]) -> None:
-        super().__init__(load_algorithm(config), config.seed, 99, positions, lambda: False, self, Path("never_written"))
+        super().__init__(load_algorithm(config), config.seed, positions, lambda: False, self, Path("never_written"))
         self._observed, self._is_held_back = observed, False
         observed.fleets.append(config.actors.num_actors)
 
@@ -288,10 +290,13 @@ class OneProcessFleet(InlineSource):
     def is_spent(self, counts: SelfPlayCounts) -> bool:
         return False
 
-    def publish(self, weights: Mapping[str, torch.Tensor], version: int) -> None:
+    def publish(self, publication: Publication) -> None:
         if not self._observed.published:
-            super().publish(weights, version)
-        self._observed.published.append(version)
+            super().publish(publication)
+        self._observed.published.append(publication[PLAYER][0])
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._rounds = 99
 
 
 def watch(patch: pytest.MonkeyPatch) -> Observed:
@@ -335,7 +340,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
 
     patch.setattr(trainer_module, "Evaluator", Evaluator)
     patch.setattr(trainer_module, "Timer", Timer)
-    patch.setattr(trainer_module, "open_tracker", open_tracker)
+    patch.setattr(reporting, "open_tracker", open_tracker)
     patch.setattr(trainer_module, "FleetSource", fleet)
     patch.setattr(train, "evaluate_checkpoint", ask)
     patch.setattr(torch, "set_num_threads", observed.threads.append)
@@ -442,8 +447,7 @@ def test_matches_of_one_rating_share_a_longest_game(tmp_path: Path, bases) -> No
 def test_the_size_of_returns_was_that_of_another_discount(tmp_path: Path, bases, setting: str) -> None:
     """Moments over all of the old run: rewards would be divided by its deviation for as long again."""
     config = config_of(bases("ppo"))
-    algorithm = load_algorithm(config)
-    assert isinstance(algorithm, ActorCritic)
+    rewards = Rewards(config.rewards)
     rng, ones = np.random.default_rng(1), np.ones((5, 2), np.float32)
     rollout = Rollout(
         observation=rng.random((5, 2, 4), np.float32),
@@ -461,14 +465,14 @@ def test_the_size_of_returns_was_that_of_another_discount(tmp_path: Path, bases,
         begins=True,
         version=0,
     )
-    algorithm._take(rollout)
-    state = algorithm.state()
-    same, other = load_algorithm(config), load_algorithm(tiny_config(tmp_path, *COMMON, *BASES["ppo"], setting, "0.5"))
-    first = load_algorithm(config)
+    rewards.count(rollout)
+    state = rewards.state_dict()
+    changed = tiny_config(tmp_path, *COMMON, *BASES["ppo"], setting, "0.5")
+    same, first, other = Rewards(config.rewards), Rewards(config.rewards), Rewards(changed.rewards)
     for restored, saved in ((same, state), (other, state), (first, {n: t for n, t in state.items() if "set" not in n})):
-        restored.restore_state(saved)
-    assert same._returns.count == first._returns.count == algorithm._returns.count == 10
-    assert other._returns.count == 0
+        restored.load_state_dict(saved)
+    counts = [each.state_dict()["returns.count"].item() for each in (rewards, same, first, other)]
+    assert counts == [10, 10, 10, 0]
 
 
 def test_the_mirror_finds_its_run_again_after_a_start_without_it(tmp_path: Path, bases) -> None:
@@ -483,7 +487,7 @@ def test_the_mirror_finds_its_run_again_after_a_start_without_it(tmp_path: Path,
 
     with pytest.MonkeyPatch.context() as patch:
         watch(patch)
-        patch.setattr(trainer_module, "open_tracker", open_tracker)
+        patch.setattr(reporting, "open_tracker", open_tracker)
         for steps in ("8", "10", "12"):
             longer = reader.load(Config, run / "config.yaml", ["--budget.steps", steps])
             selfplay.resume(run, lambda _, longer=longer: longer, Watcher())

@@ -14,6 +14,7 @@ import pytest
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import selfplay
+from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader
@@ -92,11 +93,11 @@ def test_actors_wait_for_the_learner_below_the_least_reuse(tmp_path: Path, least
     config = tiny_config(tmp_path, "--replay.sample_reuse", "4", "--replay.least_reuse", least_reuse)
     with RunFolder.create(tmp_path / "run", "run") as folder:
         trainer = Trainer(config, folder, Watcher())
-        trainer.replay.total, trainer.counters.samples = 100_000, 150_000
-        assert (trainer._ahead() < 0) == expected
+        trainer.replay.total, trainer.reuse.samples = 100_000, 150_000
+        assert (trainer.reuse.ahead() < 0) == expected
         assert trainer.may_learn, "the learner goes on until 4 samples a position"
-        trainer.counters.samples = 400_000
-        assert not trainer.may_learn and trainer._ahead() > 0
+        trainer.reuse.samples = 400_000
+        assert not trainer.may_learn and trainer.reuse.ahead() > 0
         trainer.close()
 
 
@@ -110,7 +111,7 @@ def test_a_change_of_the_reuse_owes_nothing_for_what_was_played_before(tmp_path:
         for _ in range(2):  # as often as it is killed before its next checkpoint
             with RunFolder.resume(run) as folder:
                 trainer = Trainer(changed, folder, Watcher())
-                assert trainer._samples_owed(float(reuse)) == 0
+                assert trainer.reuse.owed(float(reuse)) == 0
                 trainer.close()
         selfplay.resume(run, lambda old, new=changed: new, Watcher())
         after = list(read_metrics(run / "metrics.jsonl"))[-1]
@@ -240,20 +241,20 @@ def test_positions_of_old_weights_are_counted_and_not_learned_from(tmp_path: Pat
     config = tiny_config(tmp_path, "--replay.max_policy_lag", "10")
     with RunFolder.create(tmp_path / "run", "run") as folder:
         trainer = Trainer(config, folder, Watcher())
-        trainer.algorithm.min_positions = 10**9  # so that it only plays
-        source = trainer._make_source()
-        source.publish(trainer.learner.weights(), 4)
+        trainer.reuse.min_positions = 10**9  # so that it only plays
+        trainer.source.start()
+        trainer.source.publish({PLAYER: (4, trainer.learner.weights())})
         trainer.version = 14
-        trainer._play(source)
+        trainer._play()
         taken = trainer.replay.total
-        assert trainer._stale == 0 and taken == trainer.counters.positions > 0
+        assert trainer._stale == 0 and taken == trainer.progress.positions > 0
         trainer.version = 15  # the actors should have had these weights long ago
-        trainer._play(source)
-        late = trainer.counters.positions - taken
+        trainer._play()
+        late = trainer.progress.positions - taken
         assert trainer._stale == late > 0 and trainer.replay.total == taken
         trainer.version = 14
-        trainer._play(source)
-        newest = trainer.counters.positions - taken - late
+        trainer._play()
+        newest = trainer.progress.positions - taken - late
         assert trainer.replay.total == taken + newest and trainer._stale == late
         trainer.save()
         trainer.close()
