@@ -46,7 +46,7 @@ FAILED_EVALUATION = "failed_evaluation.txt"
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CheckpointResult:
     """One checkpoint against each opponent."""
 
     version: int
@@ -86,7 +86,7 @@ def evaluate_checkpoint(
     games_each: int,
     champion: int | None = None,
     seconds: float | None = None,
-) -> Evaluation:
+) -> CheckpointResult:
     """Play the episodes; or the matches, and those for the gate where there is a `champion`, a version too.
 
     After `seconds` only what was played by then counts. Raises UserError for opponents that cannot play the game, and
@@ -111,7 +111,7 @@ def evaluate_checkpoint(
         beats = False if same_weights else None
         if champion is not None and not same_weights:
             beats = _beats(folder, config, player, others.pop(0))
-        met = Evaluation(version, {}, {}, 0.0)
+        met = CheckpointResult(version, {}, {}, 0.0)
         if others:
             met = _meet_opponents(folder, game, met, player, others, games_each, seconds)
     finally:
@@ -119,7 +119,9 @@ def evaluate_checkpoint(
     return replace(met, seconds=time.monotonic() - started, beats_champion=beats)
 
 
-def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None) -> Evaluation:
+def _play_episodes(
+    config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None
+) -> CheckpointResult:
     """With the likeliest actions, from starts that training has not seen."""
     from games.environments.registry import load_environment
     from selfplay.evaluation.episodes import play_episodes
@@ -141,7 +143,9 @@ def _play_episodes(config: Config, run_dir: Path, version: int, episodes: int, s
     if num_played < episodes:
         notes.append(f"{num_played} of {episodes} episodes ended within {_minutes(seconds)}: short ones count too much")
     took = time.monotonic() - started
-    return Evaluation(version, {}, {}, took, mean_return=found.mean, return_interval=found.interval, notes=tuple(notes))
+    return CheckpointResult(
+        version, {}, {}, took, mean_return=found.mean, return_interval=found.interval, notes=tuple(notes)
+    )
 
 
 def _minutes(seconds: float | None) -> str:
@@ -151,12 +155,12 @@ def _minutes(seconds: float | None) -> str:
 def _meet_opponents(
     folder: TournamentFolder,
     game: Game,
-    so_far: Evaluation,
+    so_far: CheckpointResult,
     player: Entrant,
     opponents: list[Entrant],
     games_each: int,
     seconds: float | None,
-) -> Evaluation:
+) -> CheckpointResult:
     """`so_far` with scores and lines by opponent, and the rating by the games of the newest versions with these
     opponents."""
     from selfplay.evaluation.match import whole_groups
@@ -213,7 +217,7 @@ def evaluation_failure(error: Exception | SystemExit, run_dir: Path) -> str:
     return f"{failure.line}{keep(failure, run_dir / FAILED_EVALUATION)}"
 
 
-class Evaluator:
+class EvaluationProcess:
     """The driver's side: one evaluation at a time."""
 
     def __init__(self, config: Config, run_dir: Path) -> None:
@@ -240,7 +244,7 @@ class Evaluator:
         self._connection.send((version, games_each, champion))
         self._asked, self.busy = time.monotonic(), True
 
-    def result(self, timeout: float = 0.0) -> Evaluation | str | None:
+    def result(self, timeout: float = 0.0) -> CheckpointResult | str | None:
         """A finished evaluation, or a line saying why it failed; None if there is none within `timeout` seconds."""
         if not self.busy or self._connection is None:
             return None
@@ -248,7 +252,7 @@ class Evaluator:
             return self._give_up() if time.monotonic() - self._asked > HUNG_SECONDS else None
         self.busy = False
         try:
-            answer: Evaluation | str = self._connection.recv()
+            answer: CheckpointResult | str = self._connection.recv()
             return answer
         except (EOFError, OSError):
             self._process = None
@@ -285,7 +289,7 @@ def _evaluator_main(connection: Connection, stacks: Connection, config: Config, 
         except (EOFError, OSError):
             return
         try:
-            answer: Evaluation | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
+            answer: CheckpointResult | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
         except (Exception, SystemExit) as error:  # the run goes on without this evaluation
             answer = f"evaluation of version {version} failed: {evaluation_failure(error, run_dir)}"
         give_back_memory()

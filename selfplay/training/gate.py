@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from selfplay.algorithms.algorithm import PLAYER
 from selfplay.config.run import EvaluationConfig
-from selfplay.training.evaluator import Evaluation
+from selfplay.training.evaluator import CheckpointResult
 
 NEWEST = None
 """In place of a version: the weights that the learner has at present."""
@@ -34,7 +34,7 @@ class Gate(Protocol):
         """The version that an evaluation of `version` should compare it with; None for no other."""
         ...
 
-    def judge(self, evaluation: Evaluation) -> None:
+    def judge(self, evaluation: CheckpointResult) -> None:
         """Take in how a checkpoint did."""
         ...
 
@@ -69,7 +69,7 @@ class NewestGate:
         """Nobody."""
         return None
 
-    def judge(self, evaluation: Evaluation) -> None:
+    def judge(self, evaluation: CheckpointResult) -> None:
         """Nothing follows from it."""
 
     def lose(self) -> None:
@@ -105,7 +105,7 @@ class ChampionGate:
         """The champion, but for itself."""
         return None if self.champion == version else self.champion
 
-    def judge(self, evaluation: Evaluation) -> None:
+    def judge(self, evaluation: CheckpointResult) -> None:
         """A version that beats the champion takes its place."""
         if evaluation.beats_champion:
             self.champion = evaluation.version

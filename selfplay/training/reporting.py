@@ -21,7 +21,7 @@ from selfplay.storage.metrics import MetricsWriter, Row
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.budget import Progress
 from selfplay.training.display import Display, Status
-from selfplay.training.evaluator import Evaluation
+from selfplay.training.evaluator import CheckpointResult
 from selfplay.training.tracking import NullTracker, Tracker, open_tracker
 
 
@@ -33,7 +33,7 @@ class Reporter:
     ) -> None:
         """`open` comes before the first row, after the state of a resumed run is loaded."""
         self.averages = Averages()
-        self.evaluation: Evaluation | None = None
+        self.evaluation: CheckpointResult | None = None
         """The newest."""
         self.tracker: Tracker = NullTracker()
         self._config, self._folder, self._display = config, folder, display
@@ -72,7 +72,7 @@ class Reporter:
         add_counts(self._counts, finished.counts)
         self.note([self._algorithm.limit_note] if finished.counts.cut_off else [])
 
-    def take_evaluation(self, evaluation: Evaluation) -> None:
+    def take_evaluation(self, evaluation: CheckpointResult) -> None:
         """Take in the matches of a checkpoint."""
         self.evaluation = evaluation
         self.note(evaluation.notes)
@@ -150,7 +150,7 @@ def _digits(value: float) -> int:
     return 1 if value == 0 or not math.isfinite(value) else min(4, max(1, 2 - math.floor(math.log10(abs(value)))))
 
 
-def evaluation_line(evaluation: Evaluation) -> str:
+def evaluation_line(evaluation: CheckpointResult) -> str:
     """Scores of a checkpoint as one line."""
     parts = [f"{name} {score:.0%}" for name, score in evaluation.scores.items()]
     if evaluation.elo is not None:
@@ -163,7 +163,7 @@ def evaluation_line(evaluation: Evaluation) -> str:
     return f"step {evaluation.version}: {', '.join(parts)}"
 
 
-def evaluation_metrics(evaluation: Evaluation) -> dict[str, float]:
+def evaluation_metrics(evaluation: CheckpointResult) -> dict[str, float]:
     """A checkpoint's matches as metrics."""
     values = {f"eval/score/{name}": score for name, score in evaluation.scores.items()}
     if evaluation.elo is not None:

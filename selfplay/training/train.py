@@ -22,7 +22,7 @@ from selfplay.system.failures import is_from_outside
 from selfplay.training.budget import budget_text
 from selfplay.training.checks import check
 from selfplay.training.display import Display, make_display
-from selfplay.training.evaluator import Evaluation, evaluate_checkpoint, evaluates, evaluation_failure
+from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import evaluation_metrics, mean_text
 from selfplay.training.resuming import only_new_games, refuse_fixed
@@ -38,7 +38,7 @@ class Result:
     """The last checkpoint: the learner's steps."""
     stopped_by: str
     """`budget`, or the name of a signal."""
-    evaluation: Evaluation | None
+    evaluation: CheckpointResult | None
     """Matches of the last checkpoint; None when it was stopped early or has no opponents."""
     learned: bool = True
     """False for a new run whose budget was spent before the learner made a step."""
@@ -141,7 +141,7 @@ def _catch_signals(trainer: Trainer) -> dict[int, Any]:
         return {}
 
 
-def _final_evaluation(trainer: Trainer) -> Evaluation | None:
+def _final_evaluation(trainer: Trainer) -> CheckpointResult | None:
     settings = trainer.config.evaluation
     if not evaluates(trainer.config):
         return None

@@ -36,7 +36,7 @@ from selfplay.system.preflight import require_disk, size
 from selfplay.system.timer import Timer
 from selfplay.training.budget import Progress
 from selfplay.training.display import Display
-from selfplay.training.evaluator import Evaluation, Evaluator, evaluates
+from selfplay.training.evaluator import CheckpointResult, EvaluationProcess, evaluates
 from selfplay.training.gate import NEWEST, make_gate
 from selfplay.training.reporting import Reporter
 from selfplay.training.run_state import RunState, save_bad_batch, save_games
@@ -87,7 +87,7 @@ class Trainer:
             )
         self.version = self.learner.steps  # of the weights that the actors play with
         self._published: dict[str, int] = {}  # versions that the source has, by role
-        self.evaluator = Evaluator(config, folder.path)
+        self.evaluator = EvaluationProcess(config, folder.path)
         self._evaluated: int | None = None  # version that was last given to it
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self._stale = 0  # positions left out for their age
@@ -301,7 +301,7 @@ class Trainer:
         self._evaluated = self.learner.steps
         self.evaluator.request(self._evaluated, self.config.evaluation.games, self.gate.rival(self._evaluated))
 
-    def _take_evaluation(self, evaluation: Evaluation | str | None) -> None:
+    def _take_evaluation(self, evaluation: CheckpointResult | str | None) -> None:
         if isinstance(evaluation, str):
             self.display.warning(evaluation)
         elif evaluation is not None:

@@ -33,7 +33,7 @@ from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split,
 from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import TournamentPlan, make_openings, play_tournament, points_of
-from selfplay.training.evaluator import Evaluation, evaluate_checkpoint
+from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint
 
 # Schedules.
 
@@ -590,7 +590,7 @@ class _Judge:
         self.busy = False
         version, champion = self.asked[-1]
         verdict = None if champion is None else bool(self.verdicts) and self.verdicts.pop(0)
-        return Evaluation(version, {}, {}, 0.0, None, verdict)
+        return CheckpointResult(version, {}, {}, 0.0, None, verdict)
 
     def stop(self):
         pass
@@ -598,7 +598,7 @@ class _Judge:
 
 def test_actors_play_with_the_champion_only(tmp_path, monkeypatch):
     judge = _Judge([True, False])
-    monkeypatch.setattr("selfplay.training.trainer.Evaluator", lambda config, run_dir: judge)
+    monkeypatch.setattr("selfplay.training.trainer.EvaluationProcess", lambda config, run_dir: judge)
     monkeypatch.setattr("selfplay.training.trainer.Timer.due", lambda self: self._period > 0)  # every turn of the loop
     gate = ["--evaluation.gate", "--evaluation.every_minutes", "1"]
     config = tiny_config(tmp_path, "--budget.steps", "6", "--checkpoint.keep_last", "1", *gate)

@@ -11,7 +11,7 @@ from run_helpers import Watcher, tiny_config, wait_until
 
 import selfplay
 from selfplay.training import evaluator as evaluator_module
-from selfplay.training.evaluator import Evaluation, Evaluator
+from selfplay.training.evaluator import CheckpointResult, EvaluationProcess
 
 pytestmark = pytest.mark.slow
 
@@ -20,10 +20,10 @@ def test_an_evaluator_that_dies_or_hangs_is_replaced(tmp_path: Path, monkeypatch
     config = tiny_config(tmp_path, "--budget.steps", "2", "--evaluation.opponents", "random")
     run = tmp_path / "run"
     selfplay.train(config, run, Watcher())
-    driver = Evaluator(config, run)
-    answers: list[Evaluation | str | None] = []
+    driver = EvaluationProcess(config, run)
+    answers: list[CheckpointResult | str | None] = []
 
-    def answer() -> Evaluation | str | None:
+    def answer() -> CheckpointResult | str | None:
         answers.append(driver.result(0.05))
         return answers[-1]
 
@@ -35,7 +35,7 @@ def test_an_evaluator_that_dies_or_hangs_is_replaced(tmp_path: Path, monkeypatch
         assert answers[-1] == "evaluation: its process ended; training goes on"
 
         driver.request(2, 2)
-        wait_until(lambda: isinstance(answer(), Evaluation), "another process evaluates")
+        wait_until(lambda: isinstance(answer(), CheckpointResult), "another process evaluates")
         os.kill(driver._process.pid, signal.SIGSTOP)
         driver.request(2, 2)
         assert driver.result() is None and driver.busy
@@ -48,6 +48,6 @@ def test_an_evaluator_that_dies_or_hangs_is_replaced(tmp_path: Path, monkeypatch
         monkeypatch.undo()
 
         driver.request(2, 2)
-        wait_until(lambda: isinstance(answer(), Evaluation), "and again")
+        wait_until(lambda: isinstance(answer(), CheckpointResult), "and again")
     finally:
         driver.stop()

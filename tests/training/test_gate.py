@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from selfplay.algorithms.algorithm import PLAYER
 from selfplay.config.run import EvaluationConfig
-from selfplay.training.evaluator import Evaluation
+from selfplay.training.evaluator import CheckpointResult
 from selfplay.training.gate import NEWEST, ChampionGate, NewestGate, make_gate
 
 
-def verdict(version: int, beats_champion: bool | None) -> Evaluation:
-    return Evaluation(version, {}, {}, 0.0, beats_champion=beats_champion)
+def verdict(version: int, beats_champion: bool | None) -> CheckpointResult:
+    return CheckpointResult(version, {}, {}, 0.0, beats_champion=beats_champion)
 
 
 def test_without_a_gate_the_newest_weights_play_and_no_checkpoint_is_kept_for_them() -> None:

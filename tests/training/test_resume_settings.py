@@ -303,7 +303,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
     """Put observers in the place of what is slow, or needs a network or other processes."""
     observed = Observed()
 
-    class Evaluator:
+    class EvaluationProcess:
         busy = False
 
         def __init__(self, config: Config, run_dir: Path) -> None:
@@ -338,7 +338,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
     def fleet(config: Config, folder: Any, seed: Any, positions: Callable[[], int], *more: Any) -> OneProcessFleet:
         return OneProcessFleet(observed, config, positions)
 
-    patch.setattr(trainer_module, "Evaluator", Evaluator)
+    patch.setattr(trainer_module, "EvaluationProcess", EvaluationProcess)
     patch.setattr(trainer_module, "Timer", Timer)
     patch.setattr(reporting, "open_tracker", open_tracker)
     patch.setattr(trainer_module, "FleetSource", fleet)
