@@ -31,7 +31,7 @@ from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import Experience, Rollout
-from selfplay.replay.on_policy import RolloutBatch, RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutBatch, RolloutReplay, generalised_advantages, monte_carlo_returns
 from selfplay.replay.rewards import Rewards
 from selfplay.stats.moments import RunningMoments
 from selfplay.system.preflight import Needs, PlayNeed
@@ -73,7 +73,7 @@ class ActorCritic(ModelFree):
         net = environment_net_config(self.config, self.environment)
         return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape))
 
-    def make_replay(self) -> RolloutMemory:
+    def make_replay(self) -> RolloutReplay:
         """See `Algorithm.make_replay`."""
         settings, discount = self.config.actor_critic, self.config.rewards.discount
         if self.is_reinforce:
@@ -82,7 +82,7 @@ class ActorCritic(ModelFree):
             estimator = generalised_advantages(discount, settings.gae_lambda)
         # As often as actors wait for: where they play on after fewer, rollouts would come in faster than they go.
         passes = math.ceil(self.config.replay.least_reuse or self.needs.sample_reuse)
-        return RolloutMemory(estimator, Rewards(self.config.rewards), passes)
+        return RolloutReplay(estimator, Rewards(self.config.rewards), passes)
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool

@@ -1,4 +1,4 @@
-"""Rollouts that are learned from at once and then forgotten: the memory of REINFORCE and actor-critic.
+"""Rollouts that are learned from at once and then forgotten: the replay of REINFORCE and actor-critic.
 
 In the flow: generators make rollouts, `add` gives every step its return and advantage, the learner passes over all
 steps in random order as often as the run's `sample_reuse` says, and the next rollouts take their place.
@@ -112,7 +112,7 @@ def _from_the_start(returns: np.ndarray, rollout: Rollout) -> np.ndarray:
     return whole
 
 
-class RolloutMemory:
+class RolloutReplay:
     """The rollouts that are learned from at present, and those that have come in since."""
 
     def __init__(self, estimator: Estimator, rewards: Rewards, passes: int = 1) -> None:
@@ -165,7 +165,7 @@ class RolloutMemory:
 
         A single step that would be left goes with the last `size`: alone it has no variance to normalise by.
 
-        Raises ValueError while the memory is empty.
+        Raises ValueError while it is empty.
         """
         if not len(self._order):
             self._begin_pass(size, rng)

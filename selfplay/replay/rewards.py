@@ -1,6 +1,6 @@
 """Rewards as they are learned from: cut to a size, and divided by how far returns have varied so far.
 
-In the flow: `RolloutMemory` counts the rewards of a rollout that it takes in, and asks for them as they count then.
+In the flow: `RolloutReplay` counts the rewards of a rollout that it takes in, and asks for them as they count then.
 
 Source: Engstrom et al. 2020, "Implementation Matters in Deep Policy Gradients", section 3.
 """

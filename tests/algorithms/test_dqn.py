@@ -155,38 +155,38 @@ def test_a_batch_that_is_left_out_changes_no_priority():
     overrides = ["--dqn.priority-exponent", "0.6", "--replay.min-positions", "9", "--actors.num-actors", "0"]
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
     algorithm = Dqn(config)
-    learner, memory = algorithm.make_learner(), algorithm.make_replay()
+    learner, replay = algorithm.make_learner(), algorithm.make_replay()
     inference = algorithm.make_inference()
     inference.load(learner.weights(), 0)
     generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
-    while memory.total < 100:
+    while replay.total < 100:
         for rollout in generator.advance():
-            memory.add(rollout)
-    batch = memory.sample(32, np.random.default_rng(0))
+            replay.add(rollout)
+    batch = replay.sample(32, np.random.default_rng(0))
     batch.reward[0] = np.nan
-    before = memory._tree.total
+    before = replay._tree.total
     result = learner.step(batch, 0.0)
     assert result.is_left_out
-    memory.learned(batch, result.errors, 0.0)
-    assert memory._tree.total == before
-    batch = memory.sample(32, np.random.default_rng(0))
+    replay.learned(batch, result.errors, 0.0)
+    assert replay._tree.total == before
+    batch = replay.sample(32, np.random.default_rng(0))
     result = learner.step(batch, 0.0)
     assert not result.is_left_out
-    memory.learned(batch, result.errors, 0.0)
-    assert np.isfinite(memory._tree.total) and memory._tree.total != before
+    replay.learned(batch, result.errors, 0.0)
+    assert np.isfinite(replay._tree.total) and replay._tree.total != before
 
 
 def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
     overrides = ["--dqn.n-step", "9", "--replay.min-positions", "1", "--actors.games-per-actor", "3"]
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
     algorithm = Dqn(config)
-    inference, memory = algorithm.make_inference(), algorithm.make_replay()
+    inference, replay = algorithm.make_inference(), algorithm.make_replay()
     inference.load(algorithm.make_net().state_dict(), 0)
     generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
-    while memory.total < algorithm.needs.min_positions:
+    while replay.total < algorithm.needs.min_positions:
         for rollout in generator.advance():
-            memory.add(rollout)
-    assert memory.total < 60 and len(memory.sample(4, np.random.default_rng(0))) == 4
+            replay.add(rollout)
+    assert replay.total < 60 and len(replay.sample(4, np.random.default_rng(0))) == 4
 
 
 def test_a_run_on_anything_else_says_nothing_of_that():

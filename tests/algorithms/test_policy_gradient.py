@@ -12,7 +12,7 @@ from nets.models import build
 from selfplay.algorithms.actor_critic import make_loss
 from selfplay.config.run import ActorCriticConfig, Config, LearnerConfig, NetConfig, RewardsConfig
 from selfplay.experience.rollouts import Rollout
-from selfplay.replay.on_policy import RolloutMemory, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutReplay, monte_carlo_returns
 from selfplay.replay.rewards import Rewards
 
 GAMMA = 0.9
@@ -72,10 +72,10 @@ def test_the_mean_of_the_estimator_over_all_trajectories_is_the_gradient(baselin
     loss = make_loss(make_config(baseline), NET, "mlp")
     estimate = torch.zeros_like(net.policy_head.weight)
     for first, second in itertools.product(range(2), repeat=2):
-        memory = RolloutMemory(monte_carlo_returns(GAMMA, reward_to_go, baseline), Rewards(RewardsConfig()))
-        memory.add(trajectory(first, second, value))
+        replay = RolloutReplay(monte_carlo_returns(GAMMA, reward_to_go, baseline), Rewards(RewardsConfig()))
+        replay.add(trajectory(first, second, value))
         net.zero_grad()
-        loss(net, memory.sample(0, np.random.default_rng(0)), torch.device("cpu")).total.backward()
+        loss(net, replay.sample(0, np.random.default_rng(0)), torch.device("cpu")).total.backward()
         estimate += chance[0, first] * chance[1 + first, second] * net.policy_head.weight.grad
     # With the return to go of step t, that counts gamma^t less than the return of the episode: the estimator leaves the
     # factor out, as everybody does, and so is exact where gamma is 1. Here the second step is put right by hand.
@@ -104,10 +104,10 @@ def test_a_baseline_takes_variance_away():
         value = np.array([first, *second], np.float32)
         loss, gradients, weights = make_loss(make_config(baseline), NET, "mlp"), [], []
         for a, b in itertools.product(range(2), repeat=2):
-            memory = RolloutMemory(monte_carlo_returns(GAMMA, True, baseline), Rewards(RewardsConfig()))
-            memory.add(trajectory(a, b, value))
+            replay = RolloutReplay(monte_carlo_returns(GAMMA, True, baseline), Rewards(RewardsConfig()))
+            replay.add(trajectory(a, b, value))
             net.zero_grad()
-            loss(net, memory.sample(0, np.random.default_rng(0)), torch.device("cpu")).total.backward()
+            loss(net, replay.sample(0, np.random.default_rng(0)), torch.device("cpu")).total.backward()
             gradients.append(net.policy_head.weight.grad.flatten().numpy().copy())
             weights.append(chance[0, a] * chance[1 + a, b])
         mean = np.average(gradients, axis=0, weights=weights)

@@ -1,4 +1,4 @@
-"""Returns and advantages: against the sums of the textbook, written out; what the memory hands out."""
+"""Returns and advantages: against the sums of the textbook, written out; what the replay hands out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from selfplay.config.run import RewardsConfig
 from selfplay.experience.rollouts import Rollout
-from selfplay.replay.on_policy import RolloutMemory, generalised_advantages, monte_carlo_returns
+from selfplay.replay.on_policy import RolloutReplay, generalised_advantages, monte_carlo_returns
 from selfplay.replay.rewards import Rewards
 
 GAMMA, LAMBDA = 0.9, 0.8
@@ -103,11 +103,11 @@ def test_without_reward_to_go_every_step_counts_the_whole_return_of_its_player()
 
 
 def test_a_pass_sees_every_step_once_and_in_another_order():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout = make_rollout(8, 4, 3)
-    memory.add(rollout)
+    replay.add(rollout)
     rng = np.random.default_rng(0)
-    passes = [np.concatenate([memory.sample(8, rng).observation for _ in range(4)]) for _ in range(2)]
+    passes = [np.concatenate([replay.sample(8, rng).observation for _ in range(4)]) for _ in range(2)]
     wanted = sorted(map(tuple, rollout.observation.reshape(-1, 3)))
     for seen in passes:
         assert sorted(map(tuple, seen)) == wanted
@@ -115,43 +115,43 @@ def test_a_pass_sees_every_step_once_and_in_another_order():
 
 
 def test_size_zero_is_everything_in_the_order_of_time():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout = make_rollout(8, 4, 4)
-    memory.add(rollout)
-    batch = memory.sample(0, np.random.default_rng(0))
+    replay.add(rollout)
+    batch = replay.sample(0, np.random.default_rng(0))
     np.testing.assert_array_equal(batch.observation, rollout.observation.swapaxes(0, 1).reshape(-1, 3))
     np.testing.assert_array_equal(batch.action, rollout.action.T.ravel())
 
 
 def test_new_rollouts_take_the_place_of_the_old_after_a_pass():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rng = np.random.default_rng(0)
-    memory.add(make_rollout(4, 2, 5))
-    memory.sample(4, rng)
+    replay.add(make_rollout(4, 2, 5))
+    replay.sample(4, rng)
     newer = make_rollout(4, 2, 6)
-    memory.add(newer)
-    memory.sample(4, rng)  # the rest of the first pass
-    seen = np.concatenate([memory.sample(4, rng).observation for _ in range(2)])
+    replay.add(newer)
+    replay.sample(4, rng)  # the rest of the first pass
+    seen = np.concatenate([replay.sample(4, rng).observation for _ in range(2)])
     assert sorted(map(tuple, seen)) == sorted(map(tuple, newer.observation.reshape(-1, 3)))
-    assert memory.total == 16
+    assert replay.total == 16
 
 
 def test_rollouts_are_passed_over_as_often_as_was_asked_before_newer_ones_come():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()), passes=2)
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()), passes=2)
     rng = np.random.default_rng(0)
     older, newer = make_rollout(4, 2, 5), make_rollout(4, 2, 6)
-    memory.add(older)
-    seen = [memory.sample(8, rng).observation]
-    memory.add(newer)
-    seen += [memory.sample(8, rng).observation for _ in range(4)]
+    replay.add(older)
+    seen = [replay.sample(8, rng).observation]
+    replay.add(newer)
+    seen += [replay.sample(8, rng).observation for _ in range(4)]
     assert [any((frame == newer.observation[0, 0]).all() for frame in batch) for batch in seen] == [0, 0, 1, 1, 1]
 
 
 def test_no_step_is_left_alone():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     rollout, rng = make_rollout(11, 3, 5), np.random.default_rng(0)
-    memory.add(rollout)
-    batches = [memory.sample(8, rng) for _ in range(4)]
+    replay.add(rollout)
+    batches = [replay.sample(8, rng) for _ in range(4)]
     assert [len(batch) for batch in batches] == [8, 8, 8, 9]
     seen = np.concatenate([batch.observation for batch in batches])
     assert sorted(map(tuple, seen)) == sorted(map(tuple, rollout.observation.reshape(-1, 3)))
@@ -162,15 +162,15 @@ def test_steps_after_the_one_episode_that_was_asked_for_are_left_out():
     counted = np.ones((6, 3), np.bool_)
     counted[2:, 0] = False
     rollout = dataclasses.replace(rollout, counted=counted)
-    memory = RolloutMemory(monte_carlo_returns(GAMMA, True, True), Rewards(RewardsConfig()))
-    memory.add(rollout)
-    batch = memory.sample(0, np.random.default_rng(0))
-    assert memory.total == len(batch) == 14
+    replay = RolloutReplay(monte_carlo_returns(GAMMA, True, True), Rewards(RewardsConfig()))
+    replay.add(rollout)
+    batch = replay.sample(0, np.random.default_rng(0))
+    assert replay.total == len(batch) == 14
     np.testing.assert_array_equal(batch.observation[:2], rollout.observation[:2, 0])
     np.testing.assert_array_equal(batch.observation[2:8], rollout.observation[:, 1])
 
 
 def test_an_empty_memory_has_nothing_to_sample():
-    memory = RolloutMemory(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
+    replay = RolloutReplay(generalised_advantages(GAMMA, LAMBDA), Rewards(RewardsConfig()))
     with pytest.raises(ValueError, match="nothing"):
-        memory.sample(4, np.random.default_rng(0))
+        replay.sample(4, np.random.default_rng(0))
