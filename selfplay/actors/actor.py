@@ -53,20 +53,20 @@ def actor_main(
     config: Config,
     weights: Path,
     seed: np.random.SeedSequence,
-    positions: int,
-    index: int,
+    positions_played: int,
+    actor_index: int,
     incarnation: int,
 ) -> None:
-    """Entry point of the process of actor `index`, which was replaced `incarnation` times before.
+    """Entry point of the process of actor `actor_index`, which was replaced `incarnation` times before.
 
-    `weights` is the file that the driver publishes; the run has played `positions` before. `stacks`: see
+    `weights` is the file that the driver publishes; the run has played `positions_played` before. `stacks`: see
     `become_child`.
     """
     become_child(stacks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        _Actor(connection, config, weights, seed, positions, index, incarnation).run()
+        _Actor(connection, config, weights, seed, positions_played, actor_index, incarnation).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
     except (Exception, SystemExit) as error:  # the driver reports it; a traceback on a child's terminal helps nobody
@@ -93,8 +93,8 @@ class _Actor:
         config: Config,
         weights: Path,
         seed: np.random.SeedSequence,
-        positions: int,
-        index: int,
+        positions_played: int,
+        actor_index: int,
         incarnation: int,
     ) -> None:
         from nets.inference import one_thread
@@ -102,11 +102,13 @@ class _Actor:
 
         one_thread()
         self.connection, self.weights = connection, weights
-        self._index, self._incarnation, self._sent = index, incarnation, 0
+        self._index, self._incarnation, self._sent = actor_index, incarnation, 0
         algorithm = load_algorithm(config)
         self.inferences = {PLAYER: algorithm.make_inference()}
         self._load_weights()
-        self.generator = algorithm.make_generator(self.inferences, np.random.default_rng(seed), positions, index)
+        self.generator = algorithm.make_generator(
+            self.inferences, np.random.default_rng(seed), positions_played, actor_index
+        )
         self.generator.weights_changed(self.inferences[PLAYER].version)
         self._records: list[Any] = []  # finished and not sent
         self._completed = self._played = 0  # positions: of all finished records; of what was sent, unfinished ones too

@@ -85,7 +85,7 @@ class ActorCritic(ModelFree):
         return RolloutReplay(estimator, Rewards(self.config.rewards), passes)
 
     def make_experience(
-        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+        self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
     ) -> Experience:
         """See `ModelFree.make_experience`."""
         actors = self.config.actors

@@ -146,11 +146,16 @@ class Algorithm(Protocol):
         """The network for evaluation only, in batches as large as an actor's, without weights yet."""
         ...
 
-    def make_generator(self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int) -> Generator:
-        """What an actor plays, without end; the run has played so many `positions` before. Actors count from 0."""
+    def make_generator(
+        self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
+    ) -> Generator:
+        """What an actor plays, without end; `positions_played` is what the run has played before. Actors
+        count from 0."""
         ...
 
-    def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions: int) -> Generator:
+    def next_round(
+        self, last: Any, inferences: Inferences, rng: np.random.Generator, positions_played: int
+    ) -> Generator:
         """The generator of a round in a process that plays and learns in turn; `last` is that of the last round."""
         ...
 

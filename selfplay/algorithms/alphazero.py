@@ -89,11 +89,13 @@ class AlphaZero:
     def make_inference(self) -> Inference:
         return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
 
-    def make_generator(self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int) -> SelfPlay:
+    def make_generator(
+        self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
+    ) -> SelfPlay:
         return make_generator(self.config, self.game, inferences[PLAYER], rng)
 
     def next_round(
-        self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions: int
+        self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions_played: int
     ) -> SelfPlay:
         dropped = 0 if last is None else last.dropped_in_a_row
         return make_generator(self.config, self.game, inferences[PLAYER], rng, endless=False, dropped_in_a_row=dropped)

@@ -81,12 +81,16 @@ class Dqn(ModelFree):
         )
 
     def make_experience(
-        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+        self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
     ) -> Experience:
         """See `ModelFree.make_experience`."""
         actors, settings = self.config.actors, self.config.dqn
         behaviour = EpsilonGreedy(
-            settings.epsilon, settings.final_epsilon, settings.epsilon_positions, positions, max(1, actors.num_actors)
+            settings.epsilon,
+            settings.final_epsilon,
+            settings.epsilon_positions,
+            positions_played,
+            max(1, actors.num_actors),
         )
         return Experience(
             self.environment,

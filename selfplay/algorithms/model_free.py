@@ -90,23 +90,23 @@ class ModelFree(ABC):
 
     @abstractmethod
     def make_experience(
-        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+        self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
     ) -> Experience:
         """Environments and who acts in them."""
 
     def make_generator(
-        self, inferences: Inferences, rng: np.random.Generator, positions: int, actor: int
+        self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
     ) -> Experience:
         """See `Algorithm.make_generator`."""
-        experience = self.make_experience(inferences[PLAYER], rng, positions, endless=True)
-        experience.source = actor
+        experience = self.make_experience(inferences[PLAYER], rng, positions_played, endless=True)
+        experience.actor_index = actor_index
         return experience
 
     def next_round(
-        self, last: Experience | None, inferences: Inferences, rng: np.random.Generator, positions: int
+        self, last: Experience | None, inferences: Inferences, rng: np.random.Generator, positions_played: int
     ) -> Experience:
         """See `Algorithm.next_round`: episodes go on from round to round."""
-        experience = last or self.make_experience(inferences[PLAYER], rng, positions, endless=False)
+        experience = last or self.make_experience(inferences[PLAYER], rng, positions_played, endless=False)
         experience.begin_round()
         return experience
 

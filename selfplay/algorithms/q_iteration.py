@@ -156,12 +156,12 @@ class QIteration(ModelFree):
         return Sweeps(self.mdp)
 
     def make_experience(
-        self, inference: Inference, rng: np.random.Generator, positions: int, endless: bool
+        self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
     ) -> Experience:
         """Nobody plays."""
         raise NotImplementedError
 
-    def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions: int) -> Any:
+    def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions_played: int) -> Any:
         """One sweep."""
         return Sweeps(self.mdp)
 

@@ -40,7 +40,7 @@ class Rollout:
     counted: Bool[np.ndarray, "T N"]  # false after the end of the one episode asked for, and where `unsound`
     begins: bool  # the first row is the first of an episode in every environment
     version: int  # of the network that acted first; a newer one may have come in between
-    source: int = 0  # which actor made it, counted from 0
+    actor_index: int = 0  # which actor made it, counted from 0
     unsound: Bool[np.ndarray, "T N"] | None = None  # see `Step`; such steps do not count; None where there are none
 
     @property
@@ -102,7 +102,7 @@ class Experience:
         self.environment, self.inference, self.behaviour = environment, inference, behaviour
         self.num_envs, self.rollout_steps, self.rng, self.endless = num_envs, rollout_steps, rng, endless
         self.newest_frame, self.threads = newest_frame and environment.frame_stack > 1, threads
-        self.version, self.source = 0, 0
+        self.version, self.actor_index = 0, 0
         self._oldest = 0  # version that acted in the first row of the rollout under way
         self.done = False
         self.counts = SelfPlayCounts()
@@ -231,7 +231,7 @@ class Experience:
             unsound=np.stack(rows.unsound) if np.any(rows.unsound) else None,
             begins=self._begins,
             version=self._oldest,
-            source=self.source,
+            actor_index=self.actor_index,
         )
         self._begins = False
         self.done = not self.endless

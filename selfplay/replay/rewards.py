@@ -29,21 +29,21 @@ class Rewards:
     def __init__(self, config: RewardsConfig) -> None:
         self._config = config
         self._returns = RunningMoments()
-        self._running: dict[int, np.ndarray] = {}  # discounted return so far, by the rollout's source
+        self._running: dict[int, np.ndarray] = {}  # discounted return so far, by actor
 
     def count(self, rollout: Rollout) -> None:
         """Take the returns of a rollout into the moments, where rewards are normalised by them."""
         if not self._config.normalise:
             return
         reward = self._cut(rollout)
-        running = self._running.get(rollout.source)
+        running = self._running.get(rollout.actor_index)
         if running is None or rollout.begins:
             running = np.zeros(reward.shape[1])
         sums = np.empty(reward.shape)
         for t in range(len(reward)):
             sums[t] = running = self._config.discount * running + reward[t]
             running = np.where(rollout.ended[t], 0.0, running)
-        self._running[rollout.source] = running
+        self._running[rollout.actor_index] = running
         self._returns.add(sums.ravel())
 
     def shaped(self, rollout: Rollout) -> Float[np.ndarray, "T N"]:

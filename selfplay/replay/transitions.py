@@ -101,9 +101,9 @@ class TransitionReplay:
         return min(self.total - self._missing, self._length * self.num_streams)
 
     def add(self, rollout: Rollout) -> None:
-        """Append the steps of a rollout. Streams go by the rollout's `source`, its environments side by side."""
+        """Append the steps of a rollout. Streams go by the rollout's `actor_index`, its environments side by side."""
         num_envs = rollout.ended.shape[1]
-        streams = rollout.source * num_envs + np.arange(num_envs)
+        streams = rollout.actor_index * num_envs + np.arange(num_envs)
         if rollout.begins:  # also after an actor was replaced: what it was playing has no end
             self._break(streams)
         final = iter(rollout.final_observation)
