@@ -18,10 +18,12 @@ from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
 from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
+from selfplay.replay import saved as saved_replay
 from selfplay.replay.positions import Replay
+from selfplay.replay.saved import SavedReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import GATHERED, LOSS, RAW, fault_for, fault_within, under
-from selfplay.storage.files import publish
+from selfplay.storage.files import StorageError, publish
 from selfplay.storage.run_folder import RunFolder
 from selfplay.storage.tensors import (
     check_weights,
@@ -100,6 +102,7 @@ class RunState:
     def __init__(
         self,
         folder: RunFolder,
+        settings: CheckpointConfig,
         learner: Learner,
         replay: SampledReplay,
         reuse: SampleReuse,
@@ -110,14 +113,41 @@ class RunState:
         self.folder, self.learner, self.replay, self.reuse, self.progress = folder, learner, replay, reuse, progress
         self.rng = rng
         """Random numbers of the sampling."""
+        self._settings = settings
+        self._unsaved: list[GameRecord] = []
+        self._written_replay = replay if isinstance(replay, SavedReplay) and settings.replay else None
         self.owners: dict[str, Stateful] = {
             "learner": learner, "replay": replay, "reuse": reuse, "progress": progress, **others
         }  # fmt: skip
 
-    def save(self, keep: CheckpointConfig, pinned: Collection[int] = ()) -> None:
+    @property
+    def replay_bytes(self) -> int | None:
+        """Largest size of the replay that is written when the run stops; None where none is written."""
+        return None if self._written_replay is None else self._written_replay.most_bytes
+
+    def add_game(self, record: GameRecord) -> None:
+        """A finished game for the next shard."""
+        self._unsaved.append(record)
+
+    def save_games(self) -> None:
+        """The games since the last call, as a shard."""
+        limit = self._settings.games_gigabytes
+        save_games(self.folder, self._unsaved, int(limit * 1e9) if limit else None)
+        self._unsaved = []
+
+    def check_weights(self) -> None:
+        """Raises UserError rather than let weights that are not finite out of the learner."""
+        if not self.learner.is_finite:
+            newest = max(checkpoint.versions(self.folder.checkpoints), default=None)
+            raise UserError(
+                f"learner: the weights are not finite at step {self.learner.steps}; lower learner.learning_rate and "
+                + ("start again" if newest is None else f"resume from the last checkpoint, of step {newest}")
+            )
+
+    def save(self, pinned: Collection[int] = ()) -> None:
         """A checkpoint of the learner's present step, unless there is one; then remove what need not be kept.
 
-        Versions that are `pinned` stay whatever `keep` says. Raises UserError for a state that nothing could go on
+        Versions that are `pinned` stay whatever the settings say. Raises UserError for a state that nothing could go on
         from.
         """
         checkpoints = self.folder.checkpoints
@@ -130,10 +160,20 @@ class RunState:
                 f"{checkpoints}: step {self.learner.steps} is not saved, nothing could go on from it: {fault}"
             )
         checkpoint.save(checkpoints, made)
-        checkpoint.prune(checkpoints, keep.keep_last, keep.keep_every, pinned)
+        checkpoint.prune(checkpoints, self._settings.keep_last, self._settings.keep_every, pinned)
+
+    def write_replay(self, warn: Callable[[str], None]) -> None:
+        """The replay for the next start, where it is asked for. The run is saved without it: what goes wrong here is a
+        warning."""
+        if self._written_replay is None:
+            return
+        try:
+            saved_replay.save(self.folder.replay, self.learner.steps, self._written_replay)
+        except StorageError as error:
+            warn(f"the replay is not saved, a resumed run fills it again: {error}")
 
     def restore(self, exactly: bool, warn: Callable[[str], None]) -> bool:
-        """The last checkpoint to its owners, and the games on disk into a replay of games; False without a checkpoint.
+        """The last checkpoint to its owners, and games or the replay on disk into the replay; False without any.
 
         `exactly` drops games that were played after the checkpoint: they will be played again, the same. Otherwise they
         are kept and counted. A checkpoint that nothing can go on from is set aside as a damaged one is.
@@ -145,13 +185,19 @@ class RunState:
         fresh = self._pack(last_shard=-1)
         saved = checkpoint.load_latest(folder.checkpoints, warn, lambda found: fault_for(found, fresh))
         if saved is None:
+            self.reuse.go_on(is_same_replay=True)
             return False
         hand_out(saved, self.owners, str(folder.checkpoints))
         self.rng = generator_from_state(saved.state["sampling_rng"])
         if exactly:
             shards.drop_after(folder.games, saved.state["last_shard"])
+        is_same_replay = isinstance(self.replay, Replay)  # as the checkpoint counted it
         if isinstance(self.replay, Replay):
             self._read_games(self.replay, saved.state["last_shard"], damaged, warn)
+        elif isinstance(self.replay, SavedReplay):
+            step = saved_replay.load_latest(folder.replay, self.replay, warn)
+            is_same_replay = step == self.learner.steps
+        self.reuse.go_on(is_same_replay)
         return True
 
     def _pack(self, last_shard: int) -> checkpoint.Checkpoint:

@@ -24,10 +24,7 @@ from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
-from selfplay.replay import saved as saved_replay
-from selfplay.replay.saved import SavedReplay
 from selfplay.storage import checkpoint, shards
-from selfplay.storage.files import StorageError
 from selfplay.storage.run_folder import RunFolder
 from selfplay.system.deadline import TimeIsUp, deadline
 from selfplay.system.failures import told
@@ -39,7 +36,7 @@ from selfplay.training.display import Display
 from selfplay.training.evaluator import CheckpointResult, EvaluationProcess, evaluates
 from selfplay.training.gate import NEWEST, make_gate
 from selfplay.training.reporting import Reporter
-from selfplay.training.run_state import RunState, save_bad_batch, save_games
+from selfplay.training.run_state import RunState, save_bad_batch
 from selfplay.training.sample_reuse import SampleReuse
 
 REPORT_SECONDS = 10.0
@@ -66,22 +63,22 @@ class Trainer:
         self.algorithm = load_algorithm(config)
         torch.set_num_threads(config.learner.threads)
         self.learner, self.replay = self.algorithm.make_learner(), self.algorithm.make_replay()
-        self._saved_replay = self.replay if isinstance(self.replay, SavedReplay) and config.checkpoint.replay else None
-        replay_bytes = self._saved_replay.most_bytes if self._saved_replay is not None else 0
-        require_disk(folder.path, 2 * self.learner.checkpoint_bytes, replay_bytes)
         self.reuse = SampleReuse(config, self.algorithm.needs, self.replay)
         self.gate = make_gate(config.evaluation)
         self.source = self._make_source()
         self.reporter = Reporter(config, folder, display, self.algorithm, self.progress)
         self.state = RunState(
-            folder, self.learner, self.replay, self.reuse, self.progress, np.random.default_rng([config.seed, 0]),
-            gate=self.gate, source=self.source, reporter=self.reporter,
+            folder, config.checkpoint, self.learner, self.replay, self.reuse, self.progress,
+            np.random.default_rng([config.seed, 0]), gate=self.gate, source=self.source, reporter=self.reporter,
         )  # fmt: skip
+        replay_bytes = self.state.replay_bytes
+        require_disk(folder.path, 2 * self.learner.checkpoint_bytes, replay_bytes or 0)
         self.stop_requested: str | None = None
         self.is_breakable = False
         self._is_started = False
-        self._restore()
-        if self._saved_replay is not None:
+        if self.state.restore(self.inline, display.warning):
+            display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
+        if replay_bytes is not None:
             display.message(
                 f"the replay, {size(replay_bytes)} at most, is written to {folder.replay} when the run stops"
             )
@@ -91,18 +88,7 @@ class Trainer:
         self._evaluated: int | None = None  # version that was last given to it
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self._stale = 0  # positions left out for their age
-        self._unsaved: list[GameRecord] = []
         self.reporter.open()
-
-    def _restore(self) -> None:
-        """The last checkpoint, the games on disk, and the replay that was written when the run stopped."""
-        is_resumed = self.state.restore(self.inline, self.display.warning)
-        step = self._read_replay() if is_resumed else None
-        # With games on disk, or written at the same step, the replay is what the checkpoint counted.
-        self.reuse.go_on(self.algorithm.keeps_games or step == self.learner.steps)
-        if is_resumed:
-            steps, positions = self.learner.steps, len(self.replay)
-            self.display.message(f"resumed at step {steps} with {positions:,} positions in the replay")
 
     def _make_source(self) -> Source:
         config, progress = self.config, self.progress
@@ -155,7 +141,9 @@ class Trainer:
         if NEWEST in self.gate.choice().values():
             self.version = self.learner.steps
         self._report()
-        self._write_replay()
+        if self.state.replay_bytes is not None:
+            self.display.phase("saving the replay")
+            self.state.write_replay(self.display.warning)
         for line in self.progress.overshoot():
             self.display.message(line)
 
@@ -183,7 +171,7 @@ class Trainer:
             if self.may_learn:
                 self._learn()
             if shard.due() and not self.inline:
-                self._save_games()
+                self.state.save_games()
             by_steps = steps_due > 0 and self.learner.steps - saved_step >= steps_due
             if save.due() or by_steps:
                 self.save()
@@ -215,8 +203,8 @@ class Trainer:
                     self._stale += record.leave_out_older(self.version - self.config.replay.max_policy_lag)
                 self.learner.observe(record)
                 self.replay.add(record)
-            if self.algorithm.keeps_games:
-                self._unsaved += cast(list[GameRecord], finished.records)
+                if self.algorithm.keeps_games:
+                    self.state.add_game(cast(GameRecord, record))
         if waits:
             self.reporter.averages.add_sum("time/waiting", time.monotonic() - started)
         self._allow()
@@ -267,7 +255,7 @@ class Trainer:
         for role, version in choice.items():
             if version is NEWEST:
                 self.learner.prepare_publication()
-                self._check_weights()
+                self.state.check_weights()
                 publication[role] = self.learner.steps, self.learner.acting_weights()
             else:
                 publication[role] = version, checkpoint.load_weights(self.folder.checkpoints, version)[0]
@@ -286,15 +274,6 @@ class Trainer:
             self.display.warning(f"the champion is lost, the newest weights take its place: {error}")
             self.gate.lose()
             self._publish()
-
-    def _check_weights(self) -> None:
-        """Raises UserError rather than let weights that are not finite out of the learner."""
-        if not self.learner.is_finite:
-            newest = max(checkpoint.versions(self.folder.checkpoints), default=None)
-            raise UserError(
-                f"learner: the weights are not finite at step {self.learner.steps}; lower learner.learning_rate and "
-                + ("start again" if newest is None else f"resume from the last checkpoint, of step {newest}")
-            )
 
     def _request_evaluation(self) -> None:
         """Matches of the checkpoint that was just saved."""
@@ -315,34 +294,13 @@ class Trainer:
     def save(self) -> None:
         """All finished games and a checkpoint, whose weights go to actor processes too where no gate forbids it."""
         started = time.monotonic()
-        self._save_games()
-        self._check_weights()
+        self.state.save_games()
+        self.state.check_weights()
         if not self.inline:  # else a clock would say when the learner's normaliser changes; a round begins with it
             self._publish()
         pinned = self.gate.pinned_versions() | ({self._evaluated} if self._evaluated is not None else set())
-        self.state.save(self.config.checkpoint, pinned)
+        self.state.save(pinned)
         self.reporter.averages.add_sum("time/checkpoint", time.monotonic() - started)
-
-    def _save_games(self) -> None:
-        limit = self.config.checkpoint.games_gigabytes
-        save_games(self.folder, self._unsaved, int(limit * 1e9) if limit else None)
-        self._unsaved = []
-
-    def _read_replay(self) -> int | None:
-        """The replay that was written when the run stopped; returns the step that it is of, None without one."""
-        if not isinstance(self.replay, SavedReplay):
-            return None
-        return saved_replay.load_latest(self.folder.replay, self.replay, self.display.warning)
-
-    def _write_replay(self) -> None:
-        """For the next start. The run is saved without it: what goes wrong here is a warning."""
-        if self._saved_replay is None:
-            return
-        self.display.phase("saving the replay")
-        try:
-            saved_replay.save(self.folder.replay, self.learner.steps, self._saved_replay)
-        except StorageError as error:
-            self.display.warning(f"the replay is not saved, a resumed run fills it again: {error}")
 
     def _report(self) -> None:
         """One row of metrics."""

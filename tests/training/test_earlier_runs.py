@@ -38,7 +38,7 @@ def test_a_checkpoint_from_before_gives_and_takes_the_same_tensors(run: Path) ->
         trainer = Trainer(config, folder, Watcher())
         trainer.close()
         shutil.rmtree(run / "checkpoints")
-        trainer.state.save(config.checkpoint)
+        trainer.state.save()
     again = checkpoint.load(run / "checkpoints")
     for before, after in ((saved.weights, again.weights), (saved.learner, again.learner)):
         assert before.keys() == after.keys()

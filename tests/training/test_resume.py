@@ -63,7 +63,8 @@ def parts_of(config: Config, folder: RunFolder) -> RunState:
     replay = Replay(config.replay, games.load(config.game).num_actions, [])
     reuse, progress = SampleReuse(config, algorithm.needs, replay), Progress(config.budget, lambda: 0)
     rng = np.random.default_rng(1)
-    return RunState(folder, algorithm.make_learner(), replay, reuse, progress, rng, source=NoActors())
+    learner = algorithm.make_learner()
+    return RunState(folder, config.checkpoint, learner, replay, reuse, progress, rng, source=NoActors())
 
 
 def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict, dict[str, np.ndarray]]:
@@ -211,7 +212,7 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Config]:
         save_games(folder, records)
         for record in records:
             parts.replay.add(record)
-    parts.save(config.checkpoint)
+    parts.save()
     return parts.replay, config
 
 
