@@ -194,3 +194,33 @@ def test_a_run_on_anything_else_says_nothing_of_that():
     algorithm = Dqn(config)
     learner = algorithm.make_learner()
     assert algorithm.finish(Path(), learner) == []
+
+
+def test_the_learner_renews_its_target_network_every_few_steps():
+    overrides = ["--dqn.target-steps", "3", "--replay.min-positions", "9", "--actors.num-actors", "0"]
+    config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", overrides)
+    learner = Dqn(config).make_learner()
+    shape = learner.net.observation_shape
+    rng = np.random.default_rng(0)
+    batch = TransitionBatch(
+        observation=rng.random((8, *shape), np.float32),
+        action=np.zeros(8, np.int64),
+        reward=np.ones(8, np.float32),
+        factor=np.full(8, 0.9, np.float32),
+        next_observation=rng.random((8, *shape), np.float32),
+        next_legal_mask=None,
+        weight=np.ones(8, np.float32),
+        row=np.arange(8),
+    )
+
+    def is_renewed() -> bool:
+        target = learner.state_dict()["loss"]
+        return all(torch.equal(tensor, target[f"target.{name}"]) for name, tensor in learner.raw_weights().items())
+
+    assert is_renewed(), "it begins as the network does"
+    renewed = []
+    for _ in range(7):
+        result = learner.step(batch, 0.0)
+        assert result.errors.shape == (8,) and (result.errors >= 0).all()
+        renewed.append(is_renewed())
+    assert renewed == [False, False, True, False, False, True, False]
