@@ -4,88 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from latent_model import CELLS, GAME, LatentFactory, LatentModel
 from reference_search import ReferenceSearch
-from search_helpers import TextEvaluator, fast_search, judge, new_search, random_positions, reference_evaluate
+from search_helpers import TextEvaluator, fast_search, new_search, random_positions, reference_evaluate
 
 import games
 from games import StatePool
-from search import Evaluation, ModelTraits, RootStatistics, Search, SearchConfig
-
-GAME = games.load("tic_tac_toe")
-CELLS = 9
-LINES = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]])
-
-
-class LatentModel:
-    """Tic-tac-toe as a learned model sees it: a latent is the board of the player to move, 1 his cells, -1 the others'.
-
-    Nothing ends: after the end of a game the latent stays as it is, every action is listed, and the value stays the
-    result, with its sign alternating (Schrittwieser et al. 2020, appendix B).
-    """
-
-    traits = ModelTraits("latent tic-tac-toe", num_players=2, num_actions=CELLS, max_return=1.0)
-
-    def allocate(self, num_slots: int) -> None:
-        self.latents = np.zeros((num_slots, CELLS), np.float32)
-        self.mover = np.zeros(num_slots, np.int64)
-
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
-        observations = np.zeros((len(pool_slots), *GAME.observation_shape), np.float32)
-        pool.observe(pool_slots, observations)
-        self.mover[slots] = pool.to_play(pool_slots)
-        # Planes: empty, o (the second player), x, and the seats.
-        second, first = observations[:, 1].reshape(-1, CELLS), observations[:, 2].reshape(-1, CELLS)
-        self.latents[slots] = (first - second) * np.where(self.mover[slots] == 0, 1, -1)[:, None]
-        return self.mover[slots]
-
-    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        played = self.latents[src]
-        goes_on = self._results(played) == 0
-        goes_on &= played[np.arange(len(src)), actions] == 0
-        played[np.flatnonzero(goes_on), actions[goes_on]] = 1
-        self.latents[dst], self.mover[dst] = -played, 1 - self.mover[src]
-        return self.mover[dst], np.zeros((len(src), 2))
-
-    def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        raise AssertionError("a model without chance nodes is never asked for outcomes")
-
-    def evaluate(self, slots: np.ndarray) -> Evaluation:
-        rows, logits, values = [], [], []
-        for latent, mover in zip(self.latents[slots], self.mover[slots].tolist(), strict=True):
-            result = float(self._results(latent[None])[0])
-            is_over = result != 0 or (latent != 0).all()
-            rows.append(np.arange(CELLS) if is_over else np.flatnonzero(latent == 0))
-            if is_over:
-                logits.append(np.zeros(CELLS, np.float32))
-                values.append(np.array([result, -result]) * (1 if mover == 0 else -1))
-            else:
-                opinion, value = judge(self.text(latent, mover), len(rows[-1]), 2)
-                logits.append(opinion)
-                values.append(value)
-        offsets = np.cumsum([0, *map(len, rows)])
-        return Evaluation(offsets, np.concatenate(rows), np.concatenate(logits), np.array(values))
-
-    def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
-        raise AssertionError("a model that cannot reuse positions is never asked to copy them")
-
-    def collect_unsound(self) -> None:
-        pass
-
-    def take_unsound(self) -> dict[int, str]:
-        return {}
-
-    @staticmethod
-    def text(latent: np.ndarray, mover: int) -> str:
-        """The board as the game writes it, so that `judge` has the same opinion."""
-        own, other = ("x", "o") if mover == 0 else ("o", "x")
-        cells = "".join(own if cell > 0 else other if cell < 0 else "." for cell in latent)
-        return "\n".join(cells[row : row + 3] for row in (0, 3, 6))
-
-    @staticmethod
-    def _results(latents: np.ndarray) -> np.ndarray:
-        """[n]: 1 or -1 where the player to move has won or lost, 0 elsewhere."""
-        sums = latents[:, LINES].sum(axis=2)
-        return (sums == 3).any(axis=1).astype(np.int64) - (sums == -3).any(axis=1)
+from search import ModelTraits, RootStatistics, Search, SearchConfig
+from selfplay.config.run import ActorsConfig, LearnerConfig
+from selfplay.experience.self_play import SelfPlay
+from selfplay.players.search import SearchPlayer, expected_line
 
 
 def latent_search(config: SearchConfig, pool: StatePool, seeds: np.ndarray, noise: bool) -> RootStatistics:
@@ -188,3 +116,49 @@ def test_the_evaluation_of_a_root_is_no_simulation() -> None:
     assert search.simulate(trees) == 2, "the third tree has just begun"
     assert search.run(trees) == 3 * 10 - 2
     assert search.simulations() == 30
+
+
+def after(*moves: int) -> StatePool:
+    pool, at = GAME.new_pool(1), np.zeros(1, np.int64)
+    pool.reset(at)
+    for move in moves:
+        pool.step(at, np.array([move]), at)
+    return pool
+
+
+def test_a_player_with_a_learned_model_plays_and_its_line_ends_with_the_game() -> None:
+    """The model plays on after the end, or on a cell that is taken; nobody is shown that."""
+    player = SearchPlayer("latent", LatentFactory(), SearchConfig(num_simulations=300), seed=0)
+    pool = after(0, 3, 1, 4)  # x completes the row of 2, or o wins with 5
+    assert player.choose(pool, np.zeros(1, np.int64), [[0, 3, 1, 4]]).tolist() == [2]
+    analysis = player.analyse(pool, 0)
+    assert [move.action for move in analysis.moves][0] == analysis.action == 2
+    search = player.begin(pool, 0)
+    search.run(np.zeros(1, np.int64))
+    assert len(search.principal_variation(0, 2, 8)) > 1
+    assert list(expected_line(search, pool, 0, 2, 8)) == [2]
+    assert pool.text(0) == after(0, 3, 1, 4).text(0), "the line is replayed elsewhere"
+
+
+def test_self_play_with_a_learned_model_records_games_by_the_rules() -> None:
+    actors = ActorsConfig(games_per_actor=12)
+    playing = SelfPlay(
+        GAME,
+        LatentFactory(),
+        SearchConfig(num_simulations=16),
+        actors,
+        LearnerConfig(),
+        np.random.default_rng(0),
+        False,
+    )
+    records = []
+    while not playing.done:
+        records += playing.advance()
+    assert len(records) == 12
+    for record in records:
+        pool = after(*record.action[:-1].tolist())
+        assert pool.to_play(np.zeros(1, np.int64))[0] == record.to_play[-1]
+        to_play, _ = pool.step(np.zeros(1, np.int64), record.action[-1:].astype(np.int64), np.zeros(1, np.int64))
+        assert to_play[0] == games.TERMINAL
+    counts = playing.take_counts()
+    assert counts.simulations == 16 * sum(map(len, records)) and counts.evaluations == 0
