@@ -180,8 +180,11 @@ class CudaBackend(Backend):
 
 
 class _CapturedGraph:
-    """A graph with its buffers. Graphs share a memory pool, which is safe: they run one after another on one stream,
-    and the outputs of each stay referenced here, so no other graph was given their memory."""
+    """A graph with its buffers.
+
+    Graphs share a memory pool. That is safe: they run one after another on one stream, and the outputs of each stay
+    referenced here, so that no other graph gets their memory.
+    """
 
     def __init__(
         self,

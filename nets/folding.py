@@ -1,8 +1,11 @@
 """Batch normalisation folded into the layer before it: fewer passes over memory where weights no longer change.
 
 With running mean m, variance s^2, scale g and shift b, `g (W x - m) / s + b` is a layer with weights `W g / s` and bias
-`b - m g / s` (Jacob et al. 2018, "Quantization and Training of Neural Networks", section 3.2). The layers before a norm
-have no bias of their own. The result fits a network built with `batch_norm=False`.
+`b - m g / s`. The layers before a norm have no bias of their own. The result fits a network built with
+`batch_norm=False`.
+
+Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", section 3.2.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Evaluation of positions for actors: numpy in, numpy out, as fast as the machine allows.
 
-At the start the precisions are measured and the fastest is kept; batch normalisation is folded away; batches are
-padded to one of a few sizes, for which kernels are prepared once; new weights are checked in full and then copied in
-place. The object belongs to one thread.
+At the start the precisions are measured and the fastest is kept. Batch normalisation is folded away. Batches are padded
+to one of a few sizes, for which kernels are prepared once. New weights are checked in full and then copied in place.
+The object belongs to one thread.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def one_thread() -> None:
 def batch_buckets(max_batch: int) -> tuple[int, ...]:
     """Batch sizes that are run: powers of two up to an eighth of `max_batch`, then every eighth.
 
-    `batch_buckets(256)` is 1, 2, 4, 8, 16, 32, 64, 96, ... 256: few enough to prepare, and a batch of more than 32 is
-    never padded by as much as half.
+    `batch_buckets(256)` is 1, 2, 4, 8, 16, 32, 64, 96, ... 256. They are few enough to prepare, and padding adds less
+    than half to a batch of more than 32.
     """
     eighth = max(1, -(-max_batch // 8))
     powers = [2**k for k in range(eighth.bit_length()) if 2**k < eighth]
@@ -79,7 +79,7 @@ class Inference:
         measure_seconds: float = 0.3,
         calibration: Float[np.ndarray, "B ..."] | None = None,
     ) -> None:
-        """Build and measure; takes about `measure_seconds` for each candidate, a tenth where nothing is to be chosen.
+        """Build and measure, for about `measure_seconds` a candidate, or a tenth of that where there is only one.
 
         `device` None means `default_device()`. `dtype` is `auto`, `float32`, `bfloat16` or `int8`; the last needs
         `calibration`, some hundred observations of the game, and `auto` leaves it out without. Larger batches than

@@ -42,9 +42,9 @@ class PolicyValueNet(nn.Module):
     """Observation to policy logits and value. Made by `build`.
 
     `forward` returns `policy_logits [B, A]` over all actions (the caller masks illegal ones) and `value [B, V]`. With
-    V = 1 it is the value for `to_play` (one player, or two players with zero sum); with V = P, entry k is the value of
-    player `(to_play + k) % P`. Values are in [-1, 1], or unbounded and on the scale of `nets.signed_sqrt` where
-    `value_transform` says so.
+    V = 1 it is the value for `to_play` (one player, or two with zero sum). With V = P, entry k is the value of
+    player `(to_play + k) % P`. By `value_transform`, values are in [-1, 1], or unbounded, or on the scale of
+    `nets.signed_sqrt`.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ MuZero (Schrittwieser et al. 2020, appendix F):
     h(x) = sign(x) (sqrt(|x| + 1) - 1) + eps x
 
 The learner regresses the network's value on `transform_value(target)`; `nets.Inference` returns
-`inverse_transform_value(value)`, so that search only ever sees rewards.
+`inverse_transform_value(value)`, so that a search gets values in units of reward.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def signed_sqrt(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def inverse_signed_sqrt(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The x of h(x), element by element: `sign(x) (((sqrt(1 + 4 eps (|x| + 1 + eps)) - 1) / (2 eps))^2 - 1)`.
 
-    The quotient is written as `r = 2 (|x| + 1 + eps) / (sqrt(1 + 4 eps (|x| + 1 + eps)) + 1)`, and `r^2 - 1` as
-    `(r - 1) (r + 1)`: the paper's form loses four of float32's seven digits near 0.
+    The quotient is computed as `r = 2 (|x| + 1 + eps) / (sqrt(1 + 4 eps (|x| + 1 + eps)) + 1)`.
+    `r^2 - 1` is computed as `(r - 1) (r + 1)`. The paper's form loses four of float32's seven digits near 0.
     """
     shifted = torch.abs(x) + 1.0 + SIGNED_SQRT_EPSILON
     root = 2.0 * shifted / (torch.sqrt(1.0 + 4.0 * SIGNED_SQRT_EPSILON * shifted) + 1.0)

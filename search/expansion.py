@@ -174,9 +174,9 @@ def prove(tree: Tree, b: int, node: int, parameters: SearchParameters) -> None:
 def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, parameters: SearchParameters, returns: np.ndarray) -> None:
     """Add the value of each leaf to the edges above it. `returns` [P] is scratch.
 
-    At an edge, the return is the reward on arrival plus the discounted return from there (chance events take no
-    time), and the edge adds the share of the player who moves at its parent. Below an exact node the mean is replaced
-    by the exact value.
+    At an edge, the return is the reward on arrival plus the discounted return from there. The edge adds the return of
+    the player who moves at its parent. A chance event takes no time, so nothing is discounted below it. Above an exact
+    node the exact value replaces the mean.
     """
     num_players = len(returns)
     for i in range(trees.shape[0]):

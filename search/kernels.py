@@ -1,7 +1,7 @@
 """How the kernels of the search are compiled: once per machine, and with numpy's rules for arithmetic.
 
 The cached machine code makes every start but the first one fast. A division by zero gives inf or nan instead of a
-check before each division; no kernel divides by a number that can be zero without saying why.
+check before each division; a kernel that divides by a number that can be zero has a comment.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class ModelTraits:
 
 
 class Model(Protocol):
-    """The world as the search sees it. `slots`, `src` and `dst` are int64 `[n]`."""
+    """The world, for a search. `slots`, `src` and `dst` are int64 `[n]`."""
 
     traits: ModelTraits
 

@@ -10,7 +10,7 @@ from search.model import ModelTraits
 
 
 class SearchParameters(NamedTuple):
-    """`SearchConfig` and `ModelTraits` as scalars; `SearchConfig` says what its fields of the same names mean."""
+    """`SearchConfig` and `ModelTraits` as scalars; the fields of `SearchConfig` have the same names and meanings."""
 
     pb_c_init: float
     pb_c_base: float
@@ -39,6 +39,6 @@ class SearchParameters(NamedTuple):
             discount=float(config.discount),
             proven_values=bool(config.proven_values),
             normalize_q=math.isinf(traits.max_return),
-            # A discounted win is worth less than the best that is possible, so that no return ends a proof early.
+            # With a discount, no return is known to be the best possible one, so none may end a proof early.
             max_return=float(traits.max_return) if config.discount == 1.0 else math.inf,
         )

@@ -1,7 +1,7 @@
-"""Whose value is it? The network speaks for the player to move, the tree for every player; this module is the bridge.
+"""Whose value is it? A network's value belongs to the player to move, the tree has values for every player.
 
-A network value has V numbers: V = 1 for one player, and for two players whose returns sum to zero; otherwise V = P,
-rotated so that entry k belongs to player `(to_play + k) % P`.
+A network's value has V numbers. V is 1 for one player, and for two players whose returns sum to zero. Otherwise V is P,
+and entry k belongs to player `(to_play + k) % P`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,6 @@ def to_players(values: np.ndarray, to_play: np.ndarray, out: np.ndarray) -> None
 def from_players(
     values: Float[np.ndarray, "n P"], to_play: Int[np.ndarray, " n"], num_values: int
 ) -> Float[np.ndarray, "n V"]:
-    """Values per player as the network sees them: the inverse of `to_players`."""
+    """Values for the player to move [n, V] from values per player: the inverse of `to_players`."""
     players = (to_play[:, None] + np.arange(num_values)) % values.shape[1]
     return np.take_along_axis(values, players, axis=1)

@@ -1,6 +1,7 @@
-"""The root of a tree: when its search is finished, and what the search has found, which all tree policies share.
+"""The root of a tree: when its search is finished, and how its results are read.
 
-`TreePolicy` is what the policies do not share. `search.puct`, `search.uct` and `search.gumbel` hold one each.
+`TreePolicy` is the part in which PUCT, UCT and Gumbel differ. `search.puct`, `search.uct` and `search.gumbel` hold one
+each; the rest is here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from search.tree import UNVISITED, Tree
 
 
 class RootArrays(NamedTuple):
-    """What n searches found, for the kernels: a row a tree, a column a legal action (L the most of any row)."""
+    """Results of n searches, for the kernels: a row a tree, a column a legal action (L is the most of any row)."""
 
     actions: np.ndarray  # [n, L] int64: -1 where a row has fewer actions
     visit_counts: np.ndarray  # [n, L] int64
@@ -69,8 +70,8 @@ def unfinished(
 ) -> int:
     """Which of `trees` [n] need no further simulation, into `done` bool [n]; returns how many do need one.
 
-    A tree is finished when its root has had `budget[b]` simulations (its first visit is its own evaluation), when it
-    has no more than `spare` nodes left, or when its root is proven.
+    A tree is finished after `budget[b]` simulations; the first visit of its root, its own evaluation, is none. It is
+    also finished when it has no more than `spare` nodes left, or when its root is proven.
     """
     count = 0
     for i in range(trees.shape[0]):
@@ -119,7 +120,7 @@ def read_roots_by(
 
 @kernel
 def read_edges(tree: Tree, b: int, row: int, out: RootArrays) -> None:
-    """Copy what the root of tree b keeps into a row of `out`."""
+    """Copy the statistics of the root of tree b into a row of `out`."""
     first = tree.nodes[b, 0].first_edge
     for j in range(tree.nodes[b, 0].num_edges):
         edge = tree.edges[b, first + j]
@@ -200,7 +201,7 @@ def drop_losses(tree: Tree, b: int, parameters: SearchParameters, policy: np.nda
             policy[i] = policy[i] / rest if rest > 0.0 else 1.0 / (num - losses)
 
 
-# What several tree policies read their roots by.
+# Parts of `read_roots_by` that several tree policies have.
 
 
 @kernel

@@ -58,7 +58,7 @@ class SearchError(GameError, RuntimeError):
 
 @dataclass(frozen=True)
 class RootStatistics:
-    """What n searches found, one row a tree, one column a legal action (L the most of any row)."""
+    """Results of n searches: a row a tree, a column a legal action (L is the most of any row)."""
 
     actions: Int64[np.ndarray, "n L"]  # -1 where a row has fewer actions
     visit_counts: Int64[np.ndarray, "n L"]
@@ -285,7 +285,7 @@ class Search:
     # After the search.
 
     def statistics(self, trees: np.ndarray) -> RootStatistics:
-        """What the searches of `trees` [n] found. Their roots must have been evaluated."""
+        """The results of the searches of `trees` [n]. Their roots must have been evaluated."""
         width = int(self.tree.nodes["num_edges"][trees, 0].max())
         arrays = root.RootArrays.allocate(len(trees), width, self.model.traits.num_players)
         self._policy.read_roots(self.tree, trees, self.parameters, arrays, self._scratch)

@@ -68,7 +68,7 @@ class Tree(NamedTuple):
     edges: np.ndarray  # [B, E] EDGE
     node_count: np.ndarray  # [B] int32
     edge_count: np.ndarray  # [B] int32
-    min_q: np.ndarray  # [B] float64, least edge value seen (for `normalize_q`)
+    min_q: np.ndarray  # [B] float64, least value of an edge (for `normalize_q`)
     max_q: np.ndarray  # [B] float64
     random: np.ndarray  # [B] uint64, state of the tree's own random numbers
     forced_playouts: np.ndarray  # [B] float64: k of the forced playouts of this search, 0 for none
@@ -171,8 +171,8 @@ def find_root_child(tree: Tree, b: int, action: int) -> int:
 def compact(tree: Tree, b: int, root: int, kept: np.ndarray) -> int:
     """Make `root` node 0 of tree b and drop every node outside its subtree.
 
-    Returns the number of nodes kept; `kept[:count]` lists their old numbers, ascending, so that the caller can move
-    positions from slot `kept[i]` to slot `i` in that order without overwriting one that is still needed.
+    Returns the number of nodes kept; `kept[:count]` lists their old numbers, ascending. The caller can move positions
+    from slot `kept[i]` to slot `i` in that order, and overwrites none that is still needed.
     """
     new_number = np.full(tree.node_count[b], UNVISITED, np.int32)
     count = 0
