@@ -33,7 +33,7 @@ def add_restarts(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=integer(0, 1000),
         default=0,
-        help="go on from the last checkpoint when the process dies, up to so many times in a row (0)",
+        help="go on from the last checkpoint when the process dies, up to N times in a row (0)",
     )
 
 

@@ -1,12 +1,12 @@
 """How good a player is: its accuracy on labelled positions, or its return in an environment, with 95 % intervals.
 
-With --episodes, `run:RUN_DIR` or `random` plays so many of them in the run's environment or in that of --env, by its
+With --episodes N, `run:RUN_DIR` or `random` plays N episodes in the run's environment or in that of --env, by its
 likeliest actions (`run:RUN_DIR:temperature=1` draws them).
 
 A PLAYER is written as for `selfplay match`. The file, as `selfplay label` writes it, has one position a line:
 {"game": "connect_four", "moves": [3, 3, 2], "values": {"0": -1, ...}}, moves and values by action id, values for the
-side to move. Where the lines have "scores" too, perfect moves are those with the greatest score. Players that say what
-a position is worth are judged by that as well.
+side to move. Where the lines have "scores" too, perfect moves are those with the greatest score. Players that
+give values of positions are judged by those as well.
 """
 
 from __future__ import annotations

@@ -24,14 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--game", metavar="G", required=True, help="the game")
     parser.add_argument("--positions", metavar="N", type=integer(1, 10**6), required=True, help="how many")
     parser.add_argument("--plies", metavar="K", type=integer(0, 10_000), help="random moves before each position")
-    parser.add_argument("--min-plies", metavar="K", type=integer(0, 10_000), help="at least so many (0)")
     parser.add_argument(
-        "--max-plies", metavar="K", type=integer(0, 10_000), help=f"at most so many ({DEFAULT_MAX_PLIES})"
+        "--min-plies", metavar="K", type=integer(0, 10_000), help="fewest random moves before a position (0)"
+    )
+    parser.add_argument(
+        "--max-plies",
+        metavar="K",
+        type=integer(0, 10_000),
+        help=f"most random moves before a position ({DEFAULT_MAX_PLIES})",
     )
     parser.add_argument("--hard", action="store_true", help="only where at most half of the moves keep the value")
     parser.add_argument("--scores", action="store_true", help="also how soon each move wins or loses (Connect Four)")
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of the random games (0)")
-    parser.add_argument("--processes", metavar="N", type=integer(1, 1024), help="solve in so many (one a core)")
+    parser.add_argument(
+        "--processes", metavar="N", type=integer(1, 1024), help="number of processes that solve (one a core)"
+    )
     parser.add_argument("--out", metavar="FILE.jsonl", type=Path, help="must not exist; standard output if left out")
 
 

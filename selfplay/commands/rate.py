@@ -31,15 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the run and how it is rated."""
     parser.add_argument("run_dir", metavar="RUN_DIR", help="folder of the run")
     parser.add_argument("--anchors", metavar="PLAYER", nargs="+", default=ANCHORS, help=f"({' '.join(ANCHORS)})")
-    parser.add_argument("--checkpoints", metavar="K", type=integer(1, 10_000), default=8, help="at most so many (8)")
+    parser.add_argument(
+        "--checkpoints", metavar="K", type=integer(1, 10_000), default=8, help="largest number of checkpoints (8)"
+    )
     parser.add_argument(
         "--simulations",
         metavar="S",
         type=integer(0, 10**6),
-        help="of the checkpoints; 0: network alone (the run's)",
+        help="simulations of the checkpoints; 0: network alone (the run's)",
     )
-    parser.add_argument("--games", metavar="N", type=integer(1, 10**6), default=40, help="of each pair (40)")
-    parser.add_argument("--processes", metavar="N", type=integer(1, 1024), help="play in so many (one a core)")
+    parser.add_argument(
+        "--games", metavar="N", type=integer(1, 10**6), default=40, help="number of games of each pair (40)"
+    )
+    parser.add_argument(
+        "--processes", metavar="N", type=integer(1, 1024), help="number of processes that play (one a core)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 

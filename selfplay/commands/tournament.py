@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-plies", metavar="K", type=integer(1, 10**9), help="longer games are cut off (the longest of the rules)"
     )
-    parser.add_argument("--processes", metavar="N", type=integer(1, 1024), help="play in so many (one a core)")
+    parser.add_argument(
+        "--processes", metavar="N", type=integer(1, 1024), help="number of processes that play (one a core)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--wandb", metavar="PROJECT", help="log table and plots to this project of Weights & Biases")
 

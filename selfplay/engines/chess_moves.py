@@ -25,7 +25,7 @@ ChessState = Any
 """`pyspiel.ChessState`."""
 
 Squares = dict[tuple[int, int], str]
-"""Piece letters by file and rank, both from 0."""
+"""Letters of pieces by file and rank, both from 0."""
 
 _CASTLING = {"K": ("e1", "h1"), "Q": ("e1", "a1"), "k": ("e8", "h8"), "q": ("e8", "a8")}
 """Where king and rook must be."""

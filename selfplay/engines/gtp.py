@@ -16,7 +16,7 @@ VERSION = "2"
 MAX_ANSWER_LINES = 10_000
 
 COLORS = ("black", "white")
-"""By player."""
+"""Names of the colours, by player."""
 
 PASS, RESIGN = "pass", "resign"
 
@@ -66,12 +66,12 @@ class GtpEngine:
 
 @dataclass(frozen=True)
 class GtpCommand:
-    """A command as it came."""
+    """A command that was received."""
 
     id: str
-    """Digits, or empty."""
+    """The number of the command as digits, or empty."""
     name: str
-    """Empty where a line has a number alone."""
+    """The name of the command; empty where a line has a number alone."""
     arguments: tuple[str, ...]
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_LINE = 1 << 16
-"""Bytes; a chess game of 5 000 moves fits."""
+"""Largest number of bytes of a line; a chess game of 5 000 moves fits."""
 
 CHUNK = 1 << 16
 
 WAITING_LINES = 1000
-"""Lines read ahead of the one being answered; further ones stay in the pipe."""
+"""Largest number of lines read ahead of the one being answered; further ones stay in the pipe."""
 
 
 @dataclass(frozen=True)

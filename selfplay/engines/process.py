@@ -21,24 +21,24 @@ from pathlib import Path
 from selfplay.errors import UserError
 
 MAX_LINE = 1 << 20
-"""Bytes of one line of an engine; no engine has reason to write more."""
+"""Largest number of bytes of a line of an engine; no engine has reason to write more."""
 
 MAX_UNREAD = 1 << 24
-"""Bytes that an engine may write while we are still writing to it."""
+"""Largest number of bytes that an engine may write while we are still writing to it."""
 
 CHUNK = 1 << 16
 
 COMPLAINT = 2000
-"""Last bytes of standard error that are kept."""
+"""Number of last bytes of standard error that are kept."""
 
 MORE_PLACES = ("/usr/games",)
-"""Searched after PATH: Debian puts engines there, and root's PATH does not have it."""
+"""Folders that are searched after PATH: Debian puts engines there, and root's PATH does not have it."""
 
 LAST_WORDS_SECONDS = 0.5
-"""How long standard error of an engine that has ended is listened to."""
+"""Seconds for which standard error of an engine that has ended is read."""
 
 KILL_SECONDS = 10.0
-"""How long a killed process is waited for."""
+"""Seconds for which a killed process is waited for."""
 
 
 class EngineError(UserError):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from selfplay.engines.process import EngineError, EngineProcess
 
 NO_MOVE = ("(none)", "0000", "NULL")
-"""What engines answer where there is no move."""
+"""Answers of engines where there is no move."""
 
 
 class UciEngine:
@@ -26,7 +26,7 @@ class UciEngine:
             raise
         found = (re.match(r"option name (.+?) type \w+(.*)", line) for line in lines)
         self.options = {match[1]: match[2] for match in found if match}
-        """What the engine says of each of its options: `default 20 min 0 max 20`."""
+        """The description of each option by the engine: `default 20 min 0 max 20`."""
 
     def set_option(self, name: str, value: bool | int) -> None:
         """Set an option. Raises EngineError where the engine does not have it, or not with that value."""

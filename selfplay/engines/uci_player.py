@@ -18,7 +18,7 @@ from selfplay.engines.uci import UciEngine
 from selfplay.errors import UserError
 
 DEFAULT_MOVETIME = 100
-"""Milliseconds a move where nothing else limits it."""
+"""Milliseconds for a move that nothing else limits."""
 
 
 class UciPlayer:

@@ -13,7 +13,7 @@ from selfplay.stats.averages import calibration
 from selfplay.stats.intervals import wilson_interval
 
 BATCH = 1024
-"""Positions a player is asked for in one call."""
+"""Number of positions in one call of the player."""
 
 PHASES = ("opening", "middle", "end")
 """Thirds of the longest game of the rules."""
@@ -39,12 +39,12 @@ class ValueQuality:
     sign_right: float
     """Share of positions in which the nearest of loss, draw and win is the true one."""
     calibration_error: float
-    """Expected calibration error in ten bins of the value (`selfplay.storage.metrics.calibration`)."""
+    """Expected calibration error in ten bins of the value (`selfplay.stats.averages.calibration`)."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How a player did."""
+    """The result of a player on labelled positions."""
 
     player: str
     game: str
@@ -56,11 +56,11 @@ class Accuracy:
     kept: int
     positions: int
     phases: dict[str, Share]
-    """The same for the phases of the game that occur."""
+    """The accuracy in each phase of the game that occurs."""
     perfect: Share | None
-    """Positions where its move has the greatest score; None without scores."""
+    """Share of positions where its move has the greatest score; None for labels without scores."""
     values: ValueQuality | None
-    """Of players that say what a position is worth."""
+    """The quality of its values of positions; None for a player without them."""
 
 
 def measure_accuracy(

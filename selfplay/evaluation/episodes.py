@@ -20,16 +20,17 @@ from selfplay.players.player import Agent
 
 @dataclass(frozen=True)
 class EpisodeResults:
-    """Returns of some episodes, as the environment pays them."""
+    """Returns and lengths of some episodes, by the rewards of the environment."""
 
     returns: Float64[np.ndarray, " E"]
     lengths: Int64[np.ndarray, " E"]
     cut_off: int = 0
-    """Episodes that were cut off because the environment has no limit of its own (`Environment.limit_note`)."""
+    """Number of episodes that were cut off because the environment has no limit of its own
+    (`Environment.limit_note`)."""
     unsound: int = 0
-    """Episodes that were cut off because of what the environment said (`games.soundness`)."""
+    """Number of episodes that were cut off because the environment's output was not sound (`games.soundness`)."""
     remarks: tuple[str, ...] = ()
-    """What a person should know of them, a line each."""
+    """Warnings for a person, one line each."""
 
     @property
     def mean(self) -> float:
@@ -48,21 +49,21 @@ class EpisodeResults:
 def play_episodes(
     agent: Agent,
     environment: Environment,
-    episodes: int,
+    num_episodes: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
     seconds: float | None = None,
 ) -> EpisodeResults:
-    """Play so many episodes, several at once; after `seconds` only those count that have ended by then.
+    """Play `num_episodes` episodes, several at once; after `seconds` only those count that have ended by then.
 
     Raises UnsoundError as `EpisodeCounter.add` does, and where one copy cannot play its share.
 
     Every copy of the environment has its share of them from the start, so that short episodes are not counted more
     often than long ones. Where an environment is endless, an episode is what happens in `EPISODE_STEPS`.
     """
-    num_envs = min(episodes, MAX_BATCH)
-    left = np.full(num_envs, episodes // num_envs)
-    left[: episodes % num_envs] += 1
+    num_envs = min(num_episodes, MAX_BATCH)
+    left = np.full(num_envs, num_episodes // num_envs)
+    left[: num_episodes % num_envs] += 1
     until = math.inf if seconds is None else time.monotonic() + seconds
     batch = environment.new_batch(num_envs, seed)
     returns: list[float] = []
@@ -79,17 +80,17 @@ def play_episodes(
             ended = counter.add(step)
             if environment.is_endless:
                 ended += counter.cut_off_after(EPISODE_STEPS)
-            for row, paid, length in ended:
+            for row, episode_return, length in ended:
                 not_begun[row] = not_begun[row] + 1 if length == 0 else 0
                 if not_begun[row] >= MOST_IN_A_ROW:
                     raise UnsoundError(f"{faults[-1]}; {MOST_IN_A_ROW} episodes in a row of one copy did not begin")
                 if length == 0:
                     continue
                 if left[row] > 0:
-                    returns.append(paid)
+                    returns.append(episode_return)
                     lengths.append(length)
                     if progress is not None:
-                        progress(len(returns), episodes)
+                        progress(len(returns), num_episodes)
                 left[row] -= 1
     finally:
         batch.close()

@@ -5,7 +5,7 @@ A positions file has one JSON object a line:
     {"game": "connect_four", "moves": [3, 3, 2], "values": {"0": -1, "1": -1, "2": 0, ...}}
 
 `moves` lead from the start to the position (chance outcomes included), `values` give every legal move its value for the
-side to move. A move keeps the value if no other move has a greater one. `scores`, which may be left out, say more than
+side to move. A move keeps the value if no other move has a greater one. `scores`, which may be left out, tell more than
 who wins, for instance how soon; a move is perfect if no other has a greater score. `selfplay label` makes such files.
 """
 
@@ -39,7 +39,7 @@ class LabelledPositions:
     best_actions: tuple[frozenset[int], ...]
     """The moves that keep the value."""
     values: Float[np.ndarray, " n"]
-    """Of the positions, for the side to move."""
+    """Values of the positions for the side to move."""
     perfect_actions: tuple[frozenset[int], ...] | None
     """The moves with the greatest score; None unless all positions have scores."""
 

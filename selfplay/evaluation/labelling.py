@@ -1,7 +1,7 @@
 """Positions of random games with the exact value of every move, for `selfplay evaluate`.
 
-Positions are drawn here and solved in several processes; what comes out depends on the seed alone. A random game has
-random moves only, so its positions are of all kinds, also such as no good player would reach.
+Positions are drawn here and solved in several processes; the result depends on the seed alone. A random game has
+random moves only, so it has positions of all kinds, also those that no good player would reach.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from selfplay.evaluation.openings import Opening, play_random
 from selfplay.system.child_process import become_child
 
 BATCH = 64
-"""Positions drawn together."""
+"""Number of positions drawn together."""
 
 MAX_BARREN_BATCHES = 100
-"""So many batches in a row without a position to keep end the search for more."""
+"""Number of batches in a row without a new position that end the search."""
 
 HARD_SHARE = 0.5
 """A position is hard where at most this share of the legal moves keeps the value."""
@@ -37,17 +37,17 @@ HARD_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which positions to make."""
+    """Which positions to label, and how many."""
 
     game: str
-    positions: int
+    num_positions: int
     min_plies: int
     max_plies: int
     """Random moves before a position, drawn evenly from `min_plies` to `max_plies`."""
     hard: bool = False
-    """Only those where at most `HARD_SHARE` of the moves keep the value."""
+    """Keep only positions where at most `HARD_SHARE` of the moves keep the value."""
     scores: bool = False
-    """Also how soon each move wins or loses, where the solver knows."""
+    """Give every move a score too, which tells how soon it wins or loses, where the solver knows."""
     seed: int = 0
 
 
@@ -75,7 +75,7 @@ def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
 
 
 class _Labeller:
-    """Moves to a labelled position, a line of the file."""
+    """Turns the moves to a position into its label, a line of the file."""
 
     def __init__(self, name: str, scores: bool, solver: Solver | None = None) -> None:
         self.game, self.scores = games.load(name), scores
@@ -94,7 +94,7 @@ class _Labeller:
 
 
 _labeller: _Labeller
-"""Of a worker process."""
+"""The labeller of this process, a worker."""
 
 
 def _start(name: str, scores: bool) -> None:
@@ -123,7 +123,7 @@ def _drawn(wanted: Wanted, game: Game) -> Iterator[Opening]:
     """Positions of random games in which a player is to move, none twice, until no new ones are found."""
     rng, pool = np.random.default_rng(wanted.seed), game.new_pool(BATCH)
     observations = np.empty((BATCH, *game.observation_shape), np.float32)
-    seen: set[bytes] = set()
+    drawn: set[bytes] = set()
     barren = 0
     while barren < MAX_BARREN_BATCHES:
         plies = rng.integers(wanted.min_plies, wanted.max_plies, size=BATCH, endpoint=True)
@@ -132,8 +132,8 @@ def _drawn(wanted: Wanted, game: Game) -> Iterator[Opening]:
         barren += 1
         for i, slot in enumerate(slots):
             key = observations[i].tobytes()
-            if key not in seen:
-                seen.add(key)
+            if key not in drawn:
+                drawn.add(key)
                 barren = 0
                 yield tuple(moves[slot])
 
@@ -148,7 +148,7 @@ def _kept(wanted: Wanted, labels: Iterable[dict[str, Any]]) -> Iterator[dict[str
             continue
         kept += 1
         yield label
-        if kept == wanted.positions:
+        if kept == wanted.num_positions:
             return
     raise UserError(
         f"label: random games of {wanted.game} with {wanted.min_plies} to {wanted.max_plies} moves gave only {kept}"

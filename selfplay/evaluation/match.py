@@ -39,26 +39,26 @@ class MatchGame:
     seats: tuple[int, ...]
     """Who sat where: FIRST or SECOND for each seat."""
     returns: tuple[float, ...]
-    """For each seat."""
+    """The return of each seat."""
     plies: int
-    """Moves of players."""
+    """Number of moves of players."""
     finished: bool
     """False when it was cut off."""
     score: float
-    """Of the first player, in [0, 1]."""
+    """Score of the first player, in [0, 1]."""
     forfeit: str = ""
     """Why a player lost the game without its end; empty for all other games."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is fixed before a game begins."""
+    """A game before it begins: its opening, who sits where, and its luck."""
 
     opening: Opening
     seats: tuple[int, ...]
     """FIRST or SECOND for each seat."""
     luck: np.random.SeedSequence
-    """Of nature's moves; the same for all seatings of an opening."""
+    """Seed of the chance outcomes; the same for all seatings of an opening."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +72,25 @@ class MatchResult:
     """Share of the wins, draws counted half, in [0, 1]."""
     score_low: float
     score_high: float
-    """95 % interval of the score (`selfplay.stats.intervals.score_interval`)."""
+    """Upper end of its 95 % interval (`selfplay.stats.intervals.score_interval`); `score_low` is the lower end."""
     wins: int
     draws: int
     losses: int
     games: int
     distinct_games: int
-    """Games that differ in their moves, no matter who played them."""
+    """Number of games that differ in their moves, no matter who played them."""
     unfinished: int
-    """Games cut off after the most moves allowed: judged where the game has a judge, else draws; one player has the
-    return so far."""
+    """Number of games that were cut off after the most moves allowed: judged where the game has a judge, else draws; a
+    game for one player has its return so far."""
     elo: float | None
     """Elo points by which the first player is ahead of the second, who has 0; None at a score of 0 or 1, where the
     difference is infinite."""
     elo_low: float | None
     """Lower end of its 95 % interval; None for minus infinity."""
     elo_high: float | None
-    """Upper end; None for infinity."""
+    """Upper end of its 95 % interval; None for infinity."""
     mean_length: float
-    """Moves of players in a game, the opening included."""
+    """Mean number of moves of players in a game, the opening included."""
     records: tuple[MatchGame, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def play_match(
     """Play `num_games` games, a multiple of the number of players so that every opening gets every seating.
 
     Args:
-        num_games: in a game for one player, comparisons; each of the two then plays so many games.
+        num_games: in a game for one player, the number of comparisons, each of one game of each player.
         seed: of openings and chance; players have their own seeds.
         opening_plies: random moves at the start, see `draw_openings`.
         max_plies: moves of players after which a game is cut off (see `MatchResult.unfinished`); None means
@@ -206,7 +206,7 @@ def groups_of(game: Game, scores: Sequence[float]) -> list[Sequence[float]]:
 
 
 def draw_score(game: Game) -> float:
-    """What a player scores in a game that is drawn by all."""
+    """The score of a player in a game that all players draw."""
     return 1.0 / max(2, game.num_players)
 
 
@@ -279,9 +279,9 @@ class _Hall:
     def advance(self) -> bool:
         """One move (with the chance events before it) in every game; False when all games have ended."""
         events = chance_rounds(self.game)
-        while (nature := np.nonzero(self.to_play == CHANCE)[0]).size:
+        while (at_chance := np.nonzero(self.to_play == CHANCE)[0]).size:
             next(events)
-            self._step(nature, draw_outcomes(self.pool, nature, [self.luck[i] for i in nature]))
+            self._step(at_chance, draw_outcomes(self.pool, at_chance, [self.luck[i] for i in at_chance]))
         running = np.nonzero((self.to_play >= 0) & (self.plies < self.max_plies))[0]
         self.num_finished = len(self.tables) - len(running)
         sitting = self.seats[running, self.to_play[running]]
@@ -302,8 +302,8 @@ class _Hall:
                 records.append(forfeit(table, self.moves[i], *self.forfeited[i]))
                 continue
             judged = None if finished else self.game.judge(self.pool, np.array([i]))
-            paid = self.returns[i] if judged is None else self.returns[i] + judged[0]
-            returns = tuple(float(value) for value in paid)
+            total = self.returns[i] if judged is None else self.returns[i] + judged[0]
+            returns = tuple(float(value) for value in total)
             draw = 1.0 / self.game.num_players
             decided = (finished or judged is not None) and self.game.num_players > 1  # `_compare` scores one player
             records.append(

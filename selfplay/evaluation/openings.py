@@ -20,13 +20,13 @@ from selfplay.notation.forms import Form, form_of
 from selfplay.notation.played import Line
 
 Opening = tuple[int, ...]
-"""Actions, and chance outcomes where nature moves, from the start of the game."""
+"""Actions and chance outcomes from the start of the game."""
 
 USUAL_PLIES = (2, 3, 4)
 """Lengths tried by default, shortest first, until there are as many different openings as asked for."""
 
 ROUNDS = 20
-"""How often openings are drawn before fewer than asked for are taken."""
+"""Number of times that openings are drawn before fewer than asked for are taken."""
 
 
 def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int | None = None) -> list[Opening]:
@@ -136,15 +136,15 @@ def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) ->
         running = slots[(to_play == CHANCE) | ((to_play >= 0) & (played < plies))]
         if not running.size:
             return slots[to_play >= 0], moves
-        nature = to_play[running] == CHANCE
-        if nature.all():
+        at_chance = to_play[running] == CHANCE
+        if at_chance.all():
             next(events)
         else:
             events = chance_rounds(pool.game)
         actions = np.empty(len(running), np.int64)
-        actions[nature] = draw_outcomes(pool, running[nature], [rng] * int(nature.sum()))
-        actions[~nature] = random_actions(pool, running[~nature], rng)
-        played[running[~nature]] += 1
+        actions[at_chance] = draw_outcomes(pool, running[at_chance], [rng] * int(at_chance.sum()))
+        actions[~at_chance] = random_actions(pool, running[~at_chance], rng)
+        played[running[~at_chance]] += 1
         for slot, action in zip(running, actions):
             moves[slot].append(int(action))
         pool.step(running, actions, running)

@@ -19,7 +19,7 @@ from selfplay.storage.files import storage_errors
 
 FRAMES_PER_SECOND = 30
 LEAST_SIDE = 240
-"""Smaller pictures are enlarged by whole numbers."""
+"""Shorter side of a film, in pixels, at least: smaller pictures are enlarged by whole numbers."""
 
 
 def with_pictures(environment: Environment) -> Environment:

@@ -27,13 +27,13 @@ VARIANTS = {
     "antichess": ("", "antichess", "giveaway", "suicide"),
     "crazyhouse": ("", "crazyhouse"),
 }
-"""What the tag Variant may say, by variant."""
+"""The values of the tag Variant, by variant."""
 
 USUAL_START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
 
 
 def write_chess(played: PlayedGame) -> str:
-    """A game in PGN: who played, where it began if not as usual, every move, how it ended."""
+    """A game in PGN: its players, its start if not the usual one, every move, and its result."""
     tags = {"Event": "selfplay tournament", "Site": "?", "Date": "????.??.??", "Round": "?"}
     tags |= {"White": played.players[WHITE], "Black": played.players[BLACK], "Result": _result(played)}
     line, rest, moves = Line(played.game), list(played.moves), []

@@ -19,13 +19,13 @@ class Form:
     """A format of files for a game."""
 
     ending: str
-    """Of the files' names."""
+    """The ending of the names of its files."""
     matches: Callable[[str], bool]
     """Whether a text begins as the format does."""
     read: Callable[[Game, str], list[Reading]]
     """The games of a text. Raises UserError."""
     write: Callable[[PlayedGame], str] | None
-    """None where games are only read."""
+    """Writes a game; None where games are only read."""
 
 
 SGF = Form("sgf", is_sgf, read_go, write_go)
@@ -33,7 +33,7 @@ PGN = Form("pgn", is_pgn, read_chess, write_chess)
 
 # Of promoted pieces in crazyhouse OpenSpiel writes moves that no other program reads.
 FORMS = {"go": SGF, "chess": PGN, "antichess": PGN, "crazyhouse": replace(PGN, write=None)}
-"""By the name of the rules."""
+"""The form of the files of a game, by the name of its rules."""
 
 
 def form_of(game: Game) -> Form | None:

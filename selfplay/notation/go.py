@@ -35,7 +35,7 @@ GAMES = {
 """Names of others that a message may need (red-bean.com/sgf/properties.html#GM)."""
 
 USUAL_SIZE = 19
-"""Of a file that does not say its size, and the largest on which `tt` is a pass."""
+"""Size of the board of a file that gives none, and the largest on which `tt` is a pass."""
 
 HANDICAPS = range(2, 10)
 """Stones that `go(handicap=...)` can begin with, on a board of the usual size."""
@@ -119,9 +119,9 @@ def _check_game(game: Game, root: Node) -> None:
         raise UserError(f"{shown(text)} is no size of a board (SZ)")
     columns, rows = (int(sides[0]), int(sides[-1])) if text else (USUAL_SIZE, USUAL_SIZE)
     if (columns, rows) != (size, size):
-        said = f"SZ[{text}]" if text else "no SZ means 19"
+        given = f"SZ[{text}]" if text else "no SZ means 19"
         fitting = f"; go(board_size={rows}) fits" if columns == rows and 2 <= rows <= USUAL_SIZE else ""
-        raise UserError(f"a board of {columns} by {rows} ({said}), and {game.name} has {size} by {size}{fitting}")
+        raise UserError(f"a board of {columns} by {rows} ({given}), and {game.name} has {size} by {size}{fitting}")
 
 
 def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:

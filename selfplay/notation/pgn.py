@@ -15,7 +15,7 @@ from selfplay.errors import UserError
 from selfplay.notation.played import shown
 
 WIDTH = 79
-"""Characters of a line (section 4.3)."""
+"""Largest number of characters of a line (section 4.3)."""
 
 _TYPESET = str.maketrans("\u2010\u2011\u2013\u2212\u00d7\u2020\u2021", "----x+#", "\u200b\u2060")
 """What books and web pages print for the characters of the standard: dashes, the cross of a capture, marks of check and
@@ -48,9 +48,9 @@ class PgnGame:
     """A game as its text has it."""
 
     tags: dict[str, str] = field(default_factory=dict)
-    """By their names in small letters."""
+    """The values of the tags, by their names in small letters."""
     moves: list[str] = field(default_factory=list)
-    """Of the main line, as written."""
+    """The moves of the main line, as written."""
     begins: str = ""
     """The number before the first move, with its dots; empty where there is none."""
 
@@ -88,7 +88,7 @@ class _Reader:
     def __init__(self) -> None:
         self.games: list[PgnGame] = []
         self.depth = 0
-        """Side lines that are open."""
+        """Number of side lines that are open."""
         self._has_ended = True
         self._number = ""
 

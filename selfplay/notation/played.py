@@ -1,4 +1,4 @@
-"""What the writers are given and the readers return, and a walk through the moves of a game."""
+"""The games that writers are given and readers return, and a walk through the moves of a game."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class PlayedGame:
     moves: tuple[int, ...]
     """Actions and chance outcomes from the start, the opening included."""
     players: tuple[str, ...]
-    """Names by seat."""
+    """Names of the players, by seat."""
     returns: tuple[float, ...]
-    """By seat."""
+    """The returns, by seat."""
     finished: bool = True
     """False for a game that was cut off or forfeited."""
     forfeit: str = ""
@@ -38,7 +38,7 @@ class Reading:
     moves: tuple[int, ...] = ()
     """Actions and chance outcomes from the start of the game."""
     remarks: tuple[str, ...] = ()
-    """What the text says of the game and the game here does otherwise, without a change of the position."""
+    """What the text gives for the game and the game here does otherwise, without a change of the position."""
 
 
 class Line:

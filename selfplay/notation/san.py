@@ -31,7 +31,7 @@ _CASTLING = re.compile(r"[O0o]-?[O0o](-?[O0o])?")
 
 @dataclass(frozen=True)
 class _Move:
-    """What a word says of a move; empty where it says nothing."""
+    """The parts of a move that a word gives; empty where it gives none."""
 
     piece: str
     file: str
@@ -87,7 +87,7 @@ def _matching(line: Line, legal: Mapping[int, str], word: str) -> list[int]:
 
 
 def _legal_move(line: Line, action: int, text: str) -> _Move:
-    """All of a legal move; where the piece comes from is seen from the positions before and after it."""
+    """All parts of a legal move; the positions before and after it tell the square that the piece comes from."""
     after = line.game.new_pool(1)
     after.load(HERE, line.pool, HERE)
     side = line.pool.text(0).split()[1]

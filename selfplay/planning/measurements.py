@@ -41,38 +41,39 @@ from selfplay.system.machine import free_memory, resident_bytes, usable_cores
 from selfplay.system.together import run_together
 
 TOWERS = ((32, 4), (64, 3), (64, 5), (96, 6), (128, 6), (128, 10))
-"""Channels and blocks that are tried on boards."""
+"""Channels and blocks of the networks that are tried on boards."""
 
 MLPS = ((128, 2), (256, 2), (256, 3), (512, 3), (1024, 3))
-"""Width and layers that are tried elsewhere."""
+"""Width and layers of the networks that are tried elsewhere."""
 
 CPU_BATCHES, GPU_BATCHES = (32, 64, 128, 256), (128, 256, 512, 1024, 2048, 4096)
 
 MOST_PROCESSES = 8
-"""More than this show nothing new."""
+"""Largest number of measuring processes; more show nothing new."""
 
 TRIAL_GAMES = 256
-"""Games at once in the trial of self-play."""
+"""Number of games at once in the trial of self-play."""
 
 NET_SHARE, TRIAL_SHARE = 0.3, 0.2
-"""Of the time: for all networks, building them not included, and for the trial, which has half of that to warm up."""
+"""Shares of the time: of all networks, without building them, and of the trial, which warms up for half of its own."""
 
 LEAST_EVALUATIONS = 0.2
-"""A simulation: in a small game the cache soon knows everything, but in a run new weights empty it again and again."""
+"""Fewest evaluations a simulation that are planned with: the cache soon knows everything in a small game, but in a run
+new weights empty it again and again."""
 
 MIN_ROUNDS = 3
-"""Times that every batch size is evaluated at the least; the first is not counted."""
+"""Fewest evaluations of every batch size; the first is not counted."""
 
 MIN_CORES_FOR_THREADS = 3
-"""With two cores, a second thread of the learner would have the actor's core."""
+"""Fewest cores with which threads of the learner are tried: with two, a second thread would have the actor's core."""
 
 LEARNER_BATCH = 256
-"""Larger batches cost as much a sample on a CPU."""
+"""Batch size of the measured learner on a CPU, where larger batches cost as much a sample."""
 
 
 @dataclass
-class _Found:
-    """What one process found out; lists have an entry for each network, and are empty where it measured none."""
+class _Results:
+    """The measurements of one process: lists have an entry for each network, and are empty where it measured none."""
 
     inference: list[dict[int, float]] = field(default_factory=list)
     dtypes: list[str] = field(default_factory=list)
@@ -95,16 +96,21 @@ def measure(config: Config, given: Sequence[str], seconds: float) -> Measurement
     nets = candidate_nets(config, game, given)
     cores, on_gpu = usable_cores(), _on_gpu(config)
     processes = 1 if on_gpu else min(cores, MOST_PROCESSES)
-    found = run_together(_measure, processes, config, nets, seconds, processes, cores, time.time())
-    return combine(config, game, nets, found, cores, compile_seconds)
+    results = run_together(_measure, processes, config, nets, seconds, processes, cores, time.time())
+    return combine(config, game, nets, results, cores, compile_seconds)
 
 
 def combine(
-    config: Config, game: Game, nets: Sequence[NetConfig], found: Sequence[_Found], cores: int, compile_seconds: float
+    config: Config,
+    game: Game,
+    nets: Sequence[NetConfig],
+    results: Sequence[_Results],
+    cores: int,
+    compile_seconds: float,
 ) -> Measurements:
-    """What the processes found out, together with what random games say of the game."""
+    """The results of all processes, together with the averages of random games."""
     records = random_records(config, game)
-    actors, learner = [f for f in found if f.inference], next(f for f in found if f.learner)
+    actors, learner = [f for f in results if f.inference], next(f for f in results if f.learner)
     profiles = [f.profile for f in actors if f.profile is not None]
     simulations = max(1, sum(p.counts.simulations for p in profiles))
     a_move = [p.simulations_per_move for p in profiles if p.simulations_per_move is not None]
@@ -187,7 +193,7 @@ def _measure(
     processes: int,
     cores: int,
     started: float,
-) -> _Found:
+) -> _Results:
     """One of the processes: the first at the barrier learns while the others play; a single one does both in turn.
 
     `started` is the time of day when they were started. Every process calls `ready` equally often.
@@ -196,9 +202,9 @@ def _measure(
     game = games.load(config.game)
     alphazero.warm_up(config, game)  # loads the kernels
     first_here = ready() == 0
-    found = _Found()
-    learner = _LearnerPart(config, game, found) if first_here else None
-    actor = _ActorPart(config, game, found, started) if processes == 1 or not first_here else None
+    results = _Results()
+    learner = _LearnerPart(config, game, results) if first_here else None
+    actor = _ActorPart(config, game, results, started) if processes == 1 or not first_here else None
     each = NET_SHARE * seconds / len(nets)
     for net in nets:
         if actor:
@@ -216,14 +222,14 @@ def _measure(
     ready()
     if learner:
         learner.measure_threads(nets[len(nets) // 2], cores, each)
-    return found
+    return results
 
 
 class _LearnerPart:
-    """What the learning process does; results go into `found`."""
+    """The work of the learning process; results go into `results`."""
 
-    def __init__(self, config: Config, game: Game, found: _Found) -> None:
-        self.config, self.game, self.found = config, game, found
+    def __init__(self, config: Config, game: Game, results: _Results) -> None:
+        self.config, self.game, self.results = config, game, results
         self.records = random_records(config, game)
 
     def learn(self, net: NetConfig, seconds: float, count: bool = True, threads: int = 1) -> float:
@@ -234,8 +240,8 @@ class _LearnerPart:
         config = replace(self.config, net=net, learner=settings)
         speed = measure_learner(config, self.game, self.records, seconds)
         if count:
-            self.found.learner.append(speed.per_second)
-            self.found.learner_bytes = max(self.found.learner_bytes, speed.resident_bytes)
+            self.results.learner.append(speed.per_second)
+            self.results.learner_bytes = max(self.results.learner_bytes, speed.resident_bytes)
         return speed.per_second
 
     def measure_threads(self, net: NetConfig, cores: int, seconds: float) -> None:
@@ -244,14 +250,14 @@ class _LearnerPart:
             return
         one = self.learn(net, seconds, count=False)
         for threads in (2**k for k in range(1, cores.bit_length()) if 2**k <= 3 * cores // 4):
-            self.found.thread_gain[threads] = self.learn(net, seconds, count=False, threads=threads) / one
+            self.results.thread_gain[threads] = self.learn(net, seconds, count=False, threads=threads) / one
 
 
 class _ActorPart:
-    """What a playing process does; results go into `found`."""
+    """The work of a playing process; results go into `results`."""
 
-    def __init__(self, config: Config, game: Game, found: _Found, started: float) -> None:
-        self.config, self.game, self.found, self.started = config, game, found, started
+    def __init__(self, config: Config, game: Game, results: _Results, started: float) -> None:
+        self.config, self.game, self.results, self.started = config, game, results, started
         self.observations = random_observations(game, 256, np.random.default_rng(0))
         self.trial: tuple[Config, Inference] | None = None
 
@@ -262,11 +268,11 @@ class _ActorPart:
         self.batches = GPU_BATCHES if on_gpu else CPU_BATCHES
         self.inference = networks.make_inference(config, self.game, config.actors, self.batches[-1])
         self.inference.load(networks.make_net(config, self.game).state_dict(), version=0)
-        self.found.dtypes.append(str(self.inference.describe()["dtype"]))
+        self.results.dtypes.append(str(self.inference.describe()["dtype"]))
         if self.trial is None:
             self.trial = config, self.inference
-            self.found.start_seconds = time.time() - self.started
-            self.found.actor_bytes = resident_bytes()
+            self.results.start_seconds = time.time() - self.started
+            self.results.actor_bytes = resident_bytes()
 
     def evaluate(self, seconds: float) -> None:
         """Positions/s for each batch size, by the median time of a batch; the sizes take turns, so that what disturbs
@@ -280,11 +286,11 @@ class _ActorPart:
                 self.inference.predict(observations)
                 times[batch].append(time.perf_counter() - began)
         # Kernels for a size are prepared on first use.
-        self.found.inference.append({batch: batch / statistics.median(row[1:]) for batch, row in times.items()})
+        self.results.inference.append({batch: batch / statistics.median(row[1:]) for batch, row in times.items()})
 
     def play(self, seconds: float) -> None:
         """Self-play with the first network."""
         assert self.trial is not None
         config, inference = self.trial
-        self.found.profile = profile_actor(config, self.game, inference, seconds, seconds / 2)
-        self.found.tree_bytes = tree_bytes(config, self.game)
+        self.results.profile = profile_actor(config, self.game, inference, seconds, seconds / 2)
+        self.results.tree_bytes = tree_bytes(config, self.game)

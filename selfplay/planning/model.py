@@ -41,7 +41,7 @@ class NetSpeed:
     net: NetConfig
     name: str
     weights: int
-    """Of the trunk."""
+    """Number of weights of the trunk."""
     dtype: str
     """Number type in which actors evaluate it."""
     inference: Mapping[int, float]
@@ -52,7 +52,7 @@ class NetSpeed:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured of machine and game."""
+    """The measurements of a machine with a game."""
 
     cores: int
     memory: int  # bytes that are free
@@ -76,7 +76,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run with certain settings will do. Shares are in [0, 1]."""
+    """The forecast of a run with certain settings. Shares are in [0, 1]."""
 
     positions_per_second: float
     positions: float  # of finished games, within the budget
@@ -154,7 +154,7 @@ def actor_bytes(config: Config, measured: Measurements) -> float:
 
 
 def _seconds_a_position(config: Config, measured: Measurements, speed: NetSpeed) -> tuple[float, float]:
-    """What one actor needs for a position and the learner for a sample, each with its cores to itself."""
+    """Seconds of one actor for a position and of the learner for a sample, each with its cores to itself."""
     network = measured.evaluations / _batch_rate(config, measured, speed)
     playing = (measured.overhead + network) * measured.searched * config.search.num_simulations
     threads = sorted(measured.thread_gain)
@@ -163,7 +163,7 @@ def _seconds_a_position(config: Config, measured: Measurements, speed: NetSpeed)
 
 
 def _turn_seconds(config: Config, measured: Measurements, speed: NetSpeed) -> float:
-    """What a position takes of the thing that actors and learner share: the core, or the GPU (the network alone)."""
+    """Seconds that a position keeps busy what actors and learner share: the core, or the GPU (by the network alone)."""
     if not measured.on_gpu:
         return _seconds_a_position(config, measured, speed)[0]
     network = measured.evaluations / _batch_rate(config, measured, speed)

@@ -42,7 +42,7 @@ from selfplay.planning.model import (
 from selfplay.replay.positions import window_size
 
 SAMPLES_PER_WEIGHT = 4.0
-"""Samples for each weight of the trunk that a network must get. 64x3 got 6.1 in 15 minutes, 64x5 would have got 2.4."""
+"""Fewest samples for each weight of the trunk of a network. 64x3 had 6.1 in 15 minutes, 64x5 would have had 2.4."""
 
 OUTDONE = 1.2
 """A larger network must be this many times as fast for a smaller one to be left out; less may be noise."""
@@ -60,7 +60,7 @@ REFERENCE_SIMULATIONS = {"gumbel": 40, "puct": 80}
 """A search that is good for REFERENCE_POSITIONS; PUCT needs more than Gumbel (Danihelka et al. 2022)."""
 
 REFERENCE_POSITIONS = 15_000
-"""For each square: 630,000 in Connect Four."""
+"""Number of positions for each square: 630,000 in Connect Four."""
 
 SIMULATIONS = (16, 24, 32, 40, 48, 64, 80, 100, 128, 160, 200, 400, 800)
 GAMES_AT_ONCE = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -75,10 +75,10 @@ LONG_GAME = 0.05
 """Share of the budget that a game may take."""
 
 FEWEST_GAMES = 500
-"""In the window from which the learner samples."""
+"""Fewest games in the window from which the learner samples."""
 
 TREE_SHARE, REPLAY_SHARE = 0.5, 0.25
-"""Of the memory, for actors and for the replay."""
+"""Shares of the memory for actors and for the replay."""
 
 PLANNED = (
     "net.channels", "net.blocks", "net.hidden", "net.layers", "search.num_simulations", "actors.num_actors",
@@ -90,7 +90,7 @@ PLANNED = (
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings proposed, and what led to them."""
+    """The proposed settings, and the measurements and forecasts behind them."""
 
     original: Config
     config: Config
@@ -239,6 +239,6 @@ def _unbound(config: Config) -> Config:
 
 
 def _round_up(number: float) -> int:
-    """To two digits."""
+    """The number rounded up to its first two digits."""
     step = 10 ** max(0, math.floor(math.log10(max(1.0, number))) - 1)
     return math.ceil(number / step) * step

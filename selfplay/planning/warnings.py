@@ -18,16 +18,16 @@ LEAST_BUSY = 0.5
 """A learner that works for a smaller share of its time is starved."""
 
 MOST_WAITING = 0.1
-"""Share of their time that actors may wait."""
+"""Largest share of their time that actors may wait."""
 
 LONG_SHARE = 0.1
-"""Of the budget: for one game, for compiling, and for the positions before the first step."""
+"""Largest share of the budget for one game, for compiling, and for the positions before the first step."""
 
 MEMORY_SHARE = 0.9
-"""Of the free memory."""
+"""Largest share of the free memory."""
 
 FEW_POSITIONS = 1 / 3
-"""Of REFERENCE_POSITIONS: with fewer a budget is short for the game."""
+"""Share of REFERENCE_POSITIONS below which a budget is short for the game."""
 
 
 def warnings_of(plan: Plan) -> list[str]:
@@ -36,7 +36,7 @@ def warnings_of(plan: Plan) -> list[str]:
 
 
 def _balance(plan: Plan) -> Iterator[str]:
-    """Actors and learner against each other."""
+    """Warnings of actors or a learner that wait for each other."""
     config, measured, p = plan.config, plan.measured, plan.prediction
     reuse = config.replay.sample_reuse
     turns = takes_turns(config, measured)
@@ -58,7 +58,7 @@ def _balance(plan: Plan) -> Iterator[str]:
 
 
 def _budget(plan: Plan) -> Iterator[str]:
-    """What the budget is too short for."""
+    """Warnings of a budget that is too short."""
     config, measured, p = plan.config, plan.measured, plan.prediction
     seconds = 60 * config.budget.minutes
     if p.game_seconds > LONG_SHARE * seconds:
@@ -69,7 +69,7 @@ def _budget(plan: Plan) -> Iterator[str]:
     if measured.compile_seconds > LONG_SHARE * seconds:
         yield (
             f"compiling took {measured.compile_seconds:.0f} s, {measured.compile_seconds / seconds:.0%} of the budget; "
-            "it is done now, but a first run on another machine pays for it"
+            "it is done now, but it is a cost of the first run on any other machine"
         )
     kept = p.positions * measured.learned_share
     if kept < config.replay.min_positions:

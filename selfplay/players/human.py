@@ -22,13 +22,13 @@ from games.random_play import draw_outcomes
 from selfplay.players.player import Analysis, Analyst, Player
 
 BAR = 20
-"""Characters of a full bar in a hint."""
+"""Length of a full bar in a hint, in characters."""
 
 HINT_MOVES = 10
-"""Moves that a hint shows."""
+"""Largest number of moves in a hint."""
 
 MAX_LINE = 4096
-"""Characters of a typed line; of a longer one nothing is taken."""
+"""Largest number of characters of a typed line; a longer one is passed over."""
 
 HELP = {
     "moves": "list the legal moves",
@@ -177,7 +177,7 @@ class TerminalGame:
         self.pool = game.new_pool(1)
         self.slot = np.zeros(1, np.int64)
         self.turns: list[int] = []
-        """Lengths of the history at the person's moves, for undo."""
+        """Length of the history at each of the person's moves, for undo."""
         self._set_up([])
 
     def run(self) -> None:

@@ -1,7 +1,7 @@
 """A player that searches: plain MCTS, search without knowledge, or search with a network, by the models given.
 
-One `Search` is kept and used again for every batch. Its trees are built when the first batch shows how many are
-needed; a batch of more positions than trees fit into the memory allowed is played in parts.
+One `Search` serves every batch. Its trees are built when the first batch shows how many are needed. A batch with more
+positions than trees fit into `MEMORY_BYTES` is played in parts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from selfplay.players.options import MAX_TREES
 from selfplay.players.player import Analysis, MoveAnalysis
 
 MEMORY_BYTES = 1 << 30
-"""Trees are built to stay below this."""
+"""Largest number of bytes of the trees of one player and their positions."""
 
 
 def trees_that_fit(traits: ModelTraits, config: SearchConfig) -> int:
@@ -64,39 +64,41 @@ class SearchPlayer:
         actions, values = np.empty(len(slots), np.int64), np.empty(len(slots))
         for start in range(0, len(slots), self.max_trees):
             part = slice(start, start + self.max_trees)
-            found = self._run(pool, slots[part])
-            actions[part] = self._move(found)
-            values[part] = found.root_value[np.arange(len(found.to_play)), found.to_play]
+            result = self._run(pool, slots[part])
+            actions[part] = self._move(result)
+            values[part] = result.root_value[np.arange(len(result.to_play)), result.to_play]
         return actions, values
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`."""
         return self._analysis(pool, slot, self._run(pool, np.array([slot], np.int64)))
 
-    def begin(self, pool: StatePool, slot: int, simulations: int | None = None) -> Search:
-        """A search of one position, in tree 0, that the caller goes on with; `read` says what it has found so far.
+    def begin(self, pool: StatePool, slot: int, num_simulations: int | None = None) -> Search:
+        """Begin a search of one position in tree 0, which the caller goes on with; `read` gives its result so far.
 
-        `simulations` fewer than those of the player, if given: Gumbel's plan wants to know before.
+        Args:
+            num_simulations: to plan with, fewer than those of the player; None: as many as the player makes. A Gumbel
+                search must know the number from the start.
         """
-        return self._begin(pool, np.array([slot], np.int64), simulations)
+        return self._begin(pool, np.array([slot], np.int64), num_simulations)
 
     def read(self, search: Search, pool: StatePool, slot: int) -> Analysis:
-        """What a search of `begin` has found after one simulation or more."""
+        """The result so far of a search of `begin`, after one simulation or more."""
         return self._analysis(pool, slot, search.statistics(np.zeros(1, np.int64)))
 
-    def _analysis(self, pool: StatePool, slot: int, found: RootStatistics) -> Analysis:
-        order = np.lexsort((-found.prior[0], -found.visit_counts[0]))
+    def _analysis(self, pool: StatePool, slot: int, result: RootStatistics) -> Analysis:
+        order = np.lexsort((-result.prior[0], -result.visit_counts[0]))
         moves = tuple(
             MoveAnalysis(
-                action=int(found.actions[0, k]),
-                text=pool.action_text(slot, int(found.actions[0, k])),
-                visits=int(found.visit_counts[0, k]),
-                q=float(found.q_values[0, k]),
-                prior=float(found.prior[0, k]),
+                action=int(result.actions[0, k]),
+                text=pool.action_text(slot, int(result.actions[0, k])),
+                visits=int(result.visit_counts[0, k]),
+                q=float(result.q_values[0, k]),
+                prior=float(result.prior[0, k]),
             )
             for k in order
         )
-        return Analysis(int(self._move(found)[0]), float(found.root_value[0, found.to_play[0]]), moves)
+        return Analysis(int(self._move(result)[0]), float(result.root_value[0, result.to_play[0]]), moves)
 
     def close(self) -> None:
         """Free the trees and what the models hold."""
@@ -110,22 +112,22 @@ class SearchPlayer:
         search.run(trees)
         return search.statistics(trees)
 
-    def _begin(self, pool: StatePool, slots: np.ndarray, simulations: int | None = None) -> Search:
+    def _begin(self, pool: StatePool, slots: np.ndarray, num_simulations: int | None = None) -> Search:
         search = self._search
         if search is None or search.num_trees < len(slots):
             self._search = None  # freed before the greater one is built
             search = self._search = Search(self._models.make_model(), self.config, len(slots))
         trees = np.arange(len(slots))
         search.clear(trees)
-        search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64), simulations)
+        search.begin(trees, pool, slots, self._rng.integers(2**64, size=len(slots), dtype=np.uint64), num_simulations)
         return search
 
-    def _move(self, found: RootStatistics) -> np.ndarray:
+    def _move(self, result: RootStatistics) -> np.ndarray:
         """The moves to play, int64 [n]."""
         if self.temperature == 0.0:
-            return found.best_action
-        columns = [draw(sharpened(row, self.temperature), self._rng) for row in found.policy_target]
-        return found.actions[np.arange(len(columns)), columns]
+            return result.best_action
+        columns = [draw(sharpened(row, self.temperature), self._rng) for row in result.policy_target]
+        return result.actions[np.arange(len(columns)), columns]
 
 
 def expected_line(search: Search, pool: StatePool, slot: int, action: int, most: int) -> Iterator[int]:

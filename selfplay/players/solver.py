@@ -16,7 +16,7 @@ from selfplay.players.player import Analysis, MoveAnalysis
 
 @functools.lru_cache(maxsize=4)
 def shared_solver(game: str) -> Solver:
-    """The solver of a game, one for all players of the process: what it knows it learned with much work."""
+    """The solver of a game, one for all players of the process: its table of solved positions is costly to fill."""
     return make_solver(games.load(game))
 
 

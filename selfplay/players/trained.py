@@ -1,7 +1,7 @@
 """Players from the folder of a run: its network with a search, or the network alone.
 
 The run's `config.yaml` says which game, network and search; a checkpoint has the weights. A run trained on a game
-with the same rules but another observation serves too, for it sees positions through its own game.
+with the same rules but another observation serves too, for it observes positions by its own game.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def make_net_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
 
 
 _idle: dict[tuple[Any, ...], list[Inference]] = {}
-"""Inference objects by sizes that nobody uses: making one takes seconds, and a traced network is never freed."""
+"""Inference objects that nobody uses, by their sizes: making one takes seconds, and a traced network is never freed."""
 
 
 class TrainedNetwork:
@@ -291,7 +291,7 @@ class NetworkPlayer:
         return output.values[np.arange(len(to_play)), to_play].astype(np.float64)
 
     def _evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
-        """The network's view of positions, seen through the game that it was trained on."""
+        """The network's output for positions, observed by the game that it was trained on."""
         if self._model is None or self._num_slots < len(slots):
             self._model, self._num_slots = self.network.models.make_model(), len(slots)
             self._model.allocate(len(slots))

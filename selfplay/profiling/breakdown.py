@@ -32,13 +32,13 @@ from selfplay.replay.positions import Replay, kept_columns
 from selfplay.system.machine import resident_bytes
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
-"""What `random_records` plays: so many games, to their end or for so many moves."""
+"""Number of games of `random_records`, and the number of moves after which they are cut off."""
 
 PROBE_SAMPLES = 16
-"""Samples of the learner's first steps, which show what a larger batch will cost."""
+"""Number of samples of the learner's first steps, which show the cost of a larger batch."""
 
 POOL_CALLS = ("reset", "step", "copy", "load", "to_play", "legal", "chance", "observe")
-"""Rules and observation."""
+"""Methods of a pool whose time counts as rules and observation."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class LearnerSpeed:
     samples: int
     seconds: float
     sampling_seconds: float
-    """Part of `seconds` in the replay."""
+    """The part of `seconds` in the replay."""
     resident_bytes: int
-    """Of the whole process that learned."""
+    """Memory of the whole process that learned."""
 
     @property
     def per_second(self) -> float:
@@ -60,16 +60,16 @@ class LearnerSpeed:
 
 @dataclass(frozen=True)
 class ActorProfile:
-    """One actor's time by what it was spent on; seconds."""
+    """The time of one actor, in seconds, by its parts."""
 
     seconds: float
     network: float
     games: float
-    """Rules and observations."""
+    """Time in rules and observations."""
     cache: float
     counts: SelfPlayCounts
     unfinished: int
-    """Simulations of searches that were under way at the end, less those at the beginning."""
+    """Number of simulations of searches under way at the end, less those at the beginning."""
 
     @property
     def tree(self) -> float:
@@ -78,8 +78,10 @@ class ActorProfile:
 
     @property
     def simulations_per_move(self) -> float | None:
-        """Of the moves played; None where there were none. (Games that start together move together: in a short
-        measurement, all simulations over all moves would be wrong.)"""
+        """Simulations of each move that was played; None where there was none.
+
+        Games that start together move together: in a short measurement, all simulations over all moves would be wrong.
+        """
         return (self.counts.simulations - self.unfinished) / self.counts.positions if self.counts.positions else None
 
 
@@ -97,7 +99,7 @@ def random_records(config: Config, game: Game, count: int = RANDOM_GAMES) -> lis
 
 
 def position_bytes(records: Sequence[GameRecord]) -> int:
-    """What the replay keeps for a position, with room for the most legal actions of any position in `records`."""
+    """Bytes of a position in the replay, with room for the most legal actions of any position in `records`."""
     width = max(record.legal_actions.shape[1] for record in records)
     padded = {"legal_actions", "policy_target"}
     return sum(
@@ -188,7 +190,7 @@ def tree_bytes(config: Config, game: Game) -> float:
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads, then as many as before."""
+    """Let torch use `threads` threads within the block, then as many as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -28,7 +28,7 @@ from selfplay.system.together import run_together
 
 @dataclass(frozen=True)
 class LoopParts:
-    """What was measured of the loop, self-play itself left out."""
+    """The measurements of the loop, self-play itself left out."""
 
     profile: ActorProfile
     learner: LearnerSpeed

@@ -33,7 +33,7 @@ from selfplay.system.machine import resident_bytes
 from selfplay.system.together import run_together
 
 POLL_SECONDS = 0.2
-"""How long to wait for a message of the actors at a time."""
+"""Longest wait for one message of the actors."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SearchSpeed:
     cpu_seconds: float
     """Time on the processor: the same as `seconds` on a machine that does nothing else."""
     first_seconds: float
-    """The first search of all trees, not counted above: it compiles the kernels, or loads them."""
+    """Time of the first search of all trees, which is not counted above: it compiles the kernels, or loads them."""
 
     @property
     def per_second(self) -> float:
@@ -60,25 +60,25 @@ class SearchSpeed:
 
 @dataclass(frozen=True)
 class SelfPlaySpeed:
-    """What `num_actors` actor processes did together."""
+    """The measurement of `num_actors` actor processes together."""
 
     counts: SelfPlayCounts
     num_actors: int
     inference: dict[str, Any]
-    """What an actor runs the network with (`Inference.describe`)."""
+    """Device, number type and batch of an actor's network (`Inference.describe`)."""
     start_seconds: float
-    """Until every actor was ready to play."""
+    """Time until every actor was ready to play."""
     actor_bytes: int = 0
     """Memory of the largest actor, after the measurement."""
 
     @property
     def evaluations_per_second(self) -> float:
-        """Positions that went to the network; those that the cache knew are not among them."""
+        """Positions/s that went to the network; those that the cache knew are not among them."""
         return self.counts.predictions * self.num_actors / self.counts.seconds
 
     @property
     def mean_batch(self) -> float:
-        """Positions in a call of the network."""
+        """Mean number of positions in a call of the network."""
         return self.counts.predictions / max(1, self.counts.network_calls)
 
 
@@ -109,7 +109,7 @@ def measure_search(game: Game, config: SearchConfig, num_trees: int, seconds: fl
 
 
 def _first_positions(pool: StatePool, slots: np.ndarray) -> None:
-    """The start of the game in every slot; where nature moves first, it takes its first outcome."""
+    """Put the start of the game into every slot; a chance event at the start has its first outcome."""
     pool.reset(slots)
     events = chance_rounds(pool.game)
     while (waiting := slots[pool.to_play(slots) == CHANCE]).size:

@@ -34,10 +34,10 @@ AGGREGATES: dict[str, Statistic] = {
     "mean": mean,
     "optimality gap": optimality_gap,
 }
-"""Of human-normalised scores over several games."""
+"""Aggregates of human-normalised scores over several games."""
 
 FEWEST_COMPARED = 3
-"""Runs that a group needs to be compared with another."""
+"""Fewest runs of a group that is compared with another."""
 
 
 @dataclass(frozen=True)

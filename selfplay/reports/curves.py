@@ -20,10 +20,10 @@ from selfplay.reports.runs import Series
 from selfplay.stats.scores import Estimate, Statistic, bootstrap, bootstrap_band
 
 MOST_POINTS = 300
-"""Places of a curve; where the runs have more rows, as many at equal distances."""
+"""Largest number of places of a curve; where the runs have more rows, the places are at equal distances."""
 
 BOOTSTRAP_SEED = 0
-"""Reports of the same rows are the same."""
+"""Seed of the resampling, so that reports of the same rows are the same."""
 
 
 @dataclass(frozen=True)

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 11.0
-"""Inches that panels share side by side, as far as `CELL_SIZES` allows."""
+"""Width of a picture in inches, which panels side by side share as far as `CELL_SIZES` allows."""
 
 CELL_SIZES = (0.55, 1.1)
-"""Inches of a cell, at least and at most."""
+"""Smallest and largest size of a cell, in inches."""
 
 ROOM_FOR_DIGITS = 0.7
-"""Inches of a cell that three digits fit into; smaller ones have two."""
+"""Size of a cell in inches that three digits fit into; smaller ones have two."""
 
 FULL_SIZE_CHARACTERS = 4.6
-"""Longer numbers are written smaller, so that they stay clear of the arrows."""
+"""Number of characters beyond which numbers are written smaller, so that they stay clear of the arrows."""
 
 INK, WALL_COLOUR = "#1c1c1c", "#4a4e55"
 
@@ -129,11 +129,11 @@ def _draw_map(axes: Axes, world: GridWorld, size: float) -> None:
     from matplotlib.patches import Rectangle
 
     grid = world.grid
-    pays = {GOAL: grid.goal_reward, PIT: grid.pit_reward, CLIFF: grid.cliff_reward}
+    rewards = {GOAL: grid.goal_reward, PIT: grid.pit_reward, CLIFF: grid.cliff_reward}
     for i, j in grid.cells(WALL).tolist():
         axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=WALL_COLOUR, linewidth=0.5, zorder=2))
     for cell, colour in SPECIAL_COLOURS.items():
-        text = f"{LEGEND[cell].partition(':')[0]}\n{_signed(pays[cell])}"
+        text = f"{LEGEND[cell].partition(':')[0]}\n{_signed(rewards[cell])}"
         for i, j in grid.cells(cell).tolist():
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, alpha=0.16, linewidth=0))
             if cell != CLIFF:
@@ -205,7 +205,7 @@ def _colours(values: np.ndarray) -> tuple[Normalize, Colormap]:
 
 
 def _decimals(values: np.ndarray, digits: int) -> int:
-    """So that the largest number has so many digits, no more than so many after the point; 0 where all are whole."""
+    """Number of decimals with which the largest number has `digits` digits, at most `digits`; 0 for whole ones."""
     if np.allclose(values, np.round(values), rtol=0.0, atol=1e-6):
         return 0
     largest = float(np.abs(values).max())
@@ -222,7 +222,7 @@ def _signed(reward: float) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """Inches, with some air around."""
+    """An empty figure of `width` by `height` inches, with some air around it."""
     figure = new_figure(width, height)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     return figure

@@ -67,7 +67,7 @@ def differences(groups: Sequence[Group]) -> dict[str, dict[str, str]]:
 
 
 def value_text(value: Any) -> str:
-    """A setting as an option has it."""
+    """The text of a setting, as an option of the command line has it."""
     if isinstance(value, tuple):
         return " ".join(map(value_text, value))
     if isinstance(value, bool) or value is None:

@@ -27,7 +27,7 @@ img { max-width: 100%; height: auto; }
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, for a file and not for a screen."""
+    """An empty figure of `width` by `height` inches, for a file and not for a screen."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def as_png(figure: Figure) -> bytes:
-    """The same bytes for the same figure."""
+    """The figure as PNG: the same bytes for the same figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return file.getvalue()

@@ -27,7 +27,7 @@ _HOW_TO_READ = (
 
 @dataclass(frozen=True)
 class ReportTable:
-    """Cells as text; the first column is left-aligned."""
+    """A table of the report: cells as text; the first column is left-aligned."""
 
     title: str
     head: tuple[str, ...]
@@ -35,7 +35,7 @@ class ReportTable:
 
 
 def text(report: Report) -> str:
-    """For a terminal."""
+    """The report for a terminal."""
     tables = [*_summaries(report), *_aggregates(report), *_comparisons(report)]
     lines = [line for table in tables for line in (*_table_lines(table), "")]
     lines += [f"note: {note}" for note in report.notes]
@@ -43,7 +43,7 @@ def text(report: Report) -> str:
 
 
 def make_page(report: Report) -> str:
-    """HTML with tables and pictures."""
+    """The report as HTML, with tables and pictures."""
     tables = [*_summaries(report), *_aggregates(report), *_comparisons(report)]
     parts = [_html(table) for table in tables]
     parts += [f"<p>Note: {html.escape(note)}.</p>" for note in report.notes]
@@ -74,7 +74,7 @@ def value_text(metric: str, value: float, beside: float = 0.0) -> str:
 
 
 def _summaries(report: Report) -> list[ReportTable]:
-    """One a game."""
+    """A table of summaries for each game."""
     x_name = "minutes" if report.x_axis == "time" else report.x_axis
     tables = []
     for game in report.games:

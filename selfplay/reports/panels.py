@@ -16,7 +16,7 @@ from selfplay.storage.metrics import METRICS
 RETURN = "eval/return"
 
 ELO = "Elo"
-"""Unit of ratings."""
+"""The unit of ratings."""
 
 FIRST = (RETURN, "eval/elo", "selfplay/return", "selfplay/game_length", "train/loss")
 """Metrics that are shown before the others of their kind."""

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 LineStyle = Literal["-", "--", ":"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Told apart by people who see fewer colours (Okabe and Ito 2008)."""
+"""Colours of labels, which people with colour blindness tell apart too (Okabe and Ito 2008)."""
 
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":")
-"""The next one when the colours are used up."""
+"""Styles of lines: the next one when the colours are used up."""
 
 FEW_POINTS = 40
-"""Curves of so many points show them."""
+"""Largest number of points of a curve that are marked."""
 
 HOURS_FROM = 240.0
 """Minutes from which time is shown in hours."""
 
 FEW_COLUMNS, MOST_COLUMNS = 2, 3
-"""Of a picture; two lines of few columns are enough for most runs."""
+"""Numbers of columns of a picture: few where two lines are enough, else most."""
 
 LONGEST_GAME = 30
-"""Characters of a game in a title."""
+"""Largest number of characters of a game in a title."""
 
 _AXIS_NAMES = {"positions": "positions", "time": "minutes of training", "steps": "steps of the learner"}
 _CELL = (4.6, 2.9)  # inches
@@ -122,7 +122,7 @@ def _draw_panel(axes: Axes, panel: Panel, report: Report, looks: dict[str, tuple
 
 
 def _draw_curve(axes: Axes, curve: Curve, colour: str, style: LineStyle, scale: float) -> None:
-    """`scale` is what an x is divided by."""
+    """Draw one curve; an x is divided by `scale`."""
     few = max(len(series.x) for series in curve.members) <= FEW_POINTS
     if len(curve.members) > 1:
         for series in curve.members:

@@ -21,7 +21,7 @@ from selfplay.reports.runs import MINUTE
 from selfplay.stats.scores import Estimate, Statistic, atari_game, human_normalised, interquartile_mean, mean
 
 STATISTICS: dict[str, Statistic] = {"mean": mean, "iqm": interquartile_mean}
-"""What a curve of several runs can be."""
+"""Statistics of several runs that a curve can show, by name."""
 
 UNEVEN = 0.1
 """Runs of a group end at different places when they are further apart than this share of the last end."""
@@ -44,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """See the module."""
+    """Everything that a report shows, as plain data."""
 
     x_axis: str
     statistic: str
@@ -57,11 +57,11 @@ class Report:
 
     @property
     def games(self) -> list[str]:
-        """In the order of the groups."""
+        """The games, in the order of the groups."""
         return games_of(self.groups)
 
     def as_json(self) -> dict[str, Any]:
-        """For `json.dumps`; null where there is no number."""
+        """Plain values for `json.dumps`; None where there is no number."""
         curves = [
             {"group": curve.group.label, "game": panel.game, "metric": panel.metric, "runs": len(curve.members)}
             | {name: [_finite(value) for value in getattr(curve, name)] for name in ("x", "y", "low", "high")}
@@ -127,7 +127,7 @@ def _summary(group: Group, curve: Curve | None, statistic: Statistic) -> Summary
 
 
 def _notes(group: Group, drawn: Sequence[tuple[Panel, Curve]]) -> list[str]:
-    """Curves that are not of all runs, or are none."""
+    """Notes on curves that are not of all runs, or are none."""
     found = []
     if main_curve(group, [panel for panel, _ in drawn]) is None:
         found.append(f"{group.label}: no evaluation is finished yet")
@@ -141,7 +141,7 @@ def _notes(group: Group, drawn: Sequence[tuple[Panel, Curve]]) -> list[str]:
 
 
 def _different_anchors(panels: Sequence[Panel]) -> list[str]:
-    """Ratings that count from different players."""
+    """Notes on ratings that count from different players."""
     found = []
     for panel in panels:
         anchors = anchors_of(run for curve in panel.curves for run in curve.group.runs)
@@ -154,7 +154,7 @@ def _different_anchors(panels: Sequence[Panel]) -> list[str]:
 
 
 def _ends(group: Group, x_axis: str) -> list[str]:
-    """Where the runs of a group end, unless all end at about the same place."""
+    """Notes on where the runs of a group end, unless all end at about the same place."""
     ends = {run.path: run.end(x_axis) for run in group.runs}
     first, last = min(ends, key=lambda path: ends[path]), max(ends, key=lambda path: ends[path])
     if ends[last] - ends[first] <= UNEVEN * ends[last]:

@@ -21,7 +21,7 @@ from selfplay.storage.metrics import AXES, Row, add_row, read_metrics
 from selfplay.storage.run_folder import RunFolder
 
 X_AXES = {"positions": "positions", "time": "time_s", "steps": "step"}
-"""What a report can be drawn over, and the field of a row that says it."""
+"""What a report can be drawn over, with the field of a row that has it."""
 
 MINUTE = 60.0
 

@@ -1,4 +1,4 @@
-"""The position that a chess program told us: from the start or a FEN, and the moves after it.
+"""The position that a chess program has sent: from the start or a FEN, and the moves after it.
 
 OpenSpiel ends a game at the third repetition and after 50 moves without progress; a chess program may go on. The
 position then starts anew from its own FEN, without the moves that led to it.
@@ -27,7 +27,7 @@ class ChessPool(OpenSpielPool):
 
 @dataclass(frozen=True)
 class ChessPosition:
-    """A position; nothing changes it."""
+    """A position of chess; it never changes."""
 
     state: ChessState
     """Never applied to, only asked for children."""

@@ -53,21 +53,21 @@ class GoBoard:
 
     def area(self, player: int) -> int:
         """Points with the player's stones, and empty ones that reach no stone of the other."""
-        own, seen = self.points.count(player), set[int]()
+        own, visited = self.points.count(player), set[int]()
         for point, color in enumerate(self.points):
-            if color == EMPTY and point not in seen:
+            if color == EMPTY and point not in visited:
                 region, borders = self._region(point)
-                seen |= region
+                visited |= region
                 own += len(region) if borders == {player} else 0
         return own
 
     def chains(self) -> Iterator[list[int]]:
         """The chains of stones, each from its lowest point on."""
-        seen = set[int]()
+        visited = set[int]()
         for point, color in enumerate(self.points):
-            if color != EMPTY and point not in seen:
+            if color != EMPTY and point not in visited:
                 chain, _ = self._chain(self.points, point)
-                seen |= set(chain)
+                visited |= set(chain)
                 yield sorted(chain)
 
     def neighbours(self, point: int) -> list[int]:
@@ -78,13 +78,13 @@ class GoBoard:
 
     def _chain(self, points: list[int] | tuple[int, ...], start: int) -> tuple[list[int], set[int]]:
         """The stones connected with the one on `start`, and the empty points beside them."""
-        chain, liberties, seen = [start], set[int](), {start}
+        chain, liberties, visited = [start], set[int](), {start}
         for stone in chain:  # grows while it is walked
             for neighbour in self.neighbours(stone):
                 if points[neighbour] == EMPTY:
                     liberties.add(neighbour)
-                elif points[neighbour] == points[start] and neighbour not in seen:
-                    seen.add(neighbour)
+                elif points[neighbour] == points[start] and neighbour not in visited:
+                    visited.add(neighbour)
                     chain.append(neighbour)
         return chain, liberties
 
@@ -108,7 +108,7 @@ def empty_board(size: int, black: Iterable[int] = ()) -> GoBoard:
 
 
 def margin(board: GoBoard, komi: float, handicap: int = 0) -> float:
-    """By how many points Black is ahead; a handicap of stones is paid back, as OpenSpiel does."""
+    """By how many points Black is ahead; White gets a point for each stone of a handicap, as in OpenSpiel."""
     return board.area(BLACK) - board.area(WHITE) - komi - handicap
 
 

@@ -28,7 +28,7 @@ MAX_KOMI = 1000.0
 MAX_SECONDS = 10**7
 
 MAX_MOVES = 10_000
-"""Of a game; more are refused, for every move keeps those before it."""
+"""Largest number of moves of a game: every move keeps those before it."""
 
 
 class Refusal(Exception):
@@ -37,7 +37,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class _Clock:
-    """What a player has left; `moves` 0 means for the rest of the game."""
+    """The time that a player has left, for its next `moves` moves; 0 means for the rest of the game."""
 
     seconds: float
     moves: int
@@ -45,16 +45,16 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _GameState:
-    """All that commands change, and `undo` and a failed command leave behind: replaced whole."""
+    """All that commands change. It is replaced whole, so a failed command changes nothing."""
 
     board: GoBoard
     moves: tuple[int, ...] = ()
     komi: float = 0.0
     clocks: tuple[_Clock | None, _Clock | None] = (None, None)
     main: _Clock | None = None
-    """What both have at the start of a game."""
+    """The clock of both players at the start of a game; None for no limit."""
     overtime: _Clock | None = None
-    """What they have again and again when the main time is spent; None for nothing."""
+    """The clock that follows when a clock is spent, again and again; None for none."""
 
 
 class GtpServer:
@@ -102,7 +102,7 @@ class GtpServer:
                 return
 
     def answer(self, line: Line) -> str:
-        """What is written for a line; empty for one that says nothing."""
+        """The answer to a line; empty for a comment or an empty line."""
         if isinstance(line, BadLine):
             return write_answer("", line.reason, is_error=True)
         command = read_command(line)

@@ -15,7 +15,7 @@ from selfplay.players.player import Player
 
 
 class OpenSpielBot(pyspiel.Bot):
-    """Plays OpenSpiel's states by their histories; nothing needs to be told to it between them."""
+    """Plays OpenSpiel's states by their histories; it needs no news between them."""
 
     def __init__(self, player: str | Player, game: Game | pyspiel.Game | str, seed: int = 0) -> None:
         """`player` is a PLAYER's text or an object, `game` ours or OpenSpiel's. Raises UserError or GameError."""
@@ -42,13 +42,13 @@ class OpenSpielBot(pyspiel.Bot):
         return action
 
     def restart(self) -> None:
-        """A new game begins. Nothing is remembered that would have to be forgotten."""
+        """A new game begins. The bot keeps nothing of the last one."""
 
     def restart_at(self, state: Any) -> None:
         """The next states follow from this one."""
 
     def inform_action(self, state: Any, player_id: int, action: int) -> None:
-        """Another player or nature has moved; the next state says so as well."""
+        """Another player has moved, or chance; the next state has the move in its history."""
 
     def close(self) -> None:
         """Free the player."""

@@ -1,4 +1,4 @@
-"""What the commands of the two servers share: which player, of which game."""
+"""Shared by the commands of the two servers, `gtp` and `uci`: which player serves, of which game."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def served_game(command: str, spec: PlayerSpec, wanted: str | None, usual: str |
 
 
 def standard_input() -> BinaryIO:
-    """Standard input without a buffer: what has come is there at once, and a thread that reads it holds no lock."""
+    """Standard input without a buffer: lines arrive at once, and a thread that reads it holds no lock."""
     return open(0, "rb", buffering=0, closefd=False)

@@ -2,7 +2,7 @@
 
 Lines are read by a thread and answered by the main one. While it thinks, it looks for lines between two simulations:
 `stop`, `quit` and `isready` are answered at once, all others wait their turn, so a search never meets another position
-than its own. A position that makes no sense is refused with an `info string`, and the last one stays.
+than its own. An impossible position is refused with an `info string`, and the last one stays.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MAX_SIMULATIONS = 1_000_000_000
 MAX_MILLISECONDS = 10**9
 
 MAX_WAITING = 10_000
-"""Lines that wait for the end of a search; more are refused."""
+"""Largest number of lines that wait for the end of a search; more are refused."""
 
 NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "movetime", "nodes", "depth", "mate")
-"""Arguments of `go` that are followed by a number; `depth` and `mate` are passed over."""
+"""Arguments of `go` that a number follows; `depth` and `mate` have no effect."""
 
 FLAGS = ("infinite", "ponder")
 
@@ -85,7 +85,7 @@ class UciServer:
             self.answer(line)
 
     def answer(self, line: Line) -> None:
-        """Carry out a line. Whatever goes wrong is said in an `info string`, and has changed nothing."""
+        """Carry out a line. Whatever goes wrong is reported in an `info string`, and has changed nothing."""
         if isinstance(line, BadLine):
             self._complain(line.reason)
             return
@@ -197,7 +197,7 @@ class UciServer:
         self._say(f"bestmove {answer}")
 
     def _think(self, go: _Go) -> str:
-        """The move for the position, with what is known of it on the way."""
+        """The move for the position; writes the value, the speed and the expected line on the way."""
         position = self._position.playable()
         if position.state.is_terminal():
             raise UserError("go: there is no move, the game is over")
@@ -233,7 +233,7 @@ class UciServer:
             self._complain("too many lines during a search: one is lost")
 
     def _read_go(self, words: list[str]) -> _Go:
-        """What is no argument of `go` is passed over, with a word about it."""
+        """Read the arguments of `go`; unknown ones are reported and have no effect."""
         given: dict[str, int] = {}
         flags, unknown = set[str](), list[str]()
         rest = deque(words)

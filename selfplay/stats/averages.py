@@ -32,7 +32,7 @@ class Averages:
         self._sums[name] = self._sums.get(name, 0.0) + float(value)
 
     def add_max(self, name: str, value: float) -> None:
-        """Raise the maximum of a name. A NaN is kept: it must be seen, not lost to a comparison."""
+        """Raise the maximum of a name. A NaN stays the maximum, so that it is reported."""
         self._maxima[name] = float(np.maximum(self._maxima.get(name, -math.inf), value))
 
     def report(self) -> dict[str, float]:

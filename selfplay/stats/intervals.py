@@ -23,7 +23,7 @@ ELO_PER_NAT = ELO_SCALE / math.log(10.0)
 """Elo points for odds of e to one."""
 
 LEAST_DISPERSION = 1e-3
-"""Of results that scatter less than any won, drawn and lost games with their score can."""
+"""Least dispersion that is divided by, for results that scatter less than any games with their score can."""
 
 LEAST_SCATTER = 0.5
 """Sum of squares of two games that came out half a point away from the mean."""
@@ -86,7 +86,7 @@ class Tally:
 
     @staticmethod
     def of_groups(groups: Iterable[Sequence[float]]) -> Tally:
-        """Of the scores of games, group by group."""
+        """The tally of the scores of games, group by group."""
         sums = [
             (1, games, points, sum([x * x for x in group]), games * games, games * points, points * points)
             for group in groups
@@ -96,7 +96,7 @@ class Tally:
 
     @staticmethod
     def of_counts(wins: float, draws: float, losses: float, draw: float = 0.5) -> Tally:
-        """Of independent games; `draw` is the score of a drawn one."""
+        """The tally of independent games; `draw` is the score of a drawn one."""
         games, points, squares = wins + draws + losses, wins + draw * draws, wins + draw * draw * draws
         return Tally(games, games, points, squares, games, points, squares)
 
@@ -104,11 +104,11 @@ class Tally:
         return Tally(*(mine + more for mine, more in zip(vars(self).values(), vars(other).values())))
 
     def times(self, factor: float) -> Tally:
-        """As if everything had occurred `factor` times."""
+        """The tally of `factor` times the same games."""
         return Tally(*(factor * value for value in vars(self).values()))
 
     def mirrored(self) -> Tally:
-        """With the scores 1 - x of the second player."""
+        """The tally of the second player, with the scores 1 - x."""
         return Tally(
             self.groups,
             self.games,

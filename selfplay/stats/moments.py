@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 
 class RunningMoments:
-    """Of everything that has been added so far."""
+    """Mean and variance of everything that has been added so far."""
 
     def __init__(self, shape: tuple[int, ...] = ()) -> None:
         self.count = 0.0
@@ -40,7 +40,7 @@ class RunningMoments:
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> RunningMoments:
-        """What `state` gave, its names behind a prefix."""
+        """The moments of a `state`, whose names stand behind a prefix."""
         moments = cls()
         moments.count = float(arrays[f"{prefix}count"])
         moments.mean, moments.squares = arrays[f"{prefix}mean"].copy(), arrays[f"{prefix}squares"].copy()
@@ -48,5 +48,5 @@ class RunningMoments:
 
     @property
     def variance(self) -> np.ndarray:
-        """Of all values; 1 while there are fewer than two."""
+        """Variance of all values; 1 while there are fewer than two."""
         return self.squares / self.count if self.count > 1 else np.ones_like(self.mean)

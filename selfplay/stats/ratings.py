@@ -57,7 +57,7 @@ class PairResult:
     player_a: str
     player_b: str
     wins: float
-    """Of `player_a`."""
+    """Number of games that `player_a` won."""
     draws: float
     losses: float
     opponents: int = 1
@@ -68,7 +68,7 @@ class PairResult:
 
     @staticmethod
     def of_groups(player_a: str, player_b: str, groups: Sequence[Sequence[float]], opponents: int = 1) -> PairResult:
-        """From the scores of `player_a` in the games of each opening."""
+        """The result of the scores of `player_a` in the games of each opening."""
         scores = [score for group in groups for score in group]
         wins, losses = scores.count(1.0), scores.count(0.0)
         draws = len(scores) - wins - losses
@@ -92,22 +92,22 @@ class Ratings:
 
     anchor: str
     players: tuple[str, ...]
-    """Best first."""
+    """Names of the players, best first."""
     elo: Float[np.ndarray, " P"]
     covariance: Float[np.ndarray, "P P"]
-    """Of `elo`, in Elo points squared, from how groups of games scattered; zero for the anchor."""
+    """Covariance of `elo`, in Elo points squared, from how groups of games scattered; zero for the anchor."""
     games: Float[np.ndarray, " P"]
     binomial_covariance: Float[np.ndarray, "P P"]
     """What `covariance` would be if all games were independent and none drawn."""
     games_covariance: Float[np.ndarray, "P P"]
-    """What it would be if all games were independent."""
+    """What `covariance` would be if all games were independent."""
     handicap: Float[np.ndarray, "P P"]
     """Elo points by which a player (row) must be stronger than another for half of the points: above 0 where it sits
     against copies of the other."""
     draw: Float[np.ndarray, "P P"]
     """Score of the row in a drawn game."""
     groups: float
-    """Independent groups of games."""
+    """Number of independent groups of games."""
 
     def table(self) -> list[Rating]:
         """All ratings, best first."""
@@ -147,7 +147,7 @@ class Ratings:
         return 0.5 * (1.0 + math.erf(difference / (deviation * math.sqrt(2.0)))) if deviation > 0.0 else 0.5
 
     def _variance(self, covariance: np.ndarray, i: int, j: int) -> float:
-        """Of the difference of two ratings, in nats squared."""
+        """Variance of the difference of two ratings, in nats squared."""
         return max(0.0, float(covariance[i, i] + covariance[j, j] - 2.0 * covariance[i, j])) / ELO_PER_NAT**2
 
     def _index(self, player: str) -> int:

@@ -21,7 +21,7 @@ REPETITIONS = 2000
 """Resamples of a bootstrap (Agarwal et al.: 50 000 for aggregates, 2 000 for the probability of improvement)."""
 
 MOST_NUMBERS = 1 << 22
-"""Numbers that are resampled at once: 32 MiB of them."""
+"""Largest number of values that are resampled at once: 32 MiB of them."""
 
 _QUANTILES_95 = (0.025, 0.975)
 
@@ -150,9 +150,9 @@ def _resample(scores: np.ndarray, count: int, rng: np.random.Generator) -> np.nd
 def human_normalised(game: str, score: float) -> float:
     """A score of an Atari game on the scale where playing at random is 0 and a professional tester is 1.
 
-    (score - random) / (human - random) (Mnih et al. 2015), `score` the return of whole games with rewards as the game
-    pays them. `game` is a name of `HUMAN_SCORES` or an environment's, such as `ALE/Pong-v5` or `pong`. Raises UserError
-    for another.
+    (score - random) / (human - random) (Mnih et al. 2015), `score` the return of whole games with the rewards of the
+    game itself. `game` is a name of `HUMAN_SCORES` or an environment's, such as `ALE/Pong-v5` or `pong`. Raises
+    UserError for another.
     """
     name = atari_game(game)
     if name is None:

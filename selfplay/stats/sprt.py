@@ -25,17 +25,17 @@ from selfplay.stats.intervals import expected_score
 __all__ = ["Sprt", "SprtState", "expected_score", "log_ratio", "sprt_state"]
 
 PRIOR_COUNT = 1e-3
-"""Added to each result a group can have: with only one kind seen so far no other mean would be possible."""
+"""Added to the count of every possible result of a group: with one kind of results no other mean would be possible."""
 
 BISECTIONS = 80
 
 MOST_ELO = 1000.0
-"""Of a hypothesis: beyond, the expected score is as good as 0 or 1."""
+"""Largest Elo difference of a hypothesis: beyond it, the expected score is as good as 0 or 1."""
 
 
 @dataclass(frozen=True)
 class Sprt:
-    """The test's settings."""
+    """The settings of the test."""
 
     elo0: float = 0.0
     elo1: float = 20.0
@@ -64,7 +64,7 @@ class Sprt:
 
 @dataclass(frozen=True)
 class SprtState:
-    """Where a test stands."""
+    """The state of a test."""
 
     log_ratio: float
     low: float
@@ -72,7 +72,7 @@ class SprtState:
     groups: int
     elo0: float = 0.0
     elo1: float = 0.0
-    """What the hypotheses say, in points by which the first player is stronger than the second."""
+    """Elo points by which the first player is stronger than the second by H1; `elo0` are those by H0."""
 
     @property
     def verdict(self) -> str:

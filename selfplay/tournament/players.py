@@ -1,8 +1,8 @@
 """The players of a tournament, before it begins and in a block of games; who is who among them.
 
-A player is what it plays with, not where that lies: its weights and its settings of play (`PlayerSpec.identity`). A
-folder keeps the identity beside the name that a player had when it joined, and knows it again by the identity. Games
-that were kept before have names alone; `is_recorded_as` says whose they are.
+The weights and the settings of play identify a player, not the folder that they lie in (`PlayerSpec.identity`). The
+folder of a tournament keeps the identity beside the name that a player had when it joined. Older games have names
+alone; `is_recorded_as` tells whose they are.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from selfplay.storage.run_folder import RATINGS, RunFolder
 from selfplay.tournament.schedule import Block
 
 PLAYERS = 1
-"""What a seed is for."""
+"""Second number of the seeds of players, beside `workers.LUCK` and `tournament.OPENINGS`."""
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """Who wants to play."""
+    """A player that wants to join a tournament."""
 
     name: str
-    """The text that makes it from here, with the version of a run."""
+    """The text that makes the player from the current folder, with the version of a run."""
     identity: str
 
 
@@ -59,20 +59,23 @@ def check_players(texts: Sequence[str], game: Game) -> tuple[Entrant, ...]:
 
 
 def as_joined(text: str, entrant: Entrant, recorded: str, identity: str | None) -> Entrant:
-    """The player of a text that has joined a folder before: the run in the version that it had then, if it still is.
+    """The player of a text that has joined a folder before: the run in the version of then, if that is still there.
 
     Args:
-        recorded, identity: what the folder keeps of it; None where it kept only the name.
+        text: as it was given, maybe without a version.
+        entrant: the player that the text makes now.
+        recorded: the name that the folder keeps.
+        identity: the identity that the folder keeps, None where it keeps the name alone.
     """
     given, old = read_player(text), read_player(recorded)
     if not given.kind.is_of_run or old.kind != given.kind or split_target(given.target)[1] is not None:
         return entrant
     now = _in_folder(read_player(entrant.name), split_target(given.target)[0], split_target(old.target)[1])
     try:
-        found = Entrant(now.name, now.identity)
+        joined = Entrant(now.name, now.identity)
     except UserError:  # its checkpoint is gone, its games are not
         return Entrant(recorded, identity or recorded)
-    return found if identity in (None, found.identity) else entrant
+    return joined if identity in (None, joined.identity) else entrant
 
 
 def is_recorded_as(entrant: Entrant, recorded: str, folder: Path) -> bool:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_COLUMNS = 8
-"""A cross table of more players is left to the page."""
+"""Largest number of players of a cross table in the terminal; larger ones are on the page alone."""
 
 LINE_COLOUR, WIN_COLOURS = "#2a6f97", ("#2a6f97", "#c9c9c9", "#bc4749")
 
 
 def text(standings: Standings) -> str:
-    """For a terminal."""
+    """The standings for a terminal."""
     width = max(len(row.player) for row in standings.table)
     lines = [
         f"{standings.game}, {standings.format}: {standings.games} games, {standings.distinct_games} of them distinct"
@@ -100,7 +100,7 @@ def _cross_table(standings: Standings, width: int) -> list[str]:
 
 
 def draw_picture(standings: Standings, name: str) -> bytes:
-    """One of `PICTURES` as PNG."""
+    """The picture with a name of `PICTURES`, as PNG."""
     figure = _figure(len(standings.table))
     PICTURES[name](standings, figure)
     return as_png(figure)
@@ -126,7 +126,7 @@ def draw_curve(curve: dict[str, Any]) -> bytes:
 
 
 def _figure(rows: int) -> Figure:
-    """Wide enough for a page, and as high as so many rows need."""
+    """An empty figure as wide as a page, and high enough for `rows` rows."""
     return new_figure(7.0, max(3.2, 0.42 * rows + 1.4))
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 Pair = tuple[int, int]
-"""Places of two players in the list of all."""
+"""Two players, by their places in the list of all."""
 
 FORMATS = ("round-robin", "gauntlet", "swiss")
 
 BLOCK_GROUPS = 16
-"""Most groups of a block: fewer keep network batches small, more are lost with a kill."""
+"""Largest number of groups of a block: fewer keep network batches small, more are lost with a kill."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class Block:
     """Some groups of games of one pair."""
 
     first: str
-    """The player whose scores are kept ..."""
+    """The player whose scores are kept."""
     second: str
-    """... and its opponent."""
+    """The opponent of `first`."""
     first_opening: int
-    """It plays this opening and those that follow."""
+    """Number of the first opening; a group plays each of `num_groups` openings in turn."""
     num_groups: int
     recorded: tuple[str, str] | None = None
-    """What the folder calls the two, where that is not what makes them now: a run may have been moved."""
+    """The names of the two in the folder, where other texts make them now: a run may have been moved."""
 
     @property
     def names(self) -> tuple[str, str]:
-        """What the folder calls the two."""
+        """The names of the two in the folder."""
         return self.recorded or (self.first, self.second)
 
     @property

@@ -1,4 +1,4 @@
-"""What a tournament says: ratings, a table, who met whom with which result, how long games were, who moves first.
+"""Standings of a tournament: ratings, a table, the results of every pair, the lengths of games, results by seat.
 
 Ratings are those of `selfplay.stats.ratings`. In games of more than two players one sits against copies of another; an
 equal player then wins one game of P, which the rating of the pair takes into account.
@@ -20,7 +20,7 @@ from selfplay.stats.ratings import PairResult, Ratings, rate
 from selfplay.tournament.tournament import Outcome
 
 ByPair = dict[tuple[str, str], list[MatchGame]]
-"""Games by the names of the pair, with the scores of its first."""
+"""Games by the names of a pair, with the scores of its first player."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Standing:
     """Points ahead of the anchor, see `selfplay.stats.ratings`."""
     low: float
     high: float
-    """95 % interval of the difference to the anchor."""
+    """Upper end of the 95 % interval of the difference to the anchor; `low` is the lower end."""
     superiority: float | None
     """Likelihood that it is stronger than the next in the table; None for the last."""
     games: int
@@ -43,12 +43,12 @@ class Standing:
     draws: int
     losses: int
     forfeits: int
-    """Games that it lost by an error or an illegal move."""
+    """Number of games that it lost by an error or an illegal move."""
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """All games of a pair."""
+    """The results of all games of a pair."""
 
     first: str
     second: str
@@ -68,24 +68,24 @@ class Standings:
     format: str
     games: int
     distinct_games: int
-    """Games that differ in their moves, no matter who played them."""
+    """Number of games that differ in their moves, no matter who played them."""
     unfinished: int
-    """Games cut off."""
+    """Number of games that were cut off."""
     anchor: str
     table: tuple[Standing, ...]
     meetings: tuple[Meeting, ...]
     lengths: tuple[int, ...]
-    """Moves of players in each game."""
+    """Number of moves of players in each game."""
     seats: tuple[tuple[int, int, int], ...]
     """Wins, draws, losses of each seat, in games of more than one player that nobody forfeited."""
     first_seat: int | None
     """The seat that moves first; None where chance does."""
     forfeits: tuple[str, ...]
-    """Reasons, each once."""
+    """Reasons of forfeits, each once."""
     sprt: dict[str, Any] | None
 
     def as_json(self) -> dict[str, Any]:
-        """For `json.dumps`."""
+        """Plain values for `json.dumps`."""
         return dataclasses.asdict(self)
 
 

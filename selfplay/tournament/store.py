@@ -36,7 +36,7 @@ from selfplay.tournament.players import Entrant, as_joined, is_recorded_as
 from selfplay.tournament.schedule import Block
 
 VERSION = 1
-"""Of the files."""
+"""Version of the format of the files."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Conditions:
     seed: int
     opening_plies: int | None = None
     openings: tuple[Opening, ...] = ()
-    """Given ones; drawn at random if there are none."""
+    """Openings that were given; empty: they are drawn at random."""
     max_plies: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -92,11 +92,11 @@ class TournamentFolder:
 
     @property
     def games(self) -> Path:
-        """The games, one a line."""
+        """The file of games, one a line."""
         return self.path / "games.jsonl"
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.close()
 
     def as_joined(self, text: str, entrant: Entrant) -> Entrant:

@@ -24,10 +24,10 @@ from selfplay.tournament.store import Conditions, Kept, TournamentFolder
 from selfplay.tournament.workers import play_blocks
 
 OPENINGS = 2
-"""What a seed is for, beside those of `workers` and `players`."""
+"""Second number of the seeds of openings, beside `workers.LUCK` and `players.PLAYERS`."""
 
 FEWEST_OPENINGS = 64
-"""Drawn at once; then as many again, and so on."""
+"""Number of openings that are drawn first; the number of all is doubled until there are enough."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Played:
 
     block: Block
     games: tuple[MatchGame, ...]
-    """Group after group, with their scores."""
+    """The games with their scores, group after group."""
 
 
 @dataclass(frozen=True)
 class TournamentPlan:
-    """Who plays and how much."""
+    """Who plays, and how many games."""
 
     names: tuple[str, ...]
     """The players, all different."""
@@ -50,9 +50,9 @@ class TournamentPlan:
     num_games: int
     """Number of games in all; rounded up to whole openings with every seating."""
     num_anchors: int = 0
-    """Players that only meet the others, in a ladder."""
+    """Number of players at the head of `names` that meet every other one, in a ladder."""
     recorded: tuple[str, ...] = ()
-    """What the folder calls the players (`TournamentFolder.recognise`); none: as they are called here."""
+    """The names of the players in the folder (`TournamentFolder.recognise`); empty: those of `names`."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def play_tournament(
     """Play what the folder lacks of a tournament.
 
     Args:
-        processes: to play in; 0 plays in this one.
-        sprt: stop as soon as it is decided; for two players.
+        processes: number of processes that play; 0 plays in this one.
+        sprt: a test of two players that stops the tournament as soon as it is decided.
         on_progress: called with the number of games that are there, and of all.
-        seconds: after which no more games are begun; the outcome has what is there. Not for Swiss rounds, which follow
-            from all games before them.
+        seconds: time after which no more games are begun; the outcome has the games so far. Not for Swiss rounds, which
+            follow from all games before them.
 
     Raises UserError where a player cannot be made.
     """
@@ -109,11 +109,11 @@ class _Tournament:
         self.order: list[Block] = []
         self.recorded = dict(zip(plan.names, plan.recorded or plan.names))
         self.before: dict[str, Kept] = {}
-        """What the folder has from earlier."""
+        """The games that the folder has from earlier, by the keys of their blocks."""
         self._read, self._scores = 0, list[float]()  # blocks that the test has seen, and their groups' scores
 
     def run(self) -> Outcome:
-        """Round after round."""
+        """Play round after round."""
         self.before = self.folder.played(tuple(self.recorded.values()), self.group_size)
         for blocks in self._rounds():
             self.order += blocks
@@ -218,8 +218,10 @@ class _Tournament:
 
 
 def points_of(share: float, num_players: int) -> float:
-    """What a player gets, in [0, 1], who won a share of the games alone against copies of one opponent: half where it
-    won one of P, as an equal does (see `statistics.elo_difference`)."""
+    """The points of a player, in [0, 1], that won a share of the games against copies of one opponent.
+
+    They are half where it won one game of P, as an equal player does (see `stats.intervals.elo_difference`).
+    """
     odds = (num_players - 1) * share
     return odds / (odds + 1.0 - share)
 

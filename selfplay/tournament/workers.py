@@ -30,10 +30,10 @@ from selfplay.tournament.schedule import Block
 from selfplay.tournament.store import Conditions
 
 SILENT_SECONDS = 3600.0
-"""Whole blocks take less; engines have limits of their own."""
+"""Seconds of silence after which a process counts as dead. A block takes less; engines have limits of their own."""
 
 LUCK = 0
-"""What a seed is for, beside those of `players` and `tournament`."""
+"""Second number of the seeds of chance, beside `players.PLAYERS` and `tournament.OPENINGS`."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Task:
     block: Block
     one_by_one: bool = False
     games: list[MatchGame] = field(default_factory=list)
-    """Those that are finished already, where they are played one by one."""
+    """The finished games of the block, where they are played one by one."""
 
 
 def play_blocks(
@@ -103,7 +103,7 @@ class _Worker:
         self.task: _Task | None = None
 
     def give(self, task: _Task) -> None:
-        """Let it play a block. It must have none."""
+        """Send the process a block to play. It must have none."""
         self.task, self._heard, self._thinking = task, time.monotonic(), None
         try:
             self.connection.send((task.block, task.one_by_one, len(task.games)))
@@ -136,7 +136,7 @@ class _Worker:
         return self.task is not None and (self._is_gone or time.monotonic() - self._heard > SILENT_SECONDS)
 
     def give_up(self) -> _Task:
-        """End the process: its task, to be played game by game, without a game that took the process down."""
+        """End the process. Returns its task, to be played game by game, without a game that took the process down."""
         assert self.task is not None
         self.close()
         task = self.task

@@ -62,7 +62,7 @@ class Browser:
         return shard_ids(self._library.run(index).folder.games)[::-1][:MAX_SHARDS]
 
     def shard(self, index: int, shard_id: int) -> list[dict[str, Any]]:
-        """The games of a shard: how long they were searched, what they paid the first player, and who played them."""
+        """The games of a shard: their searched moves, the first player's outcome, and the version that played."""
         run = self._library.run(index)
         return [
             {
@@ -214,8 +214,14 @@ def _read_tournament(path: Path) -> list[dict[str, Any]]:
             names, moves, returns = record["players"], record["moves"], record["returns"]
             if all(isinstance(name, str) for name in names) and all(type(move) is int for move in moves):
                 forfeit = str(record.get("forfeit", ""))
-                paid = [float(value) for value in returns]
-                lines.append({"players": names, "moves": moves, "returns": paid, "forfeit": forfeit})
+                lines.append(
+                    {
+                        "players": names,
+                        "moves": moves,
+                        "returns": [float(value) for value in returns],
+                        "forfeit": forfeit,
+                    }
+                )
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return lines

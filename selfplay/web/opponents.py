@@ -80,7 +80,7 @@ class Opponents:
             run = fields.integer("run", 0, 10_000)
             entry = self.library.run(run)
             if kind == "run" and not entry.searches:
-                raise Refused(f"{entry.name} has learned what moves are worth, no policy for a search; take it alone")
+                raise Refused(f"{entry.name} has learned values of moves, no policy for a search; take it alone")
             version = self._version(run, fields.integer("version", 0, 2**53, None), game)
         if kind == "solver" and not can_solve(game):
             raise Refused(f"solver: {game.name} is too large to be solved while somebody waits")

@@ -17,16 +17,16 @@ from selfplay.storage.shards import Record
 from selfplay.web.table import HERE, Table
 
 BEAM = 2_000
-"""Positions that are followed from one move to the next."""
+"""Largest number of positions that are followed from one move to the next."""
 
 MAX_EDGES = 60_000
-"""Moves and outcomes that are tried at once; yacht throws five dice in 7 776 ways."""
+"""Largest number of moves and outcomes tried at once; yacht throws five dice in 7 776 ways."""
 
 CHUNK = 1_024
-"""Positions that are observed together."""
+"""Number of positions that are observed together."""
 
 LONGEST_CHAIN = 8
-"""Outcomes of chance one after the other."""
+"""Largest number of chance outcomes in a row."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Retraced:
     opening: int
     """Moves before the first recorded one."""
     notes: dict[int, Noted]
-    """By ply."""
+    """What was recorded of positions, by ply."""
     complaint: str
     """Why it could not be followed to its end; empty if it was."""
 

@@ -10,13 +10,13 @@ from starlette.types import ASGIApp
 from selfplay.errors import UserError
 
 MAX_CONNECTIONS = 200
-"""More are answered with 503 by uvicorn."""
+"""Largest number of connections; uvicorn answers more with 503."""
 
 MAX_HEADERS = 16 << 10
-"""Bytes of the head of a request."""
+"""Largest number of bytes of the head of a request."""
 
 IDLE_SECONDS = 10
-"""A connection without a request is closed after so long."""
+"""Seconds after which a connection without a request is closed."""
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,9 +1,9 @@
-"""Games between a person and players on the page: who sits where, whose turn it is, what is being thought.
+"""Games between a person and players on the page: who sits where, whose turn it is, who is thinking.
 
 A session is a `Table` with seats. Whatever changes it holds its lock; a change drops the job that was thinking about
-the position before. Jobs look at copies of positions and hand in what they found under the lock, where it counts only
-if they have not been dropped meanwhile. A game without a person goes on by one move each time the page looks, so nobody
-plays on when the page is closed.
+the position before. Jobs look at copies of positions and hand in their results under the lock, where they count only
+if the job has not been dropped meanwhile. A game without a person goes on by one move each time the page looks, so
+nobody plays on when the page is closed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Session:
         self.opinion_ply = 0
         self.opinion_for = HINT
         self.values: dict[int, tuple[int, float, str]] = {}
-        """By ply: whose value, the value, who says so."""
+        """By ply: the player that the value is for, the value, and the player in words who gave it."""
         self.problem = ""
         """Why a player could not think; it waits until something changes."""
         self.comparison: list[Opinion | str] = []
@@ -211,7 +211,7 @@ class Session:
 
         try:
             opinion = self._ask(job, pool, history, seat, report)
-        except Exception as error:  # a damaged checkpoint, a game that a player cannot play: said on the page
+        except Exception as error:  # a damaged checkpoint, a game that a player cannot play: shown on the page
             with self.lock:
                 if self._job is job:
                     self._job, self.problem = None, _one_line(error)

@@ -1,4 +1,4 @@
-"""A game under way: positions, moves, what they paid. No players and no threads; `selfplay.web.sessions` adds them."""
+"""A game under way: positions, moves, rewards. No players and no threads; `selfplay.web.sessions` adds them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event:
     """A move that was played, or an outcome that was drawn."""
 
     player: int
-    """`games.CHANCE` for nature."""
+    """The seat that moved; `games.CHANCE` for an outcome of chance."""
     action: int
     text: str
 
@@ -40,7 +40,7 @@ class Table:
         self.events: list[Event] = []
         self.returns = np.zeros(game.num_players)
         self.remark = ""
-        """What the text that the position was read from says otherwise than this game; empty for most."""
+        """Where the text that the position was read from differs from this game; empty for most."""
         self._view: View | None = None
         self._last: tuple[int, tuple[int, ...]] = (0, ())  # cells on the board then, and those of the last move
         for number, move in enumerate(moves, 1):
@@ -72,7 +72,7 @@ class Table:
         return self._view
 
     def play(self, action: int) -> None:
-        """A move, or an outcome where nature is to move. Raises GameError, changing nothing, where it is not legal."""
+        """Play a move, or an outcome at a chance event. Raises GameError, changing nothing, where it is not legal."""
         check_action(self.pool, 0, action)
         player = self.to_play
         text = outcome_text(self.pool, 0, action) if player == CHANCE else self.pool.action_text(0, action)

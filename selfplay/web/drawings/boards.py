@@ -19,10 +19,10 @@ from selfplay.web.drawings import linked_boards, odd_boards, piece_boards, stone
 from selfplay.web.drawings.drawing import Draw, Drawing, Position
 
 MAX_CELLS = 1_600
-"""Larger boards are shown as text: a page of so many buttons is slow."""
+"""Largest number of cells of a drawing. Larger boards are shown as text: a page with more buttons is slow."""
 
 MAX_TEXT = 20_000
-"""Characters of a position that are sent."""
+"""Largest number of characters of a position that are sent."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -65,7 +65,7 @@ DRAWINGS: dict[str, Draw] = {
     "xiangqi": piece_boards.xiangqi,
     "y": stone_boards.y_board,
 }
-"""By the name of the rules."""
+"""The function that draws a game, by the name of its rules."""
 
 
 @dataclass(frozen=True)

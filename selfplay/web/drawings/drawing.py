@@ -33,9 +33,9 @@ class Piece:
     colour: str
     """A name that the page has a colour for: black, white, red, yellow, blue, green; `none` draws the sign alone."""
     sign: str
-    """Drawn on it; empty for a plain stone."""
+    """A sign that is drawn on it; empty for a plain stone."""
     name: str
-    """For people who listen: "black stone"."""
+    """The name for a screen reader: "black stone"."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Position:
 
     game: Game
     name: str
-    """Of the rules, without parameters."""
+    """The name of the rules, without parameters."""
     parameters: Mapping[str, str]
     text: str
     to_play: int
@@ -142,8 +142,8 @@ def grid(
 ) -> tuple[Cell, ...]:
     """Cells in reading order; cell (row, column) has the index row * columns + column.
 
-    `pieces` says what each sign of the text is, `gap` puts some room after every so many rows and columns. Raises
-    KeyError for an unknown sign, ValueError for rows of different lengths.
+    `pieces` names the piece of each sign of the text, `gap` is the number of rows and columns between wider gaps.
+    Raises KeyError for an unknown sign, ValueError for rows of different lengths.
     """
     if not rows or len({len(row) for row in rows}) != 1:
         raise ValueError("rows of different lengths")

@@ -108,7 +108,7 @@ def _fen_rows(text: str) -> list[list[str]]:
 
 
 def chess(position: Position) -> Drawing:
-    """Moves are in algebraic notation, which names the square of arrival; what moved is seen in what follows."""
+    """Moves are in algebraic notation, which names the square of arrival; the positions that follow show what moved."""
     rows = _fen_rows(position.text)
     pieces: dict[str, Piece | None] = {"": None}
     for sign in {sign for row in rows for sign in row if sign}:
@@ -220,8 +220,8 @@ def amazons(position: Position) -> Drawing:
     kind = position.legal[0][1].split()[1].rstrip(":").lower() if position.legal else ""
     notes = {"from": "choose an amazon", "to": "choose where it goes", "shoot": "choose where its arrow goes"}
     marks = border(numbered(rows[0]), numbered(rows))
-    places, said = by_number(position, len(cells)), tuple(filter(None, [notes.get(kind)]))
-    return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=said, figures=True)
+    places, texts = by_number(position, len(cells)), tuple(filter(None, [notes.get(kind)]))
+    return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=texts, figures=True)
 
 
 def einstein(position: Position) -> Drawing:
