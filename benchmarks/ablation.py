@@ -1,4 +1,4 @@
-"""What each ingredient is worth: the same training with one of them changed, for the same time, over some seeds.
+"""The effect of each ingredient: the same training with one of them changed, for the same time, over some seeds.
 
     python benchmarks/ablation.py configs/connect_four.yaml --out runs/ablation --minutes 15 --seeds 1 2 \\
         --positions benchmarks/data/connect_four_positions.jsonl
@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from selfplay.players.kinds import parse_player
 from selfplay.players.options import MAX_SIMULATIONS
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import read_metrics
+from selfplay.system.workers import process_pool
 from selfplay.training.checks import check
 
 BASE = "base"
@@ -198,20 +199,16 @@ def main(words: Sequence[str] | None = None) -> int:
         arguments.out.mkdir(parents=True, exist_ok=True)
         print(f"{machine_header()}\n{arguments.config}, {arguments.minutes:g} minutes a run\n", flush=True)
         results: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.variants}
-        spawn = multiprocessing.get_context("spawn")  # torch's threads would not live through a fork
-        shares = spawn.SimpleQueue()
+        shares = multiprocessing.get_context("spawn").SimpleQueue()
         for share in shares_of_cores(arguments.jobs):
             shares.put(share)
-        with ProcessPoolExecutor(arguments.jobs, spawn, take_cores, (shares,)) as pool:
+        with process_pool(arguments.jobs, take_cores, shares) as pool:  # after a failure nothing else is begun
             rows = [(name, seed) for name in arguments.variants for seed in arguments.seeds]
             runs = [pool.submit(result_of, arguments, name, seed) for name, seed in rows]
-            try:
-                for run in as_completed(runs):
-                    found = run.result()
-                    kept = ", ".join(f"{count}: {100 * np.mean(each):.1f} %" for count, each in found["kept"].items())
-                    print(f"{found['name']}, seed {found['seed']}: {kept}", flush=True)
-            finally:  # after a failure nothing else is begun
-                pool.shutdown(cancel_futures=True)
+            for run in as_completed(runs):
+                result = run.result()
+                kept = ", ".join(f"{count}: {100 * np.mean(each):.1f} %" for count, each in result["kept"].items())
+                print(f"{result['name']}, seed {result['seed']}: {kept}", flush=True)
             for (name, _), run in zip(rows, runs):
                 results[name].append(run.result())
         print(f"\n{table(results, arguments.simulations)}")

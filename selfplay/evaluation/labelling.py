@@ -6,12 +6,9 @@ random moves only, so it has positions of all kinds, also those that no good pla
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +20,7 @@ from games.solvers.solving import ScoringSolver, Solver, make_solver
 from selfplay.errors import UserError
 from selfplay.evaluation.labelled import set_up
 from selfplay.evaluation.openings import Opening, play_random
-from selfplay.system.child_process import become_child
+from selfplay.system.workers import process_pool
 
 BATCH = 64
 """Number of positions drawn together."""
@@ -64,14 +61,8 @@ def label_positions(wanted: Wanted, processes: int) -> Iterator[dict[str, Any]]:
         yield from _kept(wanted, map(_Labeller(wanted.game, wanted.scores, solver), _drawn(wanted, game)))
         return
     del solver
-    context = multiprocessing.get_context("spawn")  # threads and caches of this process stay out of it
-    with ProcessPoolExecutor(processes, context, _start, (wanted.game, wanted.scores)) as pool:
-        try:
-            yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
-        except BrokenProcessPool:
-            raise UserError("label: a process was ended, for its memory perhaps; try fewer --processes") from None
-        finally:
-            pool.shutdown(cancel_futures=True)  # those drawn ahead
+    with process_pool(processes, _prepare, wanted.game, wanted.scores) as pool:
+        yield from _kept(wanted, _in_order(pool, _drawn(wanted, game), 8 * processes))
 
 
 class _Labeller:
@@ -97,10 +88,8 @@ _labeller: _Labeller
 """The labeller of this process, a worker."""
 
 
-def _start(name: str, scores: bool) -> None:
+def _prepare(name: str, scores: bool) -> None:
     global _labeller
-    become_child()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word
     _labeller = _Labeller(name, scores)
 
 
