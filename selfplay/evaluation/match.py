@@ -51,7 +51,7 @@ class MatchGame:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableSetup:
     """A game before it begins: its opening, who sits where, and its luck."""
 
     opening: Opening
@@ -145,15 +145,15 @@ def play_match(
     return summarise(game, first.name, second.name, score_comparisons(game, finished))
 
 
-def seat(game: Game, opening: Opening, luck: np.random.SeedSequence) -> list[Table]:
+def seat(game: Game, opening: Opening, luck: np.random.SeedSequence) -> list[TableSetup]:
     """The tables of one opening, one for each seating."""
-    return [Table(opening, seats, luck) for seats in seatings(game.num_players)]
+    return [TableSetup(opening, seats, luck) for seats in seatings(game.num_players)]
 
 
 def play_tables(
     game: Game,
     players: tuple[Player, Player],
-    tables: Sequence[Table],
+    tables: Sequence[TableSetup],
     max_plies: int | None = None,
     forfeits: bool = False,
     on_progress: Callable[[int], None] | None = None,
@@ -174,7 +174,7 @@ def play_tables(
     return hall.results()
 
 
-def forfeit(table: Table, moves: Sequence[int], loser: int, reason: str) -> MatchGame:
+def forfeit(table: TableSetup, moves: Sequence[int], loser: int, reason: str) -> MatchGame:
     """The record of a game that FIRST or SECOND has lost without its end."""
     others = max(1, sum(who != loser for who in table.seats))
     returns = tuple(-1.0 if who == loser else table.seats.count(loser) / others for who in table.seats)
@@ -253,7 +253,7 @@ class _Hall:
     def __init__(
         self,
         game: Game,
-        tables: Sequence[Table],
+        tables: Sequence[TableSetup],
         players: tuple[Player, Player],
         max_plies: int,
         forfeits: bool,

@@ -21,7 +21,7 @@ import numpy as np
 import games
 from games import Game, GameError
 from selfplay.errors import UserError
-from selfplay.evaluation.match import MatchGame, Table, forfeit, play_tables, seat, seatings
+from selfplay.evaluation.match import MatchGame, TableSetup, forfeit, play_tables, seat, seatings
 from selfplay.evaluation.openings import Opening
 from selfplay.players.player import Player
 from selfplay.system.child_process import become_child
@@ -188,14 +188,14 @@ def _play(
             return
         for table in tables[finished:]:
 
-            def say(which: int, moves: list[list[int]], table: Table = table) -> None:
+            def say(which: int, moves: list[list[int]], table: TableSetup = table) -> None:
                 reason = f"{players[which].name}: took its process down"
                 connection.send(("thinking", forfeit(table, moves[0], which, reason)))
 
             connection.send(("games", play_tables(game, players, [table], conditions.max_plies, True, on_thinking=say)))
 
 
-def _tables(game: Game, conditions: Conditions, openings: Sequence[Opening], block: Block) -> list[Table]:
+def _tables(game: Game, conditions: Conditions, openings: Sequence[Opening], block: Block) -> list[TableSetup]:
     return [
         table
         for number in range(block.first_opening, block.first_opening + block.num_groups)

@@ -228,7 +228,7 @@ def test_evaluate_plays_episodes_of_a_run_and_of_random_actions(tmp_path, capsys
     config = small_config(tmp_path, *ALGORITHMS["a2c"], "--budget.positions", "100")
     selfplay.train(config, tmp_path / "run", Watcher())
     capsys.readouterr()
-    for player in (f"run:{tmp_path / 'run'}", f"run:{tmp_path / 'run'}:temperature=1"):
+    for player in (f"run:{tmp_path / 'run'}", f"net:{tmp_path / 'run'}", f"run:{tmp_path / 'run'}:temperature=1"):
         assert main(["evaluate", player, "--episodes", "5", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert len(found["returns"]) == 5 and found["low"] <= found["mean"] <= found["high"]

@@ -11,11 +11,13 @@ import torch
 
 import games
 import nets
+from games.environments.registry import load_environment
 from search import ModelTraits
 from search.perspective import num_values
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.evaluation.episodes import play_episodes
 from selfplay.players.kinds import _kinds, parse_player, read_player, register_player
 from selfplay.players.player import Analyst
 from selfplay.players.search import MEMORY_BYTES, trees_that_fit
@@ -283,3 +285,29 @@ def test_own_player_by_registration():
             parse_player("stubborn:column=7", CONNECT_FOUR)
     finally:
         del _kinds["stubborn"]
+
+
+def test_own_player_acts_in_environments_where_it_says_how():
+    class Still:
+        name = "still"
+
+        def act(self, batch):
+            return np.zeros(batch.num_envs, np.int64)
+
+    environment = load_environment("CartPole-v1")
+    asked = []
+
+    def make_agent(spec, environment, seed):
+        asked.append((spec.name, environment.name, seed))
+        return Still()
+
+    register_player("mover", lambda spec, game, seed: None)
+    register_player("still", lambda spec, game, seed: None, make_agent=make_agent)
+    try:
+        agent = read_player("still").make_agent(environment, seed=7)
+        assert asked == [("still", "CartPole-v1", 7)] and read_player("still").environment is None
+        assert (play_episodes(agent, environment, 3, seed=1).lengths < 20).all()  # the pole falls
+        with pytest.raises(UserError, match="^mover: cannot act in CartPole-v1"):
+            read_player("mover").make_agent(environment)
+    finally:
+        del _kinds["mover"], _kinds["still"]
