@@ -84,8 +84,8 @@ def _audit_environment(args: argparse.Namespace) -> int:
 
 def _show_broken(name: str, broken: Sequence[Broken], page: str) -> int:
     print(f"{name} breaks {len(broken)} {'promise' if len(broken) == 1 else 'promises'} of {page}:")
-    for found in broken:
-        print(f"  {found}")
+    for fault in broken:
+        print(f"  {fault}")
     return 1
 
 

@@ -70,33 +70,33 @@ def _episodes(args: argparse.Namespace) -> int:
         check_film_path(args.video)
         drawn = with_pictures(environment)
     agent = spec.make_agent(environment, args.seed)
-    found = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
-    if found.cut_off:
+    results = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
+    if results.cut_off:
         print(f"selfplay: {environment.limit_note}", file=sys.stderr)
-    _print_episodes(args, agent.name, environment.name, found)
+    _print_episodes(args, agent.name, environment.name, results)
     if args.video is not None:  # after the figures, which a full disk must not take away
         film_episode(agent, drawn, args.seed, args.video)
     return 0
 
 
-def _print_episodes(args: argparse.Namespace, agent: str, environment: str, found: EpisodeResults) -> None:
+def _print_episodes(args: argparse.Namespace, agent: str, environment: str, results: EpisodeResults) -> None:
     from selfplay.training.reporting import mean_text, return_text
 
-    for remark in found.remarks:
+    for remark in results.remarks:
         print(f"warning: {remark}", file=sys.stderr)
     if args.json:
-        low, high = found.interval or (None, None)
-        figures = {"mean": found.mean, "low": low, "high": high, "returns": found.returns.tolist()}
-        figures["unsound"] = found.unsound
+        low, high = results.interval or (None, None)
+        figures = {"mean": results.mean, "low": low, "high": high, "returns": results.returns.tolist()}
+        figures["unsound"] = results.unsound
         print(json_text({"agent": agent, "environment": environment, **figures}), file=args.output, flush=True)
         return
     print(f"{agent}: {environment}, {args.episodes} episodes")
-    print(f"  mean return  {mean_text(found.mean, found.interval)}")
+    print(f"  mean return  {mean_text(results.mean, results.interval)}")
     print(
-        f"  from         {return_text(found.returns.min())} to {return_text(found.returns.max())}, "
-        f"median {return_text(float(np.median(found.returns)))}"
+        f"  from         {return_text(results.returns.min())} to {return_text(results.returns.max())}, "
+        f"median {return_text(float(np.median(results.returns)))}"
     )
-    print(f"  length       {found.lengths.mean():.1f} steps", flush=True)
+    print(f"  length       {results.lengths.mean():.1f} steps", flush=True)
 
 
 def _positions(args: argparse.Namespace) -> int:

@@ -22,16 +22,16 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Look and say."""
     from selfplay.training.verification import verify
 
-    found = verify(args.run_dir)
+    result = verify(args.run_dir)
     if args.json:
-        print(json_text({**asdict(found), "path": str(found.path)}), file=args.output)
-        return 1 if found.problems else 0
-    print(f"{found.path}: {'DAMAGED' if found.problems else 'sound'}")
-    newest = "" if found.newest is None else f", the newest of step {found.newest:,}"
-    print(f"  checkpoints  {found.checkpoints}{newest}")
-    print(f"  games        {found.games:,} with {found.positions:,} positions in {found.shards:,} shards")
-    print(f"  metrics      {found.rows:,} rows")
-    for kind, lines in (("note", found.notes), ("problem", found.problems)):
+        print(json_text({**asdict(result), "path": str(result.path)}), file=args.output)
+        return 1 if result.problems else 0
+    print(f"{result.path}: {'DAMAGED' if result.problems else 'sound'}")
+    newest = "" if result.newest is None else f", the newest of step {result.newest:,}"
+    print(f"  checkpoints  {result.checkpoints}{newest}")
+    print(f"  games        {result.games:,} with {result.positions:,} positions in {result.shards:,} shards")
+    print(f"  metrics      {result.rows:,} rows")
+    for kind, lines in (("note", result.notes), ("problem", result.problems)):
         for line in lines:
             print(f"  {kind}: {line}")
-    return 1 if found.problems else 0
+    return 1 if result.problems else 0

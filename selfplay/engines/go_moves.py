@@ -78,12 +78,12 @@ def gtp_game(game: Game) -> GtpGame:
         return GtpGame(rules.name, size, 0.0, ())
     stones = np.argwhere(np.array(board_rows(game)) == "X") if "handicap" in rules.parameters else ()
     handicap = tuple(write_vertex(int(row), int(column)) for row, column in stones)
-    found = GtpGame(rules.name, size, float(rules.parameters.get("komi", "7.5")), handicap)
+    description = GtpGame(rules.name, size, float(rules.parameters.get("komi", "7.5")), handicap)
     pool, place = game.new_pool(1), np.zeros(1, np.int64)
     pool.reset(place)
-    if pool.to_play(place)[0] != found.first_player:
+    if pool.to_play(place)[0] != description.first_player:
         raise UserError(f"GTP: {game.name} has no stones of a handicap and White begins; take a handicap from 2 to 9")
-    return found
+    return description
 
 
 def board_rows(game: Game) -> list[list[str]]:

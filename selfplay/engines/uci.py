@@ -24,8 +24,8 @@ class UciEngine:
         except EngineError:
             self._process.close()
             raise
-        found = (re.match(r"option name (.+?) type \w+(.*)", line) for line in lines)
-        self.options = {match[1]: match[2] for match in found if match}
+        matches = (re.match(r"option name (.+?) type \w+(.*)", line) for line in lines)
+        self.options = {match[1]: match[2] for match in matches if match}
         """The description of each option by the engine: `default 20 min 0 max 20`."""
 
     def set_option(self, name: str, value: bool | int) -> None:
@@ -66,9 +66,9 @@ class UciEngine:
         self._process.send(line, deadline)
         lines: list[str] = []
         while not lines or lines[-1].split()[:1] != [last]:
-            found = self._process.read_line(deadline).strip()
-            if not found.startswith("info"):  # there may be any number of these
-                lines.append(found)
+            answer = self._process.read_line(deadline).strip()
+            if not answer.startswith("info"):  # there may be any number of these
+                lines.append(answer)
             if len(lines) > 10_000:
                 raise EngineError(f"engine {self.name}: an answer to {line!r} without end")
         return lines

@@ -39,17 +39,17 @@ def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int |
         plies = 0
     if plies == 0:
         return [()] * count
-    found: list[Opening] = []
+    openings: list[Opening] = []
     for length in USUAL_PLIES if plies is None else (plies,):
         different = _different_openings(game, count, rng, length)
-        if len(different) > len(found):
-            found = different
-        if len(found) == count:
+        if len(different) > len(openings):
+            openings = different
+        if len(openings) == count:
             break
-    if not found and plies is not None:
+    if not openings and plies is not None:
         raise UserError(f"opening plies: {plies} random moves end every game of {game.name}; take fewer")
-    found = found or [()]
-    return [found[i % len(found)] for i in range(count)]
+    openings = openings or [()]
+    return [openings[i % len(openings)] for i in range(count)]
 
 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
@@ -111,16 +111,16 @@ def _different_openings(game: Game, count: int, rng: np.random.Generator, plies:
     """Up to `count` openings that lead to positions with different observations."""
     pool = game.new_pool(count)
     observations = np.empty((count, *game.observation_shape), np.float32)
-    found: dict[bytes, Opening] = {}
+    by_observation: dict[bytes, Opening] = {}
     for _ in range(ROUNDS):
         slots, moves = play_random(pool, np.full(count, plies), rng)
         pool.observe(slots, observations[: len(slots)])
         for i, slot in enumerate(slots):
-            found.setdefault(observations[i].tobytes(), tuple(moves[slot]))
-        if len(found) >= count:
+            by_observation.setdefault(observations[i].tobytes(), tuple(moves[slot]))
+        if len(by_observation) >= count:
             break
     pool.close()
-    return list(found.values())[:count]
+    return list(by_observation.values())[:count]
 
 
 def play_random(pool: StatePool, plies: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[list[int]]]:

@@ -66,27 +66,27 @@ def read_chess(game: Game, text: str) -> list[Reading]:
     if _is_fen(text):
         return [_read_game(game, PgnGame({"fen": text}))]
     games, readings = read_pgn(text), []
-    for number, found in enumerate(games, 1):
+    for number, pgn in enumerate(games, 1):
         try:
-            readings.append(_read_game(game, found))
+            readings.append(_read_game(game, pgn))
         except UserError as error:
             raise UserError(f"PGN, game {number}: {error}" if len(games) > 1 else f"PGN: {error}") from None
     return readings
 
 
-def _read_game(game: Game, found: PgnGame) -> Reading:
-    variant = found.tags.get("variant", "")
+def _read_game(game: Game, pgn: PgnGame) -> Reading:
+    variant = pgn.tags.get("variant", "")
     if variant.lower() not in VARIANTS.get(_variant(game), ("",)):
         raise UserError(f"a game of the variant {shown(variant)}, and this is {game.name}")
-    line, words = Line(game), list(found.moves)
+    line, words = Line(game), list(pgn.moves)
     if line.to_play == CHANCE and words and (outcome := _outcome(line, words[0])) is not None:
         line.play(outcome)  # as the page lists it
         del words[0]
     else:
-        _begin(line, found.tags)
-    number, _, dots = found.begins.partition(".")
+        _begin(line, pgn.tags)
+    number, _, dots = pgn.begins.partition(".")
     if words and number and (int(number[:9]) != 1 or dots):
-        raise UserError(f"the text begins with {shown(f'{found.begins} {words[0]}')}; the moves before it are needed")
+        raise UserError(f"the text begins with {shown(f'{pgn.begins} {words[0]}')}; the moves before it are needed")
     for ply, word in enumerate(words):
         name = f"{ply // 2 + 1}.{'..' if ply % 2 else ''} {word}"
         line.require_running(ply + 1, name)

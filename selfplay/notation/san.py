@@ -52,13 +52,13 @@ def find_move(line: Line, word: str) -> int:
         wanted = "O-O-O" if len(re.sub("-", "", wanted)) == 3 else "O-O"
     if wanted in texts:
         return texts[wanted]
-    found = _matching(line, legal, wanted)
-    if not found and wanted[:1] in ("k", "q", "r", "n"):  # not b, which is a pawn's
-        found = _matching(line, legal, wanted.capitalize())
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"may be {' or '.join(legal[action] for action in found[:4])}")
+    matching = _matching(line, legal, wanted)
+    if not matching and wanted[:1] in ("k", "q", "r", "n"):  # not b, which is a pawn's
+        matching = _matching(line, legal, wanted.capitalize())
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise UserError(f"may be {' or '.join(legal[action] for action in matching[:4])}")
     examples = ", ".join(list(legal.values())[:8]) + (", ..." if len(legal) > 8 else "")
     raise UserError(f"not a legal move; the position has {examples}")
 
@@ -71,7 +71,7 @@ def _matching(line: Line, legal: Mapping[int, str], word: str) -> list[int]:
     wanted = _Move(**{name: text or "" for name, text in match.groupdict().items()})
     is_long = bool(wanted.file and wanted.rank)
     piece = wanted.piece or ("" if is_long else "P")
-    found = []
+    matching = []
     for action, text in legal.items():
         if "@" in text or not (wanted.to in text or (is_long and text.startswith("O"))):
             continue
@@ -82,8 +82,8 @@ def _matching(line: Line, legal: Mapping[int, str], word: str) -> list[int]:
             and wanted.file in ("", move.file)
             and wanted.rank in ("", move.rank)
         ):
-            found.append(action)
-    return found
+            matching.append(action)
+    return matching
 
 
 def _legal_move(line: Line, action: int, text: str) -> _Move:

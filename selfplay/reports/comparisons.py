@@ -62,11 +62,13 @@ class Aggregate:
 
 def compare_groups(panels: Sequence[Panel]) -> list[Comparison]:
     """All pairs of groups with enough runs, by the main evaluation of their game."""
-    found: dict[str, list[Comparison]] = {}
+    by_game: dict[str, list[Comparison]] = {}
     for panel in panels:
-        if panel.kind == EVALUATION and panel.game not in found:
-            found[panel.game] = _compare({curve.group.label: _last_scores(curve) for curve in panel.curves}, panel.game)
-    return list(itertools.chain(*found.values()))
+        if panel.kind == EVALUATION and panel.game not in by_game:
+            by_game[panel.game] = _compare(
+                {curve.group.label: _last_scores(curve) for curve in panel.curves}, panel.game
+            )
+    return list(itertools.chain(*by_game.values()))
 
 
 def compare_over_games(

@@ -167,11 +167,11 @@ def _last_values(report: Report) -> list[ReportTable]:
 
 def _settings(report: Report) -> ReportTable:
     labels = tuple(dict.fromkeys(group.label for group in report.groups))
-    found = differences(report.groups)
+    different = differences(report.groups)
     return ReportTable(
         "Settings that differ",
         ("setting", *labels),
-        [(key, *(one[label] for label in labels)) for key, one in found.items()],
+        [(key, *(one[label] for label in labels)) for key, one in different.items()],
     )
 
 

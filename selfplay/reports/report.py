@@ -90,14 +90,14 @@ class Report:
 
 def make_report(groups: Sequence[Group], x_axis: str, statistic: str, notes: Sequence[str] = ()) -> Report:
     """Compute everything; `x_axis` is one of `X_AXES`, `statistic` one of `STATISTICS`, `notes` go before its own."""
-    found = list(notes)
-    panels = make_panels(groups, x_axis, STATISTICS[statistic], found)
+    remarks = list(notes)
+    panels = make_panels(groups, x_axis, STATISTICS[statistic], remarks)
     summaries = [_summary(group, main_curve(group, panels), STATISTICS[statistic]) for group in groups]
     for group in groups:
-        found += _notes(group, [(panel, curve) for panel in panels for curve in panel.curves if curve.group is group])
-        found += _ends(group, x_axis)
-    found += _different_anchors(panels)
-    aggregates, over_games = compare_over_games(groups, panels, found)
+        remarks += _notes(group, [(panel, curve) for panel in panels for curve in panel.curves if curve.group is group])
+        remarks += _ends(group, x_axis)
+    remarks += _different_anchors(panels)
+    aggregates, over_games = compare_over_games(groups, panels, remarks)
     comparisons = (*compare_groups(panels), *over_games)
     return Report(
         x_axis,
@@ -107,7 +107,7 @@ def make_report(groups: Sequence[Group], x_axis: str, statistic: str, notes: Seq
         tuple(summaries),
         comparisons,
         tuple(aggregates),
-        tuple(dict.fromkeys(found)),
+        tuple(dict.fromkeys(remarks)),
     )
 
 
@@ -128,29 +128,29 @@ def _summary(group: Group, curve: Curve | None, statistic: Statistic) -> Summary
 
 def _notes(group: Group, drawn: Sequence[tuple[Panel, Curve]]) -> list[str]:
     """Notes on curves that are not of all runs, or are none."""
-    found = []
+    remarks = []
     if main_curve(group, [panel for panel, _ in drawn]) is None:
-        found.append(f"{group.label}: no evaluation is finished yet")
+        remarks.append(f"{group.label}: no evaluation is finished yet")
     apart = [curve.metric for _, curve in drawn if not len(curve.x)]
     if apart:
-        found.append(f"{group.label}: no curve of {', '.join(apart)}: its runs have no part of the axis in common")
+        remarks.append(f"{group.label}: no curve of {', '.join(apart)}: its runs have no part of the axis in common")
     for panel, curve in drawn:
         if len(curve.members) < len(group.runs):
-            found.append(f"{group.label}: {panel.metric} is of {len(curve.members)} of {len(group.runs)} runs")
-    return found
+            remarks.append(f"{group.label}: {panel.metric} is of {len(curve.members)} of {len(group.runs)} runs")
+    return remarks
 
 
 def _different_anchors(panels: Sequence[Panel]) -> list[str]:
     """Notes on ratings that count from different players."""
-    found = []
+    remarks = []
     for panel in panels:
         anchors = anchors_of(run for curve in panel.curves for run in curve.group.runs)
         if unit_of(panel.metric) == ELO and len(anchors) > 1:
-            found.append(
+            remarks.append(
                 f"{panel.game}: {panel.metric} counts from {' in some runs, from '.join(anchors)} in others, so their "
                 f"ratings cannot be compared"
             )
-    return found
+    return remarks
 
 
 def _ends(group: Group, x_axis: str) -> list[str]:

@@ -105,11 +105,11 @@ def bootstrap(
             raise ValueError("a score is not finite")
     numbers = int(np.prod([len(scores) for scores in groups])) * groups[0].shape[1]
     at_once = max(1, min(repetitions, MOST_NUMBERS // numbers))
-    found: list[np.ndarray] = []
+    resampled: list[np.ndarray] = []
     for start in range(0, repetitions, at_once):
         count = min(at_once, repetitions - start)
-        found.append(statistic(*(_resample(scores, count, rng) for scores in groups)))
-    low, high = np.quantile(np.concatenate(found), _QUANTILES_95)
+        resampled.append(statistic(*(_resample(scores, count, rng) for scores in groups)))
+    low, high = np.quantile(np.concatenate(resampled), _QUANTILES_95)
     return Estimate(float(statistic(*groups)), float(low), float(high))
 
 

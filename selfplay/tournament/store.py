@@ -161,17 +161,17 @@ class TournamentFolder:
         """The games of every block between players of `names` that is there, by the block's key; `group_size` games
         have the same opening."""
         kept: dict[str, Kept] = {}
-        for (key, first, second), found in self._blocks(group_size):
-            if first in names and second in names and (key not in kept or len(kept[key].games) <= len(found)):
-                kept[key] = Kept(first, second, found)
+        for (key, first, second), block_games in self._blocks(group_size):
+            if first in names and second in names and (key not in kept or len(kept[key].games) <= len(block_games)):
+                kept[key] = Kept(first, second, block_games)
         return kept
 
     def scores(self, game: Game) -> dict[tuple[str, str], list[float]]:
         """The scores of the first of each pair in all games that are there."""
         by_block: dict[tuple[str, str, str], list[float]] = {}
-        for block, found in self._blocks(len(seatings(game.num_players))):
-            if block not in by_block or len(by_block[block]) <= len(found):
-                by_block[block] = [one.score for one in score_comparisons(game, list(found))]
+        for block, block_games in self._blocks(len(seatings(game.num_players))):
+            if block not in by_block or len(by_block[block]) <= len(block_games):
+                by_block[block] = [one.score for one in score_comparisons(game, list(block_games))]
         by_pair: dict[tuple[str, str], list[float]] = {}
         for (_, first, second), scores in by_block.items():
             by_pair.setdefault((first, second), []).extend(scores)
@@ -185,13 +185,13 @@ class TournamentFolder:
         A folder of many players is never in memory as a whole. What a kill tore apart is passed over.
         """
         for block, lines in itertools.groupby(self._lines(), key=operator.itemgetter(0)):
-            found = {number: game for _, number, game in lines}
-            if set(found) == set(range(len(found))) and len(found) % group_size == 0:
+            by_number = {number: game for _, number, game in lines}
+            if set(by_number) == set(range(len(by_number))) and len(by_number) % group_size == 0:
                 key, *names = block
                 first, second = (self._aliases.get(name, name) for name in names)
                 if [first, second] != names:
                     key = f"{first} {second} {key.rpartition(' ')[2]}"
-                yield (key, first, second), tuple(found[number] for number in range(len(found)))
+                yield (key, first, second), tuple(by_number[number] for number in range(len(by_number)))
 
     def _lines(self) -> Iterator[tuple[tuple[str, str, str], int, MatchGame]]:
         """Block, number and game of every line that has one."""

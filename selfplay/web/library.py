@@ -115,10 +115,10 @@ class Library:
                 if len(self._tried) >= MAX_GAMES and text not in self._plain:
                     raise Refused("too many different games were asked for; start `selfplay serve` again")
                 self._tried[text] = _try_game(text)
-            found = self._tried[text]
-        if isinstance(found, str):
-            raise Refused(found)
-        return found
+            result = self._tried[text]
+        if isinstance(result, str):
+            raise Refused(result)
+        return result
 
 
 def _try_game(text: str) -> Game | str:

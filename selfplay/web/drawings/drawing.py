@@ -179,9 +179,9 @@ def by_pairs(position: Position, pattern: str, index: Callable[..., int]) -> dic
     """Places of moves whose text holds the cell, or the two cells, that `pattern` finds (its groups go to `index`)."""
     places = {}
     for action, text in position.legal:
-        found = [index(*match.groups()) for match in re.finditer(pattern, text)]
-        if found:
-            places[action] = Place((found[-1],), found[0] if len(found) > 1 else None)
+        cells = [index(*match.groups()) for match in re.finditer(pattern, text)]
+        if cells:
+            places[action] = Place((cells[-1],), cells[0] if len(cells) > 1 else None)
     return places
 
 
