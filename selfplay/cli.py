@@ -27,7 +27,7 @@ from selfplay.errors import UserError, did_you_mean, shown
 from selfplay.version import __version__
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
-"""What is wrong with a path that somebody gave, not with the program."""
+"""Error numbers of paths that a person gave, which are no fault of the program."""
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ class Command:
     """The arguments as `--help` shows them; empty leaves it to argparse."""
 
     is_for_programs: bool = False
-    """Standard output is read by other programs, as it is with `--json`."""
+    """Whether other programs read standard output, as they do with `--json`."""
 
 
 COMMANDS = {
@@ -178,7 +178,7 @@ def _settings_help() -> str:
 
 
 def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) -> NoReturn:
-    """Complain about an argument that nobody knows, with the nearest option."""
+    """Complain about an unknown argument, with the nearest option."""
     if not argument.startswith("-"):
         parser.error(f"unexpected argument {argument!r}")
     known = re.findall(r"--[\w-]+", parser.format_help())

@@ -49,6 +49,6 @@ def require_new_file(option: str, path: Path | None) -> None:
 
 
 def require_search(config: Config, command: str) -> None:
-    """Raise UserError for settings without a search, which `command` knows nothing of."""
+    """Raise UserError for settings without a search, which `command` does not support."""
     if config.algorithm != "alphazero":
         raise UserError(f"{command}: is for algorithm alphazero, these settings have {config.algorithm}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GAME_PAGE = 'docs/adding_a_game.md, "What the rules must keep to"'
 ENVIRONMENT_PAGE = 'docs/adding_an_environment.md, "What an environment must keep to"'
 PROMISE_SHARE = 4
-"""Positions of the report for each one that is checked for promises, which costs more."""
+"""Number of positions of the report for each one that is checked for promises, which costs more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from selfplay.planning.rules import Plan
 
 SECONDS = 60
-"""What measuring takes unless told otherwise."""
+"""Default time of the measurement, in seconds."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
 
 @contextmanager
 def _seconds_shown(seconds: int) -> Iterator[None]:
-    """The seconds that have gone by, on standard error, where a person watches."""
+    """Show the seconds that have gone by on standard error, where a person watches."""
     if not sys.stderr.isatty():
         yield
         return

@@ -10,7 +10,7 @@ SECONDS_BETWEEN = 0.2
 
 
 def show_progress(unit: str) -> Callable[[int, int], None] | None:
-    """A function of how many are done and how many there are; None when standard error is not a terminal."""
+    """A function of the number that is done and the number of all; None when standard error is no terminal."""
     if not sys.stderr.isatty():
         return None
     start = last = time.monotonic()

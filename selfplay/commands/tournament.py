@@ -127,7 +127,7 @@ def _read_sprt(text: str, num_players: int, tournament_format: str) -> Sprt:
 
 
 def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> None:
-    """A run stays the version that it was when it joined, which may be given by its number now."""
+    """Refuse a version of a run that is given twice: by its number, and by the folder that joined with it."""
     for name in names:
         same = [text for text, other in zip(texts, names) if other == name]
         if len(same) > 1:
@@ -135,7 +135,7 @@ def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> N
 
 
 def _log(project: str, standings: Standings, folder: Path) -> None:
-    """Send table and plots to W&B; what goes wrong there is a warning, for all is on disk already."""
+    """Send table and plots to W&B. A failure there is a warning, for all is on disk already."""
     from selfplay.tournament.report import PICTURES
     from selfplay.training.tracking import mode_within
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
-    """Look and say."""
+    """Check the run and print the result."""
     from selfplay.training.verification import verify
 
     result = verify(args.run_dir)

@@ -44,7 +44,7 @@ MAX_COMPARED = 4
 
 
 class Page:
-    """Everything that the routes work on."""
+    """The handlers of all routes, and the objects that they share."""
 
     def __init__(self, library: Library, seed: int) -> None:
         self.library = library
@@ -65,7 +65,7 @@ class Page:
     # Reading.
 
     def setup(self, request: Request, fields: Fields) -> Any:
-        """What there is to choose from."""
+        """The games, runs, tournaments and limits to choose from."""
         runs = [
             {
                 "name": run.name,
@@ -87,7 +87,7 @@ class Page:
         return {"games": names, "runs": runs, "tournaments": tournaments, "limits": limits, "kinds": kinds}
 
     def game(self, request: Request, fields: Fields) -> Any:
-        """What the page must know of a game before one begins."""
+        """A game before it begins: its rules, sides and first player."""
         game = self.library.load_game(fields.only("name").text("name", MAX_GAME_TEXT))
         start = Table(game)
         return {
@@ -171,7 +171,7 @@ class Page:
         return self._changed(request, lambda s: s.set_table(read_position(s.table.game, text)))
 
     def hint(self, request: Request, fields: Fields) -> Any:
-        """Ask a player what it thinks."""
+        """Ask a player for its opinion."""
         fields.only("ply", "player")
 
         def ask(session: Session) -> None:

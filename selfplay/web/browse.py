@@ -21,16 +21,16 @@ from selfplay.web.table import Table
 from selfplay.web.thinking import finite
 
 MAX_FILE = 256 << 20
-"""Bytes of a file of games that is read."""
+"""Largest number of bytes of a file of games."""
 
 PAGE = 100
-"""Games of a list that are sent at once."""
+"""Number of games of a list that are sent at once."""
 
 MAX_SHARDS = 2_000
-"""Shards of a run that are listed, the newest."""
+"""Largest number of shards of a run that are listed, the newest."""
 
 KEPT = 8
-"""Shards, tournaments and games that stay in memory."""
+"""Number of shards, tournaments and games that stay in memory."""
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Browser:
         return {"games": shown, "total": len(lines), "page": PAGE}
 
     def self_play_game(self, index: int, shard_id: int, number: int) -> Replay:
-        """A game of a shard, with what the search thought of every position."""
+        """A game of a shard, with the recorded search of every position."""
         run = self._library.run(index)
 
         def load() -> Replay:
@@ -131,7 +131,7 @@ class Browser:
         return self._keep(key, lambda: _read_tournament(path))
 
     def _keep(self, key: tuple[Any, ...], load: Callable[[], T]) -> T:
-        """What `load` gives, kept for the next time."""
+        """The result of `load`, kept for the next time."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -145,7 +145,7 @@ class Browser:
 
 
 def _outcome(record: Record, num_players: int) -> float | None:
-    """The return of the first player; None where the record does not say: it speaks for who moved first in it."""
+    """The return of the first player; None where the record does not have it."""
     mover, outcome = int(record["to_play"][0]), finite(record["outcome"][0].ravel()[0])
     if mover == 0 or outcome is None:
         return outcome

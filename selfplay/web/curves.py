@@ -12,10 +12,10 @@ from selfplay.storage.metrics import AXES, METRICS, Row, add_row
 from selfplay.web.thinking import finite
 
 MAX_READ = 64 << 20
-"""Bytes that one look at the file reads; the rest follows with the next."""
+"""Largest number of bytes that are read at once; the rest follows with the next request."""
 
 POINTS = 400
-"""Rows that are sent at most, evenly spaced, the last one included."""
+"""Largest number of rows that are sent, evenly spaced, the last one included."""
 
 
 class Curves:

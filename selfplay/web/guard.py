@@ -1,9 +1,9 @@
-"""What stands between the network and the page: who may ask, how much, and the headers of every answer.
+"""Between the network and the page: who may ask, how much, and the headers of every answer.
 
 A web page elsewhere that the person looks at can make their browser send requests here. Reading answers is forbidden by
 browsers; what remains is closed: a name of another machine that was made to point here (DNS rebinding) fails at the
-`Host` header, what a browser says comes from another page at `Sec-Fetch-Site`, and requests that change something also
-at `Origin` and must carry JSON.
+`Host` header, a request from another page at `Sec-Fetch-Site`, and a request that changes something also at `Origin`;
+that one must carry JSON.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from selfplay.errors import UserError
 from selfplay.web.refusals import BAD_REQUEST, FORBIDDEN, TIMEOUT, TOO_LARGE, Fields, Refused, shown
 
 MAX_BODY = 64 << 10
-"""Bytes of a request's body."""
+"""Largest number of bytes of the body of a request."""
 
 MAX_URL = 2_000
-"""Bytes of a path with its query."""
+"""Largest number of bytes of a path with its query."""
 
 BODY_SECONDS = 10.0
-"""A body that takes longer to arrive is not waited for."""
+"""Seconds for the body of a request to arrive."""
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -53,7 +53,7 @@ class Guard:
     """Middleware: checks a request before the page sees it, and adds headers to every answer."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
-        """`host` is the address that is listened on."""
+        """`host` is the address of the server's socket."""
         self._app = app
         self._names = LOOPBACK | {_in_brackets(host).lower()}
         self._any_address = _is_wildcard(host)

@@ -26,13 +26,13 @@ from selfplay.web.refusals import Refused, shown
 MAX_GAME_TEXT = 120
 
 MAX_GAMES = 200
-"""Game strings with parameters that one process tries: games stay in memory."""
+"""Largest number of game strings with parameters that one process loads: games stay in memory."""
 
 MAX_ACTIONS = 20_000
-"""Games with more have answers that are too long; shogi has 13 689."""
+"""Largest number of actions of a game: answers are too long with more; shogi has 13 689."""
 
 TOURNAMENT = "tournament.json"
-"""A folder with this file is a tournament (`selfplay.tournament.store`)."""
+"""File that makes a folder a tournament (`selfplay.tournament.store`)."""
 
 _GAME_TEXT = re.compile(r"(openspiel:)?\w+(\([\w=,.; -]*\))?", re.ASCII)
 
@@ -122,7 +122,7 @@ class Library:
 
 
 def _try_game(text: str) -> Game | str:
-    """The game, or what is wrong with it."""
+    """The game, or why the page cannot show it."""
     try:
         game = games.load(text)
     except games.GameError as error:

@@ -16,7 +16,7 @@ from selfplay.web.table import Table
 from selfplay.web.thinking import ThinkingThread
 
 MAX_SESSIONS = 32
-"""The one that was not used for the longest time makes room for a new one."""
+"""Largest number of games; the one that was not used for the longest time makes room for a new one."""
 
 
 class Lobby:
@@ -49,7 +49,7 @@ class Lobby:
             return self._sessions[session_id]
 
     def close(self) -> None:
-        """End what is being thought in all of them."""
+        """End the thinking in all games."""
         with self._lock:
             sessions = list(self._sessions.values())
         for session in sessions:

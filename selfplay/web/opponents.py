@@ -21,12 +21,12 @@ from selfplay.web.library import Library
 from selfplay.web.refusals import Fields, Refused
 
 MAX_SIMULATIONS = 100_000
-"""More would fill memory with the tree of one position."""
+"""Largest number of simulations: more would fill memory with the tree of one position."""
 
 USUAL_SIMULATIONS = 400
 
 KEPT = 4
-"""Players that are kept for their next move: networks take seconds to load."""
+"""Number of players that are kept for their next move: networks take seconds to load."""
 
 SEARCHING = ("mcts", "uniform", "run")
 KINDS = ("human", "random", "net", "solver", *SEARCHING)
@@ -36,7 +36,7 @@ SOLVED = frozenset({"tic_tac_toe", "nim", "catch", "dots_and_boxes"})
 """Games that are solved within a second or two, all positions at once."""
 
 MAX_CELLS_CONNECT_FOUR, MAX_CELLS_HEX = 20, 12
-"""Larger boards take a solver so long that the page would stand still."""
+"""Largest boards that are solved: on larger ones a solver would hold up the page."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Seat:
         return self.kind == "human"
 
     def as_json(self) -> dict[str, Any]:
-        """What was asked for, without what is not set."""
+        """The fields of the seat that are set."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 

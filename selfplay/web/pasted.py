@@ -22,15 +22,15 @@ from selfplay.web.refusals import Refused, shown
 from selfplay.web.table import HERE, Table
 
 MAX_TEXT = 20_000
-"""Characters of a pasted position."""
+"""Largest number of characters of a pasted position."""
 
 MAX_MOVES = 2_000
 
 ADDING = frozenset({"connect_four", "go", "gomoku", "havannah", "hex", "mnk", "tic_tac_toe", "y"})
-"""Games in which a board tells the moves but for their order."""
+"""Names of rules by which a board determines its moves, except for their order."""
 
 MAX_TRIES = 1_000
-"""Positions that are looked at on the way to a pasted board."""
+"""Largest number of positions that are tried on the way to a pasted board."""
 
 
 def read_position(game: Game, text: str) -> Table:
@@ -185,17 +185,17 @@ def _reach(game: Game, wanted: list[str], side: int | None = None) -> Table:
     placed = [count - before.count(name) for count, name in zip(counts, names)]
     if not set(wanted) <= {*names, ""} or placed[first] - placed[1 - first] not in (0, 1):
         raise Refused(f"no game leads to this board: {counts[0]} of {names[0]} and {counts[1]} of {names[1]}")
-    seen: set[tuple[str, ...]] = set()
+    visited: set[tuple[str, ...]] = set()
     stack: list[list[int]] = [[]]
-    while stack and len(seen) < MAX_TRIES:
+    while stack and len(visited) < MAX_TRIES:
         moves = stack.pop()
         table = Table(game, moves)
         stones = _stones(table)
         if stones == wanted and side in (None, table.to_play):
             return table
-        if tuple(stones) in seen or any(h and h != w for h, w in zip(stones, wanted)) or table.to_play < 0:
+        if tuple(stones) in visited or any(h and h != w for h, w in zip(stones, wanted)) or table.to_play < 0:
             continue
-        seen.add(tuple(stones))
+        visited.add(tuple(stones))
         mine = names[table.to_play]
         places = sorted(_drawn(table).places.items(), reverse=True)
         fitting = [a for a, p in places if wanted[p.cells[0]] == mine and not stones[p.cells[0]]]

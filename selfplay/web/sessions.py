@@ -147,7 +147,7 @@ class Session:
             self._thread.submit(self._compare_job)
 
     def close(self) -> None:
-        """End what is being thought."""
+        """End all thinking."""
         with self.lock:
             self._drop()
             self._drop_comparison()
