@@ -69,7 +69,7 @@ class GtpGame:
 
 
 def gtp_game(game: Game) -> GtpGame:
-    """What GTP needs to know of a game. Raises UserError for one that is not played through GTP."""
+    """The description of a game for GTP. Raises UserError for one that is not played through GTP."""
     rules = parse(game.rules)
     if rules.name not in GAMES:
         raise UserError(f"GTP: {' and '.join(GAMES)} are played through it, not {game.name}")

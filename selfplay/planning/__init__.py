@@ -1,1 +1,1 @@
-"""What a run will cost on this machine, before it starts."""
+"""The cost of a run on this machine, before it starts."""

@@ -95,7 +95,7 @@ class Prediction:
 
 
 def predict(config: Config, measured: Measurements, speed: NetSpeed) -> Prediction:
-    """What settings with `budget.minutes` will do with the network of `speed` (`config.net` is not looked at)."""
+    """The forecast of settings with `budget.minutes` and the network of `speed` (`config.net` is not used)."""
     actors, learner, replay = config.actors, config.learner, config.replay
     num_actors = max(1, actors.num_actors)
     # Samples for each position played: the most, and the least with which actors do not wait.

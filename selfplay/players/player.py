@@ -40,7 +40,7 @@ class Player(Protocol):
 
 @dataclass(frozen=True)
 class MoveAnalysis:
-    """What a player thinks of one move."""
+    """A player's analysis of one move."""
 
     action: int
     text: str
@@ -54,7 +54,7 @@ class MoveAnalysis:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a player thinks of a position."""
+    """A player's analysis of a position."""
 
     action: int
     """The move it would play."""

@@ -40,13 +40,13 @@ class PlayerKind:
     """A row of the table of players: what the players of one kind have in common."""
 
     name: str
-    """What the text of such a player begins with."""
+    """The word that the text of such a player begins with."""
     make_player: Callable[[PlayerSpec, Game, int], Player]
     """The player for a game, with a seed. Raises UserError where it cannot play the game."""
     options: type = NoOptions
     """Frozen dataclass as `selfplay.config.schema` describes it, with a default for every field."""
     target: str = ""
-    """What must stand between the kind and the options, as the help writes it; empty for nothing."""
+    """The name of the target in the help, which must stand between kind and options; empty for kinds without one."""
     find_game: Callable[[str], str | None] | None = None
     """The game that a target was made for; None: any game."""
     is_command: bool = False
@@ -78,7 +78,7 @@ class PlayerSpec:
 
     kind: PlayerKind
     target: str
-    """What stands between the kind and the options, e.g. the folder of a run; empty for most kinds."""
+    """The text between kind and options, e.g. the folder of a run; empty for most kinds."""
     options: Any
     """An object of `PlayerKind.options`."""
 
@@ -95,9 +95,10 @@ class PlayerSpec:
 
     @property
     def identity(self) -> str:
-        """What makes it this player: of a run the hash of its weights and its settings of play, not where it lies.
+        """The text that tells the player from others.
 
-        Of all others it is the name. Raises UserError where a run or its version is missing.
+        Of a run it is the hash of its weights and its settings of play, not its folder; of all others the name. Raises
+        UserError where a run or its version is missing.
         """
         return self.kind.identify(self) if self.kind.identify else self.name
 

@@ -41,7 +41,7 @@ SAFETY = 0.9
 
 @dataclass(frozen=True)
 class Limits:
-    """What a move may cost; None is no limit."""
+    """The limits of thinking about one position; None is no limit."""
 
     num_simulations: int | None = None
     seconds: float | None = None
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Thought:
-    """What a player thinks of a position, maybe before it has finished."""
+    """A player's analysis of a position, maybe before it has finished."""
 
     action: int
     """The move that it would play."""

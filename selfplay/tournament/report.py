@@ -197,7 +197,7 @@ _TITLES = {
     "ratings": "Ratings",
     "cross_table": "Who scored what against whom",
     "lengths": "How long the games were",
-    "seats": "What moving first is worth",
+    "seats": "Results by seat",
 }
 
 

@@ -41,7 +41,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Conditions:
-    """What every game of a folder has in common."""
+    """The conditions that every game of a folder has in common."""
 
     game: str
     seed: int
@@ -105,7 +105,7 @@ class TournamentFolder:
         return entrant if recorded is None else as_joined(text, entrant, recorded, self._identities.get(recorded))
 
     def recognise(self, entrants: Sequence[Entrant]) -> tuple[str, ...]:
-        """What the players are called here: as when they joined, whatever path names them now.
+        """The names of the players in this folder: as when they joined, whatever path names them now.
 
         Games that one player has under several names count as its own from now on, under the name that has most.
         """

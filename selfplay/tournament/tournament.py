@@ -110,7 +110,7 @@ class _Tournament:
         self.recorded = dict(zip(plan.names, plan.recorded or plan.names))
         self.before: dict[str, Kept] = {}
         """The games that the folder has from earlier, by the keys of their blocks."""
-        self._read, self._scores = 0, list[float]()  # blocks that the test has seen, and their groups' scores
+        self._read, self._scores = 0, list[float]()  # number of blocks that the test has read, and their groups' scores
 
     def run(self) -> Outcome:
         """Play round after round."""
@@ -186,7 +186,7 @@ class _Tournament:
         return swapped if may_swap and block.key not in self.before and swapped.key in self.before else block
 
     def _in_order(self) -> Iterator[Played]:
-        """What was played; after the verdict of a test nothing counts, though another process may have been ahead."""
+        """The games in the order of the schedule, up to the verdict of a test: processes may be ahead of it."""
         groups = 0
         for block in self.order:
             if self.state is not None and self.state.verdict and groups >= self.state.groups:
