@@ -1,8 +1,8 @@
 """The ratings of a run's checkpoints over its time, against fixed anchors, with 95 % intervals.
 
 Checkpoints spread evenly over the run meet every anchor and their neighbours; ratings are fitted to all games together,
-with the first anchor at 0. The games stay in RUN_DIR/ratings, so that nothing is played twice when the run has gone on,
-was moved or is named by another path, or more games are asked for. The run may be running; it leaves out its own
+with the first anchor at 0. The games stay in RUN_DIR/ratings. So nothing is played twice when the run has gone on, was
+moved or is named by another path, or when more games are asked for. The run may be running; it leaves out its own
 evaluations meanwhile, and says so.
 """
 

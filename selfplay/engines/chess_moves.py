@@ -1,8 +1,8 @@
 """Chess between OpenSpiel and UCI: moves as `e2e4` and `e7e8q`, and positions as FEN.
 
-OpenSpiel's own parsers print and abort where text is wrong, so text never reaches them unchecked: a move is looked up
-among the legal ones, and a FEN has to be sound (one king each, the side that has moved not in check, rights and squares
-that fit the board).
+OpenSpiel's own parsers print and abort where text is wrong, so text never reaches them unchecked. A move is looked up
+among the legal ones. A FEN has to be sound: one king each, the side that has moved not in check, rights and squares
+that fit the board.
 
 FEN: Edwards, "Portable Game Notation Specification", 1994, section 16.1. UCI: Meyer-Kahlen and Huber, 2000.
 """

@@ -1,13 +1,14 @@
 """How many positions, games and steps a run will make: a simple model of the training loop.
 
-In the flow: `selfplay.planning.measurements` measures machine and game, `predict` says what settings will do there,
-`selfplay.planning.rules` chooses settings by it, `selfplay.planning.warnings` says what is wrong with them, and
+In the flow: `selfplay.planning.measurements` measures machine and game, and `predict` makes the forecast of settings
+there. `selfplay.planning.rules` chooses settings by it, and `selfplay.planning.warnings` names what is wrong with them.
 `selfplay plan` prints all of it. Nothing here measures anything.
 
 The model, with S simulations a move as set, G games an actor, N actors, T threads of the learner:
 
-* a simulation takes an actor `overhead + e / r` seconds: its share of tree, rules and cache, and `e` evaluations (what
-  is left of one after cache hits and finished games) by a network that makes `r` positions/s in batches of `e * G`;
+* a simulation takes an actor `overhead + e / r` seconds. The first is its share of tree, rules and cache; `e` is the
+  number of evaluations, less than one by cache hits and finished games; the network makes `r` positions/s in batches of
+  `e * G`;
 * an actor makes `1 / (q * S * seconds)` positions/s, where q counts searches that end early (proofs, fast searches);
 * the learner makes `l * gain(T)` samples/s, with l that of one thread, and draws `sample_reuse` samples for each
   position that is learned from: `steps * batch_size = sample_reuse * positions`;

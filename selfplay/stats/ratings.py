@@ -1,17 +1,17 @@
 """Ratings of players from the results of all their matches: maximum likelihood on the Elo scale.
 
 Elo means the expected score: a player that is E points ahead of its opponent scores 1 / (1 + 10^(-E / 400)) on
-average, draws counted half. With strengths p = exp(t), t = E ln 10 / 400, i scores p_i / (p_i + p_j) against j, the
-model of Bradley and Terry ("Rank Analysis of Incomplete Block Designs", Biometrika 1952) with scores in place of
-wins; p_j is multiplied by the number of copies where j sits in more than one seat (Luce, "Individual Choice
-Behavior", 1959). So the ratings of two players that met only each other differ by what `selfplay match` says of the
+average, draws counted half. With strengths p = exp(t), t = E ln 10 / 400, i scores p_i / (p_i + p_j) against j. This is
+the model of Bradley and Terry ("Rank Analysis of Incomplete Block Designs", Biometrika 1952) with scores in place of
+wins. Where j sits in more than one seat, p_j is multiplied by the number of copies (Luce, "Individual Choice
+Behavior", 1959). So the ratings of two players that met only each other differ by the result of `selfplay match` on the
 same games.
 
-Nothing is assumed about how often games are drawn. The likelihood gives the ratings; how sure they are follows from
-how the results really scattered about their expected scores, draws making that less (the sandwich of White, "Maximum
-Likelihood Estimation of Misspecified Models", Econometrica 1982), whole groups of games being what is independent.
-Every difference has the interval of a direct match that says as much (`selfplay.stats.intervals.logit_interval`), and
-so two players that met only each other have the interval of `selfplay match` as well.
+Nothing is assumed about how often games are drawn. The likelihood gives the ratings. Their variance follows from the
+scatter of the results about their expected scores, which draws make smaller; whole groups of games are independent. It
+is the sandwich of White ("Maximum Likelihood Estimation of Misspecified Models", Econometrica 1982). Every difference
+has the interval of a direct match with the same information (`selfplay.stats.intervals.logit_interval`). So two players
+that met only each other have the interval of `selfplay match` as well.
 
 Only differences of t are determined: one player, the anchor, is given its rating, and all intervals are of the
 difference to the anchor. Used after matches that have been played; nothing here knows a game. The model is one of two

@@ -75,8 +75,8 @@ def split(names: Sequence[str], pairs: Sequence[Pair], groups: int, opening: int
 def swiss_pairs(points: Sequence[float], met: set[Pair], byes: set[int]) -> tuple[list[Pair], int | None]:
     """The pairs of the next round, and who sits out where the players are odd in number.
 
-    Players of equal points meet, nobody meets the same opponent twice unless there is no other way, and the player with
-    the fewest points of those that have not sat out yet does so.
+    Players of equal points meet, and nobody meets the same opponent twice unless there is no other way. Of those that
+    have not sat out yet, the player with the fewest points does.
     """
     order = sorted(range(len(points)), key=lambda player: (-points[player], player))
     out = None

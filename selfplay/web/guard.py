@@ -1,9 +1,9 @@
 """Between the network and the page: who may ask, how much, and the headers of every answer.
 
 A web page elsewhere that the person looks at can make their browser send requests here. Reading answers is forbidden by
-browsers; what remains is closed: a name of another machine that was made to point here (DNS rebinding) fails at the
-`Host` header, a request from another page at `Sec-Fetch-Site`, and a request that changes something also at `Origin`;
-that one must carry JSON.
+browsers. A name of another machine that was made to point here (DNS rebinding) fails at the `Host` header, a request
+from another page at `Sec-Fetch-Site`. A request that changes something is also checked by `Origin`, and must carry
+JSON.
 """
 
 from __future__ import annotations
