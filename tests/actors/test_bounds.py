@@ -426,7 +426,7 @@ def test_a_game_that_says_something_wrong_in_the_last_evaluation_costs_no_traini
     def unsound(*content: object, **settings: object) -> None:
         raise UnsoundError("pile: rewards()[0] is nan")
 
-    monkeypatch.setattr(training, "evaluate_checkpoint", unsound)
+    monkeypatch.setattr(train, "evaluate_checkpoint", unsound)
     config = environment_config(tmp_path, "EndlessShort-v0", "actor_critic", "--budget.positions", "48")
     result, watcher = watched(config, tmp_path / "run")
     assert result.learned and result.evaluation is None

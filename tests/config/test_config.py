@@ -331,7 +331,7 @@ def test_check_finds_what_python_code_got_wrong():
 @pytest.mark.parametrize("number", [np.float32(0.5), np.int64(1), np.bool_(True)])
 def test_numbers_of_numpy_are_refused_for_no_file_can_hold_them(number):
     with pytest.raises(UserError, match=r"^learner.learning_rate: expected a number, got np\."):
-        config.check(Config(learner=Learner(learning_rate=number)))
+        reader.check(Config(learner=Learner(learning_rate=number)))
 
 
 def test_a_setting_of_unsupported_type_is_a_mistake_of_the_class():

@@ -435,7 +435,7 @@ def test_clocks_become_limits():
     answers(on, "time_settings 0 10 0", "genmove b")
     assert [limits.seconds for limits in asked] == [move_seconds(300), move_seconds(6, moves_to_go=3), None]
     assert move_seconds(300) == pytest.approx(9) and move_seconds(1, 10) == pytest.approx(0.9)
-    assert on._table.clocks == (None, None)
+    assert on._state.clocks == (None, None)
 
 
 def test_a_clock_has_byo_yomi_after_its_main_time_and_begins_anew_with_a_game(monkeypatch):
@@ -478,7 +478,7 @@ def test_a_run_of_lines_with_all_that_goes_wrong():
         "= ",
         "",
     ]
-    assert len(on._table.moves) == 1
+    assert len(on._state.moves) == 1
 
 
 def test_lines_come_whole_however_they_are_cut():

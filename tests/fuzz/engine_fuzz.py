@@ -120,12 +120,12 @@ def fuzz_gtp(data: bytes) -> int:
 
 def check_gtp(server: GtpServer) -> None:
     """The server's state is that of a fresh one that was sent its moves."""
-    table = server._table
+    state = server._state
     fresh = GtpServer(server._pool.game, AnyMove(0))
-    for ply, action in enumerate(table.moves):
+    for ply, action in enumerate(state.moves):
         color = "bw"[fresh._rules.to_play(ply)]
         assert fresh.answer(f"play {color} {fresh._rules.write_move(action)}") == "= \n\n"
-    assert (fresh._table.board, fresh._pool.text(0)) == (table.board, server._pool.text(0))
+    assert (fresh._state.board, fresh._pool.text(0)) == (state.board, server._pool.text(0))
 
 
 def fuzz_uci(data: bytes) -> int:
