@@ -80,7 +80,7 @@ class _Sightings:
         self._outcomes: dict[tuple[bytes, int], tuple[float, ...]] = {}
         self._other: tuple[set[bytes], set[bytes], set[bytes]] = (set(), set(), set())
 
-    def see(self, observation: np.ndarray, mover: int, legal: np.ndarray, action: int, outcome: tuple) -> None:
+    def add(self, observation: np.ndarray, mover: int, legal: np.ndarray, action: int, outcome: tuple) -> None:
         key = hashlib.blake2b(observation.tobytes(), digest_size=16).digest()
         legal_key = hashlib.blake2b(legal.tobytes(), digest_size=16).digest()
         other_mover, other_legal, other_outcome = self._other
@@ -108,11 +108,11 @@ class _Tally:
         self.fits_bytes = True
         self.max_abs_observation = 0.0
 
-    def see(self, observation: np.ndarray, mover: int, legal: np.ndarray, action: int, outcome: tuple) -> None:
+    def add(self, observation: np.ndarray, mover: int, legal: np.ndarray, action: int, outcome: tuple) -> None:
         own = observation[: self.own_planes]
         self.branching.append(len(legal))
-        self.without_seats.see(own, mover, legal, action, outcome)
-        self.with_seats.see(observation, mover, legal, action, outcome)
+        self.without_seats.add(own, mover, legal, action, outcome)
+        self.with_seats.add(observation, mover, legal, action, outcome)
         self.max_abs_observation = max(self.max_abs_observation, float(np.abs(own).max()))
         self.fits_bytes = self.fits_bytes and bool(np.all((own >= 0) & (own <= 255) & (own == np.rint(own))))
 
@@ -194,7 +194,7 @@ def _play(
     to_play, rewards = pool.step(slots, actions, slots)
     for i in range(len(slots)):
         outcome = (float(to_play[i]), *rewards[i].tolist())
-        tally.see(observations[i], int(movers[i]), legal[i], int(actions[i]), outcome)
+        tally.add(observations[i], int(movers[i]), legal[i], int(actions[i]), outcome)
     return rewards
 
 

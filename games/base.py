@@ -1,4 +1,4 @@
-"""What a game is to the rest of the project: `Game` and `StatePool`.
+"""The interface of games to the rest of the project: `Game` and `StatePool`.
 
 Search and actors never hold one position; they hold *slots* of a `StatePool` and ask for everything in batches
 (a node of a search tree is a slot). Native games keep arrays and jitted rules behind this interface, `games.open_spiel`
@@ -71,7 +71,7 @@ class Game(ABC):
     num_players: int
     num_actions: int
     observation_shape: tuple[int, ...]
-    """What the network sees, seat planes included: `(C, H, W)`, `(C, N)` or `(N,)`."""
+    """Shape of the input of a network, seat planes included: `(C, H, W)`, `(C, N)` or `(N,)`."""
     max_game_length: int
     """Upper bound on player moves in a game (T)."""
     max_chance_outcomes: int = 0
@@ -93,9 +93,9 @@ class Game(ABC):
 
     @property
     def most_plies(self) -> int:
-        """Moves of players after which a game is cut off where no setting says otherwise.
+        """Number of moves of players after which a game is cut off where no setting has another limit.
 
-        `max_game_length` of a game in plain Python is what its author believes; it may never end.
+        `max_game_length` of a game in plain Python is its author's claim, and the game may never end.
         """
         return min(self.max_game_length, EPISODE_STEPS)
 

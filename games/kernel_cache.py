@@ -1,4 +1,4 @@
-"""Importing this finds a folder for compiled kernels, before any kernel asks for one.
+"""Importing this finds a folder for compiled kernels, before any kernel needs one.
 
 Numba keeps machine code beside the source, else below the user's home, and refuses to work where it may write to
 neither: packages that an administrator installed, a home that is read-only or missing. Here a folder of the user's own
@@ -21,7 +21,7 @@ import numba
 
 
 def _probe() -> None:
-    """Never called; Numba is asked where it would keep it."""
+    """Never called; Numba decides where it would keep its machine code."""
 
 
 def _has_place() -> bool:
@@ -33,7 +33,7 @@ def _has_place() -> bool:
 
 
 def _temporary_folder() -> Path | None:
-    """A folder that nobody else can write to, the same at every start; None where there is none."""
+    """A folder that no other user can write to, the same at every start; None where there is none."""
     try:
         folder = Path(tempfile.gettempdir()) / f"selfplay-kernels-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)

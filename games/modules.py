@@ -11,7 +11,7 @@ from games.position_promises import describe
 def import_module_of(what: str, name: str, module: str) -> None:
     """Import the module of `what`, a game or an environment, with this name.
 
-    Raises GameError with one line, whatever the module raises: it was written by somebody else.
+    Raises GameError with one line, for every exception of the module, which is not part of the project.
     """
     try:
         importlib.import_module(module)

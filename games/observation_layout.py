@@ -22,11 +22,11 @@ import numpy as np
 from games.base import Game, GameError
 
 MIN_SIDE = 3
-"""Rows and columns that a picture has at least."""
+"""Smallest number of rows and of columns of a picture."""
 MIN_GREY_SIDE = 36
-"""Rows and columns of a picture without an axis for its channels: as many as the network for screens needs."""
+"""Smallest number of rows and of columns of a picture without an axis of channels: the network for screens needs it."""
 FEW_PLANES = 3
-"""A last axis that is no longer, behind longer ones, looks like planes and not like columns."""
+"""Largest length of a last axis that looks like planes, behind longer axes, and not like columns."""
 CHANNELS = ("first", "last", "none")
 """Values of the parameter `channels`: where they are; none reads no picture, only numbers."""
 
@@ -42,10 +42,10 @@ class Layout:
     """Values are multiplied by it."""
     is_picture: bool = False
     note: str = ""
-    """What was taken for channels, rows and columns, in one line; empty where there was nothing to decide."""
+    """One line on which axes are channels, rows and columns; empty where the shape leaves no choice."""
 
     def read(self, given: np.ndarray) -> np.ndarray:
-        """Arrays [n, ...] in an array of their own, [n, *shape]; bytes are the nearest to what is no byte."""
+        """Arrays [n, ...] in an array of their own, [n, *shape]; a number that is no byte becomes the nearest byte."""
         moved = given.transpose(0, *(axis + 1 for axis in self.order))
         if self.dtype == np.uint8 and given.dtype != np.uint8:  # else they would come round from the other end
             moved = moved.clip(0, 255)

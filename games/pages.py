@@ -44,7 +44,7 @@ def facts(game: Game) -> list[tuple[str, str]]:
 
 
 def has_judge(game: Game) -> bool:
-    """Whether the game says who is ahead where it is cut off."""
+    """Whether the game decides who is ahead where it is cut off."""
     pool, slots = game.new_pool(1), np.zeros(1, np.int64)
     begin_games(pool, slots, 0, np.random.default_rng(0))
     judged = game.judge(pool, slots)

@@ -16,7 +16,7 @@ from games.base import GameError
 Value: TypeAlias = bool | int | float | str
 
 MAX_NUMBER = 1_000_000
-"""No game is sane with a larger number in its parameters, and building one can hang."""
+"""Largest absolute value of a parameter; to build a game with a larger one can hang."""
 
 _GAME_STRING = re.compile(r"(?:(?P<prefix>[A-Za-z_][\w.]*):)?(?P<name>[\w-]+)(?:\((?P<parameters>[^()]*)\))?")
 
@@ -39,7 +39,7 @@ def parse(text: str) -> GameString:
 
 
 def split_parameters(name: str, inside: str) -> dict[str, str]:
-    """What stands between the parentheses after `name`, still as text. Raises GameError when it is malformed."""
+    """The parameters between the parentheses after `name`, still as text. Raises GameError when it is malformed."""
     parameters: dict[str, str] = {}
     for part in filter(None, map(str.strip, inside.split(","))):
         key, equals, value = map(str.strip, part.partition("="))

@@ -60,13 +60,13 @@ class _Played:
 
 
 class _Alike:
-    """Positions that look the same to the player to move, and what is different in them."""
+    """Legal actions and outcomes of moves by observation, to find positions that look the same and are not."""
 
     def __init__(self) -> None:
         self._legal: dict[tuple, tuple[tuple[int, ...], tuple[str, ...]]] = {}
         self._outcome: dict[tuple, tuple[tuple, tuple[str, ...]]] = {}
 
-    def see(self, before: Look, action: int, after: Look, moves: tuple[str, ...], is_last: bool) -> None:
+    def add(self, before: Look, action: int, after: Look, moves: tuple[str, ...], is_last: bool) -> None:
         """Raises BrokenError for a position that looks like an earlier one and is another. `is_last`: the rules allow
         no further move, which an observation need not tell; such moves are compared with each other."""
         key = (before.to_play, before.observation)
@@ -118,7 +118,9 @@ def broken_promises(game: Game, positions: int = 500, seed: int = 0) -> list[Bro
 
 
 def load_or_broken(text: str) -> Game | Broken:
-    """The game of a game string, or what its making raises. Raises GameError where there is no such game."""
+    """The game of a game string, or the exception of its making as a broken promise.
+
+    Raises GameError where there is no such game."""
     try:
         return load(text)
     except GameError:
@@ -165,7 +167,7 @@ def _play(
         _check_rewards(game, played)
         if alike is not None and before.to_play != CHANCE:
             is_last = after.to_play == TERMINAL and played.player_moves >= game.max_game_length
-            alike.see(before, action, after, tuple(moves[:-1]), is_last)
+            alike.add(before, action, after, tuple(moves[:-1]), is_last)
     if played.looks[-1].to_play == TERMINAL:
         _check_end(game, played)
     check_again(game, played.actions, played.looks)

@@ -1,4 +1,4 @@
-"""Chance and uniformly random moves in the slots of a pool: what begins a game, for whoever plays it after that.
+"""Chance and uniformly random moves in the slots of a pool, with which games begin.
 
 In the flow: `games.environments.game` and `selfplay.experience.self_play` begin games here,
 `selfplay.evaluation.openings` draws the openings of matches from the same moves.

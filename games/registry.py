@@ -54,7 +54,7 @@ def register(name: str, factory: Callable[..., Game]) -> None:
 def load(text: str, may_import: bool = True) -> Game:
     """The game of a game string, e.g. `hex(board_size=5)`. Raises GameError with one line for a person.
 
-    Without `may_import` (for text that came with data) a module must have been imported by somebody else.
+    Without `may_import` (for text that came with data) a module must have been imported before.
     """
     wanted = parse(text)
     if wanted.prefix not in ("", OPENSPIEL):

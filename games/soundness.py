@@ -144,7 +144,7 @@ def chance_fault(outcomes: Any) -> str:
 
 
 def are_legal(rows: Sequence[Any], moves: np.ndarray, num_actions: int) -> bool:
-    """Whether all lists are legal actions, in ascending order; not empty where `moves` [n] says that a player moves."""
+    """Whether all lists are legal actions, in ascending order; not empty where a player moves, `moves` [n]."""
     try:
         lengths = np.array([len(row) for row in rows], np.int64)
         actions = np.array(list(chain.from_iterable(rows)))

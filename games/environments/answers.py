@@ -18,10 +18,10 @@ from games.position_promises import BrokenError, asked
 
 def reset(env: gym.Env, seed: int | None = None) -> Any:
     """The first observation, checked."""
-    answer: Any = asked("reset", "reset(seed=..., options=None)", lambda: env.reset(seed=seed, options=None))
-    if not isinstance(answer, tuple) or len(answer) != 2:
-        raise BrokenError("reset", f"reset() gives {kind(answer)}, not observation and info")
-    observation, info = answer
+    output: Any = asked("reset", "reset(seed=..., options=None)", lambda: env.reset(seed=seed, options=None))
+    if not isinstance(output, tuple) or len(output) != 2:
+        raise BrokenError("reset", f"reset() gives {kind(output)}, not observation and info")
+    observation, info = output
     if not isinstance(info, dict):
         raise BrokenError("reset", f"reset() gives {kind(info)} for info, not a dictionary")
     _check_observation(env.observation_space, observation, "the observation of reset()")
@@ -30,10 +30,10 @@ def reset(env: gym.Env, seed: int | None = None) -> Any:
 
 def step(env: gym.Env, action: Any) -> tuple[Any, float, bool, bool]:
     """Observation, reward, terminated and truncated of a step, checked."""
-    answer: Any = asked("step", f"step({action_text(action)})", env.step, copy.deepcopy(action))
-    if not isinstance(answer, tuple) or len(answer) != 5:
-        raise BrokenError("step", f"step() gives {kind(answer)}, not observation, reward, terminated, truncated, info")
-    observation, reward, terminated, truncated, info = answer
+    output: Any = asked("step", f"step({action_text(action)})", env.step, copy.deepcopy(action))
+    if not isinstance(output, tuple) or len(output) != 5:
+        raise BrokenError("step", f"step() gives {kind(output)}, not observation, reward, terminated, truncated, info")
+    observation, reward, terminated, truncated, info = output
     _check_observation(env.observation_space, observation, "the observation")
     if not isinstance(reward, (numbers.Real, np.number)) or not math.isfinite(reward):
         raise BrokenError("reward", f"the reward is {one_line(repr(reward))}, not a finite number")

@@ -1,8 +1,8 @@
 """Atari 2600 games: `ALE/Pong-v5` and the like, through ALE's own vector environment, with presets of preprocessing.
 
 Every option of `AtariVectorEnv` is given: its defaults are neither the papers' nor those of `gymnasium.make`. Rewards
-are paid as the game scores them: to clip is the learner's business. Loss of a life is seen here, from the count of
-lives, because the environment's own option starts a whole new game at each.
+are the game's scores; clipping is a matter of the learner. The loss of a life is read from the count of lives, because
+the environment's own option starts a whole new game at each.
 
 Mnih et al. 2015, "Human-level control through deep reinforcement learning"; Machado et al. 2018, "Revisiting the Arcade
 Learning Environment". Frames of the emulator are `frame_skip` times the steps.

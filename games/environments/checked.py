@@ -35,13 +35,13 @@ class CheckedEnv(gym.Wrapper):
         """The start of an episode, another one where it is not sound. Raises UnsoundError after MOST_IN_A_ROW."""
         fault = ""
         for _ in range(MOST_IN_A_ROW):
-            answer: Any = self.env.reset(seed=seed, options=options)
-            if isinstance(answer, tuple) and len(answer) == 2:
-                fault = space_fault(OBSERVATION, self._space, answer[0])
+            output: Any = self.env.reset(seed=seed, options=options)
+            if isinstance(output, tuple) and len(output) == 2:
+                fault = space_fault(OBSERVATION, self._space, output[0])
             else:
                 fault = "reset() does not return the pair (observation, info)"
             if not fault:
-                self._last, self._steps = _copied(answer[0]), 0
+                self._last, self._steps = _copied(output[0]), 0
                 return self._last, {}
             self._faults.texts.append(f"{self._name}: {fault} at the start of an episode")
             seed = None  # the same one would begin the same episode

@@ -1,4 +1,4 @@
-"""What an environment is to the rest of the project: `Environment` and `EnvironmentBatch`.
+"""The interface of environments to the rest of the project: `Environment` and `EnvironmentBatch`.
 
 As `Game` and `StatePool` are to search, these are to the algorithms that learn from experience alone (DQN, REINFORCE,
 actor-critic): an `Environment` has sizes and makes batches, a batch steps N copies at once. Gymnasium's environments
@@ -111,8 +111,8 @@ class EnvironmentBatch(ABC):
         """One step of every copy. Raises GameError for an action that does not exist."""
 
     def frame(self) -> np.ndarray:
-        """A picture, uint8 [H, W, 3], of what the first copy's `observation` shows. Raises GameError where none is
-        to be had; Gymnasium's environments draw only when made with `render_mode=rgb_array`."""
+        """A picture, uint8 [H, W, 3], of the first copy at its present `observation`. Raises GameError where there is
+        none; Gymnasium's environments draw only when made with `render_mode=rgb_array`."""
         raise GameError(f"{self.environment.name}: there are no pictures of it")
 
     def close(self) -> None:  # noqa: B027 (a default, not a stub)

@@ -64,7 +64,7 @@ class GridWorld(Environment):
 
     @property
     def num_states(self) -> int:
-        """S."""
+        """Number of states, S."""
         return len(self.cells)
 
     def to_mdp(self) -> TabularMdp:
@@ -89,7 +89,7 @@ class GridWorld(Environment):
         index = {(i, j): state for state, (i, j) in enumerate(self.cells.tolist())}
         next_states = np.zeros((self.num_states, len(MOVES)), np.int64)
         rewards = np.zeros((self.num_states, len(MOVES)))
-        pays = {GOAL: grid.goal_reward, PIT: grid.pit_reward, CLIFF: grid.cliff_reward}
+        cell_rewards = {GOAL: grid.goal_reward, PIT: grid.pit_reward, CLIFF: grid.cliff_reward}
         for (i, j), state in index.items():
             for direction, (down, right) in enumerate(MOVES):
                 cell = (i + down, j + right)
@@ -97,7 +97,9 @@ class GridWorld(Environment):
                 next_states[state, direction] = (
                     state if entered == WALL else int(self.starts[0]) if entered == CLIFF else index[cell]
                 )
-                rewards[state, direction] = 0.0 if self.terminal[state] else grid.step_reward + pays.get(entered, 0.0)
+                rewards[state, direction] = (
+                    0.0 if self.terminal[state] else grid.step_reward + cell_rewards.get(entered, 0.0)
+                )
         shape = (self.num_states, len(ACTIONS), len(MOVES))
         return Outcomes(
             np.broadcast_to(self._directions(), shape),

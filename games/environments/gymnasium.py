@@ -1,8 +1,7 @@
 """Any Gymnasium environment as an `Environment`: its spaces, its parameters, and batches of it.
 
-`games.environments.gymnasium_spaces` says which spaces are taken, and how. What is refused a wrapper of Gymnasium's can
-turn into one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module`
-first).
+`games.environments.gymnasium_spaces` has the spaces that are taken. A wrapper of Gymnasium's can turn another space
+into one of them; an environment with its wrappers can be registered (`my_module:MyEnv-v0` imports `my_module` first).
 
 Gymnasium: Towers et al. 2024, "Gymnasium: A Standard Interface for Reinforcement Learning Environments".
 """
@@ -36,7 +35,7 @@ class GymnasiumEnvironment(Environment):
     """A registered environment. Made by `load_gymnasium`.
 
     Its own parameter `channels` (see `games.observation_layout`) says where the channels of pictures are; the others
-    are those of `gymnasium.make`. An episode that Gymnasium knows no limit for is cut off after `EPISODE_STEPS`; the
+    are those of `gymnasium.make`. An episode without a limit in Gymnasium is cut off after `EPISODE_STEPS`; the
     parameter `max_episode_steps` sets another limit.
     """
 
@@ -107,7 +106,7 @@ class GymnasiumEnvironment(Environment):
         return self._actions.choices(checked_choices(self, num_envs, actions))
 
     def new_vector(self, num_envs: int, faults: Faults) -> gym.vector.VectorEnv:
-        """Copies behind Gymnasium's vector interface, with arrays for observations. What they say wrongly is added to
+        """Copies behind Gymnasium's vector interface, with arrays for observations. Unsound outputs are added to
         `faults`."""
         reader = self._observations if self._observations.needs_reading else None
         limit = {MAX_EPISODE_STEPS: self.default_limit} if self.default_limit else {}
@@ -160,7 +159,7 @@ class GymnasiumBatch(EnvironmentBatch):
         )
 
     def _fault(self, given: Any, reward: Any, info: dict[str, Any]) -> str:
-        """What is wrong with the arrays of all copies after a step; empty where nothing is."""
+        """The fault of the arrays of all copies after a step; empty where there is none."""
         space = self._vector.observation_space
         fault = array_fault("rewards", reward, (self.num_envs,)) or array_fault(
             f"{OBSERVATION}s", given, space.shape or (), space.dtype

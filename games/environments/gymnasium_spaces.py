@@ -1,4 +1,4 @@
-"""What Gymnasium's spaces say, as the numbers of `games.environments`: observations as one array, actions as choices.
+"""Gymnasium's spaces as the numbers of `games.environments`: observations as one array, actions as choices.
 
 Observations. A Box or MultiBinary is an array, by `games.observation_layout`. Discrete and MultiDiscrete become
 one-hot numbers; of Tuple and Dict, nested as they may be, all numbers stand in one row, in the order of Gymnasium's
@@ -22,9 +22,9 @@ from games.base import GameError
 from games.observation_layout import Layout, layout_of
 
 MAX_ONE_HOT = 100_000
-"""One-hot numbers of an observation at most."""
+"""Largest number of one-hot numbers of an observation."""
 MAX_COMBINATIONS = 4096
-"""Combinations of a MultiDiscrete or MultiBinary action at most."""
+"""Largest number of combinations of a MultiDiscrete or MultiBinary action."""
 
 OBSERVATIONS_TAKEN = "Box, Discrete, MultiDiscrete, MultiBinary, and Tuple or Dict of these"
 ACTIONS_TAKEN = (
@@ -155,7 +155,7 @@ class _Part:
         return self.layout is not None and self.layout.dtype == np.uint8
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest that `read` gives, as far as the space says."""
+        """Lower and upper bounds of the numbers from `read`, as far as the space has them."""
         if isinstance(self.space, Box) and self.layout is not None:
             return self.layout.read(self.space.low[None])[0], self.layout.read(self.space.high[None])[0]
         return np.zeros(self.shape, np.float32), np.ones(self.shape, np.float32)

@@ -1,10 +1,10 @@
 """Markov decision processes small enough for a table, and their exact solutions.
 
-The truth that learning is checked against: what tabular Q-learning and DQN approach on a grid world, `optimal_q` knows.
+The reference for learning: `optimal_q` computes the values that tabular Q-learning and DQN approach on a grid world.
 Formulas in Sutton and Barto, "Reinforcement Learning: An Introduction" (2018), chapters 3 and 4; proofs in Puterman,
 "Markov Decision Processes" (1994), chapter 6.
 
-The discount, in [0, 1], is an argument and no part of the process: one world is asked about at several. With discount
+The discount, in [0, 1], is an argument and no part of the process: one world is solved for several. With discount
 1 a policy has a value only where it reaches a terminal state from everywhere with certainty; others are refused.
 Policy iteration then finds the best of those that end. Sweeps from 0 find the same where going on for ever is no
 better than ending, as when steps cost something or no reward is negative (Bertsekas and Tsitsiklis, "An Analysis of
@@ -30,7 +30,7 @@ TIE_TOLERANCE = 1e-9
 """Actions whose values differ by less count as equally good; times the largest value where that is above 1."""
 
 ROUNDING = 1e-13
-"""Differences below this, likewise, are rounding: a policy is not changed for them."""
+"""Differences below this are rounding, and change no policy; times the largest value where that is above 1."""
 
 MAX_SWEEPS = 100_000
 
@@ -42,7 +42,7 @@ class TabularMdp:
     transitions: Float[np.ndarray, "S A S"]  # float64, the probability of the next state
     rewards: Float[np.ndarray, "S A"]  # float64, the expected reward of the transition
     start: Float[np.ndarray, " S"]  # float64, the distribution of the first state
-    terminal: Bool[np.ndarray, " S"]  # every action stays here and pays nothing, so that the value is 0
+    terminal: Bool[np.ndarray, " S"]  # every action stays here with the reward 0, so that the value is 0
 
     def __post_init__(self) -> None:
         s, a = self.rewards.shape
@@ -64,19 +64,19 @@ class TabularMdp:
 
     @property
     def num_states(self) -> int:
-        """S."""
+        """Number of states, S."""
         return self.rewards.shape[0]
 
     @property
     def num_actions(self) -> int:
-        """A."""
+        """Number of actions, A."""
         return self.rewards.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What an action can lead to, one by one: the form that can be sampled. Two outcomes with one next state may pay
-    differently, which a `TabularMdp` cannot tell any more."""
+    """The outcomes of each action, one by one, to be sampled. Two outcomes with one next state may have different
+    rewards, which a `TabularMdp` does not keep apart."""
 
     probabilities: Float[np.ndarray, "S A K"]  # float64; 0 for those that fill up
     next_states: Int[np.ndarray, "S A K"]  # int64
@@ -93,7 +93,7 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class Sweeps:
-    """Where sweeps from 0 came to."""
+    """Values after sweeps from 0."""
 
     values: np.ndarray  # float64, [S] of value iteration, [S, A] of Q-iteration
     residuals: Float[np.ndarray, " n"]  # float64, the greatest change of each sweep
@@ -101,7 +101,7 @@ class Sweeps:
 
 @dataclass(frozen=True, eq=False)
 class PolicyIteration:
-    """The policies that were looked at, the last one optimal, with their exact values."""
+    """The policies of policy iteration, the last one optimal, with their exact values."""
 
     policies: Float[np.ndarray, "n S A"]
     values: Float[np.ndarray, "n S"]

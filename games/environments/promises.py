@@ -1,8 +1,8 @@
-"""What an environment must keep to, checked: `audit_environment` plays random actions and names what is broken.
+"""Rules that an environment must keep to, checked: `audit_environment` plays random actions and names what is broken.
 
-The rules are those of docs/adding_an_environment.md; each is named as it is there. Gymnasium's environments are looked
-at as they come from `gymnasium.make`, before anything here has turned their answers into numbers; others (grid worlds,
-Atari, games) through their batches.
+The rules are those of docs/adding_an_environment.md; each is named as it is there. Gymnasium's environments are checked
+as they come from `gymnasium.make`, before their outputs become arrays; others (grid worlds, Atari, games) through their
+batches.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from games.promises import Broken
 MISTAKES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError, ValueError,
 )  # fmt: skip
-"""What a mistake in the code raises; other exceptions may come from a missing display or library."""
+"""Exceptions of mistakes in the code; others may come from a missing display or library."""
 
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """What random actions showed of an environment."""
+    """Figures of an environment from random actions, and the rules that it broke."""
 
     environment: str
     observation_shape: tuple[int, ...]
@@ -39,19 +39,19 @@ class EnvironmentReport:
     actions: str
     steps: int
     lengths: tuple[int, ...]
-    """Steps of the episodes that ended."""
+    """Numbers of steps of the episodes that ended."""
     returns: tuple[float, ...]
     notes: tuple[str, ...]
-    """What is no mistake and good to know."""
+    """Lines that a person should know and that are no mistakes."""
     broken: tuple[Broken, ...]
 
 
 class _Episodes:
-    """What was played with random actions: to be played again, and compared."""
+    """Random actions and the outputs of the environment, to be played again and compared."""
 
     def __init__(self) -> None:
         self.actions: list[Any] = []
-        self.answers: list[tuple] = []  # observation, reward, terminated, truncated; the observation alone of a reset
+        self.outputs: list[tuple] = []  # observation, reward, terminated, truncated; the observation alone of a reset
         self.lengths: list[int] = []
         self.returns: list[float] = []
 
@@ -70,7 +70,7 @@ def audit_environment(environment: Environment, steps: int = 500, seed: int = 0)
             _check_batches(environment, steps, seed, played)
     except BrokenError as error:
         found.append(Broken(error.rule, error.what, tuple(map(action_text, played.actions)), "actions"))
-    except Exception as error:  # in what nobody has asked for by its name
+    except Exception as error:  # in a part that `asked` does not guard
         found.append(
             Broken("environment", f"it raises {describe(error)}", tuple(map(action_text, played.actions)), "actions")
         )
@@ -83,7 +83,7 @@ def audit_environment(environment: Environment, steps: int = 500, seed: int = 0)
         environment.observation_shape,
         str(environment.observation_dtype),
         vector or f"{environment.num_actions} choices",
-        len(played.answers) - len(played.lengths) - 1,
+        len(played.outputs) - len(played.lengths) - 1,
         tuple(played.lengths),
         tuple(played.returns),
         tuple(notes),
@@ -145,7 +145,7 @@ def _play(environment: GymnasiumEnvironment, env: gym.Env, steps: int, seed: int
     """Random actions, episode by episode; the first ones try every choice that there is."""
     rng = np.random.default_rng(seed)
     observation = reset(env, seed)
-    played.answers.append((copy.deepcopy(observation),))
+    played.outputs.append((copy.deepcopy(observation),))
     total, length = 0.0, 0
     for number in range(steps):
         before = copy.deepcopy(observation)
@@ -155,7 +155,7 @@ def _play(environment: GymnasiumEnvironment, env: gym.Env, steps: int, seed: int
         observation, reward, terminated, truncated = step(env, action)
         if not _same(last, before):
             raise BrokenError("own arrays", "the observation of the step before was written again in this step")
-        played.answers.append((copy.deepcopy(observation), float(reward), bool(terminated), bool(truncated)))
+        played.outputs.append((copy.deepcopy(observation), float(reward), bool(terminated), bool(truncated)))
         total, length = total + float(reward), length + 1
         if terminated or truncated:
             played.returns.append(total)
@@ -164,7 +164,7 @@ def _play(environment: GymnasiumEnvironment, env: gym.Env, steps: int, seed: int
             observation = reset(env)
             if not _same(last, before):
                 raise BrokenError("own arrays", "the last observation of an episode was written again by reset")
-            played.answers.append((copy.deepcopy(observation),))
+            played.outputs.append((copy.deepcopy(observation),))
             total, length = 0.0, 0
 
 
@@ -173,29 +173,29 @@ def _play_again(
 ) -> None:
     """The same actions once more. `beside`: another copy that is played at the same time."""
     actions, played.actions = played.actions, []
-    answers = iter(played.answers)
-    _compare((copy.deepcopy(reset(env, seed)),), next(answers), rule, complaint)
+    outputs = iter(played.outputs)
+    _compare((copy.deepcopy(reset(env, seed)),), next(outputs), rule, complaint)
     for number, action in enumerate(actions):
         if beside is not None:
             _, _, terminated, truncated = step(beside, actions[number // 2])
             if terminated or truncated:
                 reset(beside)
         played.actions.append(action)
-        answer = step(env, action)
-        _compare(answer, next(answers), rule, complaint)
-        if answer[2] or answer[3]:
-            _compare((reset(env),), next(answers), rule, complaint)
+        output = step(env, action)
+        _compare(output, next(outputs), rule, complaint)
+        if output[2] or output[3]:
+            _compare((reset(env),), next(outputs), rule, complaint)
     played.actions = actions
 
 
-def _compare(answer: tuple, expected: tuple, rule: str, complaint: str) -> None:
-    for name, here, there in zip(("observation", "reward", "terminated", "truncated"), answer, expected):
+def _compare(output: tuple, expected: tuple, rule: str, complaint: str) -> None:
+    for name, here, there in zip(("observation", "reward", "terminated", "truncated"), output, expected):
         if not (_same(here, there) if name == "observation" else here == there):
             raise BrokenError(rule, f"{complaint} {name}")
 
 
 def _check_pictures(environment: GymnasiumEnvironment, notes: list[str]) -> None:
-    """What `render` gives, where there is a render mode for films."""
+    """Raises BrokenError unless `render` returns a picture, where there is a render mode for films."""
     if RENDER_MODE not in (environment.parameters.get("render_mode"), *_render_modes(environment)):
         notes.append(f"no films: its metadata have no render mode {RENDER_MODE}")
         return
@@ -237,11 +237,11 @@ def _is_own(env: gym.Env, error: Exception) -> bool:
 
 
 def _check_batches(environment: Environment, steps: int, seed: int, played: _Episodes) -> None:
-    """Batches of what is no environment of Gymnasium's: finite numbers that repeat. Raises BrokenError."""
+    """Batches of an environment that is not Gymnasium's: finite numbers that repeat. Raises BrokenError."""
     first, again = (asked("new environment", "new_batch", environment.new_batch, 2, seed) for _ in range(2))
     rng = np.random.default_rng(seed)
     totals, ages = np.zeros(2), np.zeros(2, np.int64)
-    played.answers.append((first.observation,))
+    played.outputs.append((first.observation,))
     for _ in range(steps):
         actions = _random_actions(first, rng)
         played.actions.append(actions)
@@ -251,10 +251,10 @@ def _check_batches(environment: Environment, steps: int, seed: int, played: _Epi
         if not np.isfinite(here.reward).all():
             raise BrokenError("reward", f"the rewards are {here.reward.tolist()}, not finite numbers")
         _compare((here.observation,), (other.observation,), "seed", "the same seed and actions led to another")
-        played.answers.append((here.observation,))
+        played.outputs.append((here.observation,))
         totals, ages = totals + here.reward, ages + 1
         if here.ended[0]:
-            played.answers.append(())
+            played.outputs.append(())
             played.returns.append(float(totals[0]))
             played.lengths.append(int(ages[0]))
         totals[here.ended], ages[here.ended] = 0.0, 0

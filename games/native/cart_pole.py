@@ -118,7 +118,7 @@ class CartPolePool(NativePool):
         """Put physical `states` float64 [n, 4] into `slots` [n], each `steps` [n] after the start of its episode.
 
         So a player of this game can act in Gymnasium's environment. Such a position has no history. Raises
-        GameError for what is not finite, and for negative steps.
+        GameError for numbers that are not finite, and for negative steps.
         """
         if not np.isfinite(states).all() or (np.asarray(steps) < 0).any():
             raise GameError("cart_pole: states must be finite and steps not negative")

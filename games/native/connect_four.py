@@ -163,7 +163,7 @@ def _observe(boards, to_play, rows, columns, egocentric, slots, out):  # type: i
     cells = rows * columns
     for i in range(slots.shape[0]):
         board, planes, mover = boards[slots[i]], out[i], to_play[slots[i]]
-        # Nobody moves in a finished game: it is seen by player 0 and no seat is marked.
+        # No player moves in a finished game: the view is that of player 0, and no seat is marked.
         sign = -1 if egocentric and mover != 1 else 1  # of the player whose discs are in plane 0
         cell = 0
         for row in range(rows):

@@ -193,7 +193,7 @@ def _legal(boards, to_play, slots, offsets, actions):  # type: ignore[no-untyped
 def _observe(boards, to_play, slots, out):  # type: ignore[no-untyped-def]
     for i in range(slots.shape[0]):
         planes, mover = out[i], to_play[slots[i]]
-        viewer = 1 if mover == 1 else 0  # nobody moves in a finished game: it is seen by player 0
+        viewer = 1 if mover == 1 else 0  # no player moves in a finished game: the view is that of player 0
         own, other = boards[slots[i], viewer], boards[slots[i], 1 - viewer]
         for cell in range(CELLS):
             mine, theirs = (own >> np.uint64(cell)) & _ONE, (other >> np.uint64(cell)) & _ONE

@@ -207,8 +207,9 @@ def _wins_at_once(board, own, empty, player):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _threats(board, other, empty, player):  # type: ignore[no-untyped-def]
-    """Where the player to move must answer the moves with which the other would win at once: the empty cells in the
-    carriers of all of them, and the cells in any."""
+    """Cells on which the player to move must stop the moves with which the other would win at once.
+
+    These are the empty cells in the carriers of all such moves; beside them the cells in any carrier."""
     must_play, carrier = empty, 0
     for cell in board.order:
         move = 1 << cell

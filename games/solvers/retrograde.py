@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -51,6 +52,17 @@ class _Graph:
     children: Int[np.ndarray, " E"]
     levels: tuple[int, ...]
     """Positions `levels[l]` to `levels[l + 1]` are l moves and outcomes from the start."""
+
+
+class _Edges(NamedTuple):
+    """The E moves and outcomes from N positions, position by position; fields as in `_Graph`."""
+
+    counts: Int[np.ndarray, " N"]
+    """Number of edges of each position."""
+    moves: Int[np.ndarray, " E"]
+    probabilities: Float[np.ndarray, " E"]
+    rewards: Float[np.ndarray, " E"]
+    children: Int[np.ndarray, " E"]
 
 
 class RetrogradeSolver:
@@ -147,17 +159,15 @@ def _explore(game: Game) -> _Graph:
             pool.close()
         level = following
         levels.append(len(index))
-    counts, moves, probabilities, rewards, children = (np.concatenate(parts) for parts in zip(*edges))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return _Graph(index, np.concatenate(to_play), offsets, moves, probabilities, rewards, children, tuple(levels[:-1]))
+    every = _Edges(*(np.concatenate(parts) for parts in zip(*edges)))
+    offsets = np.concatenate([[0], np.cumsum(every.counts)])
+    return _Graph(index, np.concatenate(to_play), offsets, *every[1:], levels=tuple(levels[:-1]))
 
 
-def _expand(
-    game: Game, pool: StatePool, slots: np.ndarray, index: dict[bytes, int]
-) -> tuple[StatePool, tuple[np.ndarray, ...]]:
+def _expand(game: Game, pool: StatePool, slots: np.ndarray, index: dict[bytes, int]) -> tuple[StatePool, _Edges]:
     """Positions that follow those in `slots`: a pool of those not in `index` yet, which are added to it in order.
 
-    Beside it the edges: their number by position, moves, probabilities, rewards and children."""
+    Beside it the edges from `slots`."""
     counts, moves, probabilities = _edges(pool, slots)
     work = game.new_pool(len(slots) + max(1, len(moves)))
     sources, targets = np.arange(len(slots)), np.arange(len(slots), len(slots) + len(moves))
@@ -174,7 +184,7 @@ def _expand(
     new = game.new_pool(len(unknown))
     new.load(np.arange(len(unknown)), work, np.array(unknown, np.int64))
     work.close()
-    return new, (counts, moves, probabilities, rewards, children)
+    return new, _Edges(counts, moves, probabilities, rewards, children)
 
 
 def _edges(pool: StatePool, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

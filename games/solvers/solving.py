@@ -11,7 +11,7 @@ from games.solvers.retrograde import RetrogradeSolver
 
 
 class Solver(Protocol):
-    """Knows the value of every move. Keeps nothing but what it has computed, so positions may come in any order."""
+    """Computes the value of every move. It keeps only results of earlier positions, which may come in any order."""
 
     def move_values(self, pool: StatePool, slot: int) -> dict[int, float]:
         """The return of the player to move, from here on, after each legal move of the position and perfect play."""
@@ -24,7 +24,7 @@ class Solver(Protocol):
 
 @runtime_checkable
 class ScoringSolver(Protocol):
-    """A solver that also knows how soon a move wins or loses."""
+    """A solver that also computes how soon a move wins or loses."""
 
     def move_scores(self, pool: StatePool, slot: int) -> dict[int, int]:
         """A number for each legal move, greater for a better one."""
