@@ -12,13 +12,26 @@ import numpy as np
 from games import CHANCE, TERMINAL
 from search import random
 from search.evaluators import Evaluation
-from search.kernels import kernel
+from search.kernels import inlined, kernel
 from search.parameters import SearchParameters
 from search.selection import Walk, chance_edge
 from search.tree import NO_PARENT, UNVISITED, Tree, add_edges, new_node
 
 LARGEST_FAN = 64
 """Outcomes of a chance node that has more of them, drawn once by their probability (yacht has 7776)."""
+
+
+EXPANDED, NO_ROOM, NOT_FINITE = 0, 1, 2
+"""Outcomes of `expand`."""
+
+
+@inlined
+def has_room(tree: Tree, trees: np.ndarray, rows: np.ndarray, count: int, offsets: np.ndarray) -> bool:
+    """Whether the rows of `offsets` [count + 1] fit behind the edges of the trees that `rows[:count]` name."""
+    for k in range(count):
+        if tree.edge_count[trees[rows[k]]] + offsets[k + 1] - offsets[k] > tree.edges.shape[1]:
+            return False
+    return True
 
 
 @kernel
@@ -53,8 +66,13 @@ def arrive(tree: Tree, trees: np.ndarray, to_play: np.ndarray, rewards: np.ndarr
 @kernel
 def expand_chance(
     tree: Tree, trees: np.ndarray, offsets: np.ndarray, outcomes: np.ndarray, probabilities: np.ndarray, walk: Walk
-) -> None:
-    """Give the chance nodes left by `arrive` their outcomes as edges, and make a step along one of them in `walk`."""
+) -> bool:
+    """Give the chance nodes left by `arrive` their outcomes as edges, and make a step along one of them in `walk`.
+
+    Returns False, having changed nothing, where the edges do not fit into the tree.
+    """
+    if not has_room(tree, trees, walk.row, walk.counts[0], offsets):
+        return False
     num_nodes = tree.nodes.shape[1]
     for k in range(walk.counts[0]):
         i = walk.row[k]
@@ -73,6 +91,7 @@ def expand_chance(
         walk.src[k] = b * num_nodes + node
         walk.action[k] = tree.edges[b, edge].action
         walk.dst[k] = b * num_nodes + child
+    return True
 
 
 @kernel
@@ -92,22 +111,15 @@ def draw_fan(tree: Tree, b: int, start: int, end: int, outcomes: np.ndarray, pro
 
 
 @kernel
-def room_needed(tree: Tree, trees: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> int:
-    """Edges a tree must have room for before the rows of `offsets` [n + 1] are added."""
-    most = 0
-    for k in range(rows.shape[0]):
-        most = max(most, tree.edge_count[trees[rows[k]]] + offsets[k + 1] - offsets[k])
-    return most
+def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) -> int:
+    """Give waiting leaves their value and their edges, one for each legal action; returns EXPANDED.
 
-
-@kernel
-def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) -> bool:
-    """Give waiting leaves their value and their edges, one for each legal action.
-
-    The prior is the softmax of the logits over the legal actions. Returns False, having stopped, where the logits or
-    values are not finite.
+    The prior is the softmax of the logits over the legal actions. Returns NO_ROOM, having changed nothing, where the
+    edges do not fit into the tree, and NOT_FINITE, having stopped, where the logits or values are not finite.
     """
     offsets, logits, values = evaluation.offsets, evaluation.logits, evaluation.values
+    if not has_room(tree, trees, walk.waiting_row, walk.counts[1], offsets):
+        return NO_ROOM
     for k in range(walk.counts[1]):
         i = walk.waiting_row[k]
         b, node = trees[i], walk.leaf[i]
@@ -122,7 +134,7 @@ def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) ->
             tree.edges[b, first + j - start].prior = weight
             total += weight
         if not math.isfinite(total) or total <= 0.0:
-            return False
+            return NOT_FINITE
         offset = top + math.log(total)
         for j in range(start, end):
             edge = tree.edges[b, first + j - start]
@@ -130,9 +142,9 @@ def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) ->
             edge.logit = logits[j] - offset
         for p in range(values.shape[1]):
             if not math.isfinite(values[k, p]):
-                return False
+                return NOT_FINITE
             tree.nodes[b, node].value[p] = values[k, p]
-    return True
+    return EXPANDED
 
 
 @kernel

@@ -84,13 +84,8 @@ class Selection(NamedTuple):
 
     trees: np.ndarray  # [n] int64
     walk: Walk
-    num_roots: int
-    """Number of trees whose root was not evaluated yet. They come first among those that wait for an evaluation."""
-
-    @property
-    def slots(self) -> np.ndarray:
-        """Slots of the model that wait for an evaluation, int64 [m], m at most n."""
-        return self.walk.waiting_slot[: self.walk.counts[1]]
+    slots: np.ndarray  # [m] int64: slots of the model that wait for an evaluation, m at most n
+    num_roots: int  # trees whose root was not evaluated yet; they are the first of those that wait
 
 
 def nodes_per_tree(traits: ModelTraits, config: SearchConfig) -> int:
@@ -230,13 +225,13 @@ class Search:
         """
         walk = self._free_walks.pop() if self._free_walks else Walk.allocate(self.num_trees)
         steps = self._policy.select(self.tree, trees, self.parameters, self._scratch, walk)
-        num_roots = int(walk.counts[1])  # a leaf that is there and has no edges yet
+        num_roots = walk.counts.item(1)  # leaves that are there and have no edges yet
         while steps:
             to_play, rewards = self.model.step(walk.src[:steps], walk.action[:steps], walk.dst[:steps])
             steps = expansion.arrive(self.tree, trees, to_play, rewards, walk)
             if steps:
                 self._play_chance(trees, walk, steps)
-        return Selection(trees, walk, num_roots)
+        return Selection(trees, walk, walk.waiting_slot[: walk.counts.item(1)], num_roots)
 
     def evaluate(self, selection: Selection) -> Evaluation | None:
         """The model's evaluation of the leaves that wait for one; None where there are none.
@@ -244,13 +239,13 @@ class Search:
         It reads the model and no tree, so that a model may allow it in another thread. The arrays are valid until the
         next call.
         """
-        return self.model.evaluate(selection.slots) if selection.walk.counts[1] else None
+        return self.model.evaluate(selection.slots) if len(selection.slots) else None
 
     def complete(self, selection: Selection, evaluation: Evaluation | None) -> int:
         """Expand the leaves of a selection and back their values up; returns the number of simulations made."""
-        trees, walk, num_roots = selection
+        trees, walk, _, num_roots = selection
         if evaluation is not None:
-            self._expand(selection, evaluation)
+            self._expand(trees, walk, num_roots, evaluation)
         expansion.backup(self.tree, trees, walk.leaf, self.parameters, self._returns)
         self._free_walks.append(walk)
         return len(trees) - num_roots
@@ -261,22 +256,17 @@ class Search:
         if (self.tree.node_count[trees[rows]] >= self.nodes).any():
             raise SearchError(f"search: more than {LONGEST_CHAIN} chance events in a row in {self.model.traits.name}")
         offsets, outcomes, probabilities = self.model.chance(walk.dst[:count])
-        self._reserve(trees, rows, offsets)
-        expansion.expand_chance(self.tree, trees, offsets, outcomes, probabilities, walk)
+        while not expansion.expand_chance(self.tree, trees, offsets, outcomes, probabilities, walk):
+            self.tree = grow_edges(self.tree)
 
-    def _expand(self, selection: Selection, evaluation: Evaluation) -> None:
+    def _expand(self, trees: np.ndarray, walk: Walk, num_roots: int, evaluation: Evaluation) -> None:
         """Give the leaves that were evaluated their edges."""
-        trees, walk, num_roots = selection
-        self._reserve(trees, walk.waiting_row[: walk.counts[1]], evaluation.offsets)
-        if not expansion.expand(self.tree, trees, evaluation, walk):
+        while (outcome := expansion.expand(self.tree, trees, evaluation, walk)) == expansion.NO_ROOM:
+            self.tree = grow_edges(self.tree)
+        if outcome == expansion.NOT_FINITE:
             raise SearchError("search: the evaluator returned a policy or a value that is not finite")
         if num_roots:
             self._prepare_roots(trees[walk.waiting_row[:num_roots]])
-
-    def _reserve(self, trees: np.ndarray, rows: np.ndarray, offsets: np.ndarray) -> None:
-        """Make room for the edges of nodes that are about to be expanded."""
-        while expansion.room_needed(self.tree, trees, rows, offsets) > self.tree.edges.shape[1]:
-            self.tree = grow_edges(self.tree)
 
     def _prepare_roots(self, trees: np.ndarray) -> None:
         """Noise and plans of visits, once per search, for roots that have their edges."""
