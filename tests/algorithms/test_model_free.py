@@ -270,6 +270,7 @@ def test_evaluate_says_what_is_wrong(arguments, complaint, capsys):
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio_ffmpeg leaves the pipes of a reader open
 def test_an_episode_is_filmed(tmp_path, capsys, monkeypatch):
     film = tmp_path / "film.mp4"
     world = "grid_world(map=russell_norvig,max_steps=20)"
