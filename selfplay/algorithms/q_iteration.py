@@ -170,21 +170,21 @@ class QIteration(ModelFree):
 
     def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
         """Pictures of the values and of how they converged, and how far they are from the exact ones."""
-        from selfplay.reports import grid_worlds as grid_pictures
+        from selfplay.reports import grid_worlds
 
         discount = self.config.rewards.discount
         with torch.no_grad():
             q, _ = learner.net(torch.eye(self.mdp.num_states).to(next(learner.net.parameters())))
         found = q.double().cpu().numpy()
         panels = [
-            *grid_pictures.bad_and_optimal(self.environment, discount),
-            grid_pictures.greedy_panel(f"after {learner.steps} sweeps", found),
+            *grid_worlds.bad_and_optimal(self.environment, discount),
+            grid_worlds.greedy_panel(f"after {learner.steps} sweeps", found),
         ]
-        publish(folder / "values.png", grid_pictures.draw_panels(self.environment, panels))
+        publish(folder / "values.png", grid_worlds.draw_panels(self.environment, panels))
         rows = [("picture", str(folder / "values.png"))]
         if self._residuals:
             curve = {discount: np.array(self._residuals)}
-            publish(folder / "convergence.png", grid_pictures.draw_convergence(curve))
+            publish(folder / "convergence.png", grid_worlds.draw_convergence(curve))
             rows.append(("", str(folder / "convergence.png")))
         distance = np.abs(found - optimal_q(self.mdp, discount)).max()
         return [("distance from the exact values", f"{distance:.3g}"), *rows]

@@ -50,5 +50,7 @@ def require_new_file(option: str, path: Path | None) -> None:
 
 def require_search(config: Config, command: str) -> None:
     """Raise UserError for settings without a search, which `command` does not support."""
-    if config.algorithm != "alphazero":
+    from selfplay.players.trained import learns_by_search
+
+    if not learns_by_search(config):
         raise UserError(f"{command}: is for algorithm alphazero, these settings have {config.algorithm}")

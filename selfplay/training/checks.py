@@ -18,6 +18,7 @@ from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
+from selfplay.players.trained import learns_by_search
 from selfplay.system.preflight import Needs, require_memory
 
 
@@ -25,7 +26,7 @@ def check(config: Config, is_new: bool = True) -> None:
     """Every setting by itself, and what only shows with several and the game together; of a run that `is_new` also
     whether it can learn at all. Raises UserError, GameError."""
     reader.check(config)  # a config may have been built in Python
-    if config.algorithm == "alphazero":
+    if learns_by_search(config):
         _check_search(config)
     _check_algorithm(config)
     algorithm = load_algorithm(config)
