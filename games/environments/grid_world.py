@@ -134,6 +134,12 @@ class GridWorldBatch(EnvironmentBatch):
         """The states that the copies are in, int64."""
         return self._state.copy()
 
+    def place(self, states: Int[np.ndarray, " N"]) -> None:
+        """Put every copy into a state, as if its episode began there."""
+        self._state = np.array(states, np.int64)
+        self._steps = np.zeros(self.num_envs, np.int64)
+        self.observation = self._eye[self._state]
+
     def step(self, actions: np.ndarray) -> Step:
         """One step of every copy; see `Step`. Raises GameError for an action that does not exist."""
         actions = checked_choices(self.environment, self.num_envs, actions)

@@ -14,7 +14,6 @@ gathered on the way belongs to the learner or to the replay, which save and load
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -171,6 +170,6 @@ class Algorithm(Protocol):
         """Figures of what was played since the last report, as metrics."""
         ...
 
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
-        """The budget is spent: what there is to look at, as rows (name, value) for a person."""
+    def finish(self, learner: Learner) -> list[tuple[str, str]]:
+        """The budget is spent: what can be said of what was learned, as rows (name, value) for a person."""
         ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -103,7 +102,7 @@ class AlphaZero:
     def warm_up(self) -> None:
         warm_up(self.config, self.game)
 
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+    def finish(self, learner: Learner) -> list[tuple[str, str]]:
         return []
 
     def describe_record(self, averages: Averages, record: GameRecord, version: int) -> None:

@@ -12,7 +12,6 @@ Sources: Mnih et al. 2013 and 2015; van Hasselt et al. 2016 (double); Wang et al
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -104,7 +103,7 @@ class Dqn(ModelFree):
             threads=self.threads,
         )
 
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+    def finish(self, learner: Learner) -> list[tuple[str, str]]:
         """See `Algorithm.finish`: on a grid world, in how many states the policy is an optimal one."""
         if not isinstance(self.environment, GridWorld):
             return []

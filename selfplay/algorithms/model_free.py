@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,7 @@ class ModelFree(ABC):
     def warm_up(self) -> None:  # noqa: B027 (a default, not a stub)
         """Nothing is compiled."""
 
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
+    def finish(self, learner: Learner) -> list[tuple[str, str]]:
         """See `Algorithm.finish`."""
         return []
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.rollouts import Experience
 from selfplay.stats.averages import Averages
-from selfplay.storage.files import publish
 from selfplay.system.preflight import Needs
 
 PLAIN_DESCENT = LearnerConfig(
@@ -122,7 +120,6 @@ class QIteration(ModelFree):
             if getattr(config.learner, name) != wanted:
                 raise UserError(f"learner.{name}: q_iteration sets the table to its targets; use {wanted}")
         self.mdp = self.environment.to_mdp()
-        self._residuals: list[float] = []
 
     @property
     def needs(self) -> Needs:
@@ -145,7 +142,6 @@ class QIteration(ModelFree):
             with torch.no_grad():
                 backups = rewards.to(like) + discount * transitions.to(like) @ q.max(dim=1).values
                 residual = (backups - q).abs().max()
-            self._residuals.append(float(residual))
             total = 0.5 * torch.square(q - backups).sum()
             return Loss(total, {"loss": total.detach(), "bellman_residual": residual})
 
@@ -168,23 +164,9 @@ class QIteration(ModelFree):
     def describe_record(self, averages: Averages, record: Any, version: int) -> None:
         """A sweep has no figures."""
 
-    def finish(self, folder: Path, learner: Learner) -> list[tuple[str, str]]:
-        """Pictures of the values and of how they converged, and how far they are from the exact ones."""
-        from selfplay.reports import grid_worlds
-
-        discount = self.config.rewards.discount
+    def finish(self, learner: Learner) -> list[tuple[str, str]]:
+        """See `Algorithm.finish`: how far the table is from the exact values."""
         with torch.no_grad():
             q, _ = learner.net(torch.eye(self.mdp.num_states).to(next(learner.net.parameters())))
-        found = q.double().cpu().numpy()
-        panels = [
-            *grid_worlds.bad_and_optimal(self.environment, discount),
-            grid_worlds.greedy_panel(f"after {learner.steps} sweeps", found),
-        ]
-        publish(folder / "values.png", grid_worlds.draw_panels(self.environment, panels))
-        rows = [("picture", str(folder / "values.png"))]
-        if self._residuals:
-            curve = {discount: np.array(self._residuals)}
-            publish(folder / "convergence.png", grid_worlds.draw_convergence(curve))
-            rows.append(("", str(folder / "convergence.png")))
-        distance = np.abs(found - optimal_q(self.mdp, discount)).max()
-        return [("distance from the exact values", f"{distance:.3g}"), *rows]
+        distance = np.abs(q.double().cpu().numpy() - optimal_q(self.mdp, self.config.rewards.discount)).max()
+        return [("distance from the exact values", f"{distance:.3g}")]

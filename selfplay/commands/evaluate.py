@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", metavar="N", type=integer(1, 1_000_000), help="episodes of an environment")
     parser.add_argument("--env", metavar="E", help="the environment (the run's own)")
     parser.add_argument("--video", metavar="FILE.mp4", type=Path, help="film one episode more")
+    parser.add_argument(
+        "--picture", metavar="FILE.png", type=Path, help="draw a grid world: what it does, what is best"
+    )
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of the player (0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
@@ -47,8 +50,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     if (args.positions is None) == (args.episodes is None):
         raise UserError("give --positions FILE.jsonl for a game, or --episodes N for an environment")
-    if args.episodes is None and (args.env or args.video):
-        raise UserError("--env and --video are for --episodes N")
+    if args.episodes is None and (args.env or args.video or args.picture):
+        raise UserError("--env, --video and --picture are for --episodes N")
     if args.positions is None and args.game:
         raise UserError("--game is for --positions FILE.jsonl")
     return _positions(args) if args.episodes is None else _episodes(args)
@@ -56,10 +59,14 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _episodes(args: argparse.Namespace) -> int:
     from games.environments.registry import load_environment
+    from selfplay.config.run import RewardsConfig
     from selfplay.errors import UserError
     from selfplay.evaluation.episodes import play_episodes
+    from selfplay.evaluation.policy_pictures import draw_player, require_grid_world
     from selfplay.evaluation.video import check_film_path, film_episode, with_pictures
     from selfplay.players.kinds import read_player
+    from selfplay.players.trained import run_config
+    from selfplay.storage.files import publish
 
     spec = read_player(args.player)
     name = args.env or spec.environment
@@ -69,6 +76,7 @@ def _episodes(args: argparse.Namespace) -> int:
     if args.video is not None:  # complain before the episodes
         check_film_path(args.video)
         drawn = with_pictures(environment)
+    world = None if args.picture is None else require_grid_world(environment)
     agent = spec.make_agent(environment, args.seed)
     results = play_episodes(agent, environment, args.episodes, args.seed, show_progress("episodes"))
     if results.cut_off:
@@ -76,6 +84,9 @@ def _episodes(args: argparse.Namespace) -> int:
     _print_episodes(args, agent.name, environment.name, results)
     if args.video is not None:  # after the figures, which a full disk must not take away
         film_episode(agent, drawn, args.seed, args.video)
+    if world is not None:
+        settings = RewardsConfig() if spec.environment is None else run_config(spec.target).rewards
+        publish(args.picture, draw_player(world, agent, settings.discount))
     return 0
 
 

@@ -105,7 +105,7 @@ def _run(
             elif not trainer.stop_requested:
                 with trainer.breakable():
                     evaluation = _final_evaluation(trainer)
-                    found = trainer.algorithm.finish(folder.path, trainer.learner)
+                    found = trainer.algorithm.finish(trainer.learner)
             result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation, learned)
             shown.finish([*_summary(trainer, result), *found], commands_after(config, folder.path, _spent(trainer)))
         finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -132,7 +130,7 @@ def test_a_run_on_a_grid_world_says_in_how_many_states_its_policy_is_optimal(las
 
     def said() -> str:
         table.copy_(torch.eye(4)[chosen].T)
-        return dict(algorithm.finish(Path(), learner))["optimal policy"]
+        return dict(algorithm.finish(learner))["optimal policy"]
 
     states = world.num_states - 1  # less the goal
     assert said() == f"in {states} of {states} states"
@@ -193,7 +191,7 @@ def test_a_run_on_anything_else_says_nothing_of_that():
     config = selfplay.load_config(Config, ROOT / "configs" / "cartpole_dqn.yaml", [])
     algorithm = Dqn(config)
     learner = algorithm.make_learner()
-    assert algorithm.finish(Path(), learner) == []
+    assert algorithm.finish(learner) == []
 
 
 def test_the_learner_renews_its_target_network_every_few_steps():
