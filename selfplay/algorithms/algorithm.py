@@ -171,5 +171,5 @@ class Algorithm(Protocol):
         ...
 
     def finish(self, learner: Learner) -> list[tuple[str, str]]:
-        """The budget is spent: what can be said of what was learned, as rows (name, value) for a person."""
+        """The budget is spent: figures of what was learned, as rows (name, value) for a person."""
         ...

@@ -92,7 +92,7 @@ class Sweeps:
         """Nobody acts."""
 
     def take_counts(self) -> SelfPlayCounts:
-        """A sweep counts as so many positions."""
+        """Positions of a sweep are its backups."""
         return self.counts
 
     @property

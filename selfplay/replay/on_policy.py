@@ -116,8 +116,8 @@ class RolloutReplay:
     """The rollouts that are learned from at present, and those that have come in since."""
 
     def __init__(self, estimator: Estimator, rewards: Rewards, passes: int = 1) -> None:
-        """`rewards` says how rewards are learned from. Rollouts give way to those that have come in after so many
-        `passes`."""
+        """`rewards` says how rewards are learned from. After `passes` over the present rollouts, those that have come
+        in take their place."""
         self._estimator, self._rewards, self._passes = estimator, rewards, passes
         self._passes_left = 0  # over the current rollouts, before others may take their place
         self.total = 0

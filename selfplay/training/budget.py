@@ -59,7 +59,7 @@ class Progress:
         return budget_fraction(self._budget, self.elapsed, self.steps, games, positions) >= 1.0
 
     def add(self, finished: Finished) -> None:
-        """So much more was played."""
+        """Count what was played."""
         self.games += sum(record.games for record in finished.records)
         self.positions += finished.counts.positions
         self.unfinished += finished.counts.positions - finished.positions
@@ -97,7 +97,7 @@ class Progress:
                 yield f"{more}: one step of all games or environments is not divided"
 
     def recount(self, games: int, positions: int) -> None:
-        """So many games are on disk, with so many positions: what is known better than the last checkpoint did."""
+        """Set the number of games and of their positions to what is on disk; a checkpoint may have counted fewer."""
         self.games, self.positions = games, positions + self.unfinished
 
     def state_dict(self) -> dict[str, Any]:

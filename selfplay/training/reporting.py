@@ -115,7 +115,7 @@ class Reporter:
         )
 
     def say_faults(self) -> None:
-        """A line for unsound play that none was said about yet."""
+        """A line for unsound play since the last such line."""
         self._faults.say()
 
     def close(self) -> None:

@@ -37,8 +37,7 @@ class Counted(Protocol):
 class SampleReuse:
     """Samples drawn against positions kept, since both are counted under the present settings.
 
-    Settings that change, or a replay that begins empty, start the count again: what was drawn before is neither owed
-    nor paid.
+    Settings that change, or a replay that begins empty, start the count again. Samples from before are not counted.
     """
 
     def __init__(self, config: Config, needs: Needs, replay: Counted) -> None:
@@ -69,8 +68,8 @@ class SampleReuse:
         return self.samples_counted / max(1, self.positions_counted)
 
     def may_learn(self, all_played: bool) -> bool:
-        """Whether there are enough positions for another batch; less is drawn of each where `all_played` is true,
-        because nothing more will come."""
+        """Whether there are enough positions for another batch. Where `all_played` is true no more positions will
+        come, and each gets its least."""
         if self._replay.total < self.min_positions:
             return False
         return self.owed(self._least if all_played else self._most) >= (self._batch_size or 1)
@@ -80,8 +79,10 @@ class SampleReuse:
         return reuse * self.positions_counted - self.samples_counted
 
     def ahead(self) -> float:
-        """Positions that may be played before the learner has drawn its least of those that are there; negative where
-        it owes so much that the actors should wait for it."""
+        """Positions that may be played before the learner has drawn its least of those that are kept.
+
+        It is negative where the actors should wait for the learner.
+        """
         slack = self.min_positions + SLACK * self._replay.window
         return slack + (BATCHES_AHEAD * (self._batch_size or 0) - self.owed(self._least)) / self._least
 

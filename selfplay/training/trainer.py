@@ -214,7 +214,7 @@ class Trainer:
         self.source.allow(self.reuse.ahead(), self.progress.positions_left())
 
     def _learn(self) -> None:
-        """One step, and new weights for the actors every so many."""
+        """One step, and new weights for the actors after `learner.publish_steps` of them."""
         self.display.phase("learning" if self.inline else "playing and learning")
         started, averages = time.monotonic(), self.reporter.averages
         batch = self.replay.sample(self.config.learner.batch_size, self.state.rng)
