@@ -44,8 +44,9 @@ class Record(Protocol):
         """Positions that were played."""
         ...
 
-    def leave_out_older(self, version: int) -> int:
-        """Let nothing be learned from positions that a network older than `version` played; returns how many."""
+    def leave_out_older(self, version: int) -> tuple[Record, int]:
+        """The same record with nothing to learn from positions that a network older than `version` played, and how
+        many of those could have been learned from."""
         ...
 
 

@@ -38,6 +38,7 @@ from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
+from selfplay.experience.targets import TargetSettings
 from selfplay.replay.positions import Batch, Replay
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, Needs, first_batch
@@ -54,6 +55,7 @@ class AlphaZero:
 
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, games.load(config.game)
+        self.targets = TargetSettings.of(config, self.game)
         self.title = config.game
         self.notes = layout_notes(self.game)
         self.limit_note = (
@@ -66,7 +68,8 @@ class AlphaZero:
         config, positions = self.config, self.config.replay.capacity
         searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
         nodes = searches * config.search.num_simulations
-        kept = positions * math.prod(self.game.observation_shape)
+        share = max(config.actors.full_search_share, 1 / self.game.most_plies)
+        kept = int(positions / share) * math.prod(self.game.observation_shape)  # games stay whole
         memory = (
             MemoryNeed("replay.capacity", f"{positions:,} positions", kept),
             MemoryNeed("search.num_simulations", f"{searches:,} searches at once", nodes * NODE_BYTES),
@@ -83,7 +86,7 @@ class AlphaZero:
 
     def make_replay(self) -> Replay:
         symmetries = self.game.symmetries() if self.config.learner.symmetries else []
-        return Replay(self.config.replay, self.game.num_actions, symmetries)
+        return Replay(self.config.replay, self.game.num_actions, symmetries, self.targets)
 
     def make_inference(self) -> Inference:
         return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
@@ -110,7 +113,7 @@ class AlphaZero:
 
     def metrics(self, counts: SelfPlayCounts, records: Sequence[GameRecord]) -> dict[str, float]:
         played = selfplay_metrics(counts, self.config.actors.num_actors, self.game)
-        return {**played, **calibration_error(records, self.game)}
+        return {**played, **calibration_error(records, self.game, self.targets)}
 
 
 def make_generator(
@@ -123,7 +126,7 @@ def make_generator(
 ) -> SelfPlay:
     """Games of self-play with the network in `inference`. See `SelfPlay`."""
     models = selfplay_models(config, game, inference.predict, rng)
-    return SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless, dropped_in_a_row)
+    return SelfPlay(game, models, config.search, config.actors, rng, endless, dropped_in_a_row)
 
 
 def warm_up(config: Config, game: Game) -> None:
@@ -137,7 +140,7 @@ def warm_up(config: Config, game: Game) -> None:
         actors=replace(config.actors, games_per_actor=1, max_plies=2),
     )
     models, rng = blind_models(game, min(1, config.search.cache_megabytes)), np.random.default_rng(0)
-    generator = SelfPlay(game, models, small.search, small.actors, small.learner, rng, endless=False)
+    generator = SelfPlay(game, models, small.search, small.actors, rng, endless=False)
     while not generator.done:
         generator.advance()
 

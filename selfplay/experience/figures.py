@@ -10,6 +10,7 @@ import numpy as np
 
 from games import Game
 from selfplay.experience.records import GameRecord
+from selfplay.experience.targets import TargetSettings, outcomes, seen_by_movers
 from selfplay.stats.averages import Averages, calibration
 
 
@@ -59,20 +60,20 @@ def describe_game(averages: Averages, record: GameRecord, version: int) -> None:
     """Staleness and root value of the positions of a finished game."""
     values = {
         "selfplay/weight_staleness": float((version - record.version).mean()),
-        "selfplay/root_value": float(record.root_value[:, 0].mean()),
+        "selfplay/root_value": float(seen_by_movers(record, record.root_value).mean()),
     }
     averages.add_mean(values, len(record))
 
 
-def calibration_error(records: Sequence[GameRecord], game: Game) -> dict[str, float]:
+def calibration_error(records: Sequence[GameRecord], game: Game, settings: TargetSettings) -> dict[str, float]:
     """Calibration of all positions of some games together; nothing without games, or where values leave [-1, 1].
 
     Together, because a single game has one result: no prediction but a certain one would seem calibrated in it.
     """
     if not records or game.has_rewards:
         return {}
-    predicted = np.concatenate([record.root_value[:, 0] for record in records])
-    outcome = np.concatenate([record.outcome[:, 0] for record in records])
+    predicted = np.concatenate([seen_by_movers(record, record.root_value)[:, 0] for record in records])
+    outcome = np.concatenate([outcomes(record, settings)[:, 0] for record in records])
     return {"train/value_calibration_error": calibration(predicted, outcome).error}
 
 

@@ -1,34 +1,57 @@
-"""A finished game as the learner needs it, and the value targets of its positions.
+"""Finished games as they are kept: what happened in them, move by move, and how they ended.
 
-In the flow: actors make `GameRecord`s, `replay` keeps their positions, `shards` stores them.
+In the flow: actors make `GameRecord`s, `shards` stores them, `replay` keeps their positions. What is learned from them
+is made from these facts by `selfplay.experience.targets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 NO_ACTION = -1
 """Fills `legal_actions` where a position has fewer of them than the row has room for."""
 
+UNDECIDED = -1
+"""Number of moves before a verdict (soft resignation), in a game that had none."""
+
+PADDING: dict[str, float] = {"legal_actions": NO_ACTION, "policy_target": 0.0}
+"""Columns with an entry for each legal action, and what fills them where a position has fewer."""
+
+
+OF_THE_GAME = (
+    "decided_at", "ending", "judge_reward", "opening", "chance",
+    "final_observation", "final_to_play", "final_legal_actions",
+)  # fmt: skip
+"""Fields of `GameRecord` that belong to the game as a whole; all others have a row for each move."""
+
+
+class Ending(IntEnum):
+    """How a game ended."""
+
+    OVER = 0
+    """By its rules."""
+    JUDGED = 1
+    """Cut off after the largest number of moves; a judge said who was ahead (`games.judging`)."""
+    CUT_OFF = 2
+    """Cut off, and nobody knows who was ahead."""
+
 
 @dataclass(frozen=True)
-class GameRecord:
-    """T positions of one game, in order. V numbers a value, as the network sees it (`search.perspective`)."""
+class SearchedMoves:
+    """T moves of one game, in order, each with the position in which it was searched."""
 
     observation: UInt8[np.ndarray, "T *observation"] | Float32[np.ndarray, "T *observation"]  # bytes where exact
     legal_actions: Int32[np.ndarray, "T L"]  # NO_ACTION beyond the last
-    policy_target: Float32[np.ndarray, "T L"]  # before temperature
-    value_target: Float32[np.ndarray, "T V"]
-    outcome: Float32[np.ndarray, "T V"]  # what the game paid from here on
-    root_value: Float32[np.ndarray, "T V"]  # what the search expected
+    policy_target: Float32[np.ndarray, "T L"]  # the search's policy, before temperature
     action: Int32[np.ndarray, " T"]  # the move played
-    to_play: Int32[np.ndarray, " T"]
+    to_play: Int32[np.ndarray, " T"]  # the player who made it
     version: Int32[np.ndarray, " T"]  # the network that searched
-    weight: Float32[np.ndarray, " T"]  # how often the position is learned from, on average; 0 leaves it out
 
     def __len__(self) -> int:
         return len(self.action)
@@ -38,43 +61,93 @@ class GameRecord:
         """Games in the record."""
         return 1
 
-    def leave_out_older(self, version: int) -> int:
-        """See `algorithm.Record.leave_out_older`: their weights become 0, on disk too."""
-        stale = (self.version < version) & (self.weight > 0)
-        self.weight[stale] = 0
-        return int(stale.sum())
-
     def arrays(self) -> dict[str, np.ndarray]:
-        """The fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """The fields by name, as a shard stores them."""
+        return {entry.name: np.asarray(getattr(self, entry.name)) for entry in fields(self)}
 
 
-def sampling_weights(
-    is_full: Bool[np.ndarray, " T"], surprise: Float[np.ndarray, " T"], share: float
-) -> Float[np.ndarray, " T"]:
-    """Weights [T] of the positions of a game: 0 where `is_full` is false, 1 on average elsewhere.
+@dataclass(frozen=True)
+class GameRecord(SearchedMoves):
+    """The facts of one game of P players: enough to play it again, and to make any target for learning.
 
-    `share` of a weight goes by `surprise` [T] >= 0 (the divergence of the search's policy from the network's) against
-    its mean, the rest is the same for all. Source: "policy surprise weighting" in KataGo's KataGoMethods.md.
+    Rewards and values are in units of `Game.utility_scale`, and column p is player p's, whoever is to move. Rewards are
+    as they were paid, without discount. A root value is the return that the search expected from its position on,
+    discounted by `search.discount` for every move. Targets are mixed in float64, so that is what is kept.
     """
-    weights = is_full.astype(np.float64)
-    mean = surprise[is_full].mean() if is_full.any() else 0.0
-    if share > 0 and mean > 0:
-        weights *= (1.0 - share) + share * surprise / mean
-    return weights
+
+    reward: Float64[np.ndarray, "T P"]  # what the move paid, and the chance outcomes that followed it
+    root_value: Float64[np.ndarray, "T P"]  # what the search expected before the move
+    surprise: Float64[np.ndarray, " T"]  # divergence of the search's policy from the network's, nats
+    is_full: Bool[np.ndarray, " T"]  # searched in full; false for a fast search
+    learn: Bool[np.ndarray, " T"]  # whether the position may be learned from
+    decided_at: int
+    """Moves before it was as good as certain who would win (soft resignation), UNDECIDED where it never was."""
+    ending: Ending
+    judge_reward: Float64[np.ndarray, " P"]  # what the judge added where the game was JUDGED, else zeros
+    opening: Int32[np.ndarray, " N"]  # moves and chance outcomes before the first position, in order
+    chance: Int32[np.ndarray, " C"]  # chance outcomes after that, in order
+    chance_count: Int32[np.ndarray, " T"]  # how many of them followed the move
+    # The position after the last move, where a player would have gone on: one row, or none of a game that is OVER.
+    final_observation: UInt8[np.ndarray, "F *observation"] | Float32[np.ndarray, "F *observation"]
+    final_to_play: Int32[np.ndarray, " F"]
+    final_legal_actions: Int32[np.ndarray, " M"]  # the legal actions of that one position; M is 0 without it
+
+    def history(self) -> list[list[int]]:
+        """The game from its start: the opening, then T lists of a move and the chance outcomes that followed it."""
+        chance = np.split(self.chance, np.cumsum(self.chance_count)[:-1])
+        turns = [[int(action), *outcomes.tolist()] for action, outcomes in zip(self.action, chance, strict=True)]
+        return [self.opening.tolist(), *turns]
+
+    def leave_out_older(self, version: int) -> tuple[GameRecord, int]:
+        """See `algorithm.Record.leave_out_older`."""
+        stale = self.learn & (self.version < version)
+        return replace(self, learn=self.learn & ~stale), int((stale & self.is_full).sum())
 
 
-def rows_of(record: GameRecord) -> Int64[np.ndarray, " K"]:
-    """The positions of a game as the replay keeps them, int64 [K]: position t about `weight[t]` times, in order.
+@dataclass(frozen=True)
+class TargetRecord(SearchedMoves):
+    """A game as shards of format 1 have it: with targets and weights that were made when it was played.
 
-    Fractions are rounded at random (systematic resampling: K is the sum of the weights, rounded up or down). The random
-    numbers come from the moves of the game, so that a resumed run has the same rows.
+    V numbers a value, as the network sees it (`search.perspective`).
     """
-    if (record.weight == 1).all():
-        return np.arange(len(record))
-    start = np.random.default_rng(record.action.astype(np.uint32)).random()
-    steps = np.floor(np.cumsum(record.weight, dtype=np.float64) + start)
-    return np.repeat(np.arange(len(record)), np.diff(steps, prepend=0.0).astype(np.int64))
+
+    value_target: Float32[np.ndarray, "T V"]
+    outcome: Float32[np.ndarray, "T V"]  # what the game paid from here on, discounted
+    root_value: Float32[np.ndarray, "T V"]  # what the search expected
+    weight: Float32[np.ndarray, " T"]  # how often the position is learned from, on average; 0 leaves it out
+
+
+def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
+    """The record that a shard stores as `row`. Raises ValueError where arrays are missing or do not fit each other."""
+    values = dict(row)
+    kind: type[GameRecord] | type[TargetRecord] = TargetRecord if "value_target" in values else GameRecord
+    if kind is TargetRecord:  # before positions had weights, all of them counted once
+        values.setdefault("weight", np.ones(len(values["value_target"]), np.float32))
+    names = {entry.name for entry in fields(kind)}
+    if missing := names - values.keys():
+        raise ValueError(f"a game has no field {min(missing)!r}")
+    lengths = {len(values[name]) for name in names.difference(OF_THE_GAME)}
+    if len(lengths) > 1 or 0 in lengths:
+        raise ValueError(f"a game has fields of {sorted(lengths)} moves")
+    if kind is GameRecord:
+        if values["chance_count"].sum() != len(values["chance"]):
+            raise ValueError("a game has not as many chance outcomes as it says")
+        values |= {"decided_at": int(values["decided_at"]), "ending": Ending(int(values["ending"]))}
+    return kind(**{name: values[name] for name in names})
+
+
+def rows_for_a_shard(records: Sequence[GameRecord]) -> list[dict[str, np.ndarray]]:
+    """The arrays of some games, as wide and of the same types in all of them."""
+    width = max(record.legal_actions.shape[1] for record in records)
+    exact = all(record.observation.dtype == np.uint8 for record in records)
+    rows = []
+    for record in records:
+        row = record.arrays()
+        row |= {name: widen(row[name], width, fill) for name, fill in PADDING.items()}
+        if not exact:
+            row |= {name: row[name].astype(np.float32) for name in ("observation", "final_observation")}
+        rows.append(row)
+    return rows
 
 
 def compact_observations(observations: np.ndarray) -> np.ndarray:
@@ -82,60 +155,6 @@ def compact_observations(observations: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # what no byte holds shows in the comparison
         small = observations.astype(np.uint8)
     return small if np.array_equal(small, observations) else observations
-
-
-def discounted_returns(
-    rewards: Float[np.ndarray, "T P"], discount: float, bootstrap: Float[np.ndarray, " P"]
-) -> Float[np.ndarray, "T P"]:
-    """G_t = r_{t+1} + discount * G_{t+1} for every player, [T, P]; `bootstrap` [P] stands at the end.
-
-    `rewards[t]` is what the move at t (and the chance after it) paid.
-    """
-    returns = np.empty_like(rewards)
-    following = bootstrap
-    for t in reversed(range(len(rewards))):
-        following = rewards[t] + discount * following
-        returns[t] = following
-    return returns
-
-
-def n_step_returns(
-    rewards: Float[np.ndarray, "T P"],
-    root_values: Float[np.ndarray, "T P"],
-    discount: float,
-    td_steps: int,
-    bootstrap: Float[np.ndarray, " P"],
-) -> Float[np.ndarray, "T P"]:
-    """n-step returns that end in the root value of the search, [T, P] (MuZero, Schrittwieser et al. 2020, appendix G).
-
-    `td_steps` 0 means all rewards to the end.
-    """
-    length = len(rewards)
-    if td_steps == 0 or td_steps >= length:
-        return discounted_returns(rewards, discount, bootstrap)
-    returns = np.empty_like(rewards)
-    for t in range(length):
-        end = min(t + td_steps, length)
-        tail = root_values[end] if end < length else bootstrap
-        returns[t] = discounted_returns(rewards[t:end], discount, tail)[0]
-    return returns
-
-
-def returns_of_game(
-    rewards: Float[np.ndarray, "T P"],
-    root_values: Float[np.ndarray, "T P"],
-    discount: float,
-    td_steps: int,
-    is_terminal: bool,
-) -> Float[np.ndarray, "T P"]:
-    """`n_step_returns` of a whole game, [T, P].
-
-    In a game that was cut off nobody knows where the last move led: its position is worth what its search expected.
-    """
-    if is_terminal:
-        return n_step_returns(rewards, root_values, discount, td_steps, np.zeros(rewards.shape[1]))
-    known = n_step_returns(rewards[:-1], root_values[:-1], discount, td_steps, root_values[-1])
-    return np.concatenate([known, root_values[-1:]])
 
 
 def pad_columns(rows: Sequence[np.ndarray], width: int, fill: float) -> np.ndarray:

@@ -7,7 +7,7 @@ In the flow: the counterpart of `selfplay.experience.self_play` for DQN, REINFOR
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
@@ -53,13 +53,11 @@ class Rollout:
         """Steps of the environments, those that do not count too: they were made."""
         return self.ended.size
 
-    def leave_out_older(self, version: int) -> int:
+    def leave_out_older(self, version: int) -> tuple[Rollout, int]:
         """See `algorithm.Record.leave_out_older`: all steps or none, by the oldest network that acted."""
         if self.version >= version:
-            return 0
-        stale = int(self.counted.sum())
-        self.counted[:] = False
-        return stale
+            return self, 0
+        return replace(self, counted=np.zeros_like(self.counted)), int(self.counted.sum())
 
 
 @dataclass

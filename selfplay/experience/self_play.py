@@ -20,26 +20,17 @@ from games.base import chance_rounds
 from games.random_play import begin_games, draw
 from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
 from search import ModelFactory, RootStatistics, Search, SearchConfig
-from search.perspective import from_players, num_values
-from selfplay.config.run import ActorsConfig, LearnerConfig
+from selfplay.config.run import ActorsConfig
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.experience.records import (
-    NO_ACTION,
-    GameRecord,
-    compact_observations,
-    pad_columns,
-    returns_of_game,
-    sampling_weights,
-)
-
-UNDECIDED = -1
-"""No player has as good as won."""
+from selfplay.experience.records import NO_ACTION, UNDECIDED, Ending, GameRecord, compact_observations, pad_columns
+from selfplay.experience.targets import returns_of_game
 
 
 @dataclass
 class Trajectory:
     """A game under way: one entry a move."""
 
+    opening: list[int] = field(default_factory=list)  # moves and chance outcomes before the first entry
     observation: list[np.ndarray] = field(default_factory=list)
     legal_actions: list[np.ndarray] = field(default_factory=list)
     policy_target: list[np.ndarray] = field(default_factory=list)
@@ -48,11 +39,13 @@ class Trajectory:
     to_play: list[int] = field(default_factory=list)
     version: list[int] = field(default_factory=list)
     reward: list[np.ndarray] = field(default_factory=list)  # [P] each
+    chance: list[int] = field(default_factory=list)  # outcomes since the opening
+    chance_count: list[int] = field(default_factory=list)  # how many of them followed the move
     is_full: list[bool] = field(default_factory=list)  # searched in full
     surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
     winning: np.ndarray | int = 0  # [P] moves in a row that a player has been winning
-    decided: int = UNDECIDED  # the player who has as good as won
-    decided_at: int = 0  # ply of the verdict
+    winner: int | None = None  # the player who has as good as won
+    decided_at: int = UNDECIDED  # number of moves before that verdict
 
     def __len__(self) -> int:
         return len(self.action)
@@ -67,7 +60,6 @@ class SelfPlay:
         models: ModelFactory,
         search: SearchConfig,
         actors: ActorsConfig,
-        learner: LearnerConfig,
         rng: np.random.Generator,
         endless: bool = True,
         dropped_in_a_row: int = 0,
@@ -76,7 +68,7 @@ class SelfPlay:
 
         `dropped_in_a_row`: games that were dropped before, see `advance`.
         """
-        self.game, self.models, self.actors, self.learner, self.rng = game, models, actors, learner, rng
+        self.game, self.models, self.actors, self.rng = game, models, actors, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
         self.endless = endless
         self.max_plies = actors.max_plies or game.most_plies
@@ -90,7 +82,6 @@ class SelfPlay:
         self.pool.unsound = {}
         self.trajectories = [Trajectory() for _ in range(size)]
         self.counts = SelfPlayCounts()
-        self._num_values = num_values(game)
         self.running = np.arange(size)
         self._start_games(self.running)
 
@@ -126,9 +117,9 @@ class SelfPlay:
         return counts
 
     def _start_games(self, slots: np.ndarray) -> None:
-        begin_games(self.pool, slots, self.actors.opening_plies, self.rng)
-        for slot in slots:
-            self.trajectories[slot] = Trajectory()
+        openings = begin_games(self.pool, slots, self.actors.opening_plies, self.rng)
+        for slot, opening in zip(slots.tolist(), openings, strict=True):
+            self.trajectories[slot] = Trajectory(opening)
         self.pool.to_play(slots)  # the first answer of a game that begins without chance
         sound, broken = self._take_broken(slots)
         if sound.any():
@@ -167,7 +158,7 @@ class SelfPlay:
         for slot, full in zip(slots, is_full.tolist(), strict=True):
             self.trajectories[slot].is_full.append(full)
         if self.actors.resign_value > 0.0:  # what is left of a decided game counts little, but it counts
-            is_full &= np.array([self.trajectories[slot].decided == UNDECIDED for slot in slots])
+            is_full &= np.array([self.trajectories[slot].winner is None for slot in slots])
         budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
         self.search.begin(slots, self.pool, slots, seeds, budget, noise=is_full)
 
@@ -194,7 +185,7 @@ class SelfPlay:
         for slot, is_terminal in zip(slots[ended].tolist(), to_play[ended] == TERMINAL, strict=True):
             record = self._finish(slot, is_terminal)
             if isinstance(record, str):
-                broken[slot] = f"{self.game.name}: {record}"
+                broken[slot] = record
             else:
                 records.append(record)
         if not ended.all():
@@ -211,8 +202,9 @@ class SelfPlay:
             self._drop(broken)
         return records
 
-    def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray | None = None) -> None:
-        """Draw chance outcomes until a player moves; updates `to_play` [n] and adds to `rewards` [n, P] in place."""
+    def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray) -> None:
+        """Draw chance outcomes until a player moves, and keep them; updates `to_play` [n] and adds to `rewards` [n, P]
+        in place."""
         rows, events = np.nonzero(to_play == CHANCE)[0], chance_rounds(self.game)
         while rows.size:
             next(events)
@@ -224,8 +216,10 @@ class SelfPlay:
             self.search.advance(slots[rows], drawn)
             next_to_play, paid = self.pool.step(slots[rows], drawn, slots[rows])
             to_play[rows] = next_to_play
-            if rewards is not None:
-                rewards[rows] += paid
+            rewards[rows] += paid
+            for slot, outcome in zip(slots[rows].tolist(), drawn.tolist(), strict=True):
+                self.trajectories[slot].chance.append(outcome)
+                self.trajectories[slot].chance_count[-1] += 1
             rows = np.nonzero(to_play == CHANCE)[0]
 
     def _choose(self, slots: np.ndarray, statistics: RootStatistics) -> np.ndarray:
@@ -265,6 +259,7 @@ class SelfPlay:
             trajectory.to_play.append(int(statistics.to_play[i]))
             trajectory.version.append(self.version)
             trajectory.surprise.append(float(surprise[i]))
+            trajectory.chance_count.append(0)
             if self.actors.resign_value > 0.0:
                 self._judge(trajectory)
 
@@ -272,63 +267,78 @@ class SelfPlay:
         """Call the game decided once a player has been winning for `resign_plies` moves, whoever made them."""
         is_winning = trajectory.root_value[-1] >= self.actors.resign_value
         trajectory.winning = winning = np.where(is_winning, trajectory.winning + 1, 0)
-        if trajectory.decided == UNDECIDED and winning.max() >= self.actors.resign_plies:
-            trajectory.decided, trajectory.decided_at = int(winning.argmax()), len(trajectory)
+        if trajectory.winner is None and winning.max() >= self.actors.resign_plies:
+            trajectory.winner, trajectory.decided_at = int(winning.argmax()), len(trajectory)
 
     def _finish(self, slot: int, is_terminal: bool) -> GameRecord | str:
-        """The trajectory of a slot with its value targets; or what is wrong with its result.
-
-        A game cut off is worth what the game's judge says, and where it has none, what the last search expected.
-        """
-        trajectory = self.trajectories[slot]
+        """The record of the game in a slot; or what is wrong with the game, in one line."""
+        trajectory, name = self.trajectories[slot], self.game.name
+        ending, judge_reward = (Ending.OVER if is_terminal else Ending.CUT_OFF), np.zeros(self.game.num_players)
         if not is_terminal:
             judged = self.game.judge(self.pool, np.array([slot]))
             if judged is not None:
                 if fault := array_fault("judge()", judged, (1, self.game.num_players)):
-                    return fault
-                trajectory.reward[-1] = trajectory.reward[-1] + judged[0]
-                is_terminal = True
+                    return f"{name}: {fault}"
+                ending, judge_reward = Ending.JUDGED, judged[0].astype(np.float64)
         rewards, root_values = np.array(trajectory.reward), np.array(trajectory.root_value)
-        to_play = np.array(trajectory.to_play, np.int32)
-        outcome = returns_of_game(rewards, root_values, self.discount, 0, is_terminal)
-        target = returns_of_game(rewards, root_values, self.discount, self.learner.td_steps, is_terminal)
-        share = self.learner.root_value_share
-        target = (1.0 - share) * target + share * root_values
-        if not (is_finite(target) and is_finite(outcome)):
-            return "its rewards add up to more than can be stored"
+        if not is_finite(np.abs(rewards).sum(axis=0) + np.abs(judge_reward) + np.abs(root_values).max(axis=0)):
+            return f"{name}: its rewards add up to more than can be stored"  # in any target that may be made of them
+        observation, to_play, legal_actions = self._final_position(slot, is_terminal)
+        if fault := (self.pool.unsound or {}).pop(slot, ""):
+            return fault
+        self._count_game(trajectory, rewards, judge_reward, ending)
+        observations = compact_observations(np.concatenate([np.array(trajectory.observation), observation]))
+        length, width = len(trajectory), max(len(row) for row in trajectory.legal_actions)
+        return GameRecord(
+            observation=observations[:length],
+            legal_actions=pad_columns(trajectory.legal_actions, width, NO_ACTION),
+            policy_target=pad_columns(trajectory.policy_target, width, 0.0),
+            action=np.array(trajectory.action, np.int32),
+            to_play=np.array(trajectory.to_play, np.int32),
+            version=np.array(trajectory.version, np.int32),
+            reward=rewards,
+            root_value=root_values,
+            surprise=np.array(trajectory.surprise),
+            is_full=np.array(trajectory.is_full),
+            learn=np.ones(length, np.bool_),
+            decided_at=trajectory.decided_at,
+            ending=ending,
+            judge_reward=judge_reward,
+            opening=np.array(trajectory.opening, np.int32),
+            chance=np.array(trajectory.chance, np.int32),
+            chance_count=np.array(trajectory.chance_count, np.int32),
+            final_observation=observations[length:],
+            final_to_play=to_play,
+            final_legal_actions=legal_actions,
+        )
 
-        def seen(values: np.ndarray) -> np.ndarray:
-            return from_players(values, to_play, self._num_values).astype(np.float32)
+    def _final_position(self, slot: int, is_terminal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Observation [F, *observation], player to move [F] and legal actions [M] of a game that is not over; all empty
+        for one that is."""
+        if is_terminal:
+            return np.empty((0, *self.game.observation_shape), np.float32), np.empty(0, np.int32), np.empty(0, np.int32)
+        slots = np.array([slot])
+        observation = np.empty((1, *self.game.observation_shape), np.float32)
+        self.pool.observe(slots, observation)
+        legal_actions = self.pool.legal(slots)[1].astype(np.int32)
+        return observation, self.pool.to_play(slots).astype(np.int32), legal_actions
 
-        counts = self.counts
-        total = rewards.sum(axis=0)
+    def _count_game(
+        self, trajectory: Trajectory, rewards: np.ndarray, judge_reward: np.ndarray, ending: Ending
+    ) -> None:
+        """Count a finished game, and whether a verdict on it was right."""
+        counts, total = self.counts, rewards.sum(axis=0) + judge_reward
         counts.games += 1
         counts.game_plies += len(trajectory)
         counts.return_first += float(total[0])
         counts.first_player_wins += int(total[0] > 0)
         counts.draws += int(total[0] == 0)
-        if trajectory.decided != UNDECIDED:
+        if trajectory.winner is not None:
             counts.decided += 1
-            result = total if is_terminal else outcome[0]  # undiscounted, where the game has one
-            counts.decided_wrongly += int(result[trajectory.decided] < self.actors.resign_value)
-        weight = sampling_weights(
-            np.array(trajectory.is_full), np.maximum(trajectory.surprise, 0.0), self.learner.policy_surprise
-        )
-        if trajectory.decided != UNDECIDED:
-            weight[trajectory.decided_at :] *= self.actors.resign_weight
-        width = max(len(row) for row in trajectory.legal_actions)
-        return GameRecord(
-            observation=compact_observations(np.array(trajectory.observation)),
-            legal_actions=pad_columns(trajectory.legal_actions, width, NO_ACTION),
-            policy_target=pad_columns(trajectory.policy_target, width, 0.0),
-            value_target=seen(target),
-            outcome=seen(outcome),
-            root_value=seen(root_values),
-            action=np.array(trajectory.action, np.int32),
-            to_play=to_play,
-            version=np.array(trajectory.version, np.int32),
-            weight=weight.astype(np.float32),
-        )
+            result = total  # undiscounted, where the game has one
+            if ending == Ending.CUT_OFF:
+                result = returns_of_game(rewards, np.array(trajectory.root_value), self.discount, 0, False)[0]
+            counts.decided_wrongly += int(result[trajectory.winner] < self.actors.resign_value)
 
 
 def sharpened(policy: np.ndarray, temperature: float) -> np.ndarray:

@@ -32,7 +32,7 @@ import numpy as np
 
 from nets.config import NetConfig
 from selfplay.config.run import Config
-from selfplay.replay.positions import window_size
+from selfplay.replay.positions import row_bytes, window_size
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Measurements:
     on_gpu: bool  # actors and learner share one
     squares: int  # of the board; actions where there is none
     game_length: float  # plies, of players that know nothing
-    learned_share: float  # samples kept in the replay for each position played
+    learned_share: float  # rows of the replay for each position played
     position_bytes: float  # in the replay
     compile_seconds: float
     start_seconds: float  # until an actor plays
@@ -73,6 +73,11 @@ class Measurements:
     learner_bytes: int  # of a process without replay
     thread_gain: Mapping[int, float]  # threads to the learner's speed over that with one
     nets: tuple[NetSpeed, ...]  # the smallest first
+
+    @property
+    def row_bytes(self) -> float:
+        """See `replay.positions.row_bytes`."""
+        return row_bytes(self.position_bytes, self.learned_share)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def predict(config: Config, measured: Measurements, speed: NetSpeed) -> Predicti
         play_seconds=play_seconds,
         window=window_size(kept, replay),
         actor_memory=num_actors * actor_bytes(config, measured),
-        learner_memory=measured.learner_bytes + min(kept, replay.capacity) * measured.position_bytes,
+        learner_memory=measured.learner_bytes + min(kept, replay.capacity) * measured.row_bytes,
     )
 
 

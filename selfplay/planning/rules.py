@@ -219,7 +219,7 @@ def _window(config: Config, given: Sequence[str], measured: Measurements, speed:
         start = _round_up(max(0.05 * kept, FEWEST_GAMES * measured.game_length * measured.learned_share))
     endless = ReplayConfig(capacity=10**12, window_start=start, window_exponent=config.replay.window_exponent)
     room = _round_up(max(1.25 * window_size(int(kept), endless), start))
-    fitting = int(REPLAY_SHARE * measured.memory / measured.position_bytes)
+    fitting = int(REPLAY_SHARE * measured.memory / measured.row_bytes)
     return {"replay.window_start": start, "replay.capacity": max(config.replay.min_positions, min(room, fitting))}
 
 

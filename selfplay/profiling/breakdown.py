@@ -26,13 +26,17 @@ from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.models import blind_models
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
-from selfplay.experience.records import GameRecord
+from selfplay.experience.records import PADDING, GameRecord
 from selfplay.experience.self_play import SelfPlay
-from selfplay.replay.positions import Replay, kept_columns
+from selfplay.experience.targets import TargetSettings
+from selfplay.replay.positions import INDEX_TYPE, Replay, columns_of
 from selfplay.system.machine import resident_bytes
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
 """Number of games of `random_records`, and the number of moves after which they are cut off."""
+
+LEAST_SHARE = 0.01
+"""Least share of positions with a row in the replay: a few random games may have none."""
 
 PROBE_SAMPLES = 16
 """Number of samples of the learner's first steps, which show the cost of a larger batch."""
@@ -98,22 +102,20 @@ def random_records(config: Config, game: Game, count: int = RANDOM_GAMES) -> lis
     return records
 
 
-def position_bytes(records: Sequence[GameRecord]) -> int:
-    """Bytes of a position in the replay, with room for the most legal actions of any position in `records`."""
+def position_bytes(config: Config, game: Game, records: Sequence[GameRecord]) -> int:
+    """Bytes of a position in the replay and of its row, with room for the most legal actions in `records`."""
     width = max(record.legal_actions.shape[1] for record in records)
-    padded = {"legal_actions", "policy_target"}
-    return sum(
-        array.dtype.itemsize * (width if name in padded else math.prod(array.shape[1:]))
-        for name, array in kept_columns(records[0]).items()
+    columns, _ = columns_of(records[0], TargetSettings.of(config, game))
+    return INDEX_TYPE.itemsize + sum(
+        array.dtype.itemsize * (width if name in PADDING else math.prod(array.shape[1:]))
+        for name, array in columns.items()
     )
 
 
 def learned_share(config: Config, game: Game, records: Sequence[GameRecord]) -> float:
-    """Positions that the replay keeps, by their weight, for each that was played."""
-    replay = Replay(config.replay, game.num_actions, [])
-    for record in records:
-        replay.add(record)
-    return replay.total / sum(map(len, records))
+    """Rows of the replay, by the weights of positions, for each position that was played; LEAST_SHARE at least."""
+    replay = Replay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
+    return max(LEAST_SHARE, sum(map(replay.rows_of, records)) / sum(map(len, records)))
 
 
 def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], seconds: float) -> LearnerSpeed:
@@ -126,7 +128,8 @@ def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], s
     with torch_threads(config.learner.threads):
         net, loss = networks.make_net(config, game), alphazero.make_loss(config, game)
         learner = Learner(net, config.learner, loss)
-        replay = Replay(config.replay, game.num_actions, game.symmetries() if config.learner.symmetries else [])
+        symmetries = game.symmetries() if config.learner.symmetries else []
+        replay = Replay(config.replay, game.num_actions, symmetries, TargetSettings.of(config, game))
         for record in records:
             replay.add(record)
         for _ in range(2):
@@ -202,7 +205,7 @@ def torch_threads(threads: int) -> Iterator[None]:
 def _blind_selfplay(config: Config, game: Game) -> SelfPlay:
     """One round of games with a network that returns zeros."""
     models, rng = blind_models(game), np.random.default_rng(0)
-    return SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless=False)
+    return SelfPlay(game, models, config.search, config.actors, rng, endless=False)
 
 
 def _timed(game: Game, clock: _Clock) -> Game:

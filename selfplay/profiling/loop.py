@@ -23,6 +23,7 @@ from selfplay.profiling.breakdown import (
 )
 from selfplay.profiling.speed import SelfPlaySpeed, with_actors
 from selfplay.profiling.table import BenchmarkRow
+from selfplay.replay.positions import row_bytes
 from selfplay.system.together import run_together
 
 
@@ -34,7 +35,12 @@ class LoopParts:
     learner: LearnerSpeed
     position_bytes: int
     learned_share: float
-    """Positions that the replay keeps of each that is played, by their weight."""
+    """Rows of the replay, by the weights of positions, for each position that is played."""
+
+    @property
+    def row_bytes(self) -> float:
+        """See `replay.positions.row_bytes`."""
+        return row_bytes(self.position_bytes, self.learned_share)
 
 
 def measure_loop(config: Config, seconds: float) -> LoopParts:
@@ -44,7 +50,7 @@ def measure_loop(config: Config, seconds: float) -> LoopParts:
     (learner,) = run_together(learner_speed, 1, config, seconds)
     game = games.load(config.game)
     records = random_records(config, game)
-    return LoopParts(profile, learner, position_bytes(records), learned_share(config, game, records))
+    return LoopParts(profile, learner, position_bytes(config, game, records), learned_share(config, game, records))
 
 
 def loop_rows(config: Config, game: Game, parts: LoopParts, speed: SelfPlaySpeed) -> list[BenchmarkRow]:
@@ -90,5 +96,5 @@ def _memory_rows(config: Config, parts: LoopParts, speed: SelfPlaySpeed) -> list
         BenchmarkRow("memory of an actor", speed.actor_bytes / 1e6, "MB"),
         BenchmarkRow("memory of the learner, replay empty", parts.learner.resident_bytes / 1e6, "MB"),
         BenchmarkRow("memory of a position in the replay", parts.position_bytes, "bytes"),
-        BenchmarkRow("memory of a full replay", config.replay.capacity * parts.position_bytes / 1e6, "MB"),
+        BenchmarkRow("memory of a full replay", config.replay.capacity * parts.row_bytes / 1e6, "MB"),
     ]

@@ -1,14 +1,17 @@
-"""The positions that the learner samples from: a ring buffer with a window that grows.
+"""The games that the learner samples positions from: whole games, and an index of their positions with a window that
+grows.
 
-In the flow: the driver adds finished games, the learner samples batches. Positions are stored once, as they were seen;
-symmetries are applied to the sample.
+In the flow: the driver adds finished games, the learner samples batches. A game is stored once, with all its positions
+as they were seen. The index has a row for each time that a position may be sampled: `experience.targets` says how
+often. So the game can be followed for some moves from a sample on. Symmetries are applied to the sample.
 
-Window: KataGo (Wu 2019, appendix C) keeps the newest c * (1 + b * ((N / c)^a - 1) / a) of N positions, here with
-b = 1 (slope 1 at N = c).
+Window: KataGo (Wu 2019, appendix C) samples the newest c * (1 + b * ((N / c)^a - 1) / a) of N rows, here with b = 1
+(slope 1 at N = c).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +20,43 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from games import Symmetry
+from search.perspective import from_players
 from selfplay.config.run import ReplayConfig
-from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
+from selfplay.experience.records import NO_ACTION, PADDING, Ending, GameRecord, TargetRecord, widen
+from selfplay.experience.targets import TargetSettings, rows_by_weight, targets_of, weights_of
+
+INDEX_TYPE = np.dtype(np.int64)
+"""Of the number of a row's position."""
+
+FIRST_ROOM = 4096
+"""Positions that there is room for at first, where so many may be kept."""
+
+SPARE_ROOM = 1.03
+"""Room for positions against what is foreseen: games have different numbers of positions for a row."""
+
+COPIED_AT_ONCE = 1 << 16
+"""Positions that move to larger arrays together."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """The K moves played from B sampled positions on, and the positions after each of them.
+
+    Move k was played if `moved[:, k]`, and a player was to move after it if `exists[:, k]`. The entries of all others
+    are zero, or NO_ACTION. Where a game is over or was judged, `is_over` is true of every position that there is no
+    more; nobody knows what would have come after a game that was cut off.
+    """
+
+    action: Int64[np.ndarray, "B K"]  # the moves
+    reward: Float32[np.ndarray, "B K V"]  # what each paid, as the network sees values for the player who made it
+    moved: Bool[np.ndarray, "B K"]
+    exists: Bool[np.ndarray, "B K"]
+    is_over: Bool[np.ndarray, "B K"]
+    is_learned: Bool[np.ndarray, "B K"]  # the position after the move has a weight above 0
+    observation: Float32[np.ndarray, "B K *observation"]
+    legal_mask: Bool[np.ndarray, "B K A"]
+    policy_target: Float32[np.ndarray, "B K A"]
+    value_target: Float32[np.ndarray, "B K V"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +72,15 @@ class Batch:
     version: Int64[np.ndarray, " B"]  # the network that searched
     reply: Int64[np.ndarray, " B"]  # the move played after `action`, NO_ACTION at the end
     moves_left: Float32[np.ndarray, " B"]  # moves until the game ended or was cut off, at least 1
+    following: Following | None = None
+    """What came after, where it was asked for."""
 
     def __len__(self) -> int:
         return len(self.action)
 
 
 def window_size(total: int, config: ReplayConfig) -> int:
-    """How many of the newest positions are sampled once `total` have been played; at most `capacity`."""
+    """How many of the newest rows are sampled once there have been `total`; at most `capacity`."""
     start, exponent = config.window_start, config.window_exponent
     if total <= start or exponent == 1.0:
         return min(total, config.capacity)
@@ -51,63 +91,110 @@ def window_size(total: int, config: ReplayConfig) -> int:
     return int(min(grown, total, config.capacity))
 
 
-class Replay:
-    """The newest positions, at most `capacity` of them, in arrays that grow as they are needed."""
+def row_bytes(position_bytes: float, rows_per_position: float) -> float:
+    """Memory of the positions for each row of the replay; several where some of them have no row."""
+    return position_bytes / min(1.0, rows_per_position)
 
-    def __init__(self, config: ReplayConfig, num_actions: int, symmetries: Sequence[Symmetry]) -> None:
-        """`symmetries` are applied at random when sampling; empty for none."""
-        self.config, self.num_actions = config, num_actions
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where a game is: its rows in the index, and its first position."""
+
+    first_row: int
+    rows_end: int
+    first_position: int
+
+
+class Replay:
+    """Whole games with the newest rows, at most `capacity` rows, in arrays that grow as they are needed.
+
+    Rows and positions are numbered from 0 on, in the order in which they came. Position n is kept in place
+    n % `_room` of the columns, row n in place n % `capacity` of the index.
+    """
+
+    def __init__(
+        self, config: ReplayConfig, num_actions: int, symmetries: Sequence[Symmetry], targets: TargetSettings
+    ) -> None:
+        """`symmetries` are applied at random when sampling; empty for none. `targets` say what is learned from a game
+        that is added."""
+        self.config, self.num_actions, self.targets = config, num_actions, targets
         self.total = 0
-        """Positions ever added, by their weight; number n is kept in row n % capacity."""
-        self._columns: dict[str, np.ndarray] = {}
+        """Rows ever added."""
         self._symmetries = symmetries
+        self._games: deque[_Kept] = deque()
+        self._columns: dict[str, np.ndarray] = {}
+        self._room = 0  # positions that the columns can hold
+        self._end = 0  # number of the next position
+        self._index = np.zeros(0, INDEX_TYPE)  # the position of each row
+        self._knows_rewards = True
 
     def __len__(self) -> int:
         return min(self.total, self.config.capacity)
 
     @property
     def window(self) -> int:
-        """Positions that are sampled at present."""
+        """Rows that are sampled at present."""
         return window_size(self.total, self.config)
 
-    def add(self, record: GameRecord) -> None:
-        """Append the positions of a game, each as often as its weight says; the oldest make room."""
-        kept = rows_of(record)
-        arrays = {name: array[kept] for name, array in kept_columns(record).items()}
-        self._fit(arrays)
-        for name, array in arrays.items():
+    @property
+    def positions(self) -> int:
+        """Positions that are kept, those that are only there to be followed too."""
+        return self._end - self._games[0].first_position if self._games else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of positions and index; what is reserved and was never used counts too."""
+        return self._index.nbytes + sum(column.nbytes for column in self._columns.values())
+
+    def rows_of(self, record: GameRecord | TargetRecord) -> int:
+        """Number of rows that a game gets."""
+        return len(rows_by_weight(weights_of(record, self.targets), record.action))
+
+    def add(self, record: GameRecord | TargetRecord) -> None:
+        """Keep a game, with a row for each time that its weights let a position be sampled; the oldest make room.
+
+        A game without any such row is not kept: nothing leads to it.
+        """
+        columns, weight = columns_of(record, self.targets)
+        rows = rows_by_weight(weight, record.action)
+        if len(rows) == 0:
+            return
+        self._knows_rewards &= isinstance(record, GameRecord)
+        self._games.append(_Kept(self.total, self.total + len(rows), self._end))
+        self.total += len(rows)
+        while self._games[0].rows_end <= self.total - self.config.capacity:
+            self._games.popleft()
+        self._fit(columns)
+        places = np.arange(self._end, self._end + len(record)) % self._room
+        for name, array in columns.items():
             column = self._columns[name]
-            if name in ("legal_actions", "policy_target"):
-                array = widen(array, column.shape[1], NO_ACTION if name == "legal_actions" else 0.0)
-            rows = np.arange(self.total, self.total + len(kept)) % self.config.capacity
-            column[rows] = array
-        self.total += len(kept)
+            column[places] = widen(array, column.shape[1], PADDING[name]) if name in PADDING else array
+        self._index[np.arange(self.total - len(rows), self.total) % self.config.capacity] = self._end + rows
+        self._end += len(record)
 
-    def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """`size` positions drawn uniformly (with replacement) from the window, each under a random symmetry.
+    def sample(self, size: int, rng: np.random.Generator, steps: int = 0) -> Batch:
+        """`size` rows drawn uniformly (with replacement) from the window, each under a random symmetry; with `steps` K
+        also what was played in the K moves from there on, under the same one.
 
-        Raises ValueError while the replay is empty.
+        Raises ValueError while the replay is empty, and for `steps` where a game does not know its rewards.
         """
         if self.total == 0:
             raise ValueError("replay: nothing to sample yet")
         rows = (self.total - 1 - rng.integers(0, self.window, size=size)) % self.config.capacity
-        legal_actions = self._columns["legal_actions"][rows]
-        legal_mask = np.zeros((size, self.num_actions), dtype=np.bool_)
-        policy_target = np.zeros((size, self.num_actions), dtype=np.float32)
-        row, column = np.nonzero(legal_actions != NO_ACTION)
-        actions = legal_actions[row, column]
-        legal_mask[row, actions] = True
-        policy_target[row, actions] = self._columns["policy_target"][rows][row, column]
+        positions = self._index[rows]
+        places = positions % self._room
+        legal_mask, policy_target = self._policies(places)
         batch = Batch(
-            observation=self._columns["observation"][rows].astype(np.float32),
+            observation=self._columns["observation"][places].astype(np.float32),
             legal_mask=legal_mask,
             policy_target=policy_target,
-            value_target=self._columns["value_target"][rows],
-            outcome=self._columns["outcome"][rows],
-            action=self._columns["action"][rows].astype(np.int64),
-            version=self._columns["version"][rows].astype(np.int64),
-            reply=self._columns["reply"][rows].astype(np.int64),
-            moves_left=self._columns["moves_left"][rows].astype(np.float32),
+            value_target=self._columns["value_target"][places],
+            outcome=self._columns["outcome"][places],
+            action=self._columns["action"][places].astype(np.int64),
+            version=self._columns["version"][places].astype(np.int64),
+            reply=self._columns["reply"][places].astype(np.int64),
+            moves_left=self._columns["moves_left"][places].astype(np.float32),
+            following=self._following(positions, steps) if steps else None,
         )
         if self._symmetries:
             self._mirror(batch, rng.integers(0, 1 + len(self._symmetries), size=size))
@@ -117,48 +204,139 @@ class Replay:
         """Every position is drawn as often as another."""
 
     def state_dict(self) -> dict[str, Any]:
-        """See `algorithm.Replay.state_dict`; the positions are no part of it, the games on disk have them."""
+        """See `algorithm.Replay.state_dict`; the games are no part of it, they are on disk."""
         return {"kept": self.total}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Count on from `kept` positions, for an empty replay: the next one goes to the row that follows theirs."""
+        """Count on from `kept` rows, for an empty replay: the next one follows theirs."""
         self.total = state["kept"]
+
+    def _policies(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Legal mask and policy target [n, A] of the positions in `places` [n]."""
+        legal_actions = self._columns["legal_actions"][places]
+        legal_mask = np.zeros((len(places), self.num_actions), dtype=np.bool_)
+        policy_target = np.zeros((len(places), self.num_actions), dtype=np.float32)
+        is_legal = legal_actions != NO_ACTION
+        entries = (legal_actions + self.num_actions * np.arange(len(places))[:, None])[is_legal]  # of the flat arrays
+        legal_mask.reshape(-1)[entries] = True
+        policy_target.reshape(-1)[entries] = self._columns["policy_target"][places][is_legal]
+        return legal_mask, policy_target
+
+    def _following(self, positions: np.ndarray, steps: int) -> Following:
+        """What was played from `positions` [B] on."""
+        if not self._knows_rewards:
+            raise ValueError("replay: games that were recorded with targets have no rewards to follow")
+        left = self._columns["moves_left"][positions % self._room][:, None]
+        moved, exists = (np.arange(steps) < left), (np.arange(1, steps + 1) < left)
+        last = positions[:, None] + left - 1
+        before = np.minimum(positions[:, None] + np.arange(steps), last) % self._room
+        after = np.minimum(positions[:, None] + np.arange(1, steps + 1), last) % self._room
+
+        def known(name: str, places: np.ndarray, where: np.ndarray, fill: float = 0) -> np.ndarray:
+            column = self._columns[name]
+            return np.where(
+                where.reshape(*where.shape, *(1,) * (column.ndim - 1)), column[places], column.dtype.type(fill)
+            )
+
+        legal_mask, policy_target = (flat.reshape(*after.shape, -1) for flat in self._policies(after.ravel()))
+        return Following(
+            action=known("action", before, moved, NO_ACTION).astype(np.int64),
+            reward=known("reward", before, moved),
+            moved=moved,
+            exists=exists,
+            is_over=known("is_over", after, ~exists),
+            is_learned=known("is_learned", after, exists),
+            observation=known("observation", after, exists).astype(np.float32),
+            legal_mask=legal_mask & exists[..., None],
+            policy_target=np.where(exists[..., None], policy_target, np.float32(0)),
+            value_target=known("value_target", after, exists),
+        )
 
     def _mirror(self, batch: Batch, choice: np.ndarray) -> None:
         """Apply symmetry number `choice[i]`, counted from 1 (0 is none), to row i, in place."""
-        flat = batch.observation.reshape(len(choice), -1)
+        following = batch.following
         for k, symmetry in enumerate(self._symmetries, start=1):
             rows = np.nonzero(choice == k)[0]
-            flat[rows] = flat[rows][:, symmetry.observation]
-            batch.legal_mask[rows] = batch.legal_mask[rows][:, symmetry.action]
-            batch.policy_target[rows] = batch.policy_target[rows][:, symmetry.action]
-            moved_to = np.argsort(symmetry.action)  # the mirrored policy has the old entry a at moved_to[a]
-            batch.action[rows] = moved_to[batch.action[rows]]
-            batch.reply[rows] = np.where(batch.reply[rows] >= 0, moved_to[batch.reply[rows]], NO_ACTION)
+            _turn(symmetry, rows, batch.observation, batch.legal_mask, batch.policy_target, batch.action, batch.reply)
+            if following is not None:
+                policies = following.legal_mask, following.policy_target
+                _turn(symmetry, rows, following.observation, *policies, following.action)
 
-    def _fit(self, arrays: dict[str, np.ndarray]) -> None:
-        """Make columns that can hold `arrays`: more rows, more legal actions, or floats instead of bytes."""
-        rows_needed = min(self.total + len(arrays["action"]), self.config.capacity)
-        for name, array in arrays.items():
+    def _fit(self, columns: dict[str, np.ndarray]) -> None:
+        """Make room for one more game with these `columns`: more positions and rows, more legal actions, or floats
+        instead of bytes."""
+        length = len(columns["action"])
+        begin, room = self._games[0].first_position, self._room
+        needed, rows = self._end + length - begin, self.total - self._games[0].first_row
+        if needed > room:
+            foreseen = int(SPARE_ROOM * needed * self.config.capacity / rows)  # once the index is full
+            room = max(needed, min(max(2 * room, FIRST_ROOM), foreseen))
+        for name, array in columns.items():
             column = self._columns.get(name)
             if column is None:
                 column = np.zeros((0, *array.shape[1:]), dtype=array.dtype)
-            if name in ("legal_actions", "policy_target") and array.shape[1] > column.shape[1]:
-                column = widen(column, array.shape[1], NO_ACTION if name == "legal_actions" else 0.0)
+            if name in PADDING and array.shape[1] > column.shape[1]:
+                column = widen(column, array.shape[1], PADDING[name])
             if array.dtype != column.dtype and array.dtype == np.float32:
                 column = column.astype(np.float32)
-            if rows_needed > len(column):
-                rows = min(max(2 * len(column), rows_needed, 4096), self.config.capacity)
-                grown = np.zeros((rows, *column.shape[1:]), dtype=column.dtype)
-                grown[: len(column)] = column
-                column = grown
+            if room > len(column):
+                column = self._moved(column, room, begin)
             self._columns[name] = column
+        self._room = room
+        rows_needed = min(self.total, self.config.capacity)
+        if rows_needed > len(self._index):
+            size = min(max(2 * len(self._index), rows_needed, FIRST_ROOM), self.config.capacity)
+            self._index = np.concatenate([self._index, np.zeros(size - len(self._index), INDEX_TYPE)])
+
+    def _moved(self, column: np.ndarray, room: int, begin: int) -> np.ndarray:
+        """A column with more room, and the positions from number `begin` on in their places."""
+        grown = np.zeros((room, *column.shape[1:]), dtype=column.dtype)
+        for start in range(begin, self._end, COPIED_AT_ONCE):
+            positions = np.arange(start, min(start + COPIED_AT_ONCE, self._end))
+            grown[positions % room] = column[positions % len(column)]
+        return grown
 
 
-def kept_columns(record: GameRecord) -> dict[str, np.ndarray]:
-    """What is kept of each position of a game, [T, ...] each: the record, and what follows from its moves."""
-    columns = record.arrays()
-    del columns["weight"], columns["root_value"], columns["to_play"]
-    columns["reply"] = np.append(record.action[1:], np.int32(NO_ACTION))
-    columns["moves_left"] = np.arange(len(record), 0, -1, dtype=np.int32)
-    return columns
+def columns_of(
+    record: GameRecord | TargetRecord, settings: TargetSettings
+) -> tuple[dict[str, np.ndarray], Float32[np.ndarray, " T"]]:
+    """What is kept of each position of a game, [T, ...] each, and the weights of the positions."""
+    targets, length = targets_of(record, settings), len(record)
+    if isinstance(record, GameRecord):
+        reward = from_players(record.reward, record.to_play, settings.num_values).astype(np.float32)
+        is_over = record.ending != Ending.CUT_OFF
+    else:
+        reward, is_over = np.zeros_like(targets.value), False
+    columns = {
+        "observation": record.observation,
+        "legal_actions": record.legal_actions,
+        "policy_target": record.policy_target,
+        "value_target": targets.value,
+        "outcome": targets.outcome,
+        "action": record.action,
+        "version": record.version,
+        "reply": np.append(record.action[1:], np.int32(NO_ACTION)),
+        "moves_left": np.arange(length, 0, -1, dtype=np.int32),
+        "reward": reward,
+        "is_over": np.full(length, is_over),
+        "is_learned": targets.weight > 0,
+    }
+    return columns, targets.weight
+
+
+def _turn(
+    symmetry: Symmetry,
+    rows: np.ndarray,
+    observation: np.ndarray,
+    legal_mask: np.ndarray,
+    policy_target: np.ndarray,
+    *moves: np.ndarray,
+) -> None:
+    """Apply a symmetry to some `rows` of a batch, in place. Behind the first axis, arrays may have one of steps."""
+    flat = observation.reshape(*legal_mask.shape[:-1], -1)
+    flat[rows] = flat[rows][..., symmetry.observation]
+    legal_mask[rows] = legal_mask[rows][..., symmetry.action]
+    policy_target[rows] = policy_target[rows][..., symmetry.action]
+    moved_to = np.argsort(symmetry.action)  # the mirrored policy has the old entry a at moved_to[a]
+    for move in moves:
+        move[rows] = np.where(move[rows] >= 0, moved_to[move[rows]], NO_ACTION)

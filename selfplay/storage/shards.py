@@ -28,7 +28,11 @@ from selfplay.errors import UserError
 from selfplay.storage.failpoints import failpoint
 from selfplay.storage.files import append_line, digest, publish, quarantine, seal, storage_errors, sync_folder, unseal
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Format of what is written: records are the facts of games. Those of format 1 are laid out the same and have targets
+(`selfplay.experience.records`)."""
+
+READABLE = (1, FORMAT_VERSION)
 MANIFEST = "manifest.jsonl"
 MAX_SHARD_BYTES = 1 << 30
 """A shard that unpacks to more than this is refused before anything is unpacked."""
@@ -304,9 +308,9 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
     try:
         arrays = load_arrays(data)
         format_version, stored_id, games, positions = arrays.pop("meta").tolist()
-        if format_version != FORMAT_VERSION:
+        if format_version not in READABLE:
             raise UserError(
-                f"shard {shard_id} has format {format_version}, this program reads {FORMAT_VERSION}; "
+                f"shard {shard_id} has format {format_version}, this program reads {' and '.join(map(str, READABLE))}; "
                 "use the version of selfplay that wrote it"
             )
         if stored_id != shard_id:

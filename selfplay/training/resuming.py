@@ -26,11 +26,17 @@ INSTEAD = {
 WITH_GAMES = (
     "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
     "actors.full_search_share", "actors.fast_simulations", "actors.resign_value", "actors.resign_plies",
-    "actors.resign_weight", "actors.symmetries", "actors.max_plies",
-    "replay.max_policy_lag", "learner.td_steps", "learner.root_value_share", "learner.policy_surprise",
+    "actors.symmetries", "actors.max_plies", "replay.max_policy_lag",
 )  # fmt: skip
-"""Settings that a stored game keeps as they were when it was played: its moves, its targets, and what a position of it
-counts. Those of the search are too, but for its cache."""
+"""Settings that a stored game keeps as they were when it was played: its moves, and which of them may be learned from.
+Those of the search are too, but for its cache and its discount."""
+
+WITH_TARGETS = (
+    "search.discount", "learner.td_steps", "learner.root_value_share", "learner.policy_surprise",
+    "actors.resign_weight",
+)  # fmt: skip
+"""Settings of the targets and weights, which are made when a stored game enters the replay. Games that an older version
+recorded with their targets keep these."""
 
 
 def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
@@ -50,8 +56,5 @@ def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
 def only_new_games(old: Config, new: Config) -> list[str]:
     """The settings that differ and that stored games keep, by dotted key."""
     before, after = flatten(old), flatten(new)
-    return [
-        key
-        for key, value in after.items()
-        if value != before[key] and (key in WITH_GAMES or key.startswith("search.") and key != "search.cache_megabytes")
-    ]
+    kept = {key for key in after if key.startswith("search.")} - {"search.cache_megabytes"} | set(WITH_GAMES)
+    return [key for key, value in after.items() if value != before[key] and key in kept.difference(WITH_TARGETS)]

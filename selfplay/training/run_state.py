@@ -17,7 +17,7 @@ from selfplay.algorithms.algorithm import Replay as SampledReplay
 from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
-from selfplay.experience.records import NO_ACTION, GameRecord, rows_of, widen
+from selfplay.experience.records import GameRecord, TargetRecord, from_arrays, rows_for_a_shard
 from selfplay.replay import saved as saved_replay
 from selfplay.replay.positions import Replay
 from selfplay.replay.saved import SavedReplay
@@ -33,6 +33,7 @@ from selfplay.storage.tensors import (
     unflatten_optimizer,
 )
 from selfplay.training.budget import Progress
+from selfplay.training.resuming import WITH_TARGETS
 from selfplay.training.sample_reuse import SampleReuse
 
 MOST_DAMAGED = 0.01
@@ -55,15 +56,9 @@ def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | N
     if not records:
         return
     _, _, shard_id = shards.totals(folder.games)
-    width = max(record.legal_actions.shape[1] for record in records)
-    exact = all(record.observation.dtype == np.uint8 for record in records)
     rows: list[dict[str, np.ndarray]] = []
     positions = size = 0
-    for record in records:
-        row = record.arrays()
-        row["legal_actions"] = widen(record.legal_actions, width, NO_ACTION)
-        row["policy_target"] = widen(record.policy_target, width, 0.0)
-        row["observation"] = record.observation if exact else record.observation.astype(np.float32)
+    for record, row in zip(records, rows_for_a_shard(records), strict=True):
         row_size = sum(array.nbytes for array in row.values())
         if rows and size + row_size > MOST_SHARD_BYTES:
             shards.write_shard(folder.games, shard_id, rows, positions)
@@ -208,17 +203,22 @@ class RunState:
         """The games on disk into a replay that counts on from the checkpoint, whose last shard is `last_shard`."""
         folder, kept = self.folder, replay.total
         self.progress.recount(*shards.totals(folder.games)[:2])
-        records, is_full = _newest_games(folder, replay.config.capacity, warn)
+        records, is_full = _newest_games(folder, replay, warn)
         _refuse_many(folder, shards.damaged(folder.games) - damaged)
         # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
         # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without one.
-        known = sum(len(rows_of(record)) for shard_id, record in records if shard_id <= last_shard)
-        before = max(0, kept - known)
-        first = before if is_full else 0
+        known = sum(replay.rows_of(record) for shard_id, record in records if shard_id <= last_shard)
+        before = kept - known  # below 0 where the settings now give positions more rows
+        first = max(0, before) if is_full else 0
         replay.load_state_dict({"kept": first})
         self.reuse.forget(before - first)
         for _, record in records:
             replay.add(record)
+        if with_targets := sum(isinstance(record, TargetRecord) for _, record in records):
+            warn(
+                f"{folder.games}: {with_targets:,} games were recorded with their targets by an older version of "
+                f"selfplay; these stay as they are, whatever {', '.join(WITH_TARGETS)} are now"
+            )
 
 
 def pack(states: Mapping[str, Mapping[str, Any]], more: Mapping[str, Any]) -> checkpoint.Checkpoint:
@@ -284,23 +284,26 @@ def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
 
 
 def _newest_games(
-    folder: RunFolder, capacity: int, warn: Callable[[str], None]
-) -> tuple[list[tuple[int, GameRecord]], bool]:
-    """The newest games with their shards, oldest first, and whether they fill a replay of `capacity` positions.
+    folder: RunFolder, replay: Replay, warn: Callable[[str], None]
+) -> tuple[list[tuple[int, GameRecord | TargetRecord]], bool]:
+    """The newest games with their shards, oldest first, and whether they fill the replay.
 
-    A shard knows how many positions were played, which may be several for one that is kept: more are read until enough
-    are kept, or all have been read.
+    A shard knows how many positions were played, which may be several for a row of the replay: more are read until
+    there are enough rows, or all have been read.
     """
-    wanted = capacity
+    wanted = replay.config.capacity
     while True:
         found = list(shards.read_shards(folder.games, wanted, warn))
-        records = [(shard_id, _game_record(row)) for shard_id, rows in found for row in rows]
-        is_full = sum(len(rows_of(record)) for _, record in records) >= capacity
+        records = [(shard_id, _game_record(folder, row)) for shard_id, rows in found for row in rows]
+        is_full = sum(replay.rows_of(record) for _, record in records) >= replay.config.capacity
         if is_full or sum(len(record) for _, record in records) < wanted:
             return records, is_full
         wanted *= 2
 
 
-def _game_record(row: dict[str, np.ndarray]) -> GameRecord:
-    """A record of a shard; in runs from before positions had weights, all of them count once."""
-    return GameRecord(**{"weight": np.ones(len(row["action"]), np.float32), **row})
+def _game_record(folder: RunFolder, row: dict[str, np.ndarray]) -> GameRecord | TargetRecord:
+    """A record of a shard. Raises UserError for one that this program does not understand."""
+    try:
+        return from_arrays(row)
+    except ValueError as error:
+        raise UserError(f"{folder.games}: {error}; use the version of selfplay that wrote it") from error

@@ -200,7 +200,9 @@ class Trainer:
             self.reporter.take(finished, self.version)
             for record in finished.records:
                 if self.config.replay.max_policy_lag:
-                    self._stale += record.leave_out_older(self.version - self.config.replay.max_policy_lag)
+                    oldest = self.version - self.config.replay.max_policy_lag
+                    record, stale = record.leave_out_older(oldest)  # noqa: PLW2901
+                    self._stale += stale
                 self.learner.observe(record)
                 self.replay.add(record)
                 if self.algorithm.keeps_games:

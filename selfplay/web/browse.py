@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from games import Game, GameError
 from selfplay.errors import UserError
+from selfplay.experience.records import GameRecord, TargetRecord, from_arrays
 from selfplay.storage.files import storage_errors
-from selfplay.storage.shards import Record, read_shard, shard_ids
+from selfplay.storage.shards import read_shard, shard_ids
 from selfplay.web.library import Library, Run, Tournament
 from selfplay.web.refusals import NOT_FOUND, Refused
 from selfplay.web.retrace import Noted, Retraced, retrace
@@ -67,9 +68,9 @@ class Browser:
         return [
             {
                 "number": number,
-                "length": len(record["action"]),
+                "length": len(record),
                 "outcome": _outcome(record, run.game.num_players),
-                "version": int(record["version"][-1]),
+                "version": int(record.version[-1]),
             }
             for number, record in enumerate(self._records(run, shard_id))
         ]
@@ -113,7 +114,7 @@ class Browser:
         title = f"{tournament.name}, game {number}"
         return Replay(tournament.game, title, tuple(line["players"]), tuple(line["moves"]), complaint=line["forfeit"])
 
-    def _records(self, run: Run, shard_id: int) -> list[Record]:
+    def _records(self, run: Run, shard_id: int) -> list[GameRecord | TargetRecord]:
         folder = run.folder.games
         if shard_id not in shard_ids(folder):
             raise Refused(f"{run.name} has no shard {shard_id}", NOT_FOUND)
@@ -144,9 +145,14 @@ class Browser:
         return value
 
 
-def _outcome(record: Record, num_players: int) -> float | None:
-    """The return of the first player; None where the record does not have it."""
-    mover, outcome = int(record["to_play"][0]), finite(record["outcome"][0].ravel()[0])
+def _outcome(record: GameRecord | TargetRecord, num_players: int) -> float | None:
+    """The return of the first player; None where the record does not have it.
+
+    A record with targets speaks for who moved first in it.
+    """
+    if isinstance(record, GameRecord):
+        return finite(record.reward[:, 0].sum() + record.judge_reward[0])
+    mover, outcome = int(record.to_play[0]), finite(record.outcome[0].ravel()[0])
     if mover == 0 or outcome is None:
         return outcome
     return -outcome if num_players == 2 else None
@@ -195,12 +201,15 @@ def _noted_as_json(noted: Noted) -> dict[str, Any]:
     return {"value": finite(noted.value), "policy": policy, "action": noted.action, "version": noted.version}
 
 
-def _read_shard(folder: Path, shard_id: int) -> list[Record]:
+def _read_shard(folder: Path, shard_id: int) -> list[GameRecord | TargetRecord]:
     path = folder / f"{shard_id:08d}.npz"
     with storage_errors(path):
         if path.stat().st_size > MAX_FILE:
             raise UserError(f"{path} is larger than {MAX_FILE:,} bytes")
-    return read_shard(folder, shard_id)
+    try:
+        return [from_arrays(row) for row in read_shard(folder, shard_id)]
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _read_tournament(path: Path) -> list[dict[str, Any]]:

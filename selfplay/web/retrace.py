@@ -1,8 +1,9 @@
 """From a record of self-play back to all moves of its game.
 
-A record has the moves that were searched, with the observation of each position, but neither the outcomes of chance nor
-the random moves of an opening. Both are found again by looking for a way from one position to the next that is
-recorded: exhaustively where there are few ways, else by the ways whose observations are most like the wanted one.
+A record has them all, unless it is one of those with targets (`experience.records.TargetRecord`). These lack the
+outcomes of chance and the random moves of an opening, which are found again by looking for a way from one position to
+the next that is recorded: exhaustively where there are few ways, else by the ways whose observations are most like the
+wanted one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from games import CHANCE, Game, GameError, StatePool
-from selfplay.experience.records import NO_ACTION
-from selfplay.storage.shards import Record
+from selfplay.experience.records import NO_ACTION, GameRecord, TargetRecord
+from selfplay.experience.targets import seen_by_movers
 from selfplay.web.table import HERE, Table
 
 BEAM = 2_000
@@ -55,14 +56,51 @@ class Retraced:
     """Why it could not be followed to its end; empty if it was."""
 
 
-def retrace(game: Game, record: Record, opening_plies: int) -> Retraced:
-    """All moves of a recorded game; the record is trusted no more than any file."""
+def retrace(game: Game, record: GameRecord | TargetRecord, opening_plies: int) -> Retraced:
+    """All moves of a recorded game; the record is trusted no more than any file.
+
+    `opening_plies` is the most random moves that a game of a `TargetRecord` may have begun with.
+    """
+    return _read(game, record) if isinstance(record, GameRecord) else _find(game, record, opening_plies)
+
+
+def _read(game: Game, record: GameRecord) -> Retraced:
+    """The game as the record has it, up to the first move that is not legal or a position that looks otherwise."""
+    table = Table(game)
+    notes: dict[int, Noted] = {}
+    values = seen_by_movers(record, record.root_value)[:, 0]
+    opening, *turns = record.history()
+
+    def ended(complaint: str) -> Retraced:
+        return Retraced(tuple(table.history), min(len(opening), table.ply), notes, complaint)
+
+    for t, turn in enumerate([opening, *turns]):
+        if t > 0:
+            if not _is_here(table, record, t - 1):
+                return ended(f"the position before recorded move {t} is not the one that was recorded")
+            notes[table.ply] = _noted(record, t - 1, float(values[t - 1]))
+        try:
+            for move in turn:
+                table.play(move)
+        except GameError as error:
+            return ended(f"{f'recorded move {t}' if t > 0 else 'the opening'}: {error}")
+    return ended("")
+
+
+def _is_here(table: Table, record: GameRecord, t: int) -> bool:
+    """Whether the position on the table is that before recorded move `t`, counted from 0."""
+    is_players = table.to_play == record.to_play[t]
+    return bool(is_players and np.array_equal(_observed(table.pool, HERE)[0], record.observation[t]))
+
+
+def _find(game: Game, record: TargetRecord, opening_plies: int) -> Retraced:
+    """The game with what the record lacks, as far as that can be found."""
     table = Table(game)
     notes: dict[int, Noted] = {}
     opening = 0
-    for t in range(len(record["action"])):
-        noted = _noted(record, t)
-        way = _find_way(table.pool, record["observation"][t], noted.player, opening_plies if t == 0 else 0)
+    for t in range(len(record)):
+        noted = _noted(record, t, float(record.root_value[t].ravel()[0]))
+        way = _find_way(table.pool, record.observation[t], noted.player, opening_plies if t == 0 else 0)
         if way is None:
             what = "the opening of this game" if t == 0 else f"what came before recorded move {t + 1}"
             return Retraced(tuple(table.history), opening, notes, f"{what} was not recorded and could not be found")
@@ -78,16 +116,17 @@ def retrace(game: Game, record: Record, opening_plies: int) -> Retraced:
     return Retraced(tuple(table.history), opening, notes, "")
 
 
-def _noted(record: Record, t: int) -> Noted:
-    legal, target = record["legal_actions"][t], record["policy_target"][t]
+def _noted(record: GameRecord | TargetRecord, t: int, value: float) -> Noted:
+    """What was recorded of move `t`, with the `value` of its position for the player who made it."""
+    legal, target = record.legal_actions[t], record.policy_target[t]
     shares = [(int(a), float(p)) for a, p in zip(legal, target) if a != NO_ACTION]
     shares.sort(key=lambda entry: -entry[1])
     return Noted(
-        player=int(record["to_play"][t]),
-        value=float(record["root_value"][t].ravel()[0]),  # of whoever is to move
+        player=int(record.to_play[t]),
+        value=value,
         policy=tuple(shares),
-        action=int(record["action"][t]),
-        version=int(record["version"][t]),
+        action=int(record.action[t]),
+        version=int(record.version[t]),
     )
 
 

@@ -1,92 +1,131 @@
-"""Value targets of finished games: worked numbers, naive sums, and whose value is whose."""
+"""Records of finished games: what they know, how they come back from disk, and what is left out of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import old_records
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as numpy_st
+from record_helpers import facts
+from search_helpers import noisy_predict
 
 import games
-from search.perspective import from_players, num_values, to_players
+from search import SearchConfig
+from search.perspective import num_values
+from selfplay.algorithms.models import network_models
+from selfplay.config.run import ActorsConfig
 from selfplay.experience.records import (
+    UNDECIDED,
+    Ending,
+    GameRecord,
+    TargetRecord,
     compact_observations,
-    discounted_returns,
-    n_step_returns,
+    from_arrays,
     pad_columns,
-    returns_of_game,
     widen,
 )
-
-numbers = st.floats(-10, 10, allow_subnormal=False)
-
-
-@st.composite
-def played(draw):
-    """Rewards [T, P], root values [T, P] and a bootstrap [P]."""
-    length, players = draw(st.integers(1, 12)), draw(st.integers(1, 3))
-    arrays = [draw(numpy_st.arrays(np.float64, (length, players), elements=numbers)) for _ in range(2)]
-    return *arrays, draw(numpy_st.arrays(np.float64, players, elements=numbers))
+from selfplay.experience.self_play import SelfPlay
+from selfplay.experience.targets import TargetSettings
+from selfplay.storage import shards
+from selfplay.storage.run_folder import RunFolder
+from selfplay.training.run_state import save_games
 
 
-def test_discounted_returns_worked():
-    # From the end: 4 + 0.5 * 8 = 8, then 2 + 0.5 * 8 = 6, then 1 + 0.5 * 6 = 4.
-    rewards = np.array([[1.0], [2.0], [4.0]])
-    np.testing.assert_array_equal(discounted_returns(rewards, 0.5, np.array([8.0])), [[4.0], [6.0], [8.0]])
-
-
-def test_n_step_returns_worked():
-    # Two steps, discount 0.5: 1 + 0.5 * 2 + 0.25 * 40 = 12; 2 + 0.5 * 4 + 0.25 * 100 = 29 with the bootstrap at the
-    # end; 4 + 0.5 * 100 = 54, where the game is over after one step.
-    rewards, values = np.array([[1.0], [2.0], [4.0]]), np.array([[10.0], [20.0], [40.0]])
-    found = n_step_returns(rewards, values, 0.5, 2, np.array([100.0]))
-    np.testing.assert_array_equal(found, [[12.0], [29.0], [54.0]])
-
-
-@given(played(), st.sampled_from([1.0, 0.97, 0.5, 0.0]))
-def test_discounted_returns_are_the_naive_sums(game, discount):
-    rewards, _, bootstrap = game
-    found = discounted_returns(rewards, discount, bootstrap)
-    length = len(rewards)
-    for t in range(length):
-        naive = sum(discount ** (k - t) * rewards[k] for k in range(t, length)) + discount ** (length - t) * bootstrap
-        np.testing.assert_allclose(found[t], naive, atol=1e-9)
-
-
-@given(played(), st.sampled_from([1.0, 0.9]), st.integers(0, 15))
-def test_n_step_returns_are_the_naive_sums(game, discount, td_steps):
-    rewards, values, bootstrap = game
-    found = n_step_returns(rewards, values, discount, td_steps, bootstrap)
-    length = len(rewards)
-    for t in range(length):
-        end = min(t + (td_steps or length), length)
-        tail = values[end] if end < length else bootstrap
-        naive = sum(discount ** (k - t) * rewards[k] for k in range(t, end)) + discount ** (end - t) * tail
-        np.testing.assert_allclose(found[t], naive, atol=1e-9)
-
-
-@pytest.mark.parametrize("name", ["2048", "connect_four", "chinese_checkers(players=3)"])
-def test_values_as_the_network_sees_them_and_back(name):
+def recorded(name: str, **actors) -> list[GameRecord]:
+    """Games of a network that says anything."""
     game = games.load(name)
-    players, seen = game.num_players, num_values(game)
-    rng = np.random.default_rng(0)
-    to_play = rng.integers(0, players, size=40)
-    values = rng.normal(size=(40, players))
-    if players == 2:
-        values[:, 1] = -values[:, 0]
-    network = from_players(values, to_play, seen)
-    assert network.shape == (40, seen)
-    np.testing.assert_array_equal(network[:, 0], values[np.arange(40), to_play])
-    back = np.full_like(values, np.nan)
-    to_players(network, to_play, back)
-    np.testing.assert_array_equal(back, values)
+    settings = ActorsConfig(**({"games_per_actor": 8} | actors))
+    search = SearchConfig(num_simulations=6, cache_megabytes=1)
+    playing = SelfPlay(
+        game, network_models(game, noisy_predict(game), 1), search, settings, np.random.default_rng(3), endless=False
+    )
+    records = []
+    while not playing.done:
+        records += playing.advance()
+    return records
 
 
-def test_three_players_are_seen_in_turn_order():
-    values = np.array([[0.1, 0.2, 0.3]] * 3)
-    expected = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.1], [0.3, 0.1, 0.2]]
-    np.testing.assert_array_equal(from_players(values, np.arange(3), 3), expected)
+def read_back(records: list[GameRecord], path: Path) -> list[GameRecord | TargetRecord]:
+    with RunFolder.create(path, "run") as folder:
+        save_games(folder, records)
+        return [from_arrays(row) for _, rows in shards.read_shards(folder.games, None, pytest.fail) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "actors"),
+    [
+        ("connect_four", {"full_search_share": 0.5, "resign_value": 0.1, "resign_plies": 1, "opening_plies": 3}),
+        ("pig(winscore=15)", {"max_plies": 12, "opening_plies": 2}),
+        ("2048", {"max_plies": 9}),
+        ("chinese_checkers(players=3)", {"max_plies": 7, "games_per_actor": 3}),
+    ],
+)
+def test_a_record_comes_back_from_disk_as_it_was(tmp_path: Path, name: str, actors: dict) -> None:
+    records = recorded(name, **actors)
+    found = read_back(records, tmp_path / "run")
+    assert len(found) == len(records)
+    for record, again in zip(records, found, strict=True):
+        assert isinstance(again, GameRecord) and again.games == 1
+        assert (again.decided_at, again.ending) == (record.decided_at, record.ending)
+        width = record.legal_actions.shape[1]
+        for name, array in record.arrays().items():
+            kept = again.arrays()[name]
+            if name in ("legal_actions", "policy_target"):
+                kept = kept[:, :width]
+            np.testing.assert_array_equal(kept, array, err_msg=name)
+            assert kept.dtype == array.dtype or "observation" in name
+    if name == "connect_four":
+        assert {record.decided_at == UNDECIDED for record in records} <= {True, False}
+        assert any(len(record.opening) for record in records) and not any(len(record.chance) for record in records)
+        assert any(not record.is_full.all() for record in records)
+
+
+def test_how_a_game_ended_is_known() -> None:
+    assert {record.ending for record in recorded("tic_tac_toe")} == {Ending.OVER}
+    for record in recorded("2048", max_plies=5):
+        assert record.ending == Ending.CUT_OFF and len(record) == 5
+        assert len(record.final_observation) == len(record.final_to_play) == 1 <= len(record.final_legal_actions)
+        assert record.chance_count.tolist() == [1] * 5, "a tile after each move"
+        assert len(record.opening) == 2, "two tiles to begin with"
+    for record in recorded("chinese_checkers(players=3)", max_plies=6, games_per_actor=3):
+        assert record.ending == Ending.JUDGED and record.judge_reward.any()
+        assert not record.reward.any(), "what the judge says is kept apart"
+
+
+def test_positions_of_old_networks_are_left_out_of_a_new_record() -> None:
+    record = facts(4, version=np.array([3, 4, 5, 6], np.int32), is_full=np.array([True, False, True, True]))
+    newer, left_out = record.leave_out_older(6)
+    assert newer.learn.tolist() == [False, False, False, True]
+    assert left_out == 2, "a fast search would not have been learned from"
+    assert record.learn.all(), "the record itself stays as it is"
+    again, left_out = newer.leave_out_older(6)
+    assert left_out == 0 and again.learn.tolist() == newer.learn.tolist()
+
+
+def test_games_of_older_versions_keep_their_targets() -> None:
+    game = games.load("tic_tac_toe")
+    (record, *_) = recorded("tic_tac_toe")
+    row = old_records.with_targets(record, TargetSettings(num_values(game), td_steps=1)).arrays()
+    found = from_arrays(row)
+    assert isinstance(found, TargetRecord)
+    np.testing.assert_array_equal(found.value_target, row["value_target"])
+    del row["weight"]  # as it was before positions had weights
+    found = from_arrays(row)
+    assert isinstance(found, TargetRecord) and (found.weight == 1).all()
+
+
+def test_a_row_that_is_no_game_is_refused() -> None:
+    row = facts(3).arrays()
+    for name in row:
+        with pytest.raises(ValueError, match=f"no field '{name}'"):
+            from_arrays({key: value for key, value in row.items() if key != name})
+    with pytest.raises(ValueError, match=r"fields of \[2, 3\] moves"):
+        from_arrays(row | {"reward": np.zeros((2, 2))})
+    with pytest.raises(ValueError, match="chance outcomes"):
+        from_arrays(row | {"chance": np.zeros(1, np.int32)})
+    with pytest.raises(ValueError, match="is not a valid Ending"):
+        from_arrays(row | {"ending": np.array(9)})
 
 
 def test_observations_become_bytes_only_where_nothing_is_lost():
@@ -106,16 +145,3 @@ def test_rows_are_padded_on_the_right():
     assert padded.dtype == np.int32 and padded.tolist() == [[4, 5, -1], [6, -1, -1]]
     assert widen(padded, 4, -1).tolist() == [[4, 5, -1, -1], [6, -1, -1, -1]]
     assert widen(padded, 3, -1) is padded
-
-
-def test_a_finished_game_ends_with_its_rewards_and_a_cut_off_one_with_its_last_root_value():
-    rewards, values = np.array([[1.0], [2.0], [4.0]]), np.array([[10.0], [20.0], [40.0]])
-    finished = returns_of_game(rewards, values, 0.5, 0, is_terminal=True)
-    np.testing.assert_array_equal(finished, [[3.0], [4.0], [4.0]])
-    # The last reward belongs to what the last search expected, and is not counted again: 2 + 0.5 * 40 = 22.
-    cut_off = returns_of_game(rewards, values, 0.5, 0, is_terminal=False)
-    np.testing.assert_array_equal(cut_off, [[12.0], [22.0], [40.0]])
-    one_step = returns_of_game(rewards, values, 0.5, 1, is_terminal=False)
-    np.testing.assert_array_equal(one_step, [[11.0], [22.0], [40.0]])
-    alone = returns_of_game(rewards[:1], values[:1], 0.5, 0, is_terminal=False)
-    np.testing.assert_array_equal(alone, [[10.0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from games import CHANCE, TERMINAL, Game
 from search import RootStatistics, SearchConfig
 from search.perspective import num_values
 from selfplay.algorithms.models import network_models
-from selfplay.config.run import ActorsConfig, LearnerConfig
-from selfplay.experience.records import NO_ACTION, GameRecord, sampling_weights
+from selfplay.config.run import ActorsConfig
+from selfplay.experience.records import NO_ACTION, GameRecord, SearchedMoves, TargetRecord
 from selfplay.experience.self_play import SelfPlay, sharpened
+from selfplay.experience.targets import TargetSettings, sampling_weights, seen_by_movers, targets_of
 from selfplay.players.search import SearchPlayer
 
 GAMES = {
@@ -30,12 +32,10 @@ GAMES = {
 PUCT = SearchConfig(num_simulations=8, cache_megabytes=1)
 
 
-def self_play(
-    game: Game, search: SearchConfig = PUCT, learner: LearnerConfig | None = None, endless: bool = False, **actors
-) -> SelfPlay:
+def self_play(game: Game, search: SearchConfig = PUCT, endless: bool = False, **actors) -> SelfPlay:
     settings = ActorsConfig(**({"games_per_actor": 6} | actors))
     models = network_models(game, noisy_predict(game), search.cache_megabytes)
-    generator = SelfPlay(game, models, search, settings, learner or LearnerConfig(), np.random.default_rng(0), endless)
+    generator = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless)
     generator.version = 17
     return generator
 
@@ -45,6 +45,24 @@ def play_all(generator: SelfPlay) -> list[GameRecord]:
     while not generator.done:
         records += generator.advance()
     return records
+
+
+def learned(record: GameRecord, game: Game, **settings) -> TargetRecord:
+    """The same game with its targets and weights, as the network sees them."""
+    made = TargetSettings(num_values(game), **settings)
+    targets = targets_of(record, made)
+    moves = {name: getattr(record, name) for name in (field.name for field in fields(SearchedMoves))}
+    root_value = seen_by_movers(record, record.root_value, made.num_values)
+    return TargetRecord(
+        **moves, value_target=targets.value, outcome=targets.outcome, root_value=root_value, weight=targets.weight
+    )
+
+
+def learn_all(generator: SelfPlay, **settings) -> list[TargetRecord]:
+    """`learned` of all games that a generator plays."""
+    resign_weight = generator.actors.resign_weight
+    given = {"discount": generator.discount, "resign_weight": resign_weight} | settings
+    return [learned(record, generator.game, **given) for record in play_all(generator)]
 
 
 def replayed(game: Game, record: GameRecord):
@@ -74,7 +92,8 @@ def test_records_keep_their_laws(name: str, rule: str) -> None:
         assert (record.policy_target >= 0).all() and (record.policy_target[~legal] == 0).all()
         assert (record.legal_actions == record.action[:, None]).any(axis=1).all()
         assert (record.version == 17).all()
-        for values in (record.value_target, record.outcome, record.root_value):
+        seen = learned(record, game)
+        for values in (seen.value_target, seen.outcome, seen.root_value):
             assert values.shape == (length, num_values(game)) and values.dtype == np.float32
             assert np.isfinite(values).all()
             if not game.has_rewards:
@@ -92,7 +111,7 @@ def seat_size(game: Game) -> int:
 @pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four", "connect_four(rows=4,columns=5)", "mancala"])
 def test_the_moves_reproduce_positions_movers_and_result(name: str) -> None:
     game = games.load(name)
-    for record in play_all(self_play(game)):
+    for record in learn_all(self_play(game)):
         observation = np.zeros((1, *game.observation_shape), np.float32)
         for t, (pool, at) in enumerate(replayed(game, record)):
             pool.observe(at, observation)
@@ -129,7 +148,7 @@ def test_an_opening_that_ends_the_game_is_taken_back() -> None:
 
 
 def test_outcome_with_chance_is_the_same_for_a_player_throughout() -> None:
-    for record in play_all(self_play(games.load("pig(winscore=15)"))):
+    for record in learn_all(self_play(games.load("pig(winscore=15)"))):
         winner = record.to_play[record.outcome[:, 0] > 0]
         loser = record.to_play[record.outcome[:, 0] < 0]
         assert len(record) == len(winner) + len(loser)
@@ -138,7 +157,7 @@ def test_outcome_with_chance_is_the_same_for_a_player_throughout() -> None:
 
 def test_outcome_with_rewards_is_discounted_by_the_move() -> None:
     game = games.load("2048")
-    records = play_all(self_play(game, SearchConfig(num_simulations=4, discount=0.9), max_plies=15))
+    records = learn_all(self_play(game, SearchConfig(num_simulations=4, discount=0.9), max_plies=15))
     paid = 0
     for record in records:
         rewards = record.outcome[:-1, 0] - 0.9 * record.outcome[1:, 0]
@@ -152,7 +171,7 @@ def test_outcome_with_rewards_is_discounted_by_the_move() -> None:
 def test_cut_off_games_are_worth_what_the_last_search_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     game = games.load("chinese_checkers(players=3)")
     monkeypatch.setattr(game, "judge", lambda pool, slots: None)
-    for record in play_all(self_play(game, max_plies=7)):
+    for record in learn_all(self_play(game, max_plies=7)):
         assert len(record) == 7
         last = np.empty(3)
         last[(record.to_play[-1] + np.arange(3)) % 3] = record.root_value[-1]
@@ -162,7 +181,7 @@ def test_cut_off_games_are_worth_what_the_last_search_expected(monkeypatch: pyte
 
 def test_cut_off_games_are_worth_what_the_judge_says() -> None:
     game = games.load("chinese_checkers(players=3)")
-    for record in play_all(self_play(game, max_plies=20)):
+    for record in learn_all(self_play(game, max_plies=20)):
         pool, at = list(replayed(game, record))[-1]
         judged = game.judge(pool, at)[0]
         assert np.ptp(judged) > 0
@@ -173,14 +192,13 @@ def test_cut_off_games_are_worth_what_the_judge_says() -> None:
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
 def test_the_value_target_is_a_mixture(share: float) -> None:
-    for record in play_all(self_play(games.load("tic_tac_toe"), learner=LearnerConfig(root_value_share=share))):
+    for record in learn_all(self_play(games.load("tic_tac_toe")), root_value_share=share):
         expected = (1 - share) * record.outcome + share * record.root_value
         np.testing.assert_allclose(record.value_target, expected, atol=1e-6)
 
 
 def test_n_step_targets_end_in_the_root_value() -> None:
-    learner = LearnerConfig(td_steps=1)
-    for record in play_all(self_play(games.load("tic_tac_toe"), learner=learner)):
+    for record in learn_all(self_play(games.load("tic_tac_toe")), td_steps=1):
         # Nothing is paid before the end: a position is worth what the search expected at the next, seen by the other.
         np.testing.assert_allclose(record.value_target[:-1], -record.root_value[1:], atol=1e-6)
         np.testing.assert_array_equal(record.value_target[-1], record.outcome[-1])
@@ -258,7 +276,7 @@ def test_weights_that_change_in_a_game_show_in_its_versions() -> None:
 def test_counts_agree_with_the_records(name: str) -> None:
     game = games.load(name)
     generator = self_play(game, games_per_actor=10)
-    records = play_all(generator)
+    records = learn_all(generator)
     counts = generator.take_counts()
     plies = sum(map(len, records))
     assert (counts.games, counts.game_plies, counts.positions) == (10, plies, plies)
@@ -282,7 +300,7 @@ def test_counts_agree_with_the_records(name: str) -> None:
 
 def test_moves_are_searched_in_full_or_fast_by_their_share() -> None:
     generator = self_play(games.load("tic_tac_toe"), games_per_actor=60, full_search_share=0.3, fast_simulations=3)
-    records = play_all(generator)
+    records = learn_all(generator)
     weights = np.concatenate([record.weight for record in records])
     assert set(weights) == {0.0, 1.0}
     full = int(weights.sum())
@@ -314,7 +332,7 @@ def test_weights_by_surprise_worked() -> None:
 def test_surprise_is_the_divergence_of_the_search_from_the_network() -> None:
     game = games.load("tic_tac_toe")
     predict = noisy_predict(game)
-    for record in play_all(self_play(game, learner=LearnerConfig(policy_surprise=1.0))):
+    for record in learn_all(self_play(game), policy_surprise=1.0):
         logits, _ = predict(record.observation.astype(np.float32))
         divergence = []
         for t in range(len(record)):
@@ -340,8 +358,8 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     )
     models = network_models(game, predict, 0)
     search = SearchConfig(num_simulations=2)
-    generator = SelfPlay(game, models, search, settings, LearnerConfig(), np.random.default_rng(0), endless=False)
-    records = play_all(generator)
+    generator = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless=False)
+    records = learn_all(generator)
     counts = generator.take_counts()
     for record in records:
         assert record.weight[:3].tolist() == [1, 1, 1] and (record.weight[3:] == 0.25).all()
@@ -355,7 +373,7 @@ def test_a_discount_makes_no_verdict_wrong() -> None:
     game, settings = games.load("tic_tac_toe"), {"resign_value": 0.5, "resign_plies": 1}
     search = SearchConfig(num_simulations=8, discount=0.5)
     generator = self_play(game, search, games_per_actor=60, **settings)
-    records = play_all(generator)
+    records = learn_all(generator)
     counts = generator.take_counts()
     wrong, decided = 0, 0
     for record in records:
@@ -374,7 +392,7 @@ def test_what_is_left_of_decided_games_is_searched_without_noise(monkeypatch: py
     begin, seen = generator.search.begin, []
 
     def watched(trees, pool, slots, seeds, budget, noise) -> None:
-        decided = [generator.trajectories[slot].decided >= 0 for slot in slots]
+        decided = [generator.trajectories[slot].winner is not None for slot in slots]
         seen.extend(zip(decided, budget.tolist(), noise.tolist(), strict=True))
         begin(trees, pool, slots, seeds, budget, noise=noise)
 

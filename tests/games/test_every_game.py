@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from games_helpers import shipped_names
 
 import games
-from games import Game
+from games import TERMINAL, Game
 from nets import NetConfig, PolicyValueNet
 from search import SearchConfig
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
-from selfplay.experience.records import GameRecord
+from selfplay.experience.records import NO_ACTION, Ending, GameRecord, from_arrays
 from selfplay.experience.self_play import SelfPlay
+from selfplay.experience.targets import TargetSettings, targets_of
 from selfplay.replay.positions import Replay
+from selfplay.storage import shards
+from selfplay.storage.run_folder import RunFolder
+from selfplay.training.run_state import save_games
 
 NAMES = shipped_names()
+HERE = np.zeros(1, np.int64)
 
 LONGEST = 6
 """Moves after which a game is cut off; most are over much later."""
@@ -32,7 +40,7 @@ def config_for(name: str, rule: str) -> Config:
         game=name,
         search=SearchConfig(rule=rule, num_simulations=4, cache_megabytes=1),
         net=SMALL,
-        actors=ActorsConfig(games_per_actor=2, max_plies=LONGEST),
+        actors=ActorsConfig(games_per_actor=2, max_plies=LONGEST, opening_plies=2),
         learner=LearnerConfig(batch_size=8, device="cpu", td_steps=2),
         replay=ReplayConfig(capacity=100),
     )
@@ -48,24 +56,31 @@ def play(config: Config, game: Game, net: PolicyValueNet) -> list[GameRecord]:
 
     models = network_models(game, predict, config.search.cache_megabytes)
     rng = np.random.default_rng(0)
-    generator = SelfPlay(game, models, config.search, config.actors, config.learner, rng, endless=False)
+    generator = SelfPlay(game, models, config.search, config.actors, rng, endless=False)
     records = []
     while not generator.done:
         records += generator.advance()
     return records
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_game_is_played_and_learned(name: str) -> None:
+@cache
+def played(name: str) -> tuple[Config, Game, PolicyValueNet, list[GameRecord]]:
+    """Two recorded games, and what played them."""
     config = config_for(name, rule="gumbel" if NAMES.index(name) % 2 else "puct")
     game = games.load(name)
     net = networks.make_net(config, game).eval()
-    records = play(config, game, net)
+    return config, game, net, play(config, game, net)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_game_is_played_and_learned(name: str) -> None:
+    config, game, net, records = played(name)
     assert len(records) == 2
     assert all(1 <= len(record) <= LONGEST for record in records)
-    assert all(np.isfinite(record.value_target).all() for record in records)
+    settings = TargetSettings.of(config, game)
+    assert all(np.isfinite(targets_of(record, settings).value).all() for record in records)
 
-    replay = Replay(config.replay, game.num_actions, game.symmetries())
+    replay = Replay(config.replay, game.num_actions, game.symmetries(), settings)
     for record in records:
         replay.add(record)
     learner = Learner(net, config.learner, alphazero.make_loss(config, game))
@@ -76,3 +91,41 @@ def test_every_game_is_played_and_learned(name: str) -> None:
     after = learner.raw_weights()
     assert any(not torch.equal(before[key], after[key]) for key in before)
     assert all(torch.isfinite(tensor).all() for tensor in after.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_game_on_disk_is_played_again_as_it_was(name: str, tmp_path: Path) -> None:
+    """Opening, moves and chance give the recorded observations, movers, legal actions and rewards, and the same end."""
+    _, game, _, records = played(name)
+    with RunFolder.create(tmp_path / "run", "run") as folder:
+        save_games(folder, records)
+        rows = shards.read_shard(folder.games, 0)
+    assert len(rows) == len(records)
+    for row in rows:
+        record = from_arrays(row)
+        assert isinstance(record, GameRecord)
+        pool, (opening, *turns) = game.new_pool(1), record.history()
+        pool.reset(HERE)
+        for action in opening:
+            pool.step(HERE, np.array([action]), HERE)
+        for t, turn in enumerate(turns):
+            observed = np.empty((1, *game.observation_shape), np.float32)
+            pool.observe(HERE, observed)
+            np.testing.assert_array_equal(observed[0], record.observation[t])
+            assert pool.to_play(HERE)[0] == record.to_play[t]
+            legal = record.legal_actions[t]
+            assert pool.legal(HERE)[1].tolist() == legal[legal != NO_ACTION].tolist()
+            reward = np.zeros(game.num_players)
+            for action in turn:
+                reward += pool.step(HERE, np.array([action]), HERE)[1][0]
+            np.testing.assert_array_equal(reward, record.reward[t])
+        to_play = int(pool.to_play(HERE)[0])
+        if record.ending == Ending.OVER:
+            assert to_play == TERMINAL and len(record.final_to_play) == 0
+        else:
+            assert len(record) == LONGEST and record.final_to_play.tolist() == [to_play]
+            pool.observe(HERE, observed)
+            np.testing.assert_array_equal(observed, record.final_observation)
+            assert pool.legal(HERE)[1].tolist() == record.final_legal_actions.tolist()
+        judged = game.judge(pool, HERE) if record.ending == Ending.JUDGED else np.zeros((1, game.num_players))
+        np.testing.assert_array_equal(record.judge_reward, judged[0])

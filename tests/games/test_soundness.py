@@ -20,7 +20,7 @@ from games.environments.registry import load_environment
 from games.soundness import UnsoundError, array_fault, chance_fault, is_finite, legal_fault, number_fault
 from search import SearchConfig
 from selfplay.algorithms.models import network_models
-from selfplay.config.run import ActorsConfig, LearnerConfig
+from selfplay.config.run import ActorsConfig
 from selfplay.evaluation.episodes import play_episodes
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.fault_report import FaultReport
@@ -174,13 +174,15 @@ def test_the_replay_ends_an_episode_at_the_observation_before_an_unsound_step():
     assert (batch.factor[(gone < 3) & (np.round(steps[1]) < 20)] == 1).all() and ((gone < 3) & (steps[1] < 19)).any()
 
 
+@pytest.mark.parametrize("max_plies", [0, 2])
 @pytest.mark.parametrize("name", ["nan_rewards", "nothing_legal", "half_chance", "nan_observation", "third_player"])
-def test_games_that_say_something_wrong_are_dropped_from_self_play(unsound_games, name):
+def test_games_that_say_something_wrong_are_dropped_from_self_play(unsound_games, name, max_plies):
+    """With a limit, the position after the last move is looked at too."""
     game = games.load(f"unsound_games:{name}")
     models = network_models(game, noisy_predict(game), 1)
-    actors = ActorsConfig(games_per_actor=6)
+    actors = ActorsConfig(games_per_actor=6, max_plies=max_plies)
     search = SearchConfig(num_simulations=6, cache_megabytes=1)
-    playing = SelfPlay(game, models, search, actors, LearnerConfig(), np.random.default_rng(0))
+    playing = SelfPlay(game, models, search, actors, np.random.default_rng(0))
     records = []
     while len(records) < 30 or not playing.counts.unsound:
         records += playing.advance()
@@ -196,7 +198,7 @@ def test_a_hundred_dropped_games_in_a_row_end_the_run(unsound_games, name):
     with pytest.raises(UnsoundError, match=f"unsound_games:{name}: .*100 games in a row"):
         while rounds < 100:  # each of them loses all of its games
             playing = SelfPlay(
-                game, models, SearchConfig(num_simulations=4), ActorsConfig(games_per_actor=6), LearnerConfig(),
+                game, models, SearchConfig(num_simulations=4), ActorsConfig(games_per_actor=6),
                 np.random.default_rng(0), endless=False, dropped_in_a_row=dropped,
             )  # fmt: skip
             while not playing.done:

@@ -11,6 +11,7 @@ from selfplay.algorithms import networks
 from selfplay.config.reader import load
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
+from selfplay.experience.targets import TargetSettings
 from selfplay.profiling.breakdown import (
     ActorProfile,
     LearnerSpeed,
@@ -22,7 +23,7 @@ from selfplay.profiling.breakdown import (
 )
 from selfplay.profiling.loop import LoopParts, loop_rows
 from selfplay.profiling.speed import SelfPlaySpeed
-from selfplay.replay.positions import kept_columns
+from selfplay.replay.positions import columns_of
 from selfplay.system import machine
 
 SPEED = SelfPlaySpeed(
@@ -92,8 +93,9 @@ def test_random_games_give_batches_to_learn_from():
     game = games.load("pig")  # chance nodes; may be cut off
     records = random_records(config, game, 4)
     assert len(records) == 4 and all(len(record) > 0 for record in records)
-    largest = max(sum(array.nbytes for array in kept_columns(record).values()) / len(record) for record in records)
-    assert position_bytes(records) == pytest.approx(largest, rel=0.1)
+    columns = [columns_of(record, TargetSettings.of(config, game))[0] for record in records]
+    sizes = [sum(array.nbytes for array in found.values()) / len(found["action"]) for found in columns]
+    assert position_bytes(config, game, records) == pytest.approx(max(sizes), rel=0.1)
     speed = measure_learner(config, game, records, 0.0)
     assert speed.samples >= 16 and 0 < speed.sampling_seconds < speed.seconds
 

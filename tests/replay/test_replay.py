@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record_helpers import kept_rows
 
 import games
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
-from selfplay.experience.records import NO_ACTION, GameRecord, rows_of
-from selfplay.replay.positions import Replay, window_size
+from selfplay.experience.records import NO_ACTION, TargetRecord
+from selfplay.experience.targets import TargetSettings, rows_by_weight
+from selfplay.replay.positions import SPARE_ROOM, Replay, window_size
 
 NUM_ACTIONS = 12
 SHAPE = (2, 3, 4)
+TARGETS = TargetSettings(num_values=1)
 
 
-def make_record(rng: np.random.Generator, length: int, width: int, first: int, exact: bool = True) -> GameRecord:
+def make_record(rng: np.random.Generator, length: int, width: int, first: int, exact: bool = True) -> TargetRecord:
     """A made-up game whose positions are numbered from `first` on, in `version`, to be recognised by."""
     legal_actions = np.full((length, width), NO_ACTION, np.int32)
     policy_target = np.zeros((length, width), np.float32)
@@ -28,7 +31,7 @@ def make_record(rng: np.random.Generator, length: int, width: int, first: int, e
         legal_actions[t, :count] = np.sort(rng.choice(NUM_ACTIONS, count, replace=False))
         policy_target[t, :count] = rng.dirichlet(np.ones(count))
     observation = rng.integers(0, 200, size=(length, *SHAPE))
-    return GameRecord(
+    return TargetRecord(
         observation=observation.astype(np.uint8) if exact else (observation - 0.5).astype(np.float32),
         legal_actions=legal_actions,
         policy_target=policy_target,
@@ -48,7 +51,7 @@ class NaiveReplay:
     def __init__(self) -> None:
         self.positions: list[dict[str, np.ndarray]] = []
 
-    def add(self, record: GameRecord) -> None:
+    def add(self, record: TargetRecord) -> None:
         for t in range(len(record)):
             legal = record.legal_actions[t] != NO_ACTION
             mask, target = np.zeros(NUM_ACTIONS, bool), np.zeros(NUM_ACTIONS, np.float32)
@@ -64,7 +67,7 @@ class NaiveReplay:
 def test_replay_equals_its_naive_twin(capacity: int) -> None:
     rng = np.random.default_rng(0)
     config = ReplayConfig(capacity=capacity, window_start=20, window_exponent=0.75)
-    replay, twin = Replay(config, NUM_ACTIONS, []), NaiveReplay()
+    replay, twin = Replay(config, NUM_ACTIONS, [], TARGETS), NaiveReplay()
     for number in range(60):
         # Wider rows and floats come late, so that the columns have to change with positions in them.
         width, exact = (3, True) if number < 20 else (9, number < 40)
@@ -84,7 +87,7 @@ def test_replay_equals_its_naive_twin(capacity: int) -> None:
 def test_every_position_of_the_window_is_sampled_and_none_outside() -> None:
     rng = np.random.default_rng(1)
     config = ReplayConfig(capacity=64, window_start=40, window_exponent=0.0)
-    replay = Replay(config, NUM_ACTIONS, [])
+    replay = Replay(config, NUM_ACTIONS, [], TARGETS)
     while replay.total < 150:
         replay.add(make_record(rng, 10, 4, replay.total))
     assert replay.window == 40
@@ -96,25 +99,28 @@ def test_every_position_of_the_window_is_sampled_and_none_outside() -> None:
 
 def test_a_game_longer_than_the_capacity_leaves_its_end() -> None:
     rng = np.random.default_rng(2)
-    replay = Replay(ReplayConfig(capacity=5), NUM_ACTIONS, [])
+    replay = Replay(ReplayConfig(capacity=5), NUM_ACTIONS, [], TARGETS)
     replay.add(make_record(rng, 13, 4, 0))
     assert set(replay.sample(200, rng).version) == set(range(8, 13))
 
 
 def test_memory_grows_with_what_is_kept_up_to_the_capacity() -> None:
     rng = np.random.default_rng(3)
-    replay = Replay(ReplayConfig(capacity=500_000), NUM_ACTIONS, [])
+    replay = Replay(ReplayConfig(capacity=500_000), NUM_ACTIONS, [], TARGETS)
     replay.add(make_record(rng, 10, 4, 0))
     assert len(replay._columns["action"]) < 10_000
-    small = Replay(ReplayConfig(capacity=100), NUM_ACTIONS, [])
+    small = Replay(ReplayConfig(capacity=100), NUM_ACTIONS, [], TARGETS)
     for _ in range(50):
         small.add(make_record(rng, 10, 4, small.total))
-    assert all(len(column) == 100 for column in small._columns.values())
+        assert small.positions <= 100 + 9, "the oldest game is there until its last position leaves"
+    assert len(small._index) == 100
+    assert all(len(column) <= SPARE_ROOM * 120 for column in small._columns.values())
+    assert small.nbytes == small._index.nbytes + sum(column.nbytes for column in small._columns.values())
 
 
 def test_an_empty_replay_has_nothing_to_sample() -> None:
     with pytest.raises(ValueError, match="nothing to sample"):
-        Replay(ReplayConfig(), NUM_ACTIONS, []).sample(1, np.random.default_rng(0))
+        Replay(ReplayConfig(), NUM_ACTIONS, [], TARGETS).sample(1, np.random.default_rng(0))
 
 
 # Weights.
@@ -122,7 +128,7 @@ def test_an_empty_replay_has_nothing_to_sample() -> None:
 
 def test_positions_are_kept_by_their_weight() -> None:
     rng, config = np.random.default_rng(6), ReplayConfig(capacity=200_000, window_start=200_000, window_exponent=0.0)
-    replay, weights = Replay(config, NUM_ACTIONS, []), []
+    replay, weights = Replay(config, NUM_ACTIONS, [], TARGETS), []
     for _ in range(2000):
         record = make_record(rng, 10, 4, len(weights))
         weight = rng.choice([0.0, 0.1, 0.5, 1.0, 1.7], size=10).astype(np.float32)
@@ -130,7 +136,7 @@ def test_positions_are_kept_by_their_weight() -> None:
         replay.add(replace(record, weight=weight))
         assert abs(replay.total - before - weight.sum()) < 1 + 1e-4, "a game has the sum of its weights, rounded"
         weights += weight.tolist()
-    copies = np.bincount(replay._columns["version"][: replay.total], minlength=len(weights))
+    copies = np.bincount(kept_rows(replay)["version"], minlength=len(weights))
     for weight in (0.0, 0.1, 0.5, 1.0, 1.7):
         found = copies[np.isclose(weights, weight)]
         assert found.mean() == pytest.approx(weight, abs=0.04), "4000 positions, deviation below half a copy"
@@ -140,8 +146,8 @@ def test_positions_are_kept_by_their_weight() -> None:
 def test_a_game_gets_the_same_rows_whenever_it_is_added() -> None:
     rng = np.random.default_rng(7)
     record = replace(make_record(rng, 40, 4, 0), weight=rng.random(40).astype(np.float32))
-    assert rows_of(record).tolist() == rows_of(record).tolist()
-    assert 0 < len(rows_of(record)) < 40
+    first, again = (rows_by_weight(record.weight, record.action) for _ in range(2))
+    assert first.tolist() == again.tolist() and 0 < len(first) < 40
 
 
 # Symmetries.
@@ -150,7 +156,7 @@ def test_a_game_gets_the_same_rows_whenever_it_is_added() -> None:
 def test_mirrored_samples_equal_mirrored_originals() -> None:
     rng = np.random.default_rng(4)
     symmetries = [Symmetry(rng.permutation(24), rng.permutation(NUM_ACTIONS)) for _ in range(3)]
-    replay, twin = Replay(ReplayConfig(), NUM_ACTIONS, symmetries), NaiveReplay()
+    replay, twin = Replay(ReplayConfig(), NUM_ACTIONS, symmetries, TARGETS), NaiveReplay()
     for _ in range(5):
         record = make_record(rng, 10, 6, replay.total)
         replay.add(record)

@@ -11,7 +11,7 @@ from search_helpers import TextEvaluator, fast_search, new_search, random_positi
 import games
 from games import StatePool
 from search import ModelTraits, RootStatistics, Search, SearchConfig
-from selfplay.config.run import ActorsConfig, LearnerConfig
+from selfplay.config.run import ActorsConfig
 from selfplay.experience.self_play import SelfPlay
 from selfplay.players.search import SearchPlayer, expected_line
 
@@ -142,15 +142,8 @@ def test_a_player_with_a_learned_model_plays_and_its_line_ends_with_the_game() -
 
 def test_self_play_with_a_learned_model_records_games_by_the_rules() -> None:
     actors = ActorsConfig(games_per_actor=12)
-    playing = SelfPlay(
-        GAME,
-        LatentFactory(),
-        SearchConfig(num_simulations=16),
-        actors,
-        LearnerConfig(),
-        np.random.default_rng(0),
-        False,
-    )
+    search = SearchConfig(num_simulations=16)
+    playing = SelfPlay(GAME, LatentFactory(), search, actors, np.random.default_rng(0), endless=False)
     records = []
     while not playing.done:
         records += playing.advance()

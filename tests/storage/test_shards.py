@@ -242,10 +242,10 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 
 def test_a_shard_of_another_format_is_refused_not_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(shards, "FORMAT_VERSION", 3)
     write(tmp_path, 0, [5])
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"format 2, this program reads 1"):
+    with pytest.raises(UserError, match=r"format 3, this program reads 1 and 2"):
         read(tmp_path)
     assert (tmp_path / "00000000.npz").exists()
 

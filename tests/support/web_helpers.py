@@ -21,14 +21,15 @@ from search import Search, SearchConfig
 from search.perspective import num_values
 from selfplay.algorithms.models import network_models
 from selfplay.config import reader
-from selfplay.config.run import ActorsConfig, Config, LearnerConfig
+from selfplay.config.run import ActorsConfig, Config
+from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.players.search import SearchPlayer
 from selfplay.storage import checkpoint
 from selfplay.storage.files import seal
 from selfplay.storage.metrics import MetricsWriter
 from selfplay.storage.run_folder import RunFolder
-from selfplay.storage.shards import Record, write_shard
+from selfplay.training.run_state import save_games
 from selfplay.web.app import make_app
 from selfplay.web.library import Library
 from selfplay.web.server import address_of, listen, make_server
@@ -42,8 +43,8 @@ def mcts(simulations: int = 20) -> dict[str, Any]:
     return {"kind": "mcts", "simulations": simulations}
 
 
-def recorded_games(name: str, count: int = 3, opening_plies: int = 0, seed: int = 0) -> list[Record]:
-    """Finished games of self-play without a network, as a shard holds them."""
+def recorded_games(name: str, count: int = 3, opening_plies: int = 0, seed: int = 0) -> list[GameRecord]:
+    """Finished games of self-play without a network."""
     game = games.load(name)
 
     def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,11 +54,11 @@ def recorded_games(name: str, count: int = 3, opening_plies: int = 0, seed: int 
     search = SearchConfig(num_simulations=4, cache_megabytes=0)
     actors = ActorsConfig(games_per_actor=count, opening_plies=opening_plies)
     models = network_models(game, predict, 0)
-    playing = SelfPlay(game, models, search, actors, LearnerConfig(), np.random.default_rng(seed), endless=False)
+    playing = SelfPlay(game, models, search, actors, np.random.default_rng(seed), endless=False)
     records = []
     while not playing.done:
         records += playing.advance()
-    return [record.arrays() for record in records]
+    return records
 
 
 def make_run(path: Path, name: str = "connect_four", opening_plies: int = 6, with_games: bool = True) -> Path:
@@ -72,7 +73,7 @@ def make_run(path: Path, name: str = "connect_four", opening_plies: int = 6, wit
             checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(version, built.state_dict(), {}, {}))
         if with_games:
             records = recorded_games(name, opening_plies=opening_plies)
-            write_shard(folder.games, 0, records, sum(len(record["action"]) for record in records))
+            save_games(folder, records)
         with MetricsWriter(folder.metrics) as writer:
             writer.write({"train/loss": 2.0, "selfplay/draw": 0.25}, step=10, positions=100, time_s=5.0)
             writer.write({"train/loss": float("nan"), "eval/score/random": 0.9}, step=20, positions=200, time_s=10.0)

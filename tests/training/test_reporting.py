@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from record_helpers import facts
 
 import games
 from selfplay.experience.figures import calibration_error
 from selfplay.experience.records import GameRecord
+from selfplay.experience.targets import TargetSettings
 from selfplay.training.reporting import mean_text, return_text
+
+TARGETS = TargetSettings(num_values=1)
 
 
 def game_of(root_value: list[float], outcome: float) -> GameRecord:
     """A game with these root values and one result for all of its positions."""
-    length = len(root_value)
-    zeros = np.zeros(length, np.int32)
-    return GameRecord(
-        observation=np.zeros((length, 1), np.uint8),
-        legal_actions=zeros[:, None],
-        policy_target=np.ones((length, 1), np.float32),
-        value_target=np.zeros((length, 1), np.float32),
-        outcome=np.full((length, 1), outcome, np.float32),
-        root_value=np.array(root_value, np.float32)[:, None],
-        action=zeros,
-        to_play=zeros,
-        version=zeros,
-        weight=np.ones(length, np.float32),
-    )
+    rewards = np.zeros((len(root_value), 2))
+    rewards[-1] = outcome, -outcome
+    return facts(len(root_value), reward=rewards, root_value=np.array([[value, -value] for value in root_value]))
 
 
 def test_calibration_is_that_of_all_games_together_and_not_the_mean_of_single_games() -> None:
     """0.5 is right where three games of four are won, though every single game ends 0.5 or 1.5 away from it."""
     records = [game_of([0.5, 0.5], 1.0)] * 3 + [game_of([0.5, 0.5], -1.0)]
     connect_four = games.load("connect_four")
-    assert calibration_error(records, connect_four)["train/value_calibration_error"] == pytest.approx(0.0)
-    assert calibration_error(records[:1], connect_four)["train/value_calibration_error"] == pytest.approx(0.5)
+    assert calibration_error(records, connect_four, TARGETS)["train/value_calibration_error"] == pytest.approx(0.0)
+    assert calibration_error(records[:1], connect_four, TARGETS)["train/value_calibration_error"] == pytest.approx(0.5)
 
 
 def test_there_is_no_calibration_without_games_or_with_rewards_on_the_way() -> None:
-    assert calibration_error([], games.load("connect_four")) == {}
-    assert calibration_error([game_of([0.5], 1.0)], games.load("2048")) == {}
+    assert calibration_error([], games.load("connect_four"), TARGETS) == {}
+    assert calibration_error([game_of([0.5], 1.0)], games.load("2048"), TARGETS) == {}
 
 
 def test_returns_below_ten_keep_three_digits() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from record_helpers import kept_rows
 from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
@@ -20,7 +21,8 @@ from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience.records import GameRecord
+from selfplay.experience.records import from_arrays
+from selfplay.experience.targets import TargetSettings
 from selfplay.replay.positions import Replay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
@@ -60,7 +62,8 @@ class NoActors:
 def parts_of(config: Config, folder: RunFolder) -> RunState:
     """What a run of AlphaZero has to save, without symmetries in its replay."""
     algorithm = load_algorithm(config)
-    replay = Replay(config.replay, games.load(config.game).num_actions, [])
+    game = games.load(config.game)
+    replay = Replay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
     reuse, progress = SampleReuse(config, algorithm.needs, replay), Progress(config.budget, lambda: 0)
     rng = np.random.default_rng(1)
     learner = algorithm.make_learner()
@@ -75,8 +78,7 @@ def state_of(run: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor
     assert parts.restore(True, pytest.fail)
     replay, saved = parts.replay, checkpoint.load(folder.checkpoints)
     state = {key: value for key, value in saved.state.items() if key not in ("seconds", "last_shard")}
-    columns = {name: column[: len(replay)] for name, column in replay._columns.items()}
-    return saved.weights, saved.learner, state, columns | {"total": np.array(replay.total)}
+    return saved.weights, saved.learner, state, kept_rows(replay) | {"total": np.array(replay.total)}
 
 
 def assert_equal_runs(first: Path, second: Path) -> None:
@@ -240,8 +242,8 @@ def test_a_replay_of_few_kept_positions_is_filled_again(tmp_path: Path, capacity
         assert parts.restore(True, pytest.fail)
     again = parts.replay
     assert again.total == replay.total and len(again) == min(capacity, again.total)
-    for name, column in replay._columns.items():
-        np.testing.assert_array_equal(again._columns[name][: len(again)], column[: len(again)], err_msg=name)
+    for name, column in kept_rows(replay).items():
+        np.testing.assert_array_equal(kept_rows(again)[name], column, err_msg=name)
 
 
 def test_games_that_are_lost_change_nothing_in_what_the_learner_owes(tmp_path: Path) -> None:
@@ -267,7 +269,7 @@ def test_many_games_go_to_several_shards(tmp_path: Path, monkeypatch) -> None:
         saved_run(folder, 10_000)
         games_played, positions, next_shard = shards.totals(folder.games)
         found = shards.read_shards(folder.games, None, pytest.fail)
-        records = [GameRecord(**row) for _, rows in found for row in rows]
+        records = [from_arrays(row) for _, rows in found for row in rows]
         monkeypatch.setattr(
             run_state, "MOST_SHARD_BYTES", 3 * sum(array.nbytes for array in records[0].arrays().values())
         )
@@ -289,4 +291,4 @@ def test_games_that_are_lost_leave_no_empty_rows_in_the_replay(tmp_path: Path) -
     again = parts.replay
     assert len(warnings) == 1
     assert 0 < again.total < replay.total
-    assert (again._columns["moves_left"][: len(again)] > 0).all(), "every row holds a position"
+    assert (kept_rows(again)["moves_left"] > 0).all(), "every row holds a position"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
+import old_records
 import pytest
 from web_helpers import make_run, make_tournament, page, recorded_games
 
 import games
+from games import Game
+from search.perspective import num_values
 from selfplay.errors import UserError
+from selfplay.experience.records import GameRecord, TargetRecord, from_arrays
+from selfplay.experience.targets import TargetSettings
 from selfplay.web.curves import Curves
 from selfplay.web.library import Library
 from selfplay.web.retrace import retrace
@@ -34,42 +40,65 @@ def observed(table: Table) -> np.ndarray:
     return out[0]
 
 
-@pytest.mark.parametrize(
-    ("name", "opening_plies"),
-    [
-        ("tic_tac_toe", 0),
-        ("connect_four", 6),
-        ("othello", 3),
-        ("hex(board_size=4)", 4),
-        ("pig(winscore=15)", 0),
-        ("nim", 2),
-    ],
-)
-def test_recorded_games_are_followed_from_the_start(name, opening_plies):
+GAMES = [
+    ("tic_tac_toe", 0),
+    ("connect_four", 6),
+    ("othello", 3),
+    ("hex(board_size=4)", 4),
+    ("pig(winscore=15)", 0),
+    ("nim", 2),
+]
+
+
+def with_targets(record: GameRecord, game: Game) -> TargetRecord:
+    """The same game as an older version has recorded it."""
+    row = old_records.with_targets(record, TargetSettings(num_values(game))).arrays()
+    found = from_arrays(row)
+    assert isinstance(found, TargetRecord)
+    return found
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize(("name", "opening_plies"), GAMES)
+def test_recorded_games_are_followed_from_the_start(name, opening_plies, is_old):
     game = games.load(name)
     for record in recorded_games(name, 4, opening_plies):
-        found = retrace(game, record, opening_plies)
-        assert found.complaint == "" and len(found.notes) == len(record["action"])
+        found = retrace(game, with_targets(record, game) if is_old else record, opening_plies)
+        assert found.complaint == "" and len(found.notes) == len(record)
         assert found.opening <= opening_plies or game.max_chance_outcomes
         for t, (ply, noted) in enumerate(sorted(found.notes.items())):
-            assert np.array_equal(observed(Table(game, found.moves[:ply])), record["observation"][t])
-            assert noted.action == found.moves[ply] == record["action"][t]
+            assert np.array_equal(observed(Table(game, found.moves[:ply])), record.observation[t])
+            assert noted.action == found.moves[ply] == record.action[t]
+            assert noted.value == pytest.approx(record.root_value[t, record.to_play[t]], abs=1e-6)
             assert abs(sum(share for _, share in noted.policy) - 1) < 1e-5
+        if not is_old:
+            assert list(found.moves) == sum(record.history(), [])
 
 
 def test_an_opening_that_cannot_be_found_is_said_to_be_missing():
     game = games.load("connect_four")
-    record = next(r for r in recorded_games("connect_four", 8, opening_plies=6) if retrace(game, r, 6).opening > 1)
-    floating = record | {"observation": np.roll(record["observation"], 1, axis=2)}  # discs above an empty row
-    assert "opening of this game was not recorded" in retrace(game, floating, 6).complaint
+    record = next(r for r in recorded_games("connect_four", 8, opening_plies=6) if len(r.opening) > 1)
+    floating = replace(record, observation=np.roll(record.observation, 1, axis=2))  # discs above an empty row
+    assert "opening of this game was not recorded" in retrace(game, with_targets(floating, game), 6).complaint
 
 
-def test_a_record_with_an_illegal_move_is_followed_up_to_it():
-    record = dict(recorded_games("tic_tac_toe", 1)[0])
-    record["action"] = record["action"].copy()
-    record["action"][1] = record["action"][0]
-    found = retrace(games.load("tic_tac_toe"), record, 0)
-    assert "illegal move" in found.complaint and len(found.moves) == 1
+def test_a_recorded_position_that_is_not_that_of_the_moves_is_said():
+    """The rules may have changed since."""
+    game = games.load("connect_four")
+    record = next(r for r in recorded_games("connect_four", 8, opening_plies=6) if len(r.opening) > 1)
+    found = retrace(game, replace(record, observation=np.roll(record.observation, 1, axis=2)), 6)
+    assert found.complaint == "the position before recorded move 1 is not the one that was recorded"
+    assert list(found.moves) == record.opening.tolist() and not found.notes
+    found = retrace(game, replace(record, opening=np.append(record.opening, 99).astype(np.int32)), 6)
+    assert found.complaint.startswith("the opening: ") and "illegal move 99" in found.complaint
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_record_with_an_illegal_move_is_followed_up_to_it(is_old):
+    game, (record,) = games.load("tic_tac_toe"), recorded_games("tic_tac_toe", 1)
+    record = replace(record, action=np.concatenate([record.action[:1], record.action[:1], record.action[2:]]))
+    found = retrace(game, with_targets(record, game) if is_old else record, 0)
+    assert "recorded move 2: " in found.complaint and "illegal move" in found.complaint and len(found.moves) == 1
 
 
 def test_games_of_a_run_are_listed_and_stepped_through(client):
