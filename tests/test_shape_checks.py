@@ -14,7 +14,7 @@ import torch
 from games import Step
 from nets.losses import value_mse
 from search.perspective import from_players
-from selfplay.experience.records import discounted_returns
+from selfplay.experience.targets import discounted_returns
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +36,6 @@ def test_a_function_that_checks_by_itself_can_be_asked(unchecked_shapes):
 
 
 def test_nothing_is_checked_outside_of_the_tests():
-    program = "from selfplay.experience.records import discounted_returns as f; print(hasattr(f, '__wrapped__'))"
+    program = "from selfplay.experience.targets import discounted_returns as f; print(hasattr(f, '__wrapped__'))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
