@@ -106,10 +106,10 @@ class _Actor:
         algorithm = load_algorithm(config)
         self.inferences = {PLAYER: algorithm.make_inference()}
         self._load_weights()
-        self.generator = algorithm.make_generator(
+        self.collector = algorithm.make_collector(
             self.inferences, np.random.default_rng(seed), positions_played, actor_index
         )
-        self.generator.weights_changed(self.inferences[PLAYER].version)
+        self.collector.weights_changed(self.inferences[PLAYER].version)
         self._records: list[Any] = []  # finished and not sent
         self._completed = self._played = 0  # positions: of all finished records; of what was sent, unfinished ones too
         self._limits: tuple[float, float] = (0, 0)  # of both
@@ -122,14 +122,14 @@ class _Actor:
         sent = 0  # of the completed positions
         while self._obey():
             if self._may_play:
-                records = self.generator.advance()
+                records = self.collector.collect()
                 self._records += records
                 self._completed += sum(map(len, records))
             now = time.monotonic()
-            has_news = self._completed > sent or self.generator.counts.positions > 0
+            has_news = self._completed > sent or self.collector.counts.positions > 0
             is_full = self._completed - sent >= SEND_POSITIONS
             if now - last_sent >= SEND_SECONDS or is_full or has_news and not self._may_play:
-                counts = self.generator.take_counts()
+                counts = self.collector.take_counts()
                 counts.seconds = now - started
                 self._played += counts.positions
                 finished = Finished(self._index, self._incarnation, self._sent, self._records, counts)
@@ -142,7 +142,7 @@ class _Actor:
     @property
     def _may_play(self) -> bool:
         completed, played = self._limits
-        return self._completed < completed and self._played + self.generator.counts.positions < played
+        return self._completed < completed and self._played + self.collector.counts.positions < played
 
     def _obey(self) -> bool:
         """Read what the driver said; False to stop. Waits a little where there is nothing to play."""
@@ -152,7 +152,7 @@ class _Actor:
                 return False
             if kind == "weights":
                 self._load_weights()
-                self.generator.weights_changed(self.inferences[PLAYER].version)
+                self.collector.weights_changed(self.inferences[PLAYER].version)
             elif kind == "play":
                 self._limits = content[0], content[1]
         return True

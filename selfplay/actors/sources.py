@@ -17,7 +17,7 @@ from torch import Tensor
 from selfplay.actors.actor import weights_of_role
 from selfplay.actors.finished import Finished
 from selfplay.actors.fleet import Fleet
-from selfplay.algorithms.algorithm import PLAYER, Algorithm, Generator, Inferences, Record
+from selfplay.algorithms.algorithm import PLAYER, Algorithm, Collector, Inferences, Record
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.storage.run_folder import RunFolder
@@ -179,7 +179,7 @@ class InlineSource:
         self._algorithm, self._seed, self._positions, self._stop = algorithm, seed, positions, stop
         self._budget, self._failures = budget, failures
         self._inferences: Inferences = {}
-        self._generator: Generator | None = None
+        self._collector: Collector | None = None
         self._rounds = 0
 
     def start(self) -> None:
@@ -203,20 +203,20 @@ class InlineSource:
             pass
         number = self._rounds
         self._rounds += 1
-        counts = self._generator.take_counts() if self._generator else SelfPlayCounts()
+        counts = self._collector.take_counts() if self._collector else SelfPlayCounts()
         counts.seconds = time.monotonic() - started
         yield Finished(0, 0, number, records, counts)
 
     def _play_round(self, records: list[Record]) -> bool:
         """Adds what is finished to `records`; False when somebody asked to stop."""
         rng = np.random.default_rng([self._seed, self._rounds])
-        generator = self._algorithm.next_round(self._generator, self._inferences, rng, self._positions())
-        generator.weights_changed(self._inferences[PLAYER].version)
-        self._generator = generator
-        while not generator.done and not self._budget.is_spent(generator.counts):
+        collector = self._algorithm.next_round(self._collector, self._inferences, rng, self._positions())
+        collector.weights_changed(self._inferences[PLAYER].version)
+        self._collector = collector
+        while not collector.done and not self._budget.is_spent(collector.counts):
             if self._stop():
                 return False
-            records += generator.advance()
+            records += collector.collect()
         return True
 
     def publish(self, publication: Publication) -> None:

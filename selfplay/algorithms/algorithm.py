@@ -33,7 +33,7 @@ Inferences = Mapping[str, Inference]
 
 
 class Record(Protocol):
-    """What a generator makes: a finished game, or some steps of some environments."""
+    """What a collector makes: a finished game, or some steps of some environments."""
 
     @property
     def games(self) -> int:
@@ -64,7 +64,7 @@ class Replay(Protocol):
     def __len__(self) -> int: ...
 
     def add(self, record: Any) -> None:
-        """Take in what a generator made."""
+        """Take in what a collector made."""
         ...
 
     def sample(self, size: int, rng: np.random.Generator) -> Any:
@@ -85,7 +85,7 @@ class Replay(Protocol):
         ...
 
 
-class Generator(Protocol):
+class Collector(Protocol):
     """What plays."""
 
     @property
@@ -98,7 +98,7 @@ class Generator(Protocol):
         """True when a round is over; never for one that was made to be endless."""
         ...
 
-    def advance(self) -> Sequence[Record]:
+    def collect(self) -> Sequence[Record]:
         """Play a little, and return what is finished."""
         ...
 
@@ -146,17 +146,17 @@ class Algorithm(Protocol):
         """The network for evaluation only, in batches as large as an actor's, without weights yet."""
         ...
 
-    def make_generator(
+    def make_collector(
         self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
-    ) -> Generator:
+    ) -> Collector:
         """What an actor plays, without end; `positions_played` is what the run has played before. Actors
         count from 0."""
         ...
 
     def next_round(
         self, last: Any, inferences: Inferences, rng: np.random.Generator, positions_played: int
-    ) -> Generator:
-        """The generator of a round in a process that plays and learns in turn; `last` is that of the last round."""
+    ) -> Collector:
+        """The collector of a round in a process that plays and learns in turn; `last` is that of the last round."""
         ...
 
     def warm_up(self) -> None:

@@ -1,4 +1,4 @@
-"""AlphaZero: the network, the generator of games, and the loss. Everything else is shared (`algorithm.py`).
+"""AlphaZero: the network, the collector of games, and the loss. Everything else is shared (`algorithm.py`).
 
 Source: Silver et al. 2018, "A general reinforcement learning algorithm that masters chess, shogi, and Go".
 """
@@ -91,16 +91,16 @@ class AlphaZero:
     def make_inference(self) -> Inference:
         return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
 
-    def make_generator(
+    def make_collector(
         self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
     ) -> SelfPlay:
-        return make_generator(self.config, self.game, inferences[PLAYER], rng)
+        return make_collector(self.config, self.game, inferences[PLAYER], rng)
 
     def next_round(
         self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions_played: int
     ) -> SelfPlay:
         dropped = 0 if last is None else last.dropped_in_a_row
-        return make_generator(self.config, self.game, inferences[PLAYER], rng, endless=False, dropped_in_a_row=dropped)
+        return make_collector(self.config, self.game, inferences[PLAYER], rng, endless=False, dropped_in_a_row=dropped)
 
     def warm_up(self) -> None:
         warm_up(self.config, self.game)
@@ -116,7 +116,7 @@ class AlphaZero:
         return {**played, **calibration_error(records, self.game, self.targets)}
 
 
-def make_generator(
+def make_collector(
     config: Config,
     game: Game,
     inference: Inference,
@@ -140,9 +140,9 @@ def warm_up(config: Config, game: Game) -> None:
         actors=replace(config.actors, games_per_actor=1, max_plies=2),
     )
     models, rng = blind_models(game, min(1, config.search.cache_megabytes)), np.random.default_rng(0)
-    generator = SelfPlay(game, models, small.search, small.actors, rng, endless=False)
-    while not generator.done:
-        generator.advance()
+    collector = SelfPlay(game, models, small.search, small.actors, rng, endless=False)
+    while not collector.done:
+        collector.collect()
 
 
 def played_share(log_probability: Tensor, policy_target: Tensor, action: Tensor) -> Tensor:

@@ -93,10 +93,10 @@ class ModelFree(ABC):
     ) -> Experience:
         """Environments and who acts in them."""
 
-    def make_generator(
+    def make_collector(
         self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
     ) -> Experience:
-        """See `Algorithm.make_generator`."""
+        """See `Algorithm.make_collector`."""
         experience = self.make_experience(inferences[PLAYER], rng, positions_played, endless=True)
         experience.actor_index = actor_index
         return experience

@@ -50,7 +50,7 @@ class Sweep:
 
 
 class Sweeps:
-    """The generator and the replay in one: there is nothing to play and nothing to remember."""
+    """The collector and the replay in one: there is nothing to play and nothing to remember."""
 
     def __init__(self, mdp: TabularMdp) -> None:
         self._sweep = Sweep(mdp.num_states * mdp.num_actions)
@@ -83,7 +83,7 @@ class Sweeps:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """A run begins to count its sweeps again."""
 
-    def advance(self) -> Sequence[Sweep]:
+    def collect(self) -> Sequence[Sweep]:
         """A round is one sweep."""
         self.done = True
         return [self._sweep]
@@ -97,7 +97,7 @@ class Sweeps:
 
     @property
     def counts(self) -> SelfPlayCounts:
-        """See `algorithm.Generator`."""
+        """See `algorithm.Collector`."""
         return SelfPlayCounts(positions=len(self._sweep) if self.done else 0)
 
 

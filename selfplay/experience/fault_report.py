@@ -1,6 +1,6 @@
 """What environments and games said that none may say, as lines for a person: once a minute at most.
 
-In the flow: generators count such episodes and games in `SelfPlayCounts`, the trainer hands the counts on to here.
+In the flow: collectors count such episodes and games in `SelfPlayCounts`, the trainer hands the counts on to here.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Experience:
         """Go on with the next rollout."""
         self.done = False
 
-    def advance(self) -> list[Rollout]:
+    def collect(self) -> list[Rollout]:
         """One step in every environment; returns the rollout that it completed."""
         observation, legal_mask = self.batch.observation, self.batch.legal_mask
         if self._output is None:
@@ -152,12 +152,12 @@ class Experience:
         return [self._finish()] if is_complete else []
 
     def weights_changed(self, version: int) -> None:
-        """See `algorithm.Generator`."""
+        """See `algorithm.Collector`."""
         self.version = version
         self._output = None
 
     def take_counts(self) -> SelfPlayCounts:
-        """See `algorithm.Generator`."""
+        """See `algorithm.Collector`."""
         counts, self.counts = self.counts, SelfPlayCounts()
         return counts
 

@@ -1,6 +1,6 @@
-"""AlphaZero's generator of games: many games at once, one search tree each, one network call for all of them.
+"""AlphaZero's collector of games: many games at once, one search tree each, one network call for all of them.
 
-In the flow: an actor (`selfplay.actors.actor`) calls `advance` again and again and sends on the games that it returns.
+In the flow: an actor (`selfplay.actors.actor`) calls `collect` again and again and sends on the games that it returns.
 Games are independent of each other: each moves as soon as its own search is finished, so the network's batch stays
 full.
 
@@ -66,7 +66,7 @@ class SelfPlay:
     ) -> None:
         """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true.
 
-        `dropped_in_a_row`: games that were dropped before, see `advance`.
+        `dropped_in_a_row`: games that were dropped before, see `collect`.
         """
         self.game, self.models, self.actors, self.rng = game, models, actors, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
@@ -90,7 +90,7 @@ class SelfPlay:
         """True when no game is left to play."""
         return len(self.running) == 0
 
-    def advance(self) -> list[GameRecord]:
+    def collect(self) -> list[GameRecord]:
         """One simulation in every game, and a move where a search is finished; returns the games that ended.
 
         Games that say what no game may say are dropped. Raises UnsoundError after MOST_IN_A_ROW of them.

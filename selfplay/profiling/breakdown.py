@@ -95,10 +95,10 @@ def random_records(config: Config, game: Game, count: int = RANDOM_GAMES) -> lis
     actors = replace(
         config.actors, games_per_actor=count, opening_plies=0, max_plies=plies, temperature_plies=plies, temperature=1.0
     )
-    generator = _blind_selfplay(replace(config, search=replace(config.search, num_simulations=2), actors=actors), game)
+    collector = _blind_selfplay(replace(config, search=replace(config.search, num_simulations=2), actors=actors), game)
     records: list[GameRecord] = []
-    while not generator.done:
-        records += generator.advance()
+    while not collector.done:
+        records += collector.collect()
     return records
 
 
@@ -159,12 +159,12 @@ def profile_actor(config: Config, game: Game, inference: Inference, seconds: flo
     """Play with `inference` for `seconds`, after `warm_up` seconds that are not counted; a call of the search each at
     least."""
     clock = _Clock()
-    generator = alphazero.make_generator(config, _timed(game, clock), inference, np.random.default_rng(config.seed))
-    _play(generator, warm_up)
-    generator.take_counts()
-    clock.seconds, under_way = 0.0, generator.search.simulations()
-    counted = _play(generator, seconds)
-    counts, under_way = generator.take_counts(), generator.search.simulations() - under_way
+    collector = alphazero.make_collector(config, _timed(game, clock), inference, np.random.default_rng(config.seed))
+    _play(collector, warm_up)
+    collector.take_counts()
+    clock.seconds, under_way = 0.0, collector.search.simulations()
+    counted = _play(collector, seconds)
+    counts, under_way = collector.take_counts(), collector.search.simulations() - under_way
     return ActorProfile(counted, counts.network_seconds, clock.seconds, counts.cache_seconds, counts, under_way)
 
 
@@ -184,10 +184,10 @@ def tree_bytes(config: Config, game: Game) -> float:
     The kernels must be loaded already, or their memory is counted too. Never less than the arrays of the tree.
     """
     before = resident_bytes()
-    generator = _blind_selfplay(replace(config, search=replace(config.search, cache_megabytes=0)), game)
+    collector = _blind_selfplay(replace(config, search=replace(config.search, cache_megabytes=0)), game)
     for _ in range(config.search.num_simulations):
-        generator.advance()
-    grown = max(generator.search.nbytes, resident_bytes() - before)
+        collector.collect()
+    grown = max(collector.search.nbytes, resident_bytes() - before)
     return grown / (config.search.num_simulations * config.actors.games_per_actor)
 
 
@@ -221,12 +221,12 @@ def _timed(game: Game, clock: _Clock) -> Game:
     return timed
 
 
-def _play(generator: SelfPlay, seconds: float) -> float:
+def _play(collector: SelfPlay, seconds: float) -> float:
     """Play for `seconds`; returns how long it really was."""
     start = time.perf_counter()
-    generator.advance()
+    collector.collect()
     while time.perf_counter() - start < seconds:
-        generator.advance()
+        collector.collect()
     return time.perf_counter() - start
 
 

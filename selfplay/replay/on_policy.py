@@ -1,6 +1,6 @@
 """Rollouts that are learned from at once and then forgotten: the replay of REINFORCE and actor-critic.
 
-In the flow: generators make rollouts, `add` gives every step its return and advantage, the learner passes over all
+In the flow: collectors make rollouts, `add` gives every step its return and advantage, the learner passes over all
 steps in random order as often as the run's `sample_reuse` says, and the next rollouts take their place.
 
     G_t = r_t + gamma d_t G_{t+1}                              the return; d is the environment's discount

@@ -156,9 +156,9 @@ def test_a_batch_that_is_left_out_changes_no_priority():
     learner, replay = algorithm.make_learner(), algorithm.make_replay()
     inference = algorithm.make_inference()
     inference.load(learner.weights(), 0)
-    generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
+    collector = algorithm.make_collector({PLAYER: inference}, np.random.default_rng(0), 0, 0)
     while replay.total < 100:
-        for rollout in generator.advance():
+        for rollout in collector.collect():
             replay.add(rollout)
     batch = replay.sample(32, np.random.default_rng(0))
     batch.reward[0] = np.nan
@@ -180,9 +180,9 @@ def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
     algorithm = Dqn(config)
     inference, replay = algorithm.make_inference(), algorithm.make_replay()
     inference.load(algorithm.make_net().state_dict(), 0)
-    generator = algorithm.make_generator({PLAYER: inference}, np.random.default_rng(0), 0, 0)
+    collector = algorithm.make_collector({PLAYER: inference}, np.random.default_rng(0), 0, 0)
     while replay.total < algorithm.needs.min_positions:
-        for rollout in generator.advance():
+        for rollout in collector.collect():
             replay.add(rollout)
     assert replay.total < 60 and len(replay.sample(4, np.random.default_rng(0))) == 4
 

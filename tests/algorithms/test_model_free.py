@@ -142,9 +142,9 @@ def test_returns_that_rewards_are_divided_by_run_on_within_each_actor(tmp_path):
         inference = algorithm.make_inference()
         inference.load(algorithm.make_net().state_dict(), 0)
         made = [
-            algorithm.make_generator({PLAYER: inference}, np.random.default_rng(actor), 0, actor) for actor in (0, 1)
+            algorithm.make_collector({PLAYER: inference}, np.random.default_rng(actor), 0, actor) for actor in (0, 1)
         ]
-        rollouts = {actor: [r for _ in range(24) for r in generator.advance()] for actor, generator in enumerate(made)}
+        rollouts = {actor: [r for _ in range(24) for r in collector.collect()] for actor, collector in enumerate(made)}
         for rollout in (r for actor in (0, 1) for r in rollouts[actor]):
             rollout.reward[:] = rng.uniform(size=rollout.reward.shape)
             rollout.ended[:] = False

@@ -29,10 +29,10 @@ def experience(steps: int | None, num_envs: int = 3, stack: int = 1, endless: bo
     return Experience(CountingEnvironment(stack), EchoInference(), Sample(), num_envs, steps, rng, endless, **more)
 
 
-def play(generator: Experience, rollouts: int):
+def play(collector: Experience, rollouts: int):
     found = []
     while len(found) < rollouts:
-        found += generator.advance()
+        found += collector.collect()
     return found
 
 
@@ -53,11 +53,11 @@ def test_values_after_a_step_are_those_of_the_next_observation_or_of_the_last_wh
 
 
 def test_a_rollout_is_as_old_as_the_first_network_that_acted_in_it():
-    generator = experience(steps=4)
-    generator.weights_changed(5)
-    assert generator.advance() == []
-    generator.weights_changed(9)
-    assert [rollout.version for rollout in play(generator, 2)] == [5, 9]
+    collector = experience(steps=4)
+    collector.weights_changed(5)
+    assert collector.collect() == []
+    collector.weights_changed(9)
+    assert [rollout.version for rollout in play(collector, 2)] == [5, 9]
 
 
 def test_rollouts_follow_one_another_without_a_gap():
@@ -73,9 +73,9 @@ def test_rollouts_follow_one_another_without_a_gap():
 
 
 def test_whole_episodes_are_played_one_in_every_environment_and_what_follows_does_not_count():
-    generator = experience(steps=None, num_envs=3)
+    collector = experience(steps=None, num_envs=3)
     for _ in range(2):
-        (rollout,) = play(generator, 1)
+        (rollout,) = play(collector, 1)
         assert rollout.begins
         assert rollout.games == 3
         for env, length in enumerate((3, 4, 5)):  # new environments each time, so always the first episode
@@ -84,8 +84,8 @@ def test_whole_episodes_are_played_one_in_every_environment_and_what_follows_doe
 
 
 def test_one_environment_goes_on_with_its_next_episode():
-    generator = experience(steps=None, num_envs=1)
-    lengths = [len(rollout) for rollout in play(generator, 4)]
+    collector = experience(steps=None, num_envs=1)
+    lengths = [len(rollout) for rollout in play(collector, 4)]
     assert lengths == [3, 4, 5, 6]
 
 
@@ -96,19 +96,19 @@ def test_only_the_newest_frame_is_kept_where_that_is_asked_for():
 
 
 def test_a_round_ends_with_a_rollout_and_the_next_goes_on():
-    generator = experience(steps=4, endless=False)
-    first = play(generator, 1)[0]
-    assert generator.done
-    generator.begin_round()
-    assert not generator.done
-    second = play(generator, 1)[0]
+    collector = experience(steps=4, endless=False)
+    first = play(collector, 1)[0]
+    assert collector.done
+    collector.begin_round()
+    assert not collector.done
+    second = play(collector, 1)[0]
     assert second.observation[0, 0, 2] == first.observation[-1, 0, 2] % (3 if first.ended[-1, 0] else 9) + 1
 
 
 def test_counts_are_of_whole_episodes_as_the_environment_pays_them():
-    generator = experience(steps=20, num_envs=2)
-    rollout = play(generator, 1)[0]
-    counts = generator.take_counts()
+    collector = experience(steps=20, num_envs=2)
+    rollout = play(collector, 1)[0]
+    counts = collector.take_counts()
     assert counts.positions == 40
     assert counts.games == rollout.games == int(rollout.ended.sum())
     paid, lengths = 0.0, 0

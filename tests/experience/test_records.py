@@ -42,7 +42,7 @@ def recorded(name: str, **actors) -> list[GameRecord]:
     )
     records = []
     while not playing.done:
-        records += playing.advance()
+        records += playing.collect()
     return records
 
 

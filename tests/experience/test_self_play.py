@@ -35,15 +35,15 @@ PUCT = SearchConfig(num_simulations=8, cache_megabytes=1)
 def self_play(game: Game, search: SearchConfig = PUCT, endless: bool = False, **actors) -> SelfPlay:
     settings = ActorsConfig(**({"games_per_actor": 6} | actors))
     models = network_models(game, noisy_predict(game), search.cache_megabytes)
-    generator = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless)
-    generator.version = 17
-    return generator
+    collector = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless)
+    collector.version = 17
+    return collector
 
 
-def play_all(generator: SelfPlay) -> list[GameRecord]:
+def play_all(collector: SelfPlay) -> list[GameRecord]:
     records = []
-    while not generator.done:
-        records += generator.advance()
+    while not collector.done:
+        records += collector.collect()
     return records
 
 
@@ -58,11 +58,11 @@ def learned(record: GameRecord, game: Game, **settings) -> TargetRecord:
     )
 
 
-def learn_all(generator: SelfPlay, **settings) -> list[TargetRecord]:
-    """`learned` of all games that a generator plays."""
-    resign_weight = generator.actors.resign_weight
-    given = {"discount": generator.discount, "resign_weight": resign_weight} | settings
-    return [learned(record, generator.game, **given) for record in play_all(generator)]
+def learn_all(collector: SelfPlay, **settings) -> list[TargetRecord]:
+    """`learned` of all games that a collector plays."""
+    resign_weight = collector.actors.resign_weight
+    given = {"discount": collector.discount, "resign_weight": resign_weight} | settings
+    return [learned(record, collector.game, **given) for record in play_all(collector)]
 
 
 def replayed(game: Game, record: GameRecord):
@@ -209,9 +209,9 @@ def test_n_step_targets_end_in_the_root_value() -> None:
 def test_policy_target_is_the_one_before_temperature(rule: str, temperature: float) -> None:
     game = games.load("connect_four(rows=4,columns=5)")
     search = SearchConfig(rule=rule, num_simulations=20, c_visit=5.0)
-    generator = self_play(game, search, temperature=temperature, games_per_actor=4)
+    collector = self_play(game, search, temperature=temperature, games_per_actor=4)
     seen: Counter[tuple[float, ...]] = Counter()
-    statistics = generator.search.statistics
+    statistics = collector.search.statistics
 
     def recording(trees: np.ndarray) -> RootStatistics:
         found = statistics(trees)
@@ -223,9 +223,9 @@ def test_policy_target_is_the_one_before_temperature(rule: str, temperature: flo
             seen[tuple(found.policy_target[i, legal].astype(np.float32))] += 1
         return found
 
-    generator.search.statistics = recording
+    collector.search.statistics = recording
     kept: Counter[tuple[float, ...]] = Counter()
-    for record in play_all(generator):
+    for record in play_all(collector):
         for target, legal in zip(record.policy_target, record.legal_actions != NO_ACTION):
             kept[tuple(target[legal])] += 1
     assert kept == seen
@@ -263,11 +263,11 @@ def test_a_low_temperature_does_not_round_every_move_to_nothing() -> None:
 
 
 def test_weights_that_change_in_a_game_show_in_its_versions() -> None:
-    generator = self_play(games.load("connect_four"), games_per_actor=2)
+    collector = self_play(games.load("connect_four"), games_per_actor=2)
     records = []
-    while not generator.done:
-        records += generator.advance()
-        generator.version += 1
+    while not collector.done:
+        records += collector.collect()
+        collector.version += 1
     for record in records:
         assert (np.diff(record.version) == 9).all(), "a move takes the root's evaluation and eight simulations"
 
@@ -275,9 +275,9 @@ def test_weights_that_change_in_a_game_show_in_its_versions() -> None:
 @pytest.mark.parametrize("name", ["tic_tac_toe", "pig(winscore=15)"])
 def test_counts_agree_with_the_records(name: str) -> None:
     game = games.load(name)
-    generator = self_play(game, games_per_actor=10)
-    records = learn_all(generator)
-    counts = generator.take_counts()
+    collector = self_play(game, games_per_actor=10)
+    records = learn_all(collector)
+    counts = collector.take_counts()
     plies = sum(map(len, records))
     assert (counts.games, counts.game_plies, counts.positions) == (10, plies, plies)
     first = [record.outcome[0, 0] * (1 if record.to_play[0] == 0 else -1) for record in records]
@@ -291,7 +291,7 @@ def test_counts_agree_with_the_records(name: str) -> None:
     entropies = [-(p[p > 0] * np.log(p[p > 0])).sum() for record in records for p in record.policy_target]
     assert counts.target_entropy == pytest.approx(sum(entropies), rel=1e-4)
     assert counts.policy_kl > 0
-    again = generator.take_counts()
+    again = collector.take_counts()
     assert (again.games, again.simulations, again.evaluations, again.network_calls) == (0, 0, 0, 0)
 
 
@@ -299,14 +299,14 @@ def test_counts_agree_with_the_records(name: str) -> None:
 
 
 def test_moves_are_searched_in_full_or_fast_by_their_share() -> None:
-    generator = self_play(games.load("tic_tac_toe"), games_per_actor=60, full_search_share=0.3, fast_simulations=3)
-    records = learn_all(generator)
+    collector = self_play(games.load("tic_tac_toe"), games_per_actor=60, full_search_share=0.3, fast_simulations=3)
+    records = learn_all(collector)
     weights = np.concatenate([record.weight for record in records])
     assert set(weights) == {0.0, 1.0}
     full = int(weights.sum())
     # 0.3 of some 450 moves, six standard deviations
     assert abs(full - 0.3 * len(weights)) < 6 * np.sqrt(0.21 * len(weights))
-    assert generator.take_counts().simulations == 8 * full + 3 * (len(weights) - full)
+    assert collector.take_counts().simulations == 8 * full + 3 * (len(weights) - full)
 
 
 def test_fast_searches_have_no_noise() -> None:
@@ -358,9 +358,9 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     )
     models = network_models(game, predict, 0)
     search = SearchConfig(num_simulations=2)
-    generator = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless=False)
-    records = learn_all(generator)
-    counts = generator.take_counts()
+    collector = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless=False)
+    records = learn_all(collector)
+    counts = collector.take_counts()
     for record in records:
         assert record.weight[:3].tolist() == [1, 1, 1] and (record.weight[3:] == 0.25).all()
     assert counts.simulations == sum(2 * 3 + len(record) - 3 for record in records)
@@ -372,9 +372,9 @@ def test_a_discount_makes_no_verdict_wrong() -> None:
     """The winner of a long game is promised less than 1; that he won is what counts."""
     game, settings = games.load("tic_tac_toe"), {"resign_value": 0.5, "resign_plies": 1}
     search = SearchConfig(num_simulations=8, discount=0.5)
-    generator = self_play(game, search, games_per_actor=60, **settings)
-    records = learn_all(generator)
-    counts = generator.take_counts()
+    collector = self_play(game, search, games_per_actor=60, **settings)
+    records = learn_all(collector)
+    counts = collector.take_counts()
     wrong, decided = 0, 0
     for record in records:
         verdicts = np.flatnonzero(np.abs(record.root_value[:, 0]) >= 0.5)
@@ -388,26 +388,26 @@ def test_a_discount_makes_no_verdict_wrong() -> None:
 
 
 def test_what_is_left_of_decided_games_is_searched_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = self_play(games.load("tic_tac_toe"), resign_value=0.2, resign_plies=1, fast_simulations=3)
-    begin, seen = generator.search.begin, []
+    collector = self_play(games.load("tic_tac_toe"), resign_value=0.2, resign_plies=1, fast_simulations=3)
+    begin, seen = collector.search.begin, []
 
     def watched(trees, pool, slots, seeds, budget, noise) -> None:
-        decided = [generator.trajectories[slot].winner is not None for slot in slots]
+        decided = [collector.trajectories[slot].winner is not None for slot in slots]
         seen.extend(zip(decided, budget.tolist(), noise.tolist(), strict=True))
         begin(trees, pool, slots, seeds, budget, noise=noise)
 
-    monkeypatch.setattr(generator.search, "begin", watched)
-    play_all(generator)
+    monkeypatch.setattr(collector.search, "begin", watched)
+    play_all(collector)
     assert set(seen) == {(True, 3, False), (False, 8, True)}
 
 
 def test_endless_self_play_starts_a_game_for_each_that_ends() -> None:
-    generator = self_play(games.load("tic_tac_toe"), endless=True, games_per_actor=5)
+    collector = self_play(games.load("tic_tac_toe"), endless=True, games_per_actor=5)
     records: list[GameRecord] = []
     while len(records) < 40:
-        records += generator.advance()
-        assert len(generator.running) == 5
-    assert not generator.done
+        records += collector.collect()
+        assert len(collector.running) == 5
+    assert not collector.done
     assert len({tuple(record.action) for record in records}) > 20
 
 
@@ -424,11 +424,11 @@ def test_a_kept_subtree_follows_the_game(name: str) -> None:
     """With subtree reuse the root is always the position of the game, chance in between included."""
     game = games.load(name)
     search = SearchConfig(num_simulations=30, subtree_reuse=True)
-    generator = self_play(game, search, games_per_actor=3)
-    while not generator.done:
-        generator.advance()
-        for b in generator.running:
-            root = positions(generator.search).text(int(b * generator.search.nodes))
-            assert generator.search.tree.node_count[b] > 0
-            assert root == generator.pool.text(int(b))
-            assert generator.pool.to_play(np.array([b]))[0] not in (CHANCE, TERMINAL)
+    collector = self_play(game, search, games_per_actor=3)
+    while not collector.done:
+        collector.collect()
+        for b in collector.running:
+            root = positions(collector.search).text(int(b * collector.search.nodes))
+            assert collector.search.tree.node_count[b] > 0
+            assert root == collector.pool.text(int(b))
+            assert collector.pool.to_play(np.array([b]))[0] not in (CHANCE, TERMINAL)

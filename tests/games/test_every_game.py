@@ -56,10 +56,10 @@ def play(config: Config, game: Game, net: PolicyValueNet) -> list[GameRecord]:
 
     models = network_models(game, predict, config.search.cache_megabytes)
     rng = np.random.default_rng(0)
-    generator = SelfPlay(game, models, config.search, config.actors, rng, endless=False)
+    collector = SelfPlay(game, models, config.search, config.actors, rng, endless=False)
     records = []
-    while not generator.done:
-        records += generator.advance()
+    while not collector.done:
+        records += collector.collect()
     return records
 
 

@@ -140,8 +140,8 @@ def test_moves_of_an_opening_are_not_learned_from() -> None:
             return np.zeros((len(observation), BOARD), np.float32), np.zeros((len(observation), 1), np.float32)
 
     size = 40
-    generator = Experience(environment, Uniform(), Sample(), size, None, np.random.default_rng(0), endless=True)
-    rollout = next(filter(None, (generator.advance() for _ in range(20))))[0]
+    collector = Experience(environment, Uniform(), Sample(), size, None, np.random.default_rng(0), endless=True)
+    rollout = next(filter(None, (collector.collect() for _ in range(20))))[0]
     at = marks(rollout.observation)
     assert set(at[0].tolist()) == {0, 1, 2, 3, 4}
     for row in range(size):

@@ -63,7 +63,7 @@ def experience(environment: Environment, steps: int | None = 16, num_envs: int =
 def rollouts(playing: Experience, count: int) -> list[Rollout]:
     found: list[Rollout] = []
     while len(found) < count:
-        found += playing.advance()
+        found += playing.collect()
     return found
 
 
@@ -185,7 +185,7 @@ def test_games_that_say_something_wrong_are_dropped_from_self_play(unsound_games
     playing = SelfPlay(game, models, search, actors, np.random.default_rng(0))
     records = []
     while len(records) < 30 or not playing.counts.unsound:
-        records += playing.advance()
+        records += playing.collect()
     assert all(is_whole(record) for record in records)
     assert f"unsound_games:{name}: " in playing.counts.faults[-1]
 
@@ -202,7 +202,7 @@ def test_a_hundred_dropped_games_in_a_row_end_the_run(unsound_games, name):
                 np.random.default_rng(0), endless=False, dropped_in_a_row=dropped,
             )  # fmt: skip
             while not playing.done:
-                assert not playing.advance()
+                assert not playing.collect()
             dropped, rounds = playing.dropped_in_a_row, rounds + 1
 
 
@@ -212,7 +212,7 @@ def test_every_wrong_answer_of_a_game_cuts_its_episode_off(unsound_games):
         playing = experience(GameEnvironment(game))
         found: list[Rollout] = []
         while not playing.counts.unsound:
-            found += playing.advance()
+            found += playing.collect()
         found += rollouts(playing, 1)
         assert all(is_whole(rollout) for rollout in found), kind
         assert any(rollout.unsound is not None for rollout in found), kind

@@ -61,7 +61,7 @@ def recorded(config: Config) -> list[GameRecord]:
     playing = SelfPlay(game, models, search, config.actors, np.random.default_rng(5), endless=False)
     records = []
     while not playing.done:
-        records += playing.advance()
+        records += playing.collect()
         playing.version += 1
     if config.replay.max_policy_lag:
         middle = int(np.median(np.concatenate([record.version for record in records])))

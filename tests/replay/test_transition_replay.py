@@ -30,7 +30,7 @@ def play(environment: CountingEnvironment, num_envs: int, steps: int, rollouts: 
     experience = Experience(environment, FlatInference(), Sample(), num_envs, steps, rng, endless=True)
     found: list[Rollout] = []
     while len(found) < rollouts:
-        found += experience.advance()
+        found += experience.collect()
     return found
 
 

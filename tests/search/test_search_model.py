@@ -146,7 +146,7 @@ def test_self_play_with_a_learned_model_records_games_by_the_rules() -> None:
     playing = SelfPlay(GAME, LatentFactory(), search, actors, np.random.default_rng(0), endless=False)
     records = []
     while not playing.done:
-        records += playing.advance()
+        records += playing.collect()
     assert len(records) == 12
     for record in records:
         pool = after(*record.action[:-1].tolist())

@@ -57,7 +57,7 @@ def recorded_games(name: str, count: int = 3, opening_plies: int = 0, seed: int 
     playing = SelfPlay(game, models, search, actors, np.random.default_rng(seed), endless=False)
     records = []
     while not playing.done:
-        records += playing.advance()
+        records += playing.collect()
     return records
 
 

@@ -207,10 +207,10 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Config]:
     inference = networks.make_inference(config, game, config.actors, 4)
     inference.load(parts.learner.weights(), 0)
     for _ in range(10):
-        generator = alphazero.make_generator(config, game, inference, rng, endless=False)
+        collector = alphazero.make_collector(config, game, inference, rng, endless=False)
         records = []
-        while not generator.done:
-            records += generator.advance()
+        while not collector.done:
+            records += collector.collect()
         save_games(folder, records)
         for record in records:
             parts.replay.add(record)
