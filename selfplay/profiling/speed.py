@@ -165,7 +165,7 @@ def _listen(fleet: Fleet, seconds: float, min_reports: int) -> SelfPlayCounts:
         fleet.allow(math.inf, None)  # those too that took the place of others
         for kind, *content in fleet.poll(POLL_SECONDS):
             if kind == "games":
-                add_counts(total, content[1])
+                add_counts(total, content[0].counts)
                 reports += 1
     return total
 
