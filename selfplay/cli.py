@@ -16,6 +16,7 @@ import argparse
 import errno
 import importlib
 import os
+import platform
 import re
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from typing import NoReturn
 
 from selfplay.console.output import prepare_streams, reserved_output
 from selfplay.errors import UserError, did_you_mean, shown
-from selfplay.version import __version__
+from selfplay.version import LIBRARIES, __version__, version_of
 
 PATH_ERRORS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
 """Error numbers of paths that a person gave, which are no fault of the program."""
@@ -52,7 +53,7 @@ COMMANDS = {
     "train": Command(
         "train a player for a game",
         True,
-        "CONFIG.yaml [--run-dir DIR] [--plan] [--plan-seconds N] [--restarts N] [--section.option value ...]",
+        "CONFIG [--run-dir DIR] [--plan] [--plan-seconds N] [--restarts N] [--section.option value ...]",
     ),
     "resume": Command("go on with a run", True, "RUN_DIR [--restarts N] [--section.option value ...]"),
     "evaluate": Command("share of labelled positions in which a player keeps the best value"),
@@ -68,16 +69,17 @@ COMMANDS = {
     "uci": Command("let a player play chess in other programs, through UCI", is_for_programs=True),
     "games": Command("list the games"),
     "audit": Command("check what a game or an environment promises, and what its observations hide"),
-    "show-config": Command("print all settings as YAML", True, "[CONFIG.yaml] [--section.option value ...]", True),
+    "configs": Command("list the settings that come with selfplay"),
+    "show-config": Command("print all settings as YAML", True, "[CONFIG] [--section.option value ...]", True),
     "plan": Command(
         "propose settings for this machine, a game and a budget",
         True,
-        "CONFIG.yaml [--seconds N] [--section.option value ...]",
+        "CONFIG [--seconds N] [--section.option value ...]",
     ),
     "bench": Command(
         "measure the speed of this machine",
         True,
-        "[CONFIG.yaml] [--seconds N] [--json FILE] [--section.option value ...]",
+        "[CONFIG] [--seconds N] [--json FILE] [--section.option value ...]",
     ),
 }
 
@@ -128,7 +130,7 @@ def _run(arguments: list[str], is_whole_process: bool) -> int:
         print(_overview())
         return 0
     if name == "--version":
-        print(f"selfplay {__version__}")
+        print(_versions())
         return 0
     if name not in COMMANDS:
         suggestion = did_you_mean(name, COMMANDS) or f"; one of {', '.join(COMMANDS)}"
@@ -189,6 +191,15 @@ def _refuse(argument: str, parser: argparse.ArgumentParser, command: Command) ->
         known += reader.option_names(Config)
     option = argument.partition("=")[0]
     parser.error(f"unknown option {option!r}{did_you_mean(option, dict.fromkeys(known))}")
+
+
+def _versions() -> str:
+    rows = [
+        ("selfplay", __version__),
+        ("Python", platform.python_version()),
+        *((name, version_of(name)) for name in LIBRARIES),
+    ]
+    return "\n".join(f"{name} {version}" for name, version in rows)
 
 
 def _overview() -> str:

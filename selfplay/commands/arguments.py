@@ -10,6 +10,9 @@ from pathlib import Path
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 
+CONFIG_HELP = "a YAML file, or a name that `selfplay configs` lists"
+"""What `selfplay.config.reader.load` takes."""
+
 
 def integer(minimum: int, maximum: int) -> Callable[[str], int]:
     """An argparse `type` for whole numbers of a range, bounds included."""

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfplay.commands.arguments import integer, require_search
+from selfplay.commands.arguments import CONFIG_HELP, integer, require_search
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 
@@ -18,7 +18,7 @@ from selfplay.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the settings, how long to measure, and the file."""
     parser.add_argument(
-        "config", metavar="CONFIG.yaml", type=Path, nargs="?", help="settings; the defaults if left out"
+        "config", metavar="CONFIG", type=Path, nargs="?", help=f"{CONFIG_HELP}; the defaults if left out"
     )
     parser.add_argument(
         "--seconds",

@@ -22,6 +22,7 @@ import numpy as np
 from selfplay.commands.arguments import integer
 from selfplay.commands.progress import show_progress
 from selfplay.console.output import json_text
+from selfplay.shipped import POSITIONS
 from selfplay.stats.intervals import SHARE_FORM, with_interval
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the player, and what it is measured on."""
     parser.add_argument("player", metavar="PLAYER", help="the player to measure")
-    parser.add_argument("--positions", metavar="FILE.jsonl", type=Path, help="labelled positions")
+    parser.add_argument(
+        "--positions",
+        metavar="FILE.jsonl",
+        type=Path,
+        help=f"labelled positions; or {' or '.join(POSITIONS.files())}, which come with selfplay",
+    )
     parser.add_argument("--game", metavar="GAME", help="their game, where a module of your own has it (module:name)")
     parser.add_argument("--episodes", metavar="N", type=integer(1, 1_000_000), help="episodes of an environment")
     parser.add_argument("--env", metavar="E", help="the environment (the run's own)")

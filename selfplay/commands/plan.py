@@ -1,7 +1,7 @@
 """Measure this machine for a minute and propose settings for a game and a budget: network, actors, simulations, replay.
 
 Settings given as --section.option are kept and planned around; those of the file may be changed. `selfplay train
-CONFIG.yaml --plan` trains with what this proposes.
+CONFIG --plan` trains with what this proposes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.commands.arguments import integer, require_search
+from selfplay.commands.arguments import CONFIG_HELP, integer, require_search
 from selfplay.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SECONDS = 60
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the settings and how long to measure."""
-    parser.add_argument("config", metavar="CONFIG.yaml", type=Path, help="settings to begin with")
+    parser.add_argument("config", metavar="CONFIG", type=Path, help=f"settings to begin with: {CONFIG_HELP}")
     parser.add_argument(
         "--seconds",
         metavar="N",

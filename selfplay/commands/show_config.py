@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from selfplay.commands.arguments import CONFIG_HELP
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the optional file."""
-    parser.add_argument("config", metavar="CONFIG.yaml", type=Path, nargs="?", help="defaults if left out")
+    parser.add_argument(
+        "config", metavar="CONFIG", type=Path, nargs="?", help=f"{CONFIG_HELP}; the defaults if left out"
+    )
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:

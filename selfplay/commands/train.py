@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from selfplay.commands.arguments import add_restarts, integer
+from selfplay.commands.arguments import CONFIG_HELP, add_restarts, integer
 from selfplay.commands.plan import SECONDS, make_plan
 
 NOTHING_LEARNED = 1
@@ -17,7 +17,7 @@ NOTHING_LEARNED = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the folder."""
-    parser.add_argument("config", metavar="CONFIG.yaml", type=Path, help="settings of the run")
+    parser.add_argument("config", metavar="CONFIG", type=Path, help=f"settings of the run: {CONFIG_HELP}")
     parser.add_argument("--run-dir", type=Path, help="folder of the run; runs/NAME-TIME if left out")
     parser.add_argument("--plan", action="store_true", help="measure first and train as `selfplay plan` proposes")
     parser.add_argument(

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from selfplay.config.schema import BOOL_WORDS, Raw, Setting, flatten, names_of, settings_of, with_values
 from selfplay.config.yaml_text import dump, read_settings, value_text
 from selfplay.errors import UserError, did_you_mean, shown
+from selfplay.shipped import SETTINGS
 
 __all__ = ["check", "dump", "flatten", "given_keys", "help_text", "load", "option_names", "split_overrides"]
 
@@ -34,7 +35,7 @@ def load(
 
     Args:
         config_class: a config class as `selfplay.config.schema` describes it.
-        path: the YAML file, or None for the defaults.
+        path: the YAML file, the name of a shipped one (`selfplay configs`), or None for the defaults.
         overrides: `--section.option value` tokens; dashes and underscores are the same, `--section.flag` and
             `--section.no-flag` stand for true and false, a list takes all values up to the next option.
         fixed: values by dotted key (`flatten` gives them) that win over the defaults and must not be given another
@@ -48,7 +49,7 @@ def load(
     problems: list[str] = []
     given: list[tuple[str, str, Raw]] = []  # where it stands, its name there, text
     if path is not None:
-        given += [(f"{path}: {name}", name, raw) for name, raw in read_settings(Path(path), names, problems)]
+        given += [(f"{path}: {name}", name, raw) for name, raw in read_settings(SETTINGS.find(path), names, problems)]
     for tokens, name, raw in _arguments(names, overrides):
         option = tokens[0].partition("=")[0]
         if name:

@@ -24,6 +24,7 @@ from jaxtyping import Float
 import games
 from games import Game, GameError, StatePool, check_action
 from selfplay.errors import UserError, shown
+from selfplay.shipped import POSITIONS
 
 FIELDS = ("game", "moves", "values")
 SCORES = "scores"
@@ -45,8 +46,8 @@ class LabelledPositions:
 
 
 def read_positions(path: Path) -> LabelledPositions:
-    """Read and check a positions file. Raises UserError that names file and line."""
-    lines = [(number, line) for number, line in _lines(path) if line.strip()]
+    """Read and check a positions file, or the shipped one of that name. Raises UserError that names file and line."""
+    lines = [(number, line) for number, line in _lines(POSITIONS.find(path)) if line.strip()]
     if not lines:
         raise UserError(f"{path}: no positions; one JSON object a line is expected")
     game: Game | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from selfplay.console.output import json_text
+from selfplay.version import version_of
 
 PACKAGES = ("torch", "numpy", "numba", "open_spiel")
 
@@ -29,7 +29,7 @@ def machine_header(more_packages: Sequence[str] = ()) -> str:
         f"processor: {_processor()}, {len(os.sched_getaffinity(0))} cores usable, {_memory_gib():.0f} GiB memory",
         f"gpu: {_gpu()}",
         f"system: {platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "packages: " + ", ".join(f"{name} {_version(name)}" for name in (*PACKAGES, *more_packages)),
+        "packages: " + ", ".join(f"{name} {version_of(name)}" for name in (*PACKAGES, *more_packages)),
     ]
     return "\n".join(lines)
 
@@ -72,10 +72,3 @@ def _gpu() -> str:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -1,6 +1,6 @@
 """Keeps a run going that nobody watches: its driver in a process of its own, resumed whenever it dies.
 
-    selfplay train CONFIG.yaml --restarts 5
+    selfplay train CONFIG --restarts 5
 
 What ends by itself is over: the budget is spent, somebody asked to stop, the input is bad. A driver that was killed
 (for its memory, say) or ended by an error of the program is resumed from its last checkpoint, at once the first time,
