@@ -223,7 +223,7 @@ def ours(flags: list[str], fill: int, window: Window) -> Speed:
     from selfplay.actors import fleet
     from selfplay.algorithms.precision import uses_bfloat16
     from selfplay.experience.figures import add_counts
-    from selfplay.training import trainer
+    from selfplay.training import reporting
 
     file = Path(__file__).parent.parent / "configs" / "pong_dqn.yaml"
     flags = [*OURS, "--replay.min-positions", str(fill), "--budget.minutes", "60", *flags]
@@ -239,7 +239,7 @@ def ours(flags: list[str], fill: int, window: Window) -> Speed:
             watch.dtype = counts.dtype
             watch.note("actor", counts.clocks)
 
-    trainer.add_counts, fleet.actor_main = add_with_clocks, actor_with_clocks  # type: ignore[attr-defined]
+    reporting.add_counts, fleet.actor_main = add_with_clocks, actor_with_clocks
     with tempfile.TemporaryDirectory() as folder:
         selfplay.train(config, Path(folder) / "run", watch)
     learner = "bfloat16" if uses_bfloat16(config.learner, "nature") else "float32"
