@@ -32,7 +32,8 @@ def test_a_wrong_shape_is_an_error_in_every_package():
 
 
 def test_a_function_that_checks_by_itself_can_be_asked(unchecked_shapes):
-    assert discounted_returns(np.zeros((4, 2)), 1.0, np.zeros((1, 2))).shape == (4, 2)
+    with pytest.raises(ValueError, match="zip"):
+        discounted_returns(np.zeros((4, 2)), 1.0, np.zeros(3))
 
 
 def test_nothing_is_checked_outside_of_the_tests():

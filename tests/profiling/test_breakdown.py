@@ -81,6 +81,7 @@ def test_an_actor_taken_apart_adds_up_and_plays_as_any_other():
     config = load(Config, None, overrides)
     inference = networks.make_inference(config, game, config.actors, 4)
     inference.load(networks.make_net(config, game).state_dict(), version=0)
+    profile_actor(config, game, inference, 0.1, 0.0)  # loads kernels, which may take all of the time
     profile = profile_actor(config, game, inference, 0.1, 0.0)
     assert min(profile.network, profile.games, profile.cache, profile.tree) > 0
     assert profile.simulations_per_move == pytest.approx(3)
