@@ -30,7 +30,7 @@ from selfplay.algorithms.networks import environment_net_config, make_behaviour
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
-from selfplay.experience.rollouts import Experience, Rollout
+from selfplay.experience.rollouts import Experience, Rollout, stacked_observations
 from selfplay.replay.on_policy import RolloutBatch, RolloutReplay, generalised_advantages, monte_carlo_returns
 from selfplay.replay.rewards import Rewards
 from selfplay.stats.moments import RunningMoments
@@ -108,7 +108,7 @@ class NormalisingLearner(ModelFreeLearner):
     def observe(self, record: Rollout) -> None:
         """Count its observations."""
         if self._normalises:
-            self._observations.add(record.observation.reshape(-1, *self._observations.mean.shape))
+            self._observations.add(stacked_observations(record).reshape(-1, *self._observations.mean.shape))
 
     def prepare_publication(self) -> None:
         """The moments of the observations so far become those that the network normalises by.

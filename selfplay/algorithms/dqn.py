@@ -99,7 +99,6 @@ class Dqn(ModelFree):
             actors.rollout_steps,
             rng,
             endless,
-            newest_frame=True,
             threads=self.threads,
         )
 

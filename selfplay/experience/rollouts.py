@@ -26,7 +26,7 @@ EPISODES_SEED = 1 << 30
 class Rollout:
     """T steps in each of N environments, row t before row t + 1. Rows continue those of the last rollout."""
 
-    observation: Shaped[np.ndarray, "T N *frame"]  # only the newest frame of each where `Experience` was asked for that
+    observation: Shaped[np.ndarray, "T N *frame"]  # the newest frame alone of each: see `stacked_observations`
     action: Int64[np.ndarray, "T N"] | Float32[np.ndarray, "T N D"]
     reward: Float32[np.ndarray, "T N"]  # as the environment paid it
     discount: Float32[np.ndarray, "T N"]  # see `games.environments.environment`
@@ -42,6 +42,9 @@ class Rollout:
     version: int  # of the network that acted first; a newer one may have come in between
     actor_index: int = 0  # which actor made it, counted from 0
     unsound: Bool[np.ndarray, "T N"] | None = None  # see `Step`; such steps do not count; None where there are none
+    earlier: Shaped[np.ndarray, "S N *frame"] | None = None
+    """The S frames before the first row, the oldest first, zeros from before the episode; None where an observation is
+    a single frame."""
 
     @property
     def games(self) -> int:
@@ -58,6 +61,22 @@ class Rollout:
         if self.version >= version:
             return self, 0
         return replace(self, counted=np.zeros_like(self.counted)), int(self.counted.sum())
+
+
+def stacked_observations(rollout: Rollout) -> Shaped[np.ndarray, "T N *observation"]:
+    """The observations of a rollout as the network saw them, with the earlier frames of their episodes."""
+    if rollout.earlier is None:
+        return rollout.observation
+    older, (length, num_envs) = len(rollout.earlier), rollout.ended.shape
+    frames = np.concatenate([rollout.earlier, rollout.observation])
+    stacks = np.empty((length, num_envs, older + 1, *frames.shape[2:]), frames.dtype)
+    is_same_episode = np.ones((length, num_envs), np.bool_)  # as the frame `back` steps before each row
+    for back in range(older + 1):
+        first = older - back
+        stacks[:, :, first] = frames[first : first + length]
+        stacks[:, :, first][~is_same_episode] = 0
+        is_same_episode[back + 1 :] &= ~rollout.ended[: max(0, length - back - 1)]
+    return stacks.reshape(length, num_envs, -1, *frames.shape[3:])
 
 
 @dataclass
@@ -91,17 +110,16 @@ class Experience:
         rollout_steps: int | None,
         rng: np.random.Generator,
         endless: bool,
-        newest_frame: bool = False,
         threads: int = 1,
     ) -> None:
-        """`rollout_steps` None plays one whole episode in each environment. `newest_frame` keeps only the newest frame
-        of an observation that stacks several. What is not `endless` stops after a rollout (`begin_round` goes on).
-        `threads` step the environments, where they can be shared out."""
+        """`rollout_steps` None plays one whole episode in each environment. What is not `endless` stops after a rollout
+        (`begin_round` goes on). `threads` step the environments, where they can be shared out."""
         self.environment, self.inference, self.behaviour = environment, inference, behaviour
         self.num_envs, self.rollout_steps, self.rng, self.endless = num_envs, rollout_steps, rng, endless
-        self.newest_frame, self.threads = newest_frame and environment.frame_stack > 1, threads
+        self.threads = threads
         self.version, self.actor_index = 0, 0
         self._oldest = 0  # version that acted in the first row of the rollout under way
+        self._earlier: np.ndarray | None = None  # frames before that row
         self.done = False
         self.counts = SelfPlayCounts()
         self._episodes = EpisodeCounter(num_envs, environment.default_limit)
@@ -122,7 +140,7 @@ class Experience:
             self._output = self._predict(observation)
         output, value = self._output
         if not self._rows.reward:
-            self._oldest = self.version
+            self._oldest, self._earlier = self.version, self._older_frames(observation)
         action, log_probability = self.behaviour.act(output, legal_mask, self.rng)
         step = self.batch.step(action)
         self._output = self._predict(step.observation)
@@ -189,9 +207,16 @@ class Experience:
         return value
 
     def _kept(self, observation: np.ndarray) -> np.ndarray:
-        if not self.newest_frame:
-            return observation
+        """The newest frame of observations [N, ...]."""
         return observation[:, -observation.shape[1] // self.environment.frame_stack :]
+
+    def _older_frames(self, observation: np.ndarray) -> np.ndarray | None:
+        """See `Rollout.earlier`."""
+        older = self.environment.frame_stack - 1
+        if older == 0:
+            return None
+        frames = observation.reshape(len(observation), older + 1, -1, *observation.shape[2:])
+        return np.ascontiguousarray(frames[:, :older].swapaxes(0, 1))
 
     def _count(self, step: Step) -> None:
         counted, cut_off = ~self._over, self._episodes.cut_off
@@ -230,6 +255,7 @@ class Experience:
             begins=self._begins,
             version=self._oldest,
             actor_index=self.actor_index,
+            earlier=self._earlier,
         )
         self._begins = False
         self.done = not self.endless

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
-from selfplay.experience.rollouts import Rollout
+from selfplay.experience.rollouts import Rollout, stacked_observations
 from selfplay.replay.rewards import Rewards
 
 
@@ -149,7 +149,7 @@ class RolloutReplay:
 
         self._waiting.append(
             RolloutBatch(
-                observation=chosen(rollout.observation),
+                observation=chosen(stacked_observations(rollout)),
                 legal_mask=None if rollout.legal_mask is None else chosen(rollout.legal_mask),
                 action=chosen(rollout.action),
                 advantage=chosen(advantage),

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from counting_environment import CountingEnvironment
+from counting_environment import CountingEnvironment, WholeObservations
 
 from games.environments.environment import Step
 from selfplay.experience.behaviour import GaussianMean, GaussianSample, Greedy, Sample
 from selfplay.experience.episode_counter import EpisodeCounter
-from selfplay.experience.rollouts import Experience
+from selfplay.experience.rollouts import Experience, stacked_observations
 
 
 class EchoInference:
@@ -89,10 +89,17 @@ def test_one_environment_goes_on_with_its_next_episode():
     assert lengths == [3, 4, 5, 6]
 
 
-def test_only_the_newest_frame_is_kept_where_that_is_asked_for():
-    (whole,), (newest,) = (play(experience(6, stack=4, newest_frame=flag), 1) for flag in (False, True))
-    np.testing.assert_array_equal(newest.observation, whole.observation[..., -3:])
-    np.testing.assert_array_equal(newest.final_observation, whole.final_observation[..., -3:])
+@pytest.mark.parametrize("steps", [1, 2, 6, 20, None])
+@pytest.mark.parametrize("stack", [1, 2, 4])
+def test_only_the_newest_frames_are_kept_and_stacks_are_put_together_from_them(stack, steps):
+    environment = CountingEnvironment(stack)
+    kinds = (WholeObservations(environment), environment)
+    made = (Experience(kind, EchoInference(), Sample(), 3, steps, np.random.default_rng(0), True) for kind in kinds)
+    for whole, newest in zip(*(play(generator, 8) for generator in made), strict=True):
+        np.testing.assert_array_equal(newest.observation, whole.observation[..., -3:])
+        np.testing.assert_array_equal(newest.final_observation, whole.final_observation[..., -3:])
+        np.testing.assert_array_equal(stacked_observations(newest), whole.observation)
+        assert stacked_observations(whole) is whole.observation
 
 
 def test_a_round_ends_with_a_rollout_and_the_next_goes_on():

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from counting_environment import CountingEnvironment
+from counting_environment import CountingEnvironment, WholeObservations
 
 from selfplay.experience.behaviour import Sample
 from selfplay.experience.rollouts import Experience, Rollout
@@ -27,7 +27,9 @@ class FlatInference:
 def play(environment: CountingEnvironment, num_envs: int, steps: int, rollouts: int, seed: int) -> list[Rollout]:
     """Rollouts with random actions; the observations are whole."""
     rng = np.random.default_rng(seed)
-    experience = Experience(environment, FlatInference(), Sample(), num_envs, steps, rng, endless=True)
+    experience = Experience(
+        WholeObservations(environment), FlatInference(), Sample(), num_envs, steps, rng, endless=True
+    )
     found: list[Rollout] = []
     while len(found) < rollouts:
         found += experience.collect()

@@ -28,6 +28,17 @@ class CountingEnvironment(Environment):
         return CountingBatch(self, num_envs)
 
 
+class WholeObservations(CountingEnvironment):
+    """The same observations of an environment, as if each were a single frame."""
+
+    def __init__(self, environment: CountingEnvironment) -> None:
+        super().__init__(environment.frame_stack, environment.has_legal_mask)
+        self._environment, self.frame_stack = environment, 1
+
+    def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> CountingBatch:
+        return self._environment.new_batch(num_envs, seed, threads)
+
+
 class CountingBatch(EnvironmentBatch):
     """See `CountingEnvironment`."""
 
