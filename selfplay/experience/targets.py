@@ -122,12 +122,17 @@ def rows_by_weight(weight: Float32[np.ndarray, " T"], action: Int32[np.ndarray, 
     return np.repeat(np.arange(len(weight)), np.diff(steps, prepend=0.0).astype(np.int64))
 
 
+def rewards_of(record: GameRecord) -> Float64[np.ndarray, "T P"]:
+    """The reward of each move as it is learned from: that of a judge comes with the last move."""
+    if record.ending != Ending.JUDGED:
+        return record.reward
+    return np.concatenate([record.reward[:-1], record.reward[-1:] + record.judge_reward])
+
+
 def _returns(record: GameRecord, discount: float, td_steps: int) -> np.ndarray:
-    """`returns_of_game` of a record. A judge's reward comes with the last move."""
-    rewards = record.reward
-    if record.ending == Ending.JUDGED:
-        rewards = np.concatenate([rewards[:-1], rewards[-1:] + record.judge_reward])
-    return returns_of_game(rewards, record.root_value, discount, td_steps, record.ending != Ending.CUT_OFF)
+    """`returns_of_game` of a record."""
+    is_known = record.ending != Ending.CUT_OFF
+    return returns_of_game(rewards_of(record), record.root_value, discount, td_steps, is_known)
 
 
 def discounted_returns(

@@ -20,10 +20,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
 from games import Symmetry
-from search.perspective import from_players
 from selfplay.config.run import ReplayConfig
 from selfplay.experience.records import NO_ACTION, PADDING, Ending, GameRecord, TargetRecord, widen
-from selfplay.experience.targets import TargetSettings, rows_by_weight, targets_of, weights_of
+from selfplay.experience.targets import (
+    TargetSettings,
+    rewards_of,
+    rows_by_weight,
+    seen_by_movers,
+    targets_of,
+    weights_of,
+)
 
 INDEX_TYPE = np.dtype(np.int64)
 """Of the number of a row's position."""
@@ -48,7 +54,8 @@ class Following:
     """
 
     action: Int64[np.ndarray, "B K"]  # the moves
-    reward: Float32[np.ndarray, "B K V"]  # what each paid, as the network sees values for the player who made it
+    # What each move paid, as the network sees values for the player who made it; a judge pays with the last move.
+    reward: Float32[np.ndarray, "B K V"]
     moved: Bool[np.ndarray, "B K"]
     exists: Bool[np.ndarray, "B K"]
     is_over: Bool[np.ndarray, "B K"]
@@ -303,7 +310,7 @@ def columns_of(
     """What is kept of each position of a game, [T, ...] each, and the weights of the positions."""
     targets, length = targets_of(record, settings), len(record)
     if isinstance(record, GameRecord):
-        reward = from_players(record.reward, record.to_play, settings.num_values).astype(np.float32)
+        reward = seen_by_movers(record, rewards_of(record), settings.num_values)
         is_over = record.ending != Ending.CUT_OFF
     else:
         reward, is_over = np.zeros_like(targets.value), False

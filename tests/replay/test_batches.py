@@ -177,6 +177,18 @@ def test_a_row_is_followed_to_the_end_of_its_game_and_no_further(capacity: int, 
     assert followed == {True, False}, "positions without a row are followed too"
 
 
+@pytest.mark.parametrize("ending", [Ending.OVER, Ending.JUDGED])
+def test_the_rewards_that_follow_add_up_to_the_outcome_a_judges_too(ending: Ending) -> None:
+    judged = np.array([1.0, -1.0]) if ending == Ending.JUDGED else np.zeros(2)
+    (record,) = numbered([5], np.random.default_rng(0), ending=ending)
+    replay = Replay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
+    replay.add(replace(record, judge_reward=judged))
+    batch = replay.sample(32, np.random.default_rng(0), steps=5)
+    assert batch.following is not None
+    signs = np.array([1, -1, 1, -1, 1])  # of the players who move, against the first of them
+    np.testing.assert_allclose((batch.following.reward[..., 0] * signs).sum(axis=1), batch.outcome[:, 0])
+
+
 def test_what_follows_is_mirrored_as_the_row_is() -> None:
     rng = np.random.default_rng(4)
     symmetries = [Symmetry(np.array([0]), rng.permutation(12)) for _ in range(2)]
