@@ -30,6 +30,9 @@ OF_THE_GAME = (
 )  # fmt: skip
 """Fields of `GameRecord` that belong to the game as a whole; all others have a row for each move."""
 
+NUMBERS = ("decided_at", "ending")
+"""Fields of `GameRecord` that are one number."""
+
 
 class Ending(IntEnum):
     """How a game ended."""
@@ -78,7 +81,7 @@ class GameRecord(SearchedMoves):
     reward: Float64[np.ndarray, "T P"]  # what the move paid, and the chance outcomes that followed it
     root_value: Float64[np.ndarray, "T P"]  # what the search expected before the move
     surprise: Float64[np.ndarray, " T"]  # divergence of the search's policy from the network's, nats
-    is_full: Bool[np.ndarray, " T"]  # searched in full; false for a fast search
+    is_full: Bool[np.ndarray, " T"]  # drawn for a full search; every search after `decided_at` moves is a fast one
     learn: Bool[np.ndarray, " T"]  # whether the position may be learned from
     decided_at: int
     """Moves before it was as good as certain who would win (soft resignation), UNDECIDED where it never was."""
@@ -86,7 +89,7 @@ class GameRecord(SearchedMoves):
     judge_reward: Float64[np.ndarray, " P"]  # what the judge added where the game was JUDGED, else zeros
     opening: Int32[np.ndarray, " N"]  # moves and chance outcomes before the first position, in order
     chance: Int32[np.ndarray, " C"]  # chance outcomes after that, in order
-    chance_count: Int32[np.ndarray, " T"]  # how many of them followed the move
+    chance_count: Int32[np.ndarray, " T"]  # number of them that followed the move
     # The position after the last move, where a player would have gone on: one row, or none of a game that is OVER.
     final_observation: UInt8[np.ndarray, "F *observation"] | Float32[np.ndarray, "F *observation"]
     final_to_play: Int32[np.ndarray, " F"]
@@ -122,15 +125,18 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
     values = dict(row)
     kind: type[GameRecord] | type[TargetRecord] = TargetRecord if "value_target" in values else GameRecord
     if kind is TargetRecord:  # before positions had weights, all of them counted once
-        values.setdefault("weight", np.ones(len(values["value_target"]), np.float32))
+        values.setdefault("weight", np.ones(np.shape(values["value_target"])[:1], np.float32))
     names = {entry.name for entry in fields(kind)}
     if missing := names - values.keys():
         raise ValueError(f"a game has no field {min(missing)!r}")
+    if unlike := [name for name in names if (np.ndim(values[name]) == 0) != (name in NUMBERS)]:
+        raise ValueError(f"a game has a field {min(unlike)!r} of {np.ndim(values[min(unlike)])} axes")
     lengths = {len(values[name]) for name in names.difference(OF_THE_GAME)}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(f"a game has fields of {sorted(lengths)} moves")
     if kind is GameRecord:
-        if values["chance_count"].sum() != len(values["chance"]):
+        counts = values["chance_count"]
+        if (counts < 0).any() or counts.sum() != len(values["chance"]):
             raise ValueError("a game has not as many chance outcomes as it says")
         values |= {"decided_at": int(values["decided_at"]), "ending": Ending(int(values["ending"]))}
     return kind(**{name: values[name] for name in names})

@@ -41,7 +41,7 @@ class Trajectory:
     reward: list[np.ndarray] = field(default_factory=list)  # [P] each
     chance: list[int] = field(default_factory=list)  # outcomes since the opening
     chance_count: list[int] = field(default_factory=list)  # how many of them followed the move
-    is_full: list[bool] = field(default_factory=list)  # searched in full
+    is_full: list[bool] = field(default_factory=list)  # drawn for a full search; a decided game has none all the same
     surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
     winning: np.ndarray | int = 0  # [P] moves in a row that a player has been winning
     winner: int | None = None  # the player who has as good as won

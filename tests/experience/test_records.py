@@ -124,6 +124,11 @@ def test_a_row_that_is_no_game_is_refused() -> None:
         from_arrays(row | {"reward": np.zeros((2, 2))})
     with pytest.raises(ValueError, match="chance outcomes"):
         from_arrays(row | {"chance": np.zeros(1, np.int32)})
+    with pytest.raises(ValueError, match="chance outcomes"):
+        from_arrays(row | {"chance_count": np.array([1, -1, 0], np.int32)})
+    for name, wrong in (("reward", np.array(1.0)), ("chance", np.array(0)), ("decided_at", np.zeros(2))):
+        with pytest.raises(ValueError, match=f"field '{name}' of {wrong.ndim} axes"):
+            from_arrays(row | {name: wrong})
     with pytest.raises(ValueError, match="is not a valid Ending"):
         from_arrays(row | {"ending": np.array(9)})
 
