@@ -133,7 +133,7 @@ class Replay:
         self._room = 0  # positions that the columns can hold
         self._end = 0  # number of the next position
         self._index = np.zeros(0, INDEX_TYPE)  # the position of each row
-        self._knows_rewards = True
+        self._followed_from = 0  # number of the first position after the last game that does not know its rewards
 
     def __len__(self) -> int:
         return min(self.total, self.config.capacity)
@@ -166,7 +166,6 @@ class Replay:
         rows = rows_by_weight(weight, record.action)
         if len(rows) == 0:
             return
-        self._knows_rewards &= isinstance(record, GameRecord)
         self._games.append(_Kept(self.total, self.total + len(rows), self._end))
         self.total += len(rows)
         while self._games[0].rows_end <= self.total - self.config.capacity:
@@ -178,12 +177,14 @@ class Replay:
             column[places] = widen(array, column.shape[1], PADDING[name]) if name in PADDING else array
         self._index[np.arange(self.total - len(rows), self.total) % self.config.capacity] = self._end + rows
         self._end += len(record)
+        if isinstance(record, TargetRecord):
+            self._followed_from = self._end
 
     def sample(self, size: int, rng: np.random.Generator, steps: int = 0) -> Batch:
         """`size` rows drawn uniformly (with replacement) from the window, each under a random symmetry; with `steps` K
         also what was played in the K moves from there on, under the same one.
 
-        Raises ValueError while the replay is empty, and for `steps` where a game does not know its rewards.
+        Raises ValueError while the replay is empty, and for `steps` while it has a game that does not know its rewards.
         """
         if self.total == 0:
             raise ValueError("replay: nothing to sample yet")
@@ -231,7 +232,7 @@ class Replay:
 
     def _following(self, positions: np.ndarray, steps: int) -> Following:
         """What was played from `positions` [B] on."""
-        if not self._knows_rewards:
+        if self._games[0].first_position < self._followed_from:
             raise ValueError("replay: games that were recorded with targets have no rewards to follow")
         left = self._columns["moves_left"][positions % self._room][:, None]
         moved, exists = (np.arange(steps) < left), (np.arange(1, steps + 1) < left)

@@ -223,6 +223,18 @@ def test_games_with_targets_have_no_rewards_to_follow() -> None:
         replay.sample(8, np.random.default_rng(0), steps=1)
 
 
+def test_once_games_with_targets_have_left_the_others_can_be_followed() -> None:
+    settings = TargetSettings(num_values=1)
+    replay = Replay(ReplayConfig(capacity=6), 12, [], settings)
+    old, *new = numbered([5, 5, 5], np.random.default_rng(0), weight=1.0)
+    replay.add(from_arrays(old_records.with_targets(old, settings).arrays()))
+    replay.add(new[0])
+    with pytest.raises(ValueError, match="no rewards to follow"):
+        replay.sample(8, np.random.default_rng(0), steps=1)
+    replay.add(new[1])
+    assert replay.sample(8, np.random.default_rng(0), steps=1).following is not None
+
+
 def test_games_without_a_row_take_no_memory() -> None:
     replay = Replay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
     (record,) = numbered([50], np.random.default_rng(0))
