@@ -19,7 +19,7 @@ kernel = njit(cache=True, error_model="numpy")
 """Decorator of every kernel in `search`."""
 
 inlined = njit(cache=True, error_model="numpy", inline="always")
-"""The same for small functions that run for every edge: a call that hands over a whole tree costs more than they do."""
+"""Decorator of small functions that run for every edge: a call that hands over a whole tree costs more than they do."""
 
 
 @intrinsic  # type: ignore[misc]

@@ -113,7 +113,7 @@ class ModelFactory(Protocol):
     """Makes the models of one world, all with the same judgement of positions: one for each search."""
 
     traits: ModelTraits
-    """Those of every model."""
+    """The traits of every model that it makes."""
 
     def make_model(self) -> Model:
         """A model without slots."""

@@ -146,7 +146,7 @@ class _Part:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what `read` gives."""
+        """Shape of one row of what `read` gives."""
         return (self.size,) if self.layout is None else self.layout.shape
 
     @property

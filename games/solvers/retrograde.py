@@ -96,7 +96,7 @@ class RetrogradeSolver:
         return moves[best].tolist()
 
     def _look_up(self, pool: StatePool, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each legal move: the action, its value for the mover, and when that of the next position was known."""
+        """An entry for each legal move: action, value for the mover, and the round that settled the next position."""
         graph = self._graph
         position = graph.index[_keys(pool, np.array([slot]))[0]]
         edges = slice(graph.offsets[position], graph.offsets[position + 1])

@@ -36,22 +36,22 @@ WAITING_MESSAGES = 16
 """Messages received but not yet read by the driver."""
 
 SILENT_SECONDS = 120.0
-"""An actor that says nothing for so long (start and compiling included) is replaced."""
+"""Seconds without a message after which an actor is replaced; start and compiling count."""
 
 STALL_SECONDS = 0.5 * SILENT_SECONDS
-"""A driver that did not poll for so long (stopped, or its disk hung) takes no silence for a failure."""
+"""Seconds between two polls beyond which no silence is a failure: the driver was stopped, or its disk hung."""
 
 MOST_FAILURES = 5
 """Failures of actors that stop the run, with no message in between."""
 
 BACKOFF_SECONDS = 0.5
-"""Before the second failure in a row is made good; twice as long for each that follows. The first is at once."""
+"""Seconds until an actor is started again after the second failure in a row; twice as many for each that follows."""
 
 END_SECONDS = 1.0
-"""What an actor that has closed its pipe gets to end."""
+"""Seconds that an actor gets to end once it has closed its pipe."""
 
 STOP_SECONDS = 2.0
-"""What actors get to end by themselves."""
+"""Seconds that actors get to end by themselves when they are told to stop."""
 
 
 @dataclass

@@ -71,7 +71,7 @@ class Source(Protocol):
         ...
 
     def kill(self) -> None:
-        """The same without asking first."""
+        """End everything that plays at once, without asking first."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ LossFunction = Callable[[nn.Module, Any, torch.device], Loss]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step of the learner has found."""
+    """The result of a step of the learner."""
 
     terms: Mapping[str, float]
     """The terms of the loss, `grad_norm` and `learning_rate`; empty for a step that was left out."""
@@ -53,7 +53,7 @@ class StepResult:
 
 
 RMSPROP_DECAY = 0.99
-"""Of the squared gradients (Mnih et al. 2016)."""
+"""Decay of the mean of squared gradients in RMSprop (Mnih et al. 2016)."""
 
 MOST_BAD_STEPS = 8
 """Number of losses in a row, all of them not finite, that stops the run."""
@@ -155,7 +155,7 @@ class Learner:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """About what a checkpoint takes: the weights, their average, and two moments for the optimiser."""
+        """Size of a checkpoint, about: the weights, their average, and two moments for the optimiser."""
         return 4 * sum(tensor.nbytes for tensor in self.net.state_dict().values())
 
     def weights(self) -> dict[str, Tensor]:
@@ -174,7 +174,7 @@ class Learner:
         """Change what may change only when the actors get new weights. Nothing in most learners."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it needs to go on, copied to the CPU.
+        """What the learner needs to go on, copied to the CPU.
 
         `steps`; the weights `raw` and `average`; what `optimizer` and `loss` have gathered. Tensors that a subclass
         has gathered besides stand under names of their own.

@@ -12,7 +12,7 @@ from selfplay.config.run import LearnerConfig
 from selfplay.errors import UserError
 
 PROBE_ROUNDS = 6
-"""Of both number types; the first prepares their kernels."""
+"""Number of times that each number type is tried; the first time prepares its kernels."""
 
 
 def choose_device(name: str) -> torch.device:

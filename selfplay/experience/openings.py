@@ -15,7 +15,7 @@ from games.random_play import draw_outcomes, random_actions
 from selfplay.errors import UserError
 
 SAMPLED_GAMES, SAMPLED_PLIES = 16, 200
-"""What `random_observations` plays: so many games, to their end or for so many moves."""
+"""Number of games that `random_observations` plays, and of moves after which each is left."""
 
 
 def with_openings(environment: Environment, plies: int) -> Environment:
@@ -39,9 +39,9 @@ def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.
     for _ in range(SAMPLED_PLIES):
         to_play = pool.to_play(slots)
         events = chance_rounds(game)
-        while (nature := slots[to_play == CHANCE]).size:
+        while (at_chance := slots[to_play == CHANCE]).size:
             next(events)
-            pool.step(nature, draw_outcomes(pool, nature, [rng] * len(nature)), nature)
+            pool.step(at_chance, draw_outcomes(pool, at_chance, [rng] * len(at_chance)), at_chance)
             to_play = pool.to_play(slots)
         slots = slots[to_play >= 0]
         if not slots.size:

@@ -38,7 +38,7 @@ class Ending(IntEnum):
     """How a game ended."""
 
     OVER = 0
-    """By its rules."""
+    """It came to its end by its rules."""
     JUDGED = 1
     """Cut off after the largest number of moves; a judge said who was ahead (`games.judging`)."""
     CUT_OFF = 2

@@ -1,7 +1,7 @@
 """Experience without search: N copies of an environment, stepped by a network, in rollouts of some steps.
 
 In the flow: the counterpart of `selfplay.experience.self_play` for DQN, REINFORCE and actor-critic. An actor calls
-`advance` again and again and sends on the rollouts that it returns.
+`collect` again and again and sends on the rollouts that it returns.
 """
 
 from __future__ import annotations

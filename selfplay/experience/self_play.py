@@ -170,7 +170,7 @@ class SelfPlay:
         to_play, rewards = self.pool.step(slots, actions, slots)
         to_play, rewards = to_play.copy(), rewards.copy()
         self.search.advance(slots, actions)
-        self._play_nature(slots, to_play, rewards)
+        self._play_chance(slots, to_play, rewards)
         for i, slot in enumerate(slots):
             self.trajectories[slot].reward.append(rewards[i])
         sound, broken = self._take_broken(slots)
@@ -202,7 +202,7 @@ class SelfPlay:
             self._drop(broken)
         return records
 
-    def _play_nature(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray) -> None:
+    def _play_chance(self, slots: np.ndarray, to_play: np.ndarray, rewards: np.ndarray) -> None:
         """Draw chance outcomes until a player moves, and keep them; updates `to_play` [n] and adds to `rewards` [n, P]
         in place."""
         rows, events = np.nonzero(to_play == CHANCE)[0], chance_rounds(self.game)

@@ -24,7 +24,7 @@ class TargetSettings:
     num_values: int
     """V, the numbers of a value (`search.perspective.num_values`)."""
     discount: float = 1.0
-    """Of what is paid a move later, `search.discount`."""
+    """`search.discount`: factor of a reward that comes a move later."""
     td_steps: int = 0
     """`learner.td_steps`: rewards of an n-step return; 0 is all rewards to the end."""
     root_value_share: float = 0.0
@@ -36,7 +36,7 @@ class TargetSettings:
 
     @classmethod
     def of(cls, config: Config, game: Game) -> TargetSettings:
-        """Those of a run."""
+        """The settings of a run."""
         learner = config.learner
         return cls(
             num_values(game),

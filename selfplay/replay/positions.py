@@ -32,10 +32,10 @@ from selfplay.experience.targets import (
 )
 
 INDEX_TYPE = np.dtype(np.int64)
-"""Of the number of a row's position."""
+"""Number type of the index, which holds numbers of positions."""
 
 FIRST_ROOM = 4096
-"""Positions that there is room for at first, where so many may be kept."""
+"""Number of positions that there is room for at first, if the replay may keep that many."""
 
 SPARE_ROOM = 1.03
 """Room for positions against what is foreseen: games have different numbers of positions for a row."""

@@ -129,7 +129,7 @@ def load_latest(folder: Path, replay: SavedReplay, warn: Callable[[str], None]) 
 
 
 def numbers(folder: Path) -> list[int]:
-    """Of the replays in the folder, ascending; there is more than one after a kill at the wrong instant."""
+    """Numbers of the replays in the folder, ascending; there are several after a kill at the wrong instant."""
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"\d{8}", path.name))

@@ -22,7 +22,7 @@ class SumTree:
         return float(self._nodes[1])
 
     def priorities(self, rows: np.ndarray) -> np.ndarray:
-        """Of `rows` int64 [n], float64 [n]."""
+        """The priorities of `rows` int64 [n], float64 [n]."""
         return self._nodes[self._leaves + rows]
 
     def set(self, rows: np.ndarray, priorities: np.ndarray | float) -> None:

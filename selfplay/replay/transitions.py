@@ -353,5 +353,5 @@ def frame_shape(environment: Environment) -> tuple[int, ...]:
 
 
 def replay_bytes(environment: Environment, capacity: int) -> int:
-    """Memory of so many rows: the frames, for the rest is small beside them."""
+    """Bytes of the frames of `capacity` rows; the rest of a row is small beside them."""
     return capacity * int(np.prod(frame_shape(environment))) * environment.observation_dtype.itemsize

@@ -257,6 +257,6 @@ def elo_difference(score: float, num_players: int = 2) -> float | None:
 
 
 def expected_score(elo: float, num_players: int = 2) -> float:
-    """Of a player who is `elo` points stronger than each of the others; the inverse of `elo_difference`."""
+    """Expected score of a player `elo` points stronger than each of the others; the inverse of `elo_difference`."""
     opponents = max(1, num_players - 1)
     return 1.0 / (1.0 + opponents * 10.0 ** (-elo / ELO_SCALE))

@@ -133,7 +133,7 @@ class ShardState:
     is_listed: bool
     """The manifest has a line of it."""
     is_listed_as_damaged: bool
-    """And that line says that it was set aside."""
+    """The manifest has a line that says that it was set aside."""
     games: int
     positions: int
     is_removed: bool = False

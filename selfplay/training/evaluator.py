@@ -39,7 +39,7 @@ HUNG_SECONDS = 2 * 3600.0
 """Seconds after which an evaluation is given up, with its process."""
 
 RATED_VERSIONS = 50
-"""A rating comes from the games of so many versions: to fit all of a long run would take ever more time and memory."""
+"""Largest number of versions in a rating: to fit all of a long run would take ever more time and memory."""
 
 FAILED_EVALUATION = "failed_evaluation.txt"
 """File in the run's folder with the traceback of the last evaluation that failed."""
@@ -58,7 +58,7 @@ class CheckpointResult:
     beats_champion: bool | None = None
     """The verdict of the gate; None where nobody asked."""
     mean_return: float | None = None
-    """Of its episodes; None for games."""
+    """Mean return of its episodes; None for games."""
     return_interval: tuple[float, float] | None = None
     """The 95 % interval of `mean_return`; None for one episode."""
     notes: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ def evaluate_checkpoint(
 def _play_episodes(
     config: Config, run_dir: Path, version: int, episodes: int, seconds: float | None
 ) -> CheckpointResult:
-    """With the likeliest actions, from starts that training has not seen."""
+    """Play `episodes` with the likeliest actions, from starts that training has not seen."""
     from games.environments.registry import load_environment
     from selfplay.evaluation.episodes import play_episodes
     from selfplay.players.agents import NetworkAgent

@@ -40,7 +40,7 @@ MOST_DAMAGED = 0.01
 """Share of the shards that a resume goes on without, by itself."""
 
 FEW_SHARDS = 3
-"""So many may be damaged whatever their share."""
+"""Number of shards that may be damaged whatever their share."""
 
 BAD_BATCH = "bad_batch.npz"
 

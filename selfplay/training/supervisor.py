@@ -78,7 +78,7 @@ class _Requests:
         """A signal that came while no driver was there to be told."""
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until somebody asks to stop; returns whether somebody did."""
+        """Wait `seconds`, or until somebody asks to stop; returns whether somebody did."""
         return self._event.wait(seconds)
 
     def run(self, command: Sequence[str]) -> int:

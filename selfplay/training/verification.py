@@ -31,7 +31,7 @@ GROWING = ("steps", "samples", "seconds")
 """Counters of a checkpoint that never fall from one version to the next."""
 
 COUNTED = ("games", "positions", "kept")
-"""Those that fall when a shard has been set aside, and for no other reason; but for `kept` in runs without games on
+"""Counters that fall when a shard has been set aside, and for no other reason; but for `kept` in runs without games on
 disk, which may begin with an empty replay each time."""
 
 
@@ -48,9 +48,9 @@ class Verification:
     """Shards that were removed to save space."""
     games: int = 0
     positions: int = 0
-    """In sound shards."""
+    """Positions in sound shards."""
     rows: int = 0
-    """Of metrics."""
+    """Rows of metrics."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class _Run:
 
     @classmethod
     def make(cls, config: Config, found: Verification) -> _Run | None:
-        """Of the settings, on the processor; None, with a note, where the game or environment cannot be had here."""
+        """What the settings make, on the processor; None, with a note, where the game or environment is missing."""
         try:
             algorithm = load_algorithm(replace(config, learner=replace(config.learner, device="cpu")))
             owners: dict[str, Stateful] = {"learner": algorithm.make_learner(), "replay": algorithm.make_replay()}

@@ -83,7 +83,7 @@ def test_every_script_is_run_here():
     assert {path.stem for path in SCRIPTS.glob("bench_*.py")} - {"bench_report"} == set(TINY)
 
 
-@pytest.mark.parametrize("name", ["tic_tac_toe", "2048"])  # the second starts with nature's move
+@pytest.mark.parametrize("name", ["tic_tac_toe", "2048"])  # the second starts with a chance event
 def test_search_speed_counts_every_simulation_and_nothing_else(name):
     speed = measure_search(games.load(name), SearchConfig(num_simulations=5), num_trees=3, seconds=0.0)
     assert speed.simulations == 3 * 5  # one search after the first, which is not counted; no evaluations of roots

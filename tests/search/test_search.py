@@ -175,7 +175,7 @@ def test_a_kept_subtree_is_the_subtree_it_was_and_is_searched_to_the_budget(name
     kept = 0
     for b in trees:
         at = trees[b : b + 1]
-        while True:  # the most visited move, and what nature draws after it
+        while True:  # the most visited move, and what chance draws after it
             edges = subtree(search, b)["edges"]
             edge = max(edges, key=lambda edge: edge["visits"])
             to_play, _ = pool.step(at, np.array([edge["action"]]), at)
@@ -188,7 +188,7 @@ def test_a_kept_subtree_is_the_subtree_it_was_and_is_searched_to_the_budget(name
             kept += 1
             if to_play[0] != games.CHANCE:
                 break
-        if pool.to_play(at)[0] < 0:  # the game is over, or nature moves on
+        if pool.to_play(at)[0] < 0:  # the game is over, or chance moves on
             continue
         before = search.tree.nodes["visits"][b, 0]
         search.begin(at, pool, at, rng.integers(2**64, size=1, dtype=np.uint64))

@@ -71,7 +71,7 @@ class ReferenceSearch:
                 node.children[i] = self.child(node, i)
                 node = node.children[i]
                 if node.to_play == CHANCE:
-                    self.expand_nature(node)
+                    self.expand_chance(node)
                     continue
                 break
             node = node.children[i]
@@ -84,7 +84,7 @@ class ReferenceSearch:
         state.apply(node.actions[i])
         return self.new_node(state, np.array(state.rewards()) / self.game.utility_scale)
 
-    def expand_nature(self, node: Node) -> None:
+    def expand_chance(self, node: Node) -> None:
         for outcome, probability in node.state.chance_outcomes():
             self.add_edge(node, outcome, 0.0, float(np.float32(probability)))
         node.expanded = True

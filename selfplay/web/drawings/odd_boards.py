@@ -22,7 +22,7 @@ from selfplay.web.drawings.drawing import (
 )
 
 COLOURS = ("red", "blue", "green", "yellow", "white", "black")
-"""Of the players of games for more than two."""
+"""Colours of the players in games for more than two."""
 
 
 def dots_and_boxes(position: Position) -> Drawing:
