@@ -16,7 +16,7 @@ from selfplay.experience.figures import SelfPlayCounts
 class Finished:
     """One batch of records."""
 
-    actor: int
+    actor_index: int
     """Which actor made it, counted from 0."""
     incarnation: int
     """How often that actor had been replaced before."""
@@ -40,8 +40,8 @@ class Deliveries:
 
     def is_new(self, finished: Finished) -> bool:
         """Whether the batch comes for the first time, and remember it. Batches of an actor come in their order."""
-        found = finished.incarnation, finished.number
-        if found <= self._last.get(finished.actor, (-1, -1)):
+        batch = finished.incarnation, finished.number
+        if batch <= self._last.get(finished.actor_index, (-1, -1)):
             return False
-        self._last[finished.actor] = found
+        self._last[finished.actor_index] = batch
         return True

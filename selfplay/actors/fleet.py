@@ -88,15 +88,15 @@ class Fleet:
         config: Config,
         weights: Path,
         seed: np.random.SeedSequence,
-        positions: Callable[[], int],
+        positions_played: Callable[[], int],
         warn: Callable[[str], None],
     ) -> None:
         """Starts `actors.num_actors` processes; the weights file must exist.
 
-        `positions` says how many the run has played so far.
+        `positions_played()`: number of positions that the run has played; asked whenever an actor starts.
         """
         self._config, self._weights, self._seed, self._warn = config, weights, seed, warn
-        self._positions = positions
+        self._positions_played = positions_played
         self._context = mp.get_context("spawn")
         self._messages: queue.Queue[tuple[_Member, Any]] = queue.Queue(WAITING_MESSAGES)
         self._closing = threading.Event()
@@ -200,7 +200,8 @@ class Fleet:
         ours, theirs = self._context.Pipe()
         stacks = Stacks(self._context)
         (seed,) = self._seed.spawn(1)
-        content = (theirs, stacks.child_end, self._config, self._weights, seed, self._positions(), index, incarnation)
+        played = self._positions_played()
+        content = (theirs, stacks.child_end, self._config, self._weights, seed, played, index, incarnation)
         process = self._context.Process(target=actor_main, args=content, name=ACTOR_NAME, daemon=True)
         process.start()
         theirs.close()

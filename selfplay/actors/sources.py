@@ -91,15 +91,15 @@ class FleetSource:
         config: Config,
         folder: RunFolder,
         seed: Callable[[], np.random.SeedSequence],
-        positions: Callable[[], int],
+        positions_played: Callable[[], int],
         message: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         """The actors start with the first weights: `seed` is asked for then.
 
-        `positions` says how many the run has played; `message` and `warn` show a line each.
+        `positions_played()`: number of positions that the run has played. `message` and `warn` show a line each.
         """
-        self._start = lambda: Fleet(config, folder.weights, seed(), positions, warn)
+        self._start = lambda: Fleet(config, folder.weights, seed(), positions_played, warn)
         self._weights_file, self._message = folder.weights, message
         self._fleet: Fleet | None = None
         self._described = False
@@ -169,14 +169,14 @@ class InlineSource:
         self,
         algorithm: Algorithm,
         seed: int,
-        positions: Callable[[], int],
+        positions_played: Callable[[], int],
         stop: Callable[[], bool],
         budget: Budget,
         failures: Path,
     ) -> None:
-        """`positions()` says how many the run has played. A round is broken off, and lost, when `stop()` turns true;
-        it ends early when the budget is spent. Tracebacks go to the file `failures`."""
-        self._algorithm, self._seed, self._positions, self._stop = algorithm, seed, positions, stop
+        """`positions_played()`: number of positions that the run has played. A round is broken off, and lost, when
+        `stop()` turns true; it ends early when the budget is spent. Tracebacks go to the file `failures`."""
+        self._algorithm, self._seed, self._positions_played, self._stop = algorithm, seed, positions_played, stop
         self._budget, self._failures = budget, failures
         self._inferences: Inferences = {}
         self._collector: Collector | None = None
@@ -210,7 +210,7 @@ class InlineSource:
     def _play_round(self, records: list[Record]) -> bool:
         """Adds what is finished to `records`; False when somebody asked to stop."""
         rng = np.random.default_rng([self._seed, self._rounds])
-        collector = self._algorithm.next_round(self._collector, self._inferences, rng, self._positions())
+        collector = self._algorithm.next_round(self._collector, self._inferences, rng, self._positions_played())
         collector.weights_changed(self._inferences[PLAYER].version)
         self._collector = collector
         while not collector.done and not self._budget.is_spent(collector.counts):
