@@ -6,13 +6,14 @@ is made from these facts by `selfplay.experience.targets`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, Integer, UInt8, jaxtyped
 
 NO_ACTION = -1
 """Fills `legal_actions` where a position has fewer of them than the row has room for."""
@@ -29,9 +30,6 @@ OF_THE_GAME = (
     "final_observation", "final_to_play", "final_legal_actions",
 )  # fmt: skip
 """Fields of `GameRecord` that belong to the game as a whole; all others have a row for each move."""
-
-NUMBERS = ("decided_at", "ending")
-"""Fields of `GameRecord` that are one number."""
 
 
 class Ending(IntEnum):
@@ -129,17 +127,32 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
     names = {entry.name for entry in fields(kind)}
     if missing := names - values.keys():
         raise ValueError(f"a game has no field {min(missing)!r}")
-    if unlike := [name for name in names if (np.ndim(values[name]) == 0) != (name in NUMBERS)]:
-        raise ValueError(f"a game has a field {min(unlike)!r} of {np.ndim(values[min(unlike)])} axes")
-    lengths = {len(values[name]) for name in names.difference(OF_THE_GAME)}
+    lengths = {len(np.atleast_1d(values[name])) for name in names.difference(OF_THE_GAME)}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(f"a game has fields of {sorted(lengths)} moves")
+    _check_arrays(kind, values)
     if kind is GameRecord:
-        counts = values["chance_count"]
-        if (counts < 0).any() or counts.sum() != len(values["chance"]):
+        if values["chance_count"].min() < 0 or values["chance_count"].sum() != len(values["chance"]):
             raise ValueError("a game has not as many chance outcomes as it says")
         values |= {"decided_at": int(values["decided_at"]), "ending": Ending(int(values["ending"]))}
     return kind(**{name: values[name] for name in names})
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """The types of the arrays of a record, by name; `decided_at` and `ending` are whole numbers on disk."""
+    whole_number = Integer[np.ndarray, ""]
+    return {
+        name: whole_number if name in ("decided_at", "ending") else hint for name, hint in get_type_hints(kind).items()
+    }
+
+
+def _check_arrays(kind: type, values: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError for an array whose type or shape is not what its field says."""
+    with jaxtyped("context"):  # letters stand for the same lengths in all fields
+        for name, hint in _hints(kind).items():
+            if not isinstance(values[name], hint):
+                raise ValueError(f"a game has a field {name!r} of {values[name].dtype} {values[name].shape}")
 
 
 def rows_for_a_shard(records: Sequence[GameRecord]) -> list[dict[str, np.ndarray]]:

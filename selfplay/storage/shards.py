@@ -315,6 +315,8 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
             )
         if stored_id != shard_id:
             raise ValueError(f"holds shard {stored_id}")
+        if not 0 < games <= max(array.size for array in arrays.values()):
+            raise ValueError(f"says that it holds {games:,} games")
         records: list[Record] = [{} for _ in range(games)]
         for name, array in arrays.items():
             kind, _, field = name.partition("/")

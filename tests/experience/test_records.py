@@ -127,10 +127,29 @@ def test_a_row_that_is_no_game_is_refused() -> None:
     with pytest.raises(ValueError, match="chance outcomes"):
         from_arrays(row | {"chance_count": np.array([1, -1, 0], np.int32)})
     for name, wrong in (("reward", np.array(1.0)), ("chance", np.array(0)), ("decided_at", np.zeros(2))):
-        with pytest.raises(ValueError, match=f"field '{name}' of {wrong.ndim} axes"):
+        with pytest.raises(ValueError, match="a game has "):
             from_arrays(row | {name: wrong})
     with pytest.raises(ValueError, match="is not a valid Ending"):
         from_arrays(row | {"ending": np.array(9)})
+
+
+@pytest.mark.parametrize("kind", [GameRecord, TargetRecord])
+def test_a_row_whose_arrays_are_of_another_type_or_shape_is_refused(kind: type) -> None:
+    record = facts(3)
+    if kind is TargetRecord:
+        record = old_records.with_targets(record, TargetSettings(num_values=1))
+    row = record.arrays()
+    assert isinstance(from_arrays(row), kind)
+    for name, array in row.items():
+        others = [array.astype(np.complex128), array.astype("U8")]
+        others += [array[..., None]] if name != "observation" else []  # whose shape is the game's
+        others += [np.zeros((), array.dtype)] if array.ndim else []
+        for other in others:
+            with pytest.raises(ValueError, match="a game has "):
+                from_arrays(row | {name: other})
+    if kind is GameRecord:
+        with pytest.raises(ValueError, match="chance outcomes"):
+            from_arrays(row | {"chance_count": np.array([-1, 1, 0], np.int32)})
 
 
 def test_observations_become_bytes_only_where_nothing_is_lost():

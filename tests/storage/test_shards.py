@@ -231,6 +231,15 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused_before_unpacking(
     assert len(warnings) == 1 and "unpacks to 1,000," in warnings[0]
 
 
+@pytest.mark.parametrize("games", [0, -1, 1 << 40])
+def test_a_shard_that_says_it_holds_more_games_than_it_can_is_refused_at_once(tmp_path: Path, games: int) -> None:
+    meta = np.array([shards.FORMAT_VERSION, 0, games, 5])
+    np.savez(tmp_path / "00000000.npz", meta=meta, **{"scalar/version": np.zeros(2, np.int64)})
+    warnings: list[str] = []
+    assert recover(tmp_path, warnings.append) == 0
+    assert len(warnings) == 1 and f"says that it holds {games:,} games" in warnings[0]
+
+
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self):
