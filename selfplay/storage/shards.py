@@ -140,8 +140,13 @@ class ShardState:
     """It was removed to save space."""
 
 
-def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
-    """Every shard up to `last_id`, and those after it that are there or listed: whether it is what was written."""
+def inspect(
+    folder: Path, last_id: int, understand: Callable[[Record], object] = lambda record: None
+) -> Iterator[ShardState]:
+    """Every shard up to `last_id`, and those after it that are there or listed: whether it is what was written.
+
+    A game for which `understand` raises ValueError is damage; by default none is looked at.
+    """
     entries = _entries(folder)
     for shard_id in range(max([last_id, *entries, *_files(folder)]) + 1):
         path, entry = _path(folder, shard_id), entries.get(shard_id)
@@ -159,6 +164,9 @@ def inspect(folder: Path, last_id: int) -> Iterator[ShardState]:
             games = len(records)
             if entry is not None and digest(data) != entry["sha256"]:
                 damage = MISMATCH
+            else:
+                for record in records:
+                    understand(record)
         except (UserError, ValueError) as error:
             damage = str(error).removeprefix(f"{path}: ")
         yield ShardState(path, damage, entry is not None, False, games, positions)

@@ -294,16 +294,17 @@ def _newest_games(
     wanted = replay.config.capacity
     while True:
         found = list(shards.read_shards(folder.games, wanted, warn))
-        records = [(shard_id, _game_record(folder, row)) for shard_id, rows in found for row in rows]
+        records = [(shard_id, _game_record(folder, shard_id, row)) for shard_id, rows in found for row in rows]
         is_full = sum(replay.rows_of(record) for _, record in records) >= replay.config.capacity
         if is_full or sum(len(record) for _, record in records) < wanted:
             return records, is_full
         wanted *= 2
 
 
-def _game_record(folder: RunFolder, row: dict[str, np.ndarray]) -> GameRecord | TargetRecord:
+def _game_record(folder: RunFolder, shard_id: int, row: dict[str, np.ndarray]) -> GameRecord | TargetRecord:
     """A record of a shard. Raises UserError for one that this program does not understand."""
     try:
         return from_arrays(row)
     except ValueError as error:
-        raise UserError(f"{folder.games}: {error}; use the version of selfplay that wrote it") from error
+        where = f"{folder.games}: shard {shard_id}"
+        raise UserError(f"{where}: {error}; use the version of selfplay that wrote it") from error

@@ -17,6 +17,7 @@ from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.experience.records import from_arrays
 from selfplay.replay.saved import damage, numbers
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import fault_for, fault_within, not_finite
@@ -160,7 +161,7 @@ def _checkpoints(folder: Path, run: _Run | None, found: Verification) -> list[tu
 def _shards(folder: Path, last_counted: int, found: Verification) -> int:
     """The shards, up to the last that a checkpoint counts at least; returns how many have been set aside."""
     aside = 0
-    for state in shards.inspect(folder, last_counted):
+    for state in shards.inspect(folder, last_counted, from_arrays):
         if state.is_removed:
             found.removed += 1
         elif state.damage is None:
