@@ -75,7 +75,7 @@ def ours(name: str, seed: int, folder: Path, last_only: bool = False) -> list[Po
         shutil.rmtree(run, ignore_errors=True)
         file = Path(__file__).parent.parent / "configs" / f"{config}.yaml"
         command = [sys.executable, "-m", "selfplay", "train", str(file), "--run-dir", str(run), "--seed", str(seed)]
-        command += ["--evaluation.final-games", "2"]
+        command += ["--evaluation.final-games", "2", "--wandb.mode", "disabled"]
         if not last_only:
             command += ["--checkpoint.every-steps", str(every), "--checkpoint.keep-last", "100000"]
         with run.with_suffix(".log").open("w") as output:

@@ -1,7 +1,8 @@
-"""What every test gets: checked array shapes, one torch thread, reproducible hypothesis examples."""
+"""What every test gets: checked array shapes, one torch thread, reproducible hypothesis examples, no W&B."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -17,6 +18,8 @@ import torch  # noqa: E402  (after the hooks, which only see imports that follow
 
 # Cores are shared with actor processes that tests start; two threads on a busy core are slower than one.
 torch.set_num_threads(1)
+
+os.environ["WANDB_MODE"] = "disabled"  # tests of W&B remove it
 
 hypothesis.settings.register_profile("selfplay", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("selfplay")

@@ -35,9 +35,13 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     import games
     from selfplay.config import reader
     from selfplay.config.run import Config
+    from selfplay.training.tracking import run_of_environment
 
     settings = reader.load(Config, args.config, overrides)
     games.load(settings.game)  # complain before the first sign of life
+    if (known := run_of_environment(settings.wandb.mode, args.run_dir)) is not None:
+        print(f"selfplay: WANDB_RUN_ID names {known}, which goes on", flush=True)
+        args.run_dir, args.plan = known, False  # `train` resumes it
     if args.restarts:
         return _keep_going(args, overrides, settings.name)
     if args.plan:

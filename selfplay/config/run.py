@@ -15,6 +15,7 @@ from search.config import SearchConfig
 from selfplay.config.learning import ActorCriticConfig, DqnConfig, LearnerConfig, ReplayConfig
 from selfplay.config.playing import ActorsConfig, RewardsConfig
 from selfplay.config.schema import setting
+from selfplay.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class WandbConfig:
-    """The mirror of metrics.jsonl in Weights & Biases."""
+    """The mirror of metrics.jsonl in Weights & Biases. A new run obeys variables of W&B before these settings."""
 
     mode: str = setting(
         "auto",
@@ -57,6 +58,21 @@ class WandbConfig:
     )
     project: str = setting("selfplay", "project of the run")
     entity: str | None = setting(None, "user or team; null for the default")
+    group: str | None = setting(None, "name of the runs that belong together, up to 128 characters; null for none")
+    tags: tuple[str, ...] = setting((), "words by which the run is found, up to 64 characters each")
+    notes: str | None = setting(None, "text about the run; null for none")
+    job_type: str | None = setting(None, "kind of the run within its group, up to 64 characters; null for none")
+
+    def __post_init__(self) -> None:
+        """Raises UserError for texts that W&B refuses."""
+        longest = [
+            ("group", 128, self.group),
+            ("job_type", 64, self.job_type),
+            *(("tags", 64, tag) for tag in self.tags),
+        ]
+        for name, limit, text in longest:
+            if text is not None and not 0 < len(text) <= limit:
+                raise UserError(f"wandb.{name}: W&B takes 1 to {limit} characters, got {shown(text)}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ RUN_DIR/
     games/                selfplay.storage.shards
     replay/               selfplay.replay.saved
     weights.safetensors   the network that the actors play now
+    wandb.json            selfplay.training.wandb_run
     run.lock              held by the driver; says who holds it
 """
 

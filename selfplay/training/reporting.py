@@ -23,6 +23,7 @@ from selfplay.training.budget import Progress
 from selfplay.training.display import Display, Status
 from selfplay.training.evaluator import CheckpointResult
 from selfplay.training.tracking import NullTracker, Tracker, open_tracker
+from selfplay.training.wandb_run import WandbRun, remember, remembered
 
 
 class Reporter:
@@ -49,11 +50,18 @@ class Reporter:
     def open(self) -> None:
         """Open the record and the mirror."""
         self._metrics = MetricsWriter(self._folder.metrics)
+        settings, path = self._config.wandb, self._folder.path
+        known = remembered(path)
+        if known is None and self._mirror_id:  # of a run from before there was `wandb.json`
+            known = WandbRun(self._mirror_id)
         self.tracker = open_tracker(
-            self._config.wandb.mode, self._config.wandb.project, self._config.wandb.entity, self._folder.path.name,
-            self._folder.path, dataclasses.asdict(self._config), self._mirror_id, warn=self._display.warning,
+            settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config),
+            known and known.run_id, sweep_id=known and known.sweep_id, group=settings.group, tags=settings.tags,
+            notes=settings.notes, job_type=settings.job_type, warn=self._display.warning,
         )  # fmt: skip
-        self._mirror_id = self.tracker.run_id or self._mirror_id  # stays while the mirror is off
+        self._mirror_id = self.tracker.run_id or (known and known.run_id)  # stays while the mirror is off
+        if self._mirror_id and remembered(path) is None:
+            remember(path, WandbRun(self._mirror_id))
 
     def note(self, lines: Iterable[str]) -> None:
         """Say what limits were reached, each once."""

@@ -14,19 +14,20 @@ import json
 import netrc
 import os
 import queue
-import secrets
 import subprocess
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from selfplay.storage.metrics import to_json_value
+from selfplay.storage.run_folder import RUNS
 from selfplay.training import wandb_worker
+from selfplay.training.wandb_run import RUN_ID, VARIABLES, find_run, new_id
 
 MODES = ("auto", "offline", "online", "disabled")
 
@@ -91,6 +92,11 @@ def open_tracker(
     config: Mapping[str, Any],
     resume_id: str | None = None,
     *,
+    sweep_id: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
+    job_type: str | None = None,
     warn: Callable[[str], None],
     init_seconds: float = INIT_SECONDS,
     finish_seconds: float = FINISH_SECONDS,
@@ -102,7 +108,9 @@ def open_tracker(
         project, entity, name: as W&B shows the run; entity None is the person's default.
         run_dir: W&B's files go to `run_dir/wandb`.
         config: settings of the run; what JSON cannot hold is passed as text.
-        resume_id: the `run_id` of the run that is resumed.
+        resume_id: the `run_id` of the run that is resumed, or that a new run shall have.
+        sweep_id: the sweep that the run is part of.
+        group, tags, notes, job_type: as in `WandbConfig`.
         warn: takes one-line warnings; called in the thread that calls the tracker, never in another.
     """
     if mode not in MODES:
@@ -115,7 +123,12 @@ def open_tracker(
         "project": project,
         "entity": entity,
         "name": name,
-        "run_id": resume_id or secrets.token_hex(4),
+        "run_id": resume_id or new_id(),
+        "sweep_id": sweep_id,
+        "group": group,
+        "tags": list(tags),
+        "notes": notes,
+        "job_type": job_type,
         "run_dir": str(Path(run_dir).resolve()),
         "config": dict(config),
         "parent": os.getpid(),
@@ -148,6 +161,14 @@ def mode_within(environment: Mapping[str, str], mode: str, warn: Callable[[str],
     return "online" if "online" in (mode, allowed) or have_credentials(environment) else "offline"
 
 
+def run_of_environment(mode: str, run_dir: Path | None) -> Path | None:
+    """The run that WANDB_RUN_ID names: `run_dir`, or without one a run in `runs`. None for a new run, and where W&B is
+    disabled."""
+    if mode_within(os.environ, mode) == "disabled":
+        return None
+    return find_run(os.environ.get(RUN_ID), run_dir, RUNS)
+
+
 def have_credentials(environment: Mapping[str, str]) -> bool:
     """Whether W&B could log in: an API key in the environment, or one for its host in the netrc file."""
     if environment.get("WANDB_API_KEY"):
@@ -159,6 +180,17 @@ def have_credentials(environment: Mapping[str, str]) -> bool:
         return netrc.netrc(path).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return False
+
+
+def _environment(run_id: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of W&B's process: what says which run is meant is in the first order, and not in here.
+
+    The file with the parameters of a sweep is that of the run that the environment names.
+    """
+    hidden = {"WANDB_MODE", "WANDB_DISABLED", *VARIABLES}
+    if environment.get(RUN_ID) != run_id:
+        hidden.add("WANDB_SWEEP_PARAM_PATH")
+    return {name: value for name, value in environment.items() if name not in hidden}
 
 
 class WandbTracker(Tracker):
@@ -179,7 +211,7 @@ class WandbTracker(Tracker):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_DISABLED")},
+            env=_environment(start["run_id"], os.environ),
         )
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)

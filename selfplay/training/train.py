@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -26,7 +28,9 @@ from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, e
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import evaluation_metrics, mean_text
 from selfplay.training.resuming import only_new_games, refuse_fixed
+from selfplay.training.tracking import mode_within, run_of_environment
 from selfplay.training.trainer import Trainer
+from selfplay.training.wandb_run import new_run, remember, with_environment
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,17 @@ class Result:
 def train(config: Config, run_dir: Path | str | None = None, display: Display | None = None) -> Result:
     """Start a new run in `run_dir` (default `runs/NAME-TIME`) and train it to its budget.
 
+    Where WANDB_RUN_ID is the id of a run that exists here, that run goes on, with these settings but for `wandb`.
     Raises UserError for settings that cannot work, before anything is created.
     """
+    path = None if run_dir is None else Path(run_dir)
+    if (known := run_of_environment(config.wandb.mode, path)) is not None:
+        return resume(known, lambda old: dataclasses.replace(config, wandb=old.wandb), display)
+    config = dataclasses.replace(config, wandb=with_environment(config.wandb, os.environ))
     check(config)
-    with RunFolder.create(None if run_dir is None else Path(run_dir), config.name) as folder:
+    with RunFolder.create(path, config.name) as folder:
+        if mode_within(os.environ, config.wandb.mode) != "disabled":
+            remember(folder.path, new_run(os.environ))
         publish(folder.config, reader.dump(config).encode())
         return _run(config, folder, display)
 

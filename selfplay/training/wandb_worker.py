@@ -57,6 +57,7 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
             init_timeout=start["init_seconds"],
             finish_timeout=start["finish_seconds"],
             x_stats_pid=start["parent"],  # the process whose memory is worth a curve
+            sweep_id=start["sweep_id"],
         )
         return wandb.init(
             mode=mode,
@@ -64,6 +65,10 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
             entity=start["entity"],
             name=start["name"],
             id=start["run_id"],
+            group=start["group"],
+            tags=start["tags"],
+            notes=start["notes"],
+            job_type=start["job_type"],
             resume="allow",
             dir=start["run_dir"],
             config=start["config"],

@@ -213,6 +213,10 @@ CHANGES: dict[str, Change] = {
     "wandb.mode": Change("puct", "offline", seen("mirror")),
     "wandb.project": Change("puct", "other", seen("mirror")),
     "wandb.entity": Change("puct", "other", seen("mirror")),
+    "wandb.group": Change("puct", "other", seen("mirror")),
+    "wandb.tags": Change("puct", ("a", "b"), seen("mirror")),
+    "wandb.notes": Change("puct", "other", seen("mirror")),
+    "wandb.job_type": Change("puct", "other", seen("mirror")),
     "budget.minutes": Change("puct", "1e-6"),
     "budget.steps": Change("puct", "22"),
     "budget.games": Change("puct", "1"),
@@ -232,6 +236,10 @@ WITHOUT_EFFECT = {
     "learner.device": "needs a GPU; test_a_device_that_is_not_there_is_refused",
 }
 """Settings that change nothing that this test could see, and why."""
+
+
+MIRRORED = ("group", "tags", "notes", "job_type")
+"""Settings that the mirror gets by name."""
 
 
 def is_fixed(key: str) -> bool:
@@ -326,7 +334,7 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
             return self.is_evaluation
 
     def open_tracker(*arguments: Any, **more: Any) -> NullTracker:
-        observed.mirror = arguments[:3]
+        observed.mirror = *arguments[:3], *map(more.get, MIRRORED)
         return NullTracker()
 
     def ask(config: Config, run_dir: Path, version: int, games_each: int, seconds: float) -> None:

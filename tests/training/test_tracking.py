@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from crashing import largest_file
+from no_wandb import forget_wandb
 
 from selfplay import cli
 from selfplay.training import tracking
@@ -91,9 +92,7 @@ class Fake:
 @pytest.fixture
 def clean(monkeypatch, tmp_path):
     """No credentials and no settings of W&B from outside."""
-    for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    forget_wandb(monkeypatch, tmp_path)
 
 
 @pytest.fixture
