@@ -119,6 +119,11 @@ METRICS: dict[str, Metric] = {
     "eval/elo_low": Metric("Elo", "lower end of its 95 % interval"),
     "eval/elo_high": Metric("Elo", "upper end of its 95 % interval"),
     "eval/beats_champion": Metric("", "1 when the gate found it stronger than the champion, else 0"),
+    "eval/goal": Metric(
+        "",
+        "what a sweep should make as large as it can: the mean return, or the score against the strongest opponent, "
+        "which is the lowest of the scores",
+    ),
     "eval/return": Metric("", "mean return of the episodes of an evaluation, as the environment pays it"),
     "eval/return_low": Metric("", "lower end of its 95 % interval"),
     "eval/return_high": Metric("", "upper end of its 95 % interval"),

@@ -65,6 +65,9 @@ class CheckpointResult:
     """Lines about limits that were reached, and about what the environment said wrongly."""
     anchor: str = ""
     """The player that `elo` counts from."""
+    goal: float | None = None
+    """What a sweep should make as large as it can: the mean return, or the lowest of the scores, which is the one
+    against the strongest opponent. None where an opponent was not met."""
 
 
 def rating_conditions(config: Config, game: Game) -> Conditions:
@@ -144,7 +147,14 @@ def _play_episodes(
         notes.append(f"{num_played} of {episodes} episodes ended within {_minutes(seconds)}: short ones count too much")
     took = time.monotonic() - started
     return CheckpointResult(
-        version, {}, {}, took, mean_return=found.mean, return_interval=found.interval, notes=tuple(notes)
+        version,
+        {},
+        {},
+        took,
+        mean_return=found.mean,
+        return_interval=found.interval,
+        notes=tuple(notes),
+        goal=found.mean,
     )
 
 
@@ -184,6 +194,8 @@ def _meet_opponents(
     for met in meetings_of(games_by_pair(outcome)):
         scores[met.second] = met.score
         results[met.second] = f"{met.score:.1%} ({met.wins} won, {met.draws} drawn, {met.losses} lost)"
+    if len(scores) == len(opponents):
+        so_far = replace(so_far, goal=min(scores.values()))
     pairs = {pair: found for pair, found in folder.scores(game).items() if not set(pair).isdisjoint(recorded[1:])}
     for pair in list(pairs)[: -RATED_VERSIONS * len(opponents)]:
         if recorded[0] not in pair:

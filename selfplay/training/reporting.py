@@ -54,12 +54,13 @@ class Reporter:
         known = remembered(path)
         if known is None and self._mirror_id:  # of a run from before there was `wandb.json`
             known = WandbRun(self._mirror_id)
+        run_id, sweep_id = (known.run_id, known.sweep_id) if known is not None else (None, None)
         self.tracker = open_tracker(
-            settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config),
-            known and known.run_id, sweep_id=known and known.sweep_id, group=settings.group, tags=settings.tags,
-            notes=settings.notes, job_type=settings.job_type, warn=self._display.warning,
+            settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config), run_id,
+            sweep_id=sweep_id, group=settings.group, tags=settings.tags, notes=settings.notes,
+            job_type=settings.job_type, warn=self._display.warning,
         )  # fmt: skip
-        self._mirror_id = self.tracker.run_id or (known and known.run_id)  # stays while the mirror is off
+        self._mirror_id = self.tracker.run_id or run_id  # stays while the mirror is off
         if self._mirror_id and remembered(path) is None:
             remember(path, WandbRun(self._mirror_id))
 
@@ -84,7 +85,9 @@ class Reporter:
         """Take in the matches of a checkpoint."""
         self.evaluation = evaluation
         self.note(evaluation.notes)
-        self.averages.add_mean(evaluation_metrics(evaluation))
+        values = evaluation_metrics(evaluation)
+        self.averages.add_mean(values)
+        self.tracker.summary(values)
 
     def report(self, values: Mapping[str, Any]) -> None:
         """One row of metrics: `values`, and what was gathered since the last."""
@@ -182,4 +185,6 @@ def evaluation_metrics(evaluation: CheckpointResult) -> dict[str, float]:
         values |= dict(zip(("eval/return_low", "eval/return_high"), evaluation.return_interval))
     if evaluation.beats_champion is not None:
         values["eval/beats_champion"] = float(evaluation.beats_champion)
+    if evaluation.goal is not None:
+        values["eval/goal"] = evaluation.goal
     return {**values, "time/evaluation": evaluation.seconds}

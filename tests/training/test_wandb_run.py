@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +18,12 @@ from selfplay.config import reader
 from selfplay.config.run import Config, WandbConfig
 from selfplay.config.schema import settings_of
 from selfplay.errors import UserError
+from selfplay.storage.metrics import read_metrics
+from selfplay.storage.run_folder import RunFolder
+from selfplay.training.display import PlainDisplay
+from selfplay.training.evaluator import CheckpointResult
+from selfplay.training.reporting import Reporter
+from selfplay.training.tracking import NullTracker
 from selfplay.training.wandb_run import WandbRun, find_run, new_run, remember, remembered, with_environment
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +39,8 @@ learner: {batch_size: 4, device: cpu}
 evaluation: {games: 2, final_games: 2, every_minutes: 0}
 budget: {positions: 60}
 """
+
+OPPONENTS = ("mcts:simulations=50", "random")
 
 OF_AN_AGENT = {
     "WANDB_RUN_ID": "run1",
@@ -95,6 +106,41 @@ def test_an_id_means_nothing_where_wandb_is_off(clean: None, monkeypatch: pytest
         assert cli.main(["train", "tiny.yaml"]) == 0
     assert len(list(tmp_path.glob("runs/*"))) == 2
     assert not list(tmp_path.glob("runs/*/wandb.json"))
+
+
+def test_the_goal_is_in_the_summary_after_an_evaluation(
+    clean: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    games = """
+name: games
+game: tic_tac_toe
+algorithm: reinforce
+net: {kind: mlp, hidden: 8, layers: 1}
+actors: {num_actors: 0, games_per_actor: 2, dtype: float32, device: cpu}
+learner: {device: cpu}
+evaluation: {opponents: ["mcts:simulations=50", random], games: 2, final_games: 4, every_minutes: 0}
+budget: {games: 40}
+"""
+    (tmp_path / "games.yaml").write_text(games)
+    for name in ("tiny", "games"):
+        assert cli.main(["train", f"{name}.yaml", "--run-dir", name]) == 0
+        (offline,) = offline_runs(tmp_path / name)
+        (last,) = [row for row in read_metrics(tmp_path / name / "metrics.jsonl") if "eval/goal" in row]
+        expected = [last["eval/return"]] if name == "tiny" else [last[f"eval/score/{one}"] for one in OPPONENTS]
+        assert offline.summary["eval/goal"] == last["eval/goal"] == min(expected)
+
+
+def test_the_goal_is_told_at_once_and_not_by_the_next_row(tmp_path: Path) -> None:
+    told = []
+
+    class Recorder(NullTracker):
+        def summary(self, values: Mapping[str, Any]) -> None:
+            told.append(values["eval/goal"])
+
+    reporter = Reporter(Config(), RunFolder(tmp_path), PlainDisplay(io.StringIO()), None, None)  # type: ignore[arg-type]
+    reporter.tracker = Recorder()
+    reporter.take_evaluation(CheckpointResult(3, {"random": 0.75}, {}, 1.0, goal=0.75))
+    assert told == [0.75]
 
 
 def test_settings_name_the_run_where_the_environment_says_nothing() -> None:
