@@ -62,6 +62,9 @@ class WandbConfig:
     tags: tuple[str, ...] = setting((), "words by which the run is found, up to 64 characters each")
     notes: str | None = setting(None, "text about the run; null for none")
     job_type: str | None = setting(None, "kind of the run within its group, up to 64 characters; null for none")
+    finish_seconds: float = setting(
+        20.0, "largest number of seconds that uploads take at the end of a run", 0.1, 86_400
+    )
 
     def __post_init__(self) -> None:
         """Raises UserError for texts that W&B refuses."""

@@ -1,8 +1,8 @@
 """What a run records about itself: names and `metrics.jsonl`.
 
 In the flow: the driver collects figures in `Averages`, writes one row a report with `MetricsWriter`, and hands the same
-row to the W&B mirror (`selfplay.training.tracking`). The file is the record; the mirror may lose rows. `METRICS` is the
-one table of names, units and meanings; docs/metrics.md shows it, and a test keeps the two equal.
+row to the W&B mirror (`selfplay.training.tracking`). The file is the record, from which the mirror fills its gaps.
+`METRICS` is the one table of names, units and meanings; docs/metrics.md shows it, and a test keeps the two equal.
 
 A row is one JSON object a line with the three `AXES` and any of `METRICS`. JSON has no NaN and no infinity, so a value
 that is not finite is written as null.
@@ -10,6 +10,7 @@ that is not finite is written as null.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -194,6 +195,8 @@ class MetricsWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by `close`)
             os.ftruncate(self._file.fileno(), _whole_lines(self._file.fileno()))
+            self.lines = _count_lines(self._file.fileno())
+            """Number of rows in the file."""
 
     def write(self, values: Mapping[str, Any], *, step: int, positions: int, time_s: float) -> Row:
         """Append one row and return it as it was written.
@@ -215,6 +218,7 @@ class MetricsWriter:
             except OSError:
                 os.ftruncate(descriptor, size)
                 raise
+        self.lines += 1
         return row
 
     def close(self) -> None:
@@ -249,6 +253,12 @@ def read_metrics(path: Path) -> Iterator[Row]:
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: not a JSON object; remove the line to read the rest")
             yield row
+
+
+def _count_lines(descriptor: int, block: int = 1 << 20) -> int:
+    """Number of line ends in the file."""
+    blocks = itertools.takewhile(bool, (os.pread(descriptor, block, i * block) for i in itertools.count()))
+    return sum(part.count(b"\n") for part in blocks)
 
 
 def _whole_lines(descriptor: int, block: int = 4096) -> int:

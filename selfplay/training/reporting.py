@@ -58,7 +58,8 @@ class Reporter:
         self.tracker = open_tracker(
             settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config), run_id,
             sweep_id=sweep_id, group=settings.group, tags=settings.tags, notes=settings.notes,
-            job_type=settings.job_type, warn=self._display.warning,
+            job_type=settings.job_type, record=self._folder.metrics, lines=self._metrics.lines,
+            finish_seconds=settings.finish_seconds, warn=self._display.warning,
         )  # fmt: skip
         self._mirror_id = self.tracker.run_id or run_id  # stays while the mirror is off
         if self._mirror_id and remembered(path) is None:
@@ -102,7 +103,7 @@ class Reporter:
         self._last_row = self._metrics.write(
             values, step=progress.steps, positions=progress.positions, time_s=progress.elapsed
         )
-        self.tracker.log(self._last_row)
+        self.tracker.log(self._last_row, self._metrics.lines - 1)
 
     def show(self, version: int) -> None:
         """The state of the run for the display; `version` is that of the weights that play."""
@@ -129,11 +130,11 @@ class Reporter:
         """A line for unsound play since the last such line."""
         self._faults.say()
 
-    def close(self) -> None:
-        """Close the record and the mirror."""
+    def close(self, exit_code: int = 0) -> None:
+        """Close the record and the mirror, which shows the run as `exit_code` says (`Tracker.finish`)."""
         if self._metrics is not None:
             self._metrics.close()
-        self.tracker.finish()
+        self.tracker.finish(exit_code)
 
     def state_dict(self) -> dict[str, Any]:
         """By which name the mirror knows the run."""

@@ -1,4 +1,4 @@
-"""The W&B mirror of `metrics.jsonl`: lossy by design, and unable to touch training.
+"""The W&B mirror of `metrics.jsonl`, which is unable to touch training.
 
 In the flow: the driver opens one `Tracker`, hands it each row that `selfplay.storage.metrics` wrote, and finishes it at
 the end. W&B runs in a process of its own (`selfplay.training.wandb_worker`), fed through a bounded queue and a thread,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import netrc
 import os
 import queue
@@ -37,18 +38,22 @@ WANDB_MODES = {"online": "online", "run": "online", "shared": "online", "offline
 FALSE_TEXTS = ("", "0", "f", "false", "n", "no", "off")
 """Values of WANDB_DISABLED that do not disable W&B."""
 
-WANDB_AXES = {"step": "train/step", "positions": "train/positions", "time_s": "time/train"}
-"""Names in W&B, which sorts charts by the part before the slash, of `selfplay.storage.metrics.AXES`."""
-
 QUEUE_ROWS = 1000
-"""Rows that may wait for a slow W&B; more are dropped and counted."""
+"""Number of rows that may wait for a slow W&B. Others are dropped, and read from metrics.jsonl later."""
+
+LARGEST_EXACT = 2**53
+"""Largest whole number up to which W&B holds all of them."""
 
 INIT_SECONDS = 10.0
 FINISH_SECONDS = 10.0
-"""What W&B is allowed for starting and for its last upload."""
+"""Seconds that W&B gets for starting and for its last upload."""
 
 _GRACE_SECONDS = 5.0
-"""What its process gets beyond FINISH_SECONDS before it is killed."""
+"""Seconds that its process gets beyond those for its last upload before it is killed."""
+
+
+FINISHED, FAILED, STOPPED = 0, 1, 255
+"""Exit codes as W&B reads them; the last is shown as stopped by a person."""
 
 
 class Tracker(ABC):
@@ -61,26 +66,29 @@ class Tracker(ABC):
     """Where to see the run: a URL, or the command that uploads an offline run. None until it is known."""
 
     @abstractmethod
-    def log(self, row: Mapping[str, Any]) -> None:
-        """Mirror one row of `metrics.jsonl`."""
+    def log(self, row: Mapping[str, Any], line: int | None = None) -> None:
+        """Mirror one row of `metrics.jsonl`; `line` is its number there, from 0."""
 
     @abstractmethod
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set values of the run as a whole (a result)."""
 
     @abstractmethod
-    def finish(self) -> None:
-        """Send what is left, within a bounded time; a second call does nothing."""
+    def finish(self, exit_code: int = 0) -> None:
+        """Send what is left, within a bounded time; a second call does nothing.
+
+        `exit_code` is the state of the run that W&B shows: `FINISHED`, `STOPPED` or `FAILED`.
+        """
 
 
 class NullTracker(Tracker):
     """No mirror."""
 
-    def log(self, row: Mapping[str, Any]) -> None: ...
+    def log(self, row: Mapping[str, Any], line: int | None = None) -> None: ...
 
     def summary(self, values: Mapping[str, Any]) -> None: ...
 
-    def finish(self) -> None: ...
+    def finish(self, exit_code: int = 0) -> None: ...
 
 
 def open_tracker(
@@ -97,6 +105,8 @@ def open_tracker(
     tags: Sequence[str] = (),
     notes: str | None = None,
     job_type: str | None = None,
+    record: Path | None = None,
+    lines: int = 0,
     warn: Callable[[str], None],
     init_seconds: float = INIT_SECONDS,
     finish_seconds: float = FINISH_SECONDS,
@@ -107,10 +117,11 @@ def open_tracker(
         mode: one of `MODES`; see `mode_within` for what the environment has to say.
         project, entity, name: as W&B shows the run; entity None is the person's default.
         run_dir: W&B's files go to `run_dir/wandb`.
-        config: settings of the run; what JSON cannot hold is passed as text.
+        config: settings of the run; what W&B cannot hold is passed as text (`holdable`).
         resume_id: the `run_id` of the run that is resumed, or that a new run shall have.
         sweep_id: the sweep that the run is part of.
         group, tags, notes, job_type: as in `WandbConfig`.
+        record, lines: `metrics.jsonl` and its number of rows; those that W&B misses, now or later, are read from it.
         warn: takes one-line warnings; called in the thread that calls the tracker, never in another.
     """
     if mode not in MODES:
@@ -131,6 +142,8 @@ def open_tracker(
         "job_type": job_type,
         "run_dir": str(Path(run_dir).resolve()),
         "config": dict(config),
+        "record": None if record is None else str(Path(record).resolve()),
+        "lines": lines,
         "parent": os.getpid(),
         "init_seconds": init_seconds,
         "finish_seconds": finish_seconds,
@@ -182,6 +195,25 @@ def have_credentials(environment: Mapping[str, str]) -> bool:
         return False
 
 
+def holdable(value: Any) -> Any:
+    """`value` as W&B can hold it: numbers that are not finite, whole numbers beyond 2^53 (which it would round), text
+    that is no UTF-8 and everything that JSON does not know become text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {holdable(str(name)): holdable(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [holdable(inner) for inner in value]
+    if isinstance(value, int) and abs(value) <= LARGEST_EXACT or isinstance(value, float) and math.isfinite(value):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def encoded(order: Mapping[str, Any]) -> bytes:
+    """An order to the worker."""
+    return json.dumps(holdable(order), allow_nan=False).encode() + b"\n"
+
+
 def _environment(run_id: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of W&B's process: what says which run is meant is in the first order, and not in here.
 
@@ -201,7 +233,9 @@ class WandbTracker(Tracker):
         self._warn = warn
         self._finish_seconds = start["finish_seconds"] + _GRACE_SECONDS
         self._is_on = True
-        self._dropped = 0
+        self._dropped, self._lines = 0, start["lines"]
+        self._reads_record = start["record"] is not None
+        self._sync = ""
         self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._orders: queue.Queue[bytes | None] = queue.Queue(QUEUE_ROWS)
         # A session of its own keeps Ctrl-C away from it; -P keeps this folder's modules out of W&B's imports.
@@ -215,43 +249,50 @@ class WandbTracker(Tracker):
         )
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._put({"start": start})
+        self._orders.put_nowait(encoded({"start": start}))
         self._writer.start()
         self._reader.start()
 
-    def log(self, row: Mapping[str, Any]) -> None:
-        values = {WANDB_AXES.get(name, name): to_json_value(value) for name, value in row.items()}
-        self._put({"log": {name: value for name, value in values.items() if value is not None}})
+    def log(self, row: Mapping[str, Any], line: int | None = None) -> None:
+        if line is not None:
+            self._lines = line + 1
+        values = {name: to_json_value(value) for name, value in row.items()}
+        if not self._put({"log": wandb_worker.named(values), "line": line}):
+            self._dropped += 1
 
     def summary(self, values: Mapping[str, Any]) -> None:
         self._put({"summary": {name: to_json_value(value) for name, value in values.items()}})
 
-    def finish(self) -> None:
+    def finish(self, exit_code: int = 0) -> None:
         deadline = time.monotonic() + self._finish_seconds
         if self._is_on:
             try:
-                self._orders.put(None, timeout=self._finish_seconds)
+                self._orders.put(encoded({"finish": exit_code, "lines": self._lines}), timeout=self._finish_seconds)
+                self._orders.put(None, timeout=max(0.0, deadline - time.monotonic()))
                 self._process.wait(max(0.0, deadline - time.monotonic()))
             except (queue.Full, subprocess.TimeoutExpired):
-                self._warnings.put("W&B did not finish in time; metrics.jsonl is complete")
+                rest = f"; `{self._sync}` sends what is left" if self._sync else ""
+                self._warnings.put(f"W&B did not finish in time; metrics.jsonl is complete{rest}")
         self._turn_off()
-        if self._dropped:
+        if self._dropped and not (self._reads_record and self._process.returncode == 0):
             self._warnings.put(f"W&B was too slow: {self._dropped} rows are missing there; metrics.jsonl is complete")
-            self._dropped = 0
+        self._dropped = 0
         self._pass_warnings_on()
 
-    def _put(self, order: Mapping[str, Any]) -> None:
+    def _put(self, order: Mapping[str, Any]) -> bool:
+        """False where there is no room for the order."""
         self._pass_warnings_on()
         if not self._is_on:
-            return
+            return True
         if self._process.poll() is not None:
             self._turn_off()
             self._pass_warnings_on()
-            return
+            return True
         try:
-            self._orders.put_nowait(json.dumps(order, default=str).encode() + b"\n")
+            self._orders.put_nowait(encoded(order))
         except queue.Full:
-            self._dropped += 1
+            return False
+        return True
 
     def _turn_off(self) -> None:
         """End the process if it still runs, and collect what it had to say."""
@@ -293,4 +334,5 @@ class WandbTracker(Tracker):
                 notice = json.loads(line)
                 if "warning" in notice:
                     self._warnings.put(notice["warning"])
+                self._sync = notice.get("sync", self._sync)
                 self.where = notice.get("where", self.where)

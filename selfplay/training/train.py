@@ -28,7 +28,7 @@ from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, e
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import evaluation_metrics, mean_text
 from selfplay.training.resuming import only_new_games, refuse_fixed
-from selfplay.training.tracking import mode_within, run_of_environment
+from selfplay.training.tracking import FAILED, FINISHED, STOPPED, mode_within, run_of_environment
 from selfplay.training.trainer import Trainer
 from selfplay.training.wandb_run import new_run, remember, with_environment
 
@@ -105,7 +105,7 @@ def _run(
         shown.phase("starting")
         trainer = Trainer(config, folder, shown)
         previous = _catch_signals(trainer)
-        evaluation, found = None, []
+        evaluation, found, status = None, [], FAILED
         try:
             accept(trainer)
             is_new = not trainer.learner.steps
@@ -117,12 +117,13 @@ def _run(
                 with trainer.breakable():
                     evaluation = _final_evaluation(trainer)
                     found = trainer.algorithm.finish(trainer.learner)
+            status = STOPPED if trainer.stop_requested else FINISHED if learned else FAILED
             result = Result(folder.path, trainer.version, trainer.stop_requested or "budget", evaluation, learned)
             shown.finish([*_summary(trainer, result), *found], commands_after(config, folder.path, _spent(trainer)))
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            trainer.close()
+            trainer.close(status)
     return result
 
 

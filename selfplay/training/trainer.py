@@ -318,6 +318,6 @@ class Trainer:
             }
         )
 
-    def close(self) -> None:
-        """Close the record and the mirror."""
-        self.reporter.close()
+    def close(self, exit_code: int = 0) -> None:
+        """Close the record and the mirror, see `Reporter.close`."""
+        self.reporter.close(exit_code)

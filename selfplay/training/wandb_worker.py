@@ -3,18 +3,31 @@
 It runs as a plain script and imports nothing of this project, so that it starts fast and can die, hang or be killed
 without the training noticing. Orders come in on stdin and notices go out on stdout, one JSON object a line:
 
-    in   {"start": {...}}  once, first; then {"log": row} and {"summary": values}; end of file is the order to finish
-    out  {"where": text}   where the run can be seen; {"warning": text} what went wrong
+    in   {"start": {...}}  once, first; then
+         {"log": row, "line": number of the row in metrics.jsonl, from 0}
+         {"summary": values}
+         {"finish": exit status of the run, "lines": number of rows in metrics.jsonl}; so is end of file, with status 1
+    out  {"where": text}   where the run can be seen; {"sync": command} what uploads its folder;
+         {"warning": text} what went wrong
+
+Row n of metrics.jsonl is step n in W&B. So W&B knows how many rows it has, and the others are read from the file.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import threading
 import time
 from typing import IO, Any, Literal
+
+AXES = {"step": "train/step", "positions": "train/positions", "time_s": "time/train"}
+"""Names in W&B, which sorts charts by the part before the slash, of `selfplay.storage.metrics.AXES`."""
+
+FOLDER, COUNT = "wandb", "mirrored_rows"
+"""W&B's folder in the run's folder, and the file in it that says how many rows of metrics.jsonl were passed on."""
 
 # Training metrics against the step of the learner, self-play against the positions it made. W&B's own step is never
 # used: it must only rise, and a run resumed from an older checkpoint goes back.
@@ -36,15 +49,88 @@ def main() -> None:
     try:
         start = json.loads(orders.readline())["start"]
         _end_with_parent(int(start["parent"]), float(start["finish_seconds"]))
-        run = start_run(start, notices)
-        serve(run, orders)
+        known = known_rows(start)
+        run, is_online = start_run(start, notices)
+        rows = Rows(run, start, min(known, run.starting_step) if is_online else known)
+        finish(run, serve(run, rows, orders), rows, start, notices)
     except Exception as error:
         notify(notices, "warning", f"W&B failed ({one_line(error)}); its mirror is off, metrics.jsonl goes on")
         os._exit(WARNED)  # W&B's exit hooks would wait for, or write tracebacks about, what just failed
 
 
-def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
-    """`wandb.init` as asked; an online run that cannot start becomes an offline one with a warning."""
+def known_rows(start: dict[str, Any]) -> int:
+    """Number of rows of metrics.jsonl that earlier starts of the run have passed on."""
+    folder = os.path.join(start["run_dir"], FOLDER)
+    try:
+        with open(os.path.join(folder, COUNT)) as file:
+            return int(file.read())
+    except (OSError, ValueError):  # never mirrored, or before there was this file: then nothing was counted as lost
+        return int(start["lines"]) if os.path.isdir(folder) else 0
+
+
+class Rows:
+    """Passes rows on, each once and in the order of metrics.jsonl: what was missed before a row is read from there."""
+
+    def __init__(self, run: Any, start: dict[str, Any], first: int) -> None:
+        """`first` is the first row that W&B does not have."""
+        self._run, self._record = run, start["record"]
+        self._count = os.path.join(start["run_dir"], FOLDER, COUNT)
+        self.passed = 0
+        """Number of rows since the start."""
+        self._next = first
+        if self._record is not None:
+            self._find_goal()
+            self.fill(start["lines"])
+
+    def log(self, row: dict[str, Any], line: int | None) -> None:
+        """Pass on one row, and those that are missing before it; none that was passed on already."""
+        if line is None or self._record is None:
+            self._pass(row)
+        elif line >= self._next:
+            self.fill(line)
+            self._pass(row)
+            self._set_next(line + 1)
+
+    def fill(self, end: int) -> None:
+        """Pass on the rows of the record that are missing before row `end`."""
+        if self._record is None or self._next >= end:
+            return
+        with open(self._record, "rb") as file:
+            for text in itertools.islice(file, self._next, end):
+                try:
+                    self._pass(named(json.loads(text)))
+                except (ValueError, AttributeError):  # damaged, or no object
+                    continue
+        self._set_next(end)
+
+    def _pass(self, row: dict[str, Any]) -> None:
+        self._run.log(row)
+        self.passed += 1
+
+    def _set_next(self, line: int) -> None:
+        self._next = line
+        with open(self._count, "w") as file:
+            file.write(f"{line}\n")
+
+    def _find_goal(self) -> None:
+        """The newest evaluation of earlier starts into the summary, which begins anew in an offline run."""
+        newest = None
+        if os.path.exists(self._record):
+            with open(self._record, "rb") as file:
+                newest = next(reversed([text for text in file if b'"eval/goal"' in text]), None)
+        if newest is not None:
+            row = named(json.loads(newest))
+            self._run.summary.update({name: value for name, value in row.items() if name.startswith("eval/")})
+
+
+def named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of metrics.jsonl as W&B gets it."""
+    return {AXES.get(name, name): value for name, value in row.items() if value is not None}
+
+
+def start_run(start: dict[str, Any], notices: IO[str]) -> tuple[Any, bool]:
+    """`wandb.init` as asked, and whether it is online; an online run that cannot start becomes an offline one with a
+    warning."""
     import wandb  # takes a second, may be missing or broken: hence here, inside the guard
 
     def init(mode: Literal["online", "offline"]) -> Any:
@@ -56,6 +142,7 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
             save_code=False,
             init_timeout=start["init_seconds"],
             finish_timeout=start["finish_seconds"],
+            finish_timeout_raises=True,
             x_stats_pid=start["parent"],  # the process whose memory is worth a curve
             sweep_id=start["sweep_id"],
         )
@@ -89,22 +176,40 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> Any:
         run.define_metric(metric)
     for metric, step_metric in STEP_METRICS.items():
         run.define_metric(metric, step_metric=step_metric)
-    folder = os.path.dirname(run.dir)
-    notify(notices, "where", f"wandb sync {shlex.quote(folder)}" if mode == "offline" else str(run.url))
-    return run
+    sync = f"wandb sync {shlex.quote(os.path.dirname(run.dir))}"
+    notify(notices, "sync", sync)
+    notify(notices, "where", sync if mode == "offline" else str(run.url))
+    return run, mode == "online"
 
 
-def serve(run: Any, orders: IO[str]) -> None:
-    """Pass rows on until the orders end, then finish the run."""
+def serve(run: Any, rows: Rows, orders: IO[str]) -> int:
+    """Pass rows on until the orders end; returns the exit status of the run, 1 for a driver that was killed."""
     for line in orders:
         if not line.endswith("\n"):  # torn: the driver was killed while writing
             break
         order = json.loads(line)
         if "log" in order:
-            run.log(order["log"])
-        else:
+            rows.log(order["log"], order["line"])
+        elif "summary" in order:
             run.summary.update(order["summary"])
-    run.finish()
+        else:
+            rows.fill(order["lines"])
+            return int(order["finish"])
+    return 1
+
+
+def finish(run: Any, status: int, rows: Rows, start: dict[str, Any], notices: IO[str]) -> None:
+    """Upload what is left, within the seconds allowed."""
+    try:
+        run.finish(exit_code=status)
+    except TimeoutError:
+        seconds, folder = start["finish_seconds"], shlex.quote(os.path.dirname(run.dir))
+        notify(
+            notices,
+            "warning",
+            f"W&B: not all of {rows.passed} rows and of the files was uploaded within {seconds:g} s; "
+            f"`wandb sync {folder}` sends what is left",
+        )
 
 
 def notify(notices: IO[str], kind: str, text: str) -> None:

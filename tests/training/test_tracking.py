@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -54,8 +55,11 @@ class Run:
         record("define_metric", name, step_metric)
     def log(self, row):
         record("log", row)
-    def finish(self):
-        record("finish")
+    starting_step = int(os.environ.get("FAKE_WANDB_STEPS", 0))
+    def finish(self, exit_code):
+        record("finish", exit_code)
+        if BEHAVIOUR == "do not finish":
+            raise TimeoutError()
 
 def init(**arguments):
     record("init " + arguments["mode"], arguments)
@@ -162,13 +166,130 @@ def test_the_death_of_its_process_is_one_warning(fake):
     assert fake.warnings == ["W&B's process ended with status 77; its mirror is off, metrics.jsonl goes on"]
 
 
-@pytest.mark.parametrize("behaviour", ["hang in init offline", "hang in log", "hang in finish"])
-def test_a_wandb_that_hangs_is_ended(fake, monkeypatch, behaviour):
+@pytest.mark.parametrize(
+    ("behaviour", "rest"),
+    [
+        ("hang in init offline", ""),
+        ("hang in log", "; `wandb sync /w/offline-run` sends what is left"),
+        ("hang in finish", "; `wandb sync /w/offline-run` sends what is left"),
+    ],
+)
+def test_a_wandb_that_hangs_is_ended(fake, monkeypatch, behaviour, rest):
     monkeypatch.setattr(tracking, "_GRACE_SECONDS", 0.2)
     tracker = fake.open(behaviour, finish_seconds=0.1)
     tracker.log({"step": 1})
+    while rest and tracker.where is None:
+        os.sched_yield()
     tracker.finish()
-    assert fake.warnings == ["W&B did not finish in time; metrics.jsonl is complete"]
+    assert fake.warnings == [f"W&B did not finish in time; metrics.jsonl is complete{rest}"]
+
+
+def test_uploads_at_the_end_have_a_bound_and_a_line_says_how_to_send_the_rest(fake):
+    tracker = fake.open("do not finish", finish_seconds=3.0)
+    tracker.log({"step": 1})
+    tracker.finish(tracking.STOPPED)
+    assert fake.calls("finish") == [["finish", 255]]
+    assert fake.warnings == [
+        "W&B: not all of 1 rows and of the files was uploaded within 3 s; "
+        "`wandb sync /w/offline-run` sends what is left"
+    ]
+
+
+class Record:
+    """A `metrics.jsonl` that grows, and the mirror of it in the stand-in."""
+
+    def __init__(self, fake: Fake) -> None:
+        self.fake, self.path, self.lines = fake, fake.folder / "metrics.jsonl", 0
+        (fake.folder / "wandb").mkdir()
+        (fake.folder / "wandb" / "mirrored_rows").write_text("0\n")
+
+    def start(self, behaviour: str = "", **options) -> Tracker:
+        return self.fake.open(behaviour, record=self.path, lines=self.lines, **options)
+
+    def write(self, tracker: Tracker | None = None) -> None:
+        row = {"step": self.lines, "text": "x" * 50_000}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self.lines += 1
+        if tracker is not None:
+            tracker.log(row, self.lines - 1)
+
+    def steps(self) -> list[int]:
+        """What W&B has been given, in order."""
+        return [call[1]["train/step"] for call in self.fake.calls("log")]
+
+
+def test_rows_from_a_time_without_wandb_are_filled_in_from_the_record(fake):
+    record = Record(fake)
+    first = record.start()
+    record.write(first)
+    first.finish()
+    for _ in range(3):  # with W&B off, or dead
+        record.write()
+    second = record.start()
+    record.write(second)
+    second.finish()
+    third = record.start()
+    third.finish()
+    assert record.steps() == [0, 1, 2, 3, 4]
+    assert fake.warnings == []
+
+
+def test_rows_that_a_server_did_not_get_are_filled_in_from_the_record(fake, monkeypatch):
+    record = Record(fake)
+    for _ in range(4):
+        record.write()
+    (fake.folder / "wandb" / "mirrored_rows").write_text("4\n")  # all were passed on, but two have arrived
+    monkeypatch.setenv("FAKE_WANDB_STEPS", "2")
+    record.start(mode="online").finish()
+    assert record.steps() == [2, 3]
+
+
+def test_rows_that_found_no_room_are_filled_in_from_the_record(fake, monkeypatch):
+    monkeypatch.setattr(tracking, "QUEUE_ROWS", 2)
+    record = Record(fake)
+    tracker = record.start()
+    for _ in range(30):
+        record.write(tracker)
+    assert tracker._dropped
+    tracker.finish()
+    assert record.steps() == list(range(30))
+    assert fake.warnings == []
+
+
+def test_a_damaged_row_of_the_record_is_passed_over(fake):
+    record = Record(fake)
+    record.write()
+    with record.path.open("a") as file:
+        file.write("{damaged\n[1]\n")
+    record.lines += 2
+    record.write()
+    record.start().finish()
+    assert record.steps() == [0, 3]
+    assert fake.warnings == []
+
+
+def test_a_later_start_has_the_goal_of_the_last_evaluation_in_its_summary(fake):
+    record = Record(fake)
+    record.path.write_text('{"step": 1, "eval/goal": 0.5}\n{"step": 2, "eval/goal": 0.75}\n{"step": 3}\n')
+    record.lines = 3
+    record.start().finish()
+    assert fake.calls("summary") == [["summary", {"eval/goal": 0.75}]]
+
+
+def test_what_wandb_cannot_hold_is_turned_into_text(fake, monkeypatch):
+    monkeypatch.setenv("FAKE_WANDB", "")
+    values = {
+        "seed": 2**63 - 1, "exact": 2**53, "clip": math.inf, "path": Path("a"), "text": "\udc80",
+        3: (math.nan, True, None),
+    }  # fmt: skip
+    open_tracker("offline", "p", None, "n", fake.folder, values, warn=fake.warnings.append).finish()
+    (init,) = [call[1] for call in fake.calls("init")]
+    assert init["config"] == {
+        "seed": "9223372036854775807", "exact": 2**53, "clip": "inf", "path": "a", "text": "\\udc80",
+        "3": ["nan", True, None],
+    }  # fmt: skip
+    assert fake.warnings == []
 
 
 def test_rows_that_a_slow_wandb_cannot_take_are_dropped_and_counted(fake, monkeypatch):
