@@ -62,6 +62,12 @@ class WandbConfig:
     tags: tuple[str, ...] = setting((), "words by which the run is found, up to 64 characters each")
     notes: str | None = setting(None, "text about the run; null for none")
     job_type: str | None = setting(None, "kind of the run within its group, up to 64 characters; null for none")
+    weights_megabytes: float | None = setting(
+        None,
+        "largest size in MB of the versions of the weights that W&B keeps; beyond it the oldest are removed. null "
+        "sends none",
+        0.001,
+    )
     finish_seconds: float = setting(
         20.0, "largest number of seconds that uploads take at the end of a run", 0.1, 86_400
     )

@@ -24,6 +24,7 @@ from selfplay.training.display import Display, Status
 from selfplay.training.evaluator import CheckpointResult
 from selfplay.training.tracking import NullTracker, Tracker, open_tracker
 from selfplay.training.wandb_run import WandbRun, remember, remembered
+from selfplay.training.wandb_weights import newest
 
 
 class Reporter:
@@ -59,7 +60,8 @@ class Reporter:
             settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config), run_id,
             sweep_id=sweep_id, group=settings.group, tags=settings.tags, notes=settings.notes,
             job_type=settings.job_type, record=self._folder.metrics, lines=self._metrics.lines,
-            finish_seconds=settings.finish_seconds, warn=self._display.warning,
+            weights_megabytes=settings.weights_megabytes, finish_seconds=settings.finish_seconds,
+            warn=self._display.warning,
         )  # fmt: skip
         self._mirror_id = self.tracker.run_id or run_id  # stays while the mirror is off
         if self._mirror_id and remembered(path) is None:
@@ -86,9 +88,14 @@ class Reporter:
         """Take in the matches of a checkpoint."""
         self.evaluation = evaluation
         self.note(evaluation.notes)
+        self.averages.add_mean(self.mirror_evaluation(evaluation))
+
+    def mirror_evaluation(self, evaluation: CheckpointResult) -> dict[str, float]:
+        """What the mirror gets of an evaluation beside the row; returns the values of the row."""
         values = evaluation_metrics(evaluation)
-        self.averages.add_mean(values)
         self.tracker.summary(values)
+        self.tracker.weights(evaluation.version, evaluation.goal)
+        return values
 
     def report(self, values: Mapping[str, Any]) -> None:
         """One row of metrics: `values`, and what was gathered since the last."""
@@ -134,6 +141,7 @@ class Reporter:
         """Close the record and the mirror, which shows the run as `exit_code` says (`Tracker.finish`)."""
         if self._metrics is not None:
             self._metrics.close()
+        self.tracker.weights(newest(self._folder.path))
         self.tracker.finish(exit_code)
 
     def state_dict(self) -> dict[str, Any]:

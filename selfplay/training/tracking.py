@@ -15,6 +15,7 @@ import math
 import netrc
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from selfplay.storage.metrics import to_json_value
 from selfplay.storage.run_folder import RUNS
 from selfplay.training import wandb_worker
 from selfplay.training.wandb_run import RUN_ID, VARIABLES, find_run, new_id
+from selfplay.training.wandb_weights import stage
 
 MODES = ("auto", "offline", "online", "disabled")
 
@@ -74,6 +76,10 @@ class Tracker(ABC):
         """Set values of the run as a whole (a result)."""
 
     @abstractmethod
+    def weights(self, version: int | None, goal: float | None = None) -> None:
+        """Send the weights of a saved version, if that is asked for; `goal` is how it did, by `eval/goal`."""
+
+    @abstractmethod
     def finish(self, exit_code: int = 0) -> None:
         """Send what is left, within a bounded time; a second call does nothing.
 
@@ -87,6 +93,8 @@ class NullTracker(Tracker):
     def log(self, row: Mapping[str, Any], line: int | None = None) -> None: ...
 
     def summary(self, values: Mapping[str, Any]) -> None: ...
+
+    def weights(self, version: int | None, goal: float | None = None) -> None: ...
 
     def finish(self, exit_code: int = 0) -> None: ...
 
@@ -107,6 +115,7 @@ def open_tracker(
     job_type: str | None = None,
     record: Path | None = None,
     lines: int = 0,
+    weights_megabytes: float | None = None,
     warn: Callable[[str], None],
     init_seconds: float = INIT_SECONDS,
     finish_seconds: float = FINISH_SECONDS,
@@ -122,6 +131,7 @@ def open_tracker(
         sweep_id: the sweep that the run is part of.
         group, tags, notes, job_type: as in `WandbConfig`.
         record, lines: `metrics.jsonl` and its number of rows; those that W&B misses, now or later, are read from it.
+        weights_megabytes: largest size in MB of the weights that W&B keeps; None sends none.
         warn: takes one-line warnings; called in the thread that calls the tracker, never in another.
     """
     if mode not in MODES:
@@ -144,6 +154,7 @@ def open_tracker(
         "config": dict(config),
         "record": None if record is None else str(Path(record).resolve()),
         "lines": lines,
+        "weights_bytes": None if weights_megabytes is None else int(1e6 * weights_megabytes),
         "parent": os.getpid(),
         "init_seconds": init_seconds,
         "finish_seconds": finish_seconds,
@@ -214,15 +225,18 @@ def encoded(order: Mapping[str, Any]) -> bytes:
     return json.dumps(holdable(order), allow_nan=False).encode() + b"\n"
 
 
-def _environment(run_id: str, environment: Mapping[str, str]) -> dict[str, str]:
+def _environment(start: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of W&B's process: what says which run is meant is in the first order, and not in here.
 
-    The file with the parameters of a sweep is that of the run that the environment names.
+    The file with the parameters of a sweep is that of the run that the environment names. What W&B prepares for its
+    uploads stays in the run's folder.
     """
     hidden = {"WANDB_MODE", "WANDB_DISABLED", *VARIABLES}
-    if environment.get(RUN_ID) != run_id:
+    if environment.get(RUN_ID) != start["run_id"]:
         hidden.add("WANDB_SWEEP_PARAM_PATH")
-    return {name: value for name, value in environment.items() if name not in hidden}
+    folder = os.path.join(start["run_dir"], wandb_worker.FOLDER)
+    places = {"WANDB_DATA_DIR": folder, "WANDB_CACHE_DIR": os.path.join(folder, wandb_worker.CACHE)}
+    return {name: value for name, value in environment.items() if name not in hidden} | places
 
 
 class WandbTracker(Tracker):
@@ -236,6 +250,8 @@ class WandbTracker(Tracker):
         self._dropped, self._lines = 0, start["lines"]
         self._reads_record = start["record"] is not None
         self._sync = ""
+        self._run_dir, self._weights_bytes = Path(start["run_dir"]), start["weights_bytes"]
+        self._sent: int | None = None  # version whose weights were sent last
         self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._orders: queue.Queue[bytes | None] = queue.Queue(QUEUE_ROWS)
         # A session of its own keeps Ctrl-C away from it; -P keeps this folder's modules out of W&B's imports.
@@ -245,7 +261,7 @@ class WandbTracker(Tracker):
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(start["run_id"], os.environ),
+            env=_environment(start, os.environ),
         )
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -262,6 +278,21 @@ class WandbTracker(Tracker):
 
     def summary(self, values: Mapping[str, Any]) -> None:
         self._put({"summary": {name: to_json_value(value) for name, value in values.items()}})
+
+    def weights(self, version: int | None, goal: float | None = None) -> None:
+        if self._weights_bytes is None or version is None or version == self._sent or not self._is_on:
+            return
+        try:
+            folder, size = stage(self._run_dir, version)
+        except OSError as error:
+            self._warn(f"W&B does not get the weights of version {version}: {error.strerror}")
+            return
+        if size > self._weights_bytes:
+            self._weights_bytes = None
+            self._warn(f"W&B gets no weights: a version has {size / 1e6:.3g} MB, wandb.weights_megabytes allows less")
+            shutil.rmtree(folder, ignore_errors=True)
+        elif self._put({"weights": str(folder), "version": version, "bytes": size, "goal": goal}):
+            self._sent = version
 
     def finish(self, exit_code: int = 0) -> None:
         deadline = time.monotonic() + self._finish_seconds

@@ -26,7 +26,7 @@ from selfplay.training.checks import check
 from selfplay.training.display import Display, make_display
 from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.training.next_commands import commands_after
-from selfplay.training.reporting import evaluation_metrics, mean_text
+from selfplay.training.reporting import mean_text
 from selfplay.training.resuming import only_new_games, refuse_fixed
 from selfplay.training.tracking import FAILED, FINISHED, STOPPED, mode_within, run_of_environment
 from selfplay.training.trainer import Trainer
@@ -173,9 +173,7 @@ def _final_evaluation(trainer: Trainer) -> CheckpointResult | None:
         trainer.display.warning(f"evaluation failed: {evaluation_failure(error, folder)}")
         return None
     trainer.reporter.note(evaluation.notes)
-    values = evaluation_metrics(evaluation)
-    trainer.reporter.write(values)
-    trainer.reporter.tracker.summary(values)
+    trainer.reporter.write(trainer.reporter.mirror_evaluation(evaluation))
     return evaluation
 
 

@@ -6,6 +6,7 @@ without the training noticing. Orders come in on stdin and notices go out on std
     in   {"start": {...}}  once, first; then
          {"log": row, "line": number of the row in metrics.jsonl, from 0}
          {"summary": values}
+         {"weights": folder to upload, "version": step, "bytes": size, "goal": eval/goal of the version or null}
          {"finish": exit status of the run, "lines": number of rows in metrics.jsonl}; so is end of file, with status 1
     out  {"where": text}   where the run can be seen; {"sync": command} what uploads its folder;
          {"warning": text} what went wrong
@@ -19,6 +20,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import threading
 import time
 from typing import IO, Any, Literal
@@ -52,10 +54,15 @@ def main() -> None:
         known = known_rows(start)
         run, is_online = start_run(start, notices)
         rows = Rows(run, start, min(known, run.starting_step) if is_online else known)
-        finish(run, serve(run, rows, orders), rows, start, notices)
+        weights = Weights(run, start, is_online, rows.best_goal, notices)
+        finish(run, serve(run, rows, weights, orders), rows, weights, start, notices)
     except Exception as error:
         notify(notices, "warning", f"W&B failed ({one_line(error)}); its mirror is off, metrics.jsonl goes on")
         os._exit(WARNED)  # W&B's exit hooks would wait for, or write tracebacks about, what just failed
+
+
+CACHE = "cache"
+"""Folder in FOLDER for what W&B keeps of its uploads; it goes when the run ends."""
 
 
 def known_rows(start: dict[str, Any]) -> int:
@@ -78,8 +85,10 @@ class Rows:
         self.passed = 0
         """Number of rows since the start."""
         self._next = first
+        self.best_goal: float | None = None
+        """The highest of earlier starts."""
         if self._record is not None:
-            self._find_goal()
+            self._find_goals()
             self.fill(start["lines"])
 
     def log(self, row: dict[str, Any], line: int | None) -> None:
@@ -112,20 +121,105 @@ class Rows:
         with open(self._count, "w") as file:
             file.write(f"{line}\n")
 
-    def _find_goal(self) -> None:
+    def _find_goals(self) -> None:
         """The newest evaluation of earlier starts into the summary, which begins anew in an offline run."""
-        newest = None
+        rows = []
         if os.path.exists(self._record):
             with open(self._record, "rb") as file:
-                newest = next(reversed([text for text in file if b'"eval/goal"' in text]), None)
-        if newest is not None:
-            row = named(json.loads(newest))
-            self._run.summary.update({name: value for name, value in row.items() if name.startswith("eval/")})
+                rows = [named(json.loads(text)) for text in file if b'"eval/goal"' in text and text.endswith(b"}\n")]
+        if rows:
+            self._run.summary.update({name: value for name, value in rows[-1].items() if name.startswith("eval/")})
+            self.best_goal = max((row["eval/goal"] for row in rows if "eval/goal" in row), default=None)
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
     """A row of metrics.jsonl as W&B gets it."""
     return {AXES.get(name, name): value for name, value in row.items() if value is not None}
+
+
+class Weights:
+    """Uploads versions of the weights as one artifact, and keeps all of them together within a number of bytes.
+
+    An online run uploads each version when it comes, after it has made room by removing the oldest. An offline run
+    cannot remove what it has written, so it writes the newest and the best version at its end.
+    """
+
+    def __init__(
+        self, run: Any, start: dict[str, Any], is_online: bool, best_goal: float | None, notices: IO[str]
+    ) -> None:
+        self._run, self._is_online, self._limit, self._notices = run, is_online, start["weights_bytes"], notices
+        self._staging = os.path.join(start["run_dir"], FOLDER, "weights")
+        self._name = f"weights-{start['run_id']}"
+        self._best = best_goal
+        self._waiting: dict[str, dict[str, Any]] = {}  # orders of an offline run by alias
+        self._has_failed = False
+
+    def add(self, order: dict[str, Any]) -> None:
+        """A version: `latest` from now on, and `best` where its goal is the highest so far."""
+        goal = order["goal"]
+        is_best = goal is not None and (self._best is None or goal > self._best)
+        self._best = goal if is_best else self._best
+        aliases = ["latest", *(["best"] if is_best else [])]
+        if not self._is_online:
+            self._waiting |= dict.fromkeys(aliases, order)
+            self._tidy(keep=[one["weights"] for one in self._waiting.values()])
+        elif self.make_room(self._limit - order["bytes"]):
+            self._log(order, aliases)
+        else:
+            self._tidy_one(order["weights"])
+
+    def end(self) -> None:
+        """The orders of an offline run that were kept until its end."""
+        orders = {one["weights"]: one for one in self._waiting.values()}
+        if sum(one["bytes"] for one in orders.values()) > (self._limit or 0):
+            orders = {one["weights"]: one for alias, one in self._waiting.items() if alias == "latest"}
+        for folder, order in sorted(orders.items()):
+            self._log(order, [alias for alias, one in self._waiting.items() if one["weights"] == folder])
+
+    def uploaded(self) -> None:
+        """Everything has arrived: the folders are not needed any more."""
+        if self._is_online and self._limit is not None:
+            self._tidy(keep=[])
+            self.make_room(self._limit)
+
+    def make_room(self, room: int) -> bool:
+        """Remove the oldest versions until all have at most `room` bytes; the best one goes last. False on failure."""
+        import wandb
+
+        try:
+            api = wandb.Api(timeout=30)
+            path = f"{self._run.entity}/{self._run.project}/{self._name}"
+            if not api.artifact_collection_exists(path, "model"):
+                return True
+            versions = sorted(api.artifacts("model", path), key=lambda one: int(one.version[1:]))
+            for version in sorted(versions, key=lambda one: "best" in one.aliases):
+                if sum(one.size for one in versions) <= room:
+                    break
+                version.delete(delete_aliases=True)
+                versions.remove(version)
+        except Exception as error:
+            if not self._has_failed:
+                self._has_failed = True
+                text = f"W&B could not remove old weights ({one_line(error)}); it gets no new ones until it can"
+                notify(self._notices, "warning", text)
+            return False
+        return True
+
+    def _log(self, order: dict[str, Any], aliases: list[str]) -> None:
+        import wandb
+
+        facts = {"step": order["version"]} | ({} if order["goal"] is None else {"eval/goal": order["goal"]})
+        artifact = wandb.Artifact(self._name, "model", metadata=facts)
+        artifact.add_dir(order["weights"], policy="immutable", skip_cache=True)
+        self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
+
+    def _tidy(self, keep: list[str]) -> None:
+        for name in os.listdir(self._staging) if os.path.isdir(self._staging) else []:
+            if (folder := os.path.join(self._staging, name)) not in keep:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _tidy_one(self, folder: str) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def start_run(start: dict[str, Any], notices: IO[str]) -> tuple[Any, bool]:
@@ -182,7 +276,7 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> tuple[Any, bool]:
     return run, mode == "online"
 
 
-def serve(run: Any, rows: Rows, orders: IO[str]) -> int:
+def serve(run: Any, rows: Rows, weights: Weights, orders: IO[str]) -> int:
     """Pass rows on until the orders end; returns the exit status of the run, 1 for a driver that was killed."""
     for line in orders:
         if not line.endswith("\n"):  # torn: the driver was killed while writing
@@ -192,16 +286,21 @@ def serve(run: Any, rows: Rows, orders: IO[str]) -> int:
             rows.log(order["log"], order["line"])
         elif "summary" in order:
             run.summary.update(order["summary"])
+        elif "weights" in order:
+            weights.add(order)
         else:
             rows.fill(order["lines"])
             return int(order["finish"])
     return 1
 
 
-def finish(run: Any, status: int, rows: Rows, start: dict[str, Any], notices: IO[str]) -> None:
+def finish(run: Any, status: int, rows: Rows, weights: Weights, start: dict[str, Any], notices: IO[str]) -> None:
     """Upload what is left, within the seconds allowed."""
     try:
+        weights.end()
         run.finish(exit_code=status)
+        weights.uploaded()
+        shutil.rmtree(os.path.join(start["run_dir"], FOLDER, CACHE), ignore_errors=True)
     except TimeoutError:
         seconds, folder = start["finish_seconds"], shlex.quote(os.path.dirname(run.dir))
         notify(

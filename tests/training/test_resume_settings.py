@@ -217,6 +217,7 @@ CHANGES: dict[str, Change] = {
     "wandb.tags": Change("puct", ("a", "b"), seen("mirror")),
     "wandb.notes": Change("puct", "other", seen("mirror")),
     "wandb.job_type": Change("puct", "other", seen("mirror")),
+    "wandb.weights_megabytes": Change("puct", "7", seen("mirror")),
     "wandb.finish_seconds": Change("puct", "7", seen("mirror")),
     "budget.minutes": Change("puct", "1e-6"),
     "budget.steps": Change("puct", "22"),
@@ -239,7 +240,7 @@ WITHOUT_EFFECT = {
 """Settings that change nothing that this test could see, and why."""
 
 
-MIRRORED = ("group", "tags", "notes", "job_type", "finish_seconds")
+MIRRORED = ("group", "tags", "notes", "job_type", "weights_megabytes", "finish_seconds")
 """Settings that the mirror gets by name."""
 
 
