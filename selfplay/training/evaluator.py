@@ -26,11 +26,13 @@ from selfplay.system.child_process import Stacks, become_child
 from selfplay.system.deadline import TimeIsUp, deadline
 from selfplay.system.failures import describe, keep
 from selfplay.system.machine import give_back_memory
+from selfplay.training.exhibits import Exhibits, are_wanted, show_episode, show_games, shown
 
 if TYPE_CHECKING:
     from games import Game
     from selfplay.tournament.players import Entrant
     from selfplay.tournament.store import Conditions, TournamentFolder
+    from selfplay.tournament.tournament import Outcome
 
 NICENESS = 5
 """Training comes first where there are fewer cores than processes."""
@@ -65,6 +67,8 @@ class CheckpointResult:
     """Lines about limits that were reached, and about what the environment said wrongly."""
     anchor: str = ""
     """The player that `elo` counts from."""
+    exhibits: Exhibits = Exhibits()
+    """What W&B shows of it."""
     goal: float | None = None
     """What a sweep should make as large as it can: the mean return, or the lowest of the scores, which is the one
     against the strongest opponent. None where an opponent was not met."""
@@ -116,7 +120,11 @@ def evaluate_checkpoint(
             beats = _beats(folder, config, player, others.pop(0))
         met = CheckpointResult(version, {}, {}, 0.0)
         if others:
-            met = _meet_opponents(folder, game, met, player, others, games_each, seconds)
+            met, outcome = _meet_opponents(folder, game, met, player, others, games_each, seconds)
+            if are_wanted(config.wandb.mode):
+                notes = list(met.notes)
+                exhibits = shown(lambda: show_games(game, outcome, version, run_dir), notes)
+                met = replace(met, exhibits=exhibits, notes=tuple(notes))
     finally:
         folder.close()
     return replace(met, seconds=time.monotonic() - started, beats_champion=beats)
@@ -145,6 +153,9 @@ def _play_episodes(
     notes = [*found.remarks, environment.limit_note] if found.cut_off else list(found.remarks)
     if num_played < episodes:
         notes.append(f"{num_played} of {episodes} episodes ended within {_minutes(seconds)}: short ones count too much")
+    exhibits = Exhibits()
+    if are_wanted(config.wandb.mode):
+        exhibits = shown(lambda: show_episode(agent, environment, seed, version, run_dir), notes)
     took = time.monotonic() - started
     return CheckpointResult(
         version,
@@ -154,6 +165,7 @@ def _play_episodes(
         mean_return=found.mean,
         return_interval=found.interval,
         notes=tuple(notes),
+        exhibits=exhibits,
         goal=found.mean,
     )
 
@@ -170,9 +182,9 @@ def _meet_opponents(
     opponents: list[Entrant],
     games_each: int,
     seconds: float | None,
-) -> CheckpointResult:
+) -> tuple[CheckpointResult, Outcome]:
     """`so_far` with scores and lines by opponent, and the rating by the games of the newest versions with these
-    opponents."""
+    opponents; and the games."""
     from selfplay.evaluation.match import whole_groups
     from selfplay.tournament.standings import games_by_pair, meetings_of, rate_pairs
     from selfplay.tournament.tournament import TournamentPlan, play_tournament
@@ -201,10 +213,10 @@ def _meet_opponents(
         if recorded[0] not in pair:
             del pairs[pair]
     if not any(set(recorded[:2]) == set(pair) for pair in pairs):  # there was no time for it
-        return replace(so_far, scores=scores, results=results)
+        return replace(so_far, scores=scores, results=results), outcome
     rating = rate_pairs(game, pairs, anchor=recorded[1]).rating(recorded[0])
     elo = (rating.elo, rating.low, rating.high)
-    return replace(so_far, scores=scores, results=results, elo=elo, anchor=opponents[0].name)
+    return replace(so_far, scores=scores, results=results, elo=elo, anchor=opponents[0].name), outcome
 
 
 def _beats(folder: TournamentFolder, config: Config, player: Entrant, champion: Entrant) -> bool:

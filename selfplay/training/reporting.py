@@ -22,6 +22,7 @@ from selfplay.storage.run_folder import RunFolder
 from selfplay.training.budget import Progress
 from selfplay.training.display import Display, Status
 from selfplay.training.evaluator import CheckpointResult
+from selfplay.training.exhibits import COLUMNS
 from selfplay.training.tracking import NullTracker, Tracker, open_tracker
 from selfplay.training.wandb_run import WandbRun, remember, remembered
 from selfplay.training.wandb_weights import newest
@@ -94,6 +95,7 @@ class Reporter:
         """What the mirror gets of an evaluation beside the row; returns the values of the row."""
         values = evaluation_metrics(evaluation)
         self.tracker.summary(values)
+        self.tracker.show(evaluation.version, COLUMNS, evaluation.exhibits.games, evaluation.exhibits.film)
         self.tracker.weights(evaluation.version, evaluation.goal)
         return values
 

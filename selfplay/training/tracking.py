@@ -80,6 +80,13 @@ class Tracker(ABC):
         """Send the weights of a saved version, if that is asked for; `goal` is how it did, by `eval/goal`."""
 
     @abstractmethod
+    def show(self, version: int, columns: Sequence[str], rows: Sequence[Sequence[Any]], film: Path | None) -> None:
+        """Show games of an evaluation as a table, whose last column has files of pictures, and an episode as a film.
+
+        Belongs to the row that comes next. The files are removed when they were sent.
+        """
+
+    @abstractmethod
     def finish(self, exit_code: int = 0) -> None:
         """Send what is left, within a bounded time; a second call does nothing.
 
@@ -95,6 +102,8 @@ class NullTracker(Tracker):
     def summary(self, values: Mapping[str, Any]) -> None: ...
 
     def weights(self, version: int | None, goal: float | None = None) -> None: ...
+
+    def show(self, version: int, columns: Sequence[str], rows: Sequence[Sequence[Any]], film: Path | None) -> None: ...
 
     def finish(self, exit_code: int = 0) -> None: ...
 
@@ -154,6 +163,7 @@ def open_tracker(
         "config": dict(config),
         "record": None if record is None else str(Path(record).resolve()),
         "lines": lines,
+        "code": str(Path(__file__).parents[2]),
         "weights_bytes": None if weights_megabytes is None else int(1e6 * weights_megabytes),
         "parent": os.getpid(),
         "init_seconds": init_seconds,
@@ -293,6 +303,10 @@ class WandbTracker(Tracker):
             shutil.rmtree(folder, ignore_errors=True)
         elif self._put({"weights": str(folder), "version": version, "bytes": size, "goal": goal}):
             self._sent = version
+
+    def show(self, version: int, columns: Sequence[str], rows: Sequence[Sequence[Any]], film: Path | None) -> None:
+        if rows or film is not None:
+            self._put({"show": version, "columns": columns, "rows": rows, "film": film})
 
     def finish(self, exit_code: int = 0) -> None:
         deadline = time.monotonic() + self._finish_seconds

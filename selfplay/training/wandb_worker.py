@@ -7,6 +7,7 @@ without the training noticing. Orders come in on stdin and notices go out on std
          {"log": row, "line": number of the row in metrics.jsonl, from 0}
          {"summary": values}
          {"weights": folder to upload, "version": step, "bytes": size, "goal": eval/goal of the version or null}
+         {"show": step, "columns": [text], "rows": [[value, ..., file of a picture]], "film": file or null}
          {"finish": exit status of the run, "lines": number of rows in metrics.jsonl}; so is end of file, with status 1
     out  {"where": text}   where the run can be seen; {"sync": command} what uploads its folder;
          {"warning": text} what went wrong
@@ -21,6 +22,7 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
 import threading
 import time
 from typing import IO, Any, Literal
@@ -239,6 +241,7 @@ def start_run(start: dict[str, Any], notices: IO[str]) -> tuple[Any, bool]:
             finish_timeout_raises=True,
             x_stats_pid=start["parent"],  # the process whose memory is worth a curve
             sweep_id=start["sweep_id"],
+            git_commit=commit_of(start["code"]),
         )
         return wandb.init(
             mode=mode,
@@ -286,12 +289,43 @@ def serve(run: Any, rows: Rows, weights: Weights, orders: IO[str]) -> int:
             rows.log(order["log"], order["line"])
         elif "summary" in order:
             run.summary.update(order["summary"])
+        elif "show" in order:
+            show(run, order)
         elif "weights" in order:
             weights.add(order)
         else:
             rows.fill(order["lines"])
             return int(order["finish"])
     return 1
+
+
+def show(run: Any, order: dict[str, Any]) -> None:
+    """A table and a film as part of the next row, so that rows stay steps."""
+    import wandb
+
+    files = [row[-1] for row in order["rows"]]
+    shown: dict[str, Any] = {}
+    if files:
+        rows = [[*row[:-1], wandb.Image(row[-1])] for row in order["rows"]]
+        shown["eval/games"] = wandb.Table(columns=order["columns"], data=rows)
+    if order["film"] is not None:
+        files.append(order["film"])
+        shown["eval/film"] = wandb.Video(order["film"], format="mp4", caption=f"step {order['show']}")
+    run.log(shown, commit=False)
+    for file in files:  # W&B has copied them
+        os.unlink(file)
+
+
+def commit_of(code: str) -> str | None:
+    """The commit of the code, where its folder is the top of a repository."""
+    try:
+        command = ["git", "-C", code, "rev-parse", "--show-toplevel", "HEAD"]
+        top, commit = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.split("\n")[
+            :2
+        ]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return commit if os.path.realpath(top) == os.path.realpath(code) else None
 
 
 def finish(run: Any, status: int, rows: Rows, weights: Weights, start: dict[str, Any], notices: IO[str]) -> None:
