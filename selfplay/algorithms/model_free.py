@@ -17,10 +17,15 @@ from torch import Tensor
 
 from games.environments.registry import load_environment
 from nets.inference import Inference
-from nets.models import PolicyValueNet, build
+from nets.models import PolicyValueNet
 from selfplay.algorithms.algorithm import PLAYER, Inferences
 from selfplay.algorithms.learner import Learner
-from selfplay.algorithms.networks import environment_net_config, environment_text, make_environment_inference, net_sizes
+from selfplay.algorithms.networks import (
+    environment_net_config,
+    environment_text,
+    make_environment_inference,
+    make_environment_net,
+)
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
@@ -79,8 +84,7 @@ class ModelFree(ABC):
 
     def make_net(self) -> PolicyValueNet:
         """See `Algorithm.make_net`."""
-        net = environment_net_config(self.config, self.environment)
-        return build(net, *net_sizes(self.environment), seed=self.config.seed % 2**63)
+        return make_environment_net(self.config, self.environment)
 
     def make_inference(self) -> Inference:
         """See `Algorithm.make_inference`."""

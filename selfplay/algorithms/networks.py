@@ -91,6 +91,11 @@ def net_sizes(environment: Environment) -> tuple[tuple[int, ...], int, int]:
     return environment.observation_shape, environment.num_actions, NUM_VALUES
 
 
+def make_environment_net(config: Config, environment: Environment) -> PolicyValueNet:
+    """A fresh network for the environment; the seed of the run decides its weights."""
+    return build(environment_net_config(config, environment), *net_sizes(environment), seed=config.seed % 2**63)
+
+
 def make_environment_inference(
     config: Config, environment: Environment, actors: ActorsConfig, max_batch: int
 ) -> Inference:
