@@ -165,10 +165,8 @@ class Weights:
         if not self._is_online:
             self._waiting |= dict.fromkeys(aliases, order)
             self._tidy(keep=[one["weights"] for one in self._waiting.values()])
-        elif self.make_room(self._limit - order["bytes"]):
-            self._log(order, aliases)
-        else:
-            self._tidy_one(order["weights"])
+        elif not (self.make_room(self._limit - order["bytes"]) and self._log(order, aliases)):
+            shutil.rmtree(order["weights"], ignore_errors=True)
 
     def end(self) -> None:
         """The orders of an offline run that were kept until its end."""
@@ -200,28 +198,33 @@ class Weights:
                 version.delete(delete_aliases=True)
                 versions.remove(version)
         except Exception as error:
-            if not self._has_failed:
-                self._has_failed = True
-                text = f"W&B could not remove old weights ({one_line(error)}); it gets no new ones until it can"
-                notify(self._notices, "warning", text)
-            return False
+            return self._fail(f"W&B could not remove old weights ({one_line(error)}); it gets no new ones until it can")
         return True
 
-    def _log(self, order: dict[str, Any], aliases: list[str]) -> None:
+    def _fail(self, text: str) -> bool:
+        """Say once that weights are not sent. Rows are still passed on."""
+        if not self._has_failed:
+            self._has_failed = True
+            notify(self._notices, "warning", text)
+        return False
+
+    def _log(self, order: dict[str, Any], aliases: list[str]) -> bool:
+        """False where W&B does not take them."""
         import wandb
 
         facts = {"step": order["version"]} | ({} if order["goal"] is None else {"eval/goal": order["goal"]})
-        artifact = wandb.Artifact(self._name, "model", metadata=facts)
-        artifact.add_dir(order["weights"], policy="immutable", skip_cache=True)
-        self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
+        try:
+            artifact = wandb.Artifact(self._name, "model", metadata=facts)
+            artifact.add_dir(order["weights"], policy="immutable", skip_cache=True)
+            self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
+        except Exception as error:
+            return self._fail(f"W&B did not take weights ({one_line(error)}); rows are still sent")
+        return True
 
     def _tidy(self, keep: list[str]) -> None:
         for name in os.listdir(self._staging) if os.path.isdir(self._staging) else []:
             if (folder := os.path.join(self._staging, name)) not in keep:
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _tidy_one(self, folder: str) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def start_run(start: dict[str, Any], notices: IO[str]) -> tuple[Any, bool]:

@@ -121,6 +121,22 @@ def test_nothing_is_sent_while_nothing_can_be_removed(monkeypatch: pytest.Monkey
     assert sorted(path.name for path in (tmp_path / "wandb" / "weights").iterdir()) == ["0", "3"]
 
 
+def test_weights_that_wandb_does_not_take_are_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = Server(monkeypatch, tmp_path, limit=300)
+
+    def refuse(made: object, aliases: list[str]) -> None:
+        raise ValueError("no such type")
+
+    server.run.log_artifact = refuse
+    weights = server.weights()
+    for version in range(2):
+        weights.add(server.order(version, None))
+    assert [json.loads(line) for line in server.notices.getvalue().splitlines()] == [
+        {"warning": "W&B did not take weights (ValueError: no such type); rows are still sent"}
+    ]
+    assert not list((tmp_path / "wandb" / "weights").iterdir())
+
+
 @pytest.mark.parametrize(
     ("limit", "kept"), [(300, {1: ["best", "step-1"], 3: ["latest", "step-3"]}), (150, {3: ["latest", "step-3"]})]
 )
