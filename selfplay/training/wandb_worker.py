@@ -154,7 +154,7 @@ class Weights:
         self._name = f"weights-{start['run_id']}"
         self._best = best_goal
         self._waiting: dict[str, dict[str, Any]] = {}  # orders of an offline run by alias
-        self._has_failed = False
+        self._has_failed, self._has_logged = False, False
 
     def add(self, order: dict[str, Any]) -> None:
         """A version: `latest` from now on, and `best` where its goal is the highest so far."""
@@ -189,7 +189,9 @@ class Weights:
         try:
             api = wandb.Api(timeout=30)
             path = f"{self._run.entity}/{self._run.project}/{self._name}"
-            if not api.artifact_collection_exists(path, "model"):
+            # Asked for only while nothing was sent: it calls every failure a collection that is not there.
+            is_known = self._has_logged or self._run.resumed and api.artifact_collection_exists(path, "model")
+            if not is_known:
                 return True
             versions = sorted(api.artifacts("model", path), key=lambda one: int(one.version[1:]))
             for version in sorted(versions, key=lambda one: "best" in one.aliases):
@@ -217,6 +219,7 @@ class Weights:
             artifact = wandb.Artifact(self._name, "model", metadata=facts)
             artifact.add_dir(order["weights"], policy="immutable", skip_cache=True)
             self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
+            self._has_logged = True
         except Exception as error:
             return self._fail(f"W&B did not take weights ({one_line(error)}); rows are still sent")
         return True

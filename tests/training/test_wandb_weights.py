@@ -35,7 +35,7 @@ class Server:
         self.folder = folder
         monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(Artifact=self.artifact, Api=self.api))
         self.start = {"run_dir": str(folder), "run_id": "r1", "weights_bytes": limit}
-        self.run: Any = SimpleNamespace(entity="e", project="p", log_artifact=self.log)
+        self.run: Any = SimpleNamespace(entity="e", project="p", log_artifact=self.log, resumed=False)
 
     def artifact(self, name: str, kind: str, metadata: dict[str, Any]) -> SimpleNamespace:
         made = SimpleNamespace(name=name, kind=kind, metadata=metadata, aliases=[], size=0)

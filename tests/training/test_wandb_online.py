@@ -1,0 +1,88 @@
+"""The real package against a stand-in for its server: an outage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb_server
+from no_wandb import forget_wandb
+from run_helpers import wait_until
+
+from selfplay.training.tracking import Tracker, open_tracker
+
+pytestmark = pytest.mark.slow
+
+
+class Online:
+    """A server that can go and come back, and the mirror of a run."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        forget_wandb(monkeypatch, folder)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        self.folder, self.lines, self.warnings = folder, 0, list[str]()
+        self._monkeypatch = monkeypatch
+
+    @contextmanager
+    def server(self) -> Iterator[None]:
+        port = self.folder / "port"
+        port.unlink(missing_ok=True)
+        command = [sys.executable, wandb_server.__file__, str(port), str(self.folder / "state.json")]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: port.exists() and port.read_text().endswith("\n"), "the server listens")
+            self._monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port.read_text().strip()}")
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+    def open(self, run: Path, **options: Any) -> Tracker:
+        record = run / "metrics.jsonl"
+        return open_tracker(
+            "online", "p", "me", "name", run, {}, "run1", sweep_id="sweep1", group="group1", tags=["t"], record=record,
+            lines=self.lines, warn=self.warnings.append, init_seconds=60.0, **options,
+        )  # fmt: skip
+
+    def write(self, run: Path, tracker: Tracker) -> None:
+        row = {"step": self.lines, "positions": 1, "time_s": 1.0}
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self.lines += 1
+        tracker.log(row, self.lines - 1)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads((self.folder / "state.json").read_text())
+
+
+def test_rows_of_an_outage_are_filled_in_and_the_end_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online, run = Online(tmp_path, monkeypatch), tmp_path / "run"
+    run.mkdir()
+    with online.server():
+        tracker = online.open(run, finish_seconds=60.0)
+        for _ in range(3):
+            online.write(run, tracker)
+        tracker.finish()
+        assert online.warnings == []
+        tracker = online.open(run, finish_seconds=3.0)
+        wait_until(lambda: tracker.where is not None, "the run has begun")
+    online.write(run, tracker)  # nobody is there to take it
+    tracker.finish()
+    (warning,) = online.warnings
+    assert warning.startswith("W&B: not all of 1 rows and of the files was uploaded within 3 s; `wandb sync ")
+    with online.server():
+        tracker = online.open(run, finish_seconds=60.0)
+        online.write(run, tracker)
+        tracker.finish()
+    assert [json.loads(row)["train/step"] for row in online.state["rows"]] == [0, 1, 2, 3, 4]
+    first = online.state["runs"][0]
+    assert (first["name"], first["sweep"], first["groupName"], first["tags"]) == ("run1", "sweep1", "group1", ["t"])
