@@ -173,7 +173,7 @@ def run_with_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_run_has_its_weights_as_an_artifact_within_its_folder(run_with_weights: Path, tmp_path: Path) -> None:
     (offline,) = offline_runs(run_with_weights)
-    (artifact,) = offline.artifacts
+    (artifact,) = [one for one in offline.artifacts if one.type == "model"]
     (goal,) = [row["eval/goal"] for row in read_metrics(run_with_weights / "metrics.jsonl") if "eval/goal" in row]
     assert (artifact.name, artifact.type) == (f"weights-{offline.run.run_id}", "model")
     assert set(artifact.aliases) == {"latest", "best", "step-2"}
