@@ -32,6 +32,12 @@ LATER = ("returns.settings",)
 NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
 """Names in state.json that checkpoints have had from the first version on."""
 
+NUMBERS = (
+    "steps", "samples", "games", "positions", "unfinished", "kept", "reuse_kept", "reuse_samples", "rounds", "seconds",
+    "last_shard",
+)  # fmt: skip
+"""Names in state.json whose values are numbers."""
+
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, without it."""
@@ -46,6 +52,9 @@ def fault_within(saved: Checkpoint) -> str:
     missing = [name for name in NEEDED if name not in saved.state]
     if missing:
         return f"{STATE} has no {missing[0]}"
+    for name in NUMBERS:
+        if type(saved.state.get(name, 0)) not in (int, float):
+            return f"{STATE}: {name} is no number"
     if not _is_finite(saved.state):
         return f"{STATE} holds a number that is not finite"
     raw = under(RAW, saved.learner)

@@ -189,9 +189,10 @@ def _counters(
             found.problems.append(f"{folder}: version {version} says that it is of step {state['steps']}")
     for (before, old), (after, new) in pairwise(states):
         for name in names:
-            if new.get(name, 0) < old.get(name, 0):
+            larger, smaller = old.get(name, 0), new.get(name, 0)
+            if smaller < larger:
                 found.problems.append(
-                    f"{folder}: {name} falls from {old[name]} in version {before} to {new[name]} in version {after}"
+                    f"{folder}: {name} falls from {larger} in version {before} to {smaller} in version {after}"
                 )
 
 

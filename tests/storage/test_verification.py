@@ -82,6 +82,10 @@ def rewrite_state(run: Path, **changes: int) -> None:
     publish(state.parent / "manifest.json", seal(manifest))
 
 
+def forget_rows(run: Path) -> None:
+    tampered(run, lambda saved: saved.state.pop("kept"))
+
+
 def forget_field(run: Path) -> None:
     """A shard with sound hashes whose games lack what a resumed run reads."""
     path = newest(run, "games/*.npz")
@@ -100,6 +104,7 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no games at all": (lambda run: shutil.rmtree(run / "games"), "No such file"),
     "another step": (lambda run: rewrite_state(run, steps=21), "step 21"),
     "fewer games than before": (lambda run: rewrite_state(run, games=1), "games falls"),
+    "rows of the replay are not counted any more": (forget_rows, "kept falls"),
     "a setting that is none": (lambda run: append_line(run / "config.yaml", b"sped: 3"), "sped"),
     "a broken row of metrics": (lambda run: (run / "metrics.jsonl").write_text("{\n"), "metrics.jsonl:1"),
     "a temporary of an earlier start": (lambda run: (run / "games" / ".1.npz.1.tmp").touch(), "earlier process"),
@@ -198,6 +203,7 @@ UNUSABLE: dict[str, Callable[[checkpoint.Checkpoint], object]] = {
     "the steps are missing": lambda saved: saved.state.pop("steps"),
     "the random numbers are broken": lambda saved: saved.state.update(sampling_rng={"bit_generator": "PCG64"}),
     "the time is NaN": lambda saved: saved.state.update(seconds=float("nan")),
+    "a number is text": lambda saved: saved.state.update(reuse_samples="7"),
 }
 
 
