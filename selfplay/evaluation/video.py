@@ -38,11 +38,13 @@ def with_pictures(environment: Environment) -> Environment:
 
 
 def check_film_path(path: Path) -> None:
-    """Raises UserError for a name that no film can have."""
+    """Raises UserError for a place where no film can be written."""
     if path.suffix != ".mp4":
         raise UserError(f"{path}: films are .mp4 files")
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"{path}: cannot be written")
 
 
 def film_episode(agent: Agent, environment: Environment, seed: int, path: Path) -> tuple[float, int]:

@@ -285,6 +285,20 @@ def test_an_episode_is_filmed(tmp_path, capsys, monkeypatch):
     assert ".mp4" in capsys.readouterr().err
 
 
+def test_a_film_that_cannot_be_written_is_refused_before_the_episodes(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "folder.mp4"
+    folder.mkdir()
+    monkeypatch.setattr(
+        "selfplay.evaluation.episodes.play_episodes", lambda *_: pytest.fail("the result would be lost")
+    )
+    given = ["evaluate", "random", "--env", "grid_world(map=russell_norvig,max_steps=20)", "--episodes", "2", "--video"]
+    assert main([*given, str(folder)]) == 2
+    assert capsys.readouterr().err == f"selfplay: error: {folder}: cannot be written\n"
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main([*given, str(tmp_path / "film.mp4")]) == 2
+    assert capsys.readouterr().err == f"selfplay: error: {tmp_path / 'film.mp4'}: cannot be written\n"
+
+
 @pytest.mark.parametrize(
     ("overrides", "complaint"),
     [
