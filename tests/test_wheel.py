@@ -53,7 +53,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
-    wanted |= {f"selfplay/shipped/configs/{path.name}" for path in (ROOT / "configs").iterdir()}
+    wanted |= {f"selfplay/shipped/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     wanted |= {f"selfplay/shipped/positions/{path.name}" for path in (ROOT / "benchmarks" / "data").iterdir()}
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == wanted

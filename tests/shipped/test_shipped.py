@@ -27,7 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_folders_of_the_checkout_are_found() -> None:
-    assert set(SETTINGS.files().values()) == set((ROOT / "configs").iterdir())
+    assert set(SETTINGS.files().values()) == set((ROOT / "configs").glob("*.yaml"))
     assert set(POSITIONS.files().values()) == set((ROOT / "benchmarks" / "data").iterdir())
 
 
@@ -83,7 +83,7 @@ def test_the_first_line_of_shipped_settings_can_be_read_alone(path: Path) -> Non
 def test_the_list_has_a_line_for_each(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["configs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == sorted(path.stem for path in (ROOT / "configs").iterdir())
+    assert [line.split()[0] for line in lines] == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
     assert "Tic-tac-toe to perfect play" in next(line for line in lines if line.startswith("smoke "))
 
 
