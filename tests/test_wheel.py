@@ -68,7 +68,10 @@ def test_an_editable_install_finds_the_files_of_the_checkout(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_trains_plays_evaluates_serves_reports_and_measures(wheel: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_trains_plays_evaluates_serves_reports_and_measures(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")  # which the tests turn off otherwise
     program = environment(tmp_path / "environment", wheel)
     outside = tmp_path / "outside"
     outside.mkdir()
