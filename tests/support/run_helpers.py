@@ -31,6 +31,19 @@ checkpoint: {every_minutes: 60}
 BOUND_SECONDS = 300.0
 """A condition that has not come true after so long never will."""
 
+CART_POLE = """
+name: tiny
+environment: CartPole-v1
+algorithm: dqn
+net: {kind: mlp, hidden: 8, layers: 1, batch_norm: false}
+actors: {num_actors: 0, games_per_actor: 2, rollout_steps: 4, dtype: float32, device: cpu}
+replay: {capacity: 200, min_positions: 20, sample_reuse: 2}
+learner: {batch_size: 4, device: cpu}
+evaluation: {games: 2, final_games: 2, every_minutes: 0}
+budget: {positions: 60}
+"""
+"""Settings of a run of DQN that is over in seconds."""
+
 
 def tiny_file(folder: Path) -> Path:
     """`TINY` as a file."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from no_wandb import forget_wandb
 from PIL import Image
-from run_helpers import Watcher, tiny_config
+from run_helpers import CART_POLE, Watcher, tiny_config
 from wandb_file import offline_runs
 
 import games
@@ -21,18 +21,6 @@ from selfplay.training.exhibits import COLUMNS, Exhibits, shown
 from selfplay.training.wandb_worker import commit_of
 from selfplay.web.drawings.boards import look_at
 from selfplay.web.drawings.pictures import as_png
-
-CART_POLE = """
-name: film
-environment: CartPole-v1
-algorithm: dqn
-net: {kind: mlp, hidden: 8, layers: 1, batch_norm: false}
-actors: {num_actors: 0, games_per_actor: 2, rollout_steps: 4, dtype: float32, device: cpu}
-replay: {capacity: 200, min_positions: 20, sample_reuse: 2}
-learner: {batch_size: 4, device: cpu}
-evaluation: {games: 2, final_games: 2, every_minutes: 0}
-budget: {positions: 60}
-"""
 
 
 def picture(png: bytes) -> np.ndarray:

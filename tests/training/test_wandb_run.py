@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from no_wandb import forget_wandb
+from run_helpers import CART_POLE
 from wandb_file import offline_runs
 
 import selfplay
@@ -27,18 +28,6 @@ from selfplay.training.tracking import NullTracker
 from selfplay.training.wandb_run import WandbRun, find_run, new_run, remember, remembered, with_environment
 
 ROOT = Path(__file__).parents[2]
-
-TINY = """
-name: tiny
-environment: CartPole-v1
-algorithm: dqn
-net: {kind: mlp, hidden: 8, layers: 1, batch_norm: false}
-actors: {num_actors: 0, games_per_actor: 2, rollout_steps: 4, dtype: float32, device: cpu}
-replay: {capacity: 200, min_positions: 20, sample_reuse: 2}
-learner: {batch_size: 4, device: cpu}
-evaluation: {games: 2, final_games: 2, every_minutes: 0}
-budget: {positions: 60}
-"""
 
 OPPONENTS = ("mcts:simulations=50", "random")
 
@@ -58,7 +47,7 @@ OF_AN_AGENT = {
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_wandb(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "tiny.yaml").write_text(CART_POLE)
 
 
 def names_in_wandb(run_dir: Path) -> list[tuple[object, ...]]:
