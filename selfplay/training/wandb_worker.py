@@ -90,7 +90,7 @@ class Rows:
         self.best_goal: float | None = None
         """The highest of earlier starts."""
         if self._record is not None:
-            self._find_goals()
+            self._find_goals(start["lines"])
             self.fill(start["lines"])
 
     def log(self, row: dict[str, Any], line: int | None) -> None:
@@ -123,12 +123,16 @@ class Rows:
         with open(self._count, "w") as file:
             file.write(f"{line}\n")
 
-    def _find_goals(self) -> None:
-        """The newest evaluation of earlier starts into the summary, which begins anew in an offline run."""
+    def _find_goals(self, lines: int) -> None:
+        """The newest evaluation of earlier starts into the summary, which begins anew in an offline run.
+
+        Their rows are the first `lines`; while W&B starts, the training writes more, which come as orders.
+        """
         rows = []
         if os.path.exists(self._record):
             with open(self._record, "rb") as file:
-                rows = [named(json.loads(text)) for text in file if b'"eval/goal"' in text and text.endswith(b"}\n")]
+                earlier = itertools.islice(file, lines)
+                rows = [named(json.loads(text)) for text in earlier if b'"eval/goal"' in text and text.endswith(b"}\n")]
         if rows:
             self._run.summary.update({name: value for name, value in rows[-1].items() if name.startswith("eval/")})
             self.best_goal = max((row["eval/goal"] for row in rows if "eval/goal" in row), default=None)
