@@ -26,10 +26,13 @@ EXPANDED, NO_ROOM, NOT_FINITE = 0, 1, 2
 
 
 @inlined
-def has_room(tree: Tree, trees: np.ndarray, rows: np.ndarray, count: int, offsets: np.ndarray) -> bool:
-    """Whether the rows of `offsets` [count + 1] fit behind the edges of the trees that `rows[:count]` name."""
+def has_room(tree: Tree, trees: np.ndarray, rows: np.ndarray, count: int, offsets: np.ndarray, most: int) -> bool:
+    """Whether the rows of `offsets` [count + 1] fit behind the edges of the trees that `rows[:count]` name.
+
+    At most `most` entries of a row become edges.
+    """
     for k in range(count):
-        if tree.edge_count[trees[rows[k]]] + offsets[k + 1] - offsets[k] > tree.edges.shape[1]:
+        if tree.edge_count[trees[rows[k]]] + min(offsets[k + 1] - offsets[k], most) > tree.edges.shape[1]:
             return False
     return True
 
@@ -71,7 +74,7 @@ def expand_chance(
 
     Returns False, having changed nothing, where the edges do not fit into the tree.
     """
-    if not has_room(tree, trees, walk.row, walk.counts[0], offsets):
+    if not has_room(tree, trees, walk.row, walk.counts[0], offsets, LARGEST_FAN):
         return False
     num_nodes = tree.nodes.shape[1]
     for k in range(walk.counts[0]):
@@ -118,7 +121,7 @@ def expand(tree: Tree, trees: np.ndarray, evaluation: Evaluation, walk: Walk) ->
     edges do not fit into the tree, and NOT_FINITE, having stopped, where the logits or values are not finite.
     """
     offsets, logits, values = evaluation.offsets, evaluation.logits, evaluation.values
-    if not has_room(tree, trees, walk.waiting_row, walk.counts[1], offsets):
+    if not has_room(tree, trees, walk.waiting_row, walk.counts[1], offsets, len(logits)):
         return NO_ROOM
     for k in range(walk.counts[1]):
         i = walk.waiting_row[k]

@@ -150,6 +150,18 @@ def test_wide_chance_nodes_get_a_fan_of_bounded_size():
     assert_sound(search, 0)
 
 
+def test_room_was_made_for_all_outcomes_of_a_wide_chance_node():
+    game = games.load("yacht")
+    search = new_search(game, SearchConfig(num_simulations=20), 2, ConstantEvaluator())
+    pool, _ = random_positions(game, 2, seed=1)
+    trees = np.arange(2)
+    search.begin(trees, pool, trees, trees.astype(np.uint64))
+    search.run(trees)
+    chance = search.tree.nodes["to_play"] == games.CHANCE
+    assert search.tree.nodes["num_edges"][chance].max() == LARGEST_FAN
+    assert search.tree.edges.shape[1] < 2 * search.tree.edge_count.max(), "it grows only for edges that do not fit"
+
+
 @pytest.mark.parametrize("name", ["pig(winscore=20)", "2048", "backgammon"])
 def test_chance_nodes_fit_into_the_room_for_nodes(name: str) -> None:
     game = games.load(name)
