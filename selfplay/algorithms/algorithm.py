@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
+from games import Game
 from nets.inference import Inference
 from selfplay.algorithms.learner import Learner
 from selfplay.experience.figures import SelfPlayCounts
@@ -118,6 +119,8 @@ class Algorithm(Protocol):
     """What is played, for the heading of a run."""
     keeps_games: bool
     """Records are finished games, which are saved and fill the replay of a resumed run."""
+    game: Game | None
+    """What they are games of; None where `keeps_games` is false."""
     warm_up_note: str
     """What a person reads while `warm_up` runs."""
     limit_note: str

@@ -40,6 +40,9 @@ from selfplay.storage.shards import MISMATCH, load_arrays
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
+FAULTS = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What wrong values in a manifest whose seal is right may raise."""
+
 COMPRESSION = 1
 """The fastest level of zlib: frames of Atari take a twentieth of their size."""
 
@@ -62,7 +65,11 @@ class SavedReplay(Protocol):
         ...
 
     def refill(self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any]) -> None:
-        """Take in what `pieces` and `facts` gave. Raises ValueError, and stays empty, where it does not fit."""
+        """Take in what `pieces` and `facts` gave. Raises what `check` does, and stays empty, where it does not fit."""
+        ...
+
+    def check(self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any]) -> None:
+        """Raise ValueError, KeyError or TypeError where `refill` could not take them in; changes nothing."""
         ...
 
 
@@ -123,7 +130,7 @@ def load_latest(folder: Path, replay: SavedReplay, warn: Callable[[str], None]) 
                 pass
             replay.refill((_load(path / name, data) for name, data in _contents(found)), found.facts)
             return found.step
-        except (KeyError, TypeError, ValueError) as error:
+        except FAULTS as error:
             warn(f"damaged replay: {path}: {error}; moved to {quarantine(path)}, it is filled again by playing")
     return None
 
@@ -153,12 +160,19 @@ def look(path: Path) -> Found:
     return Found(path, manifest["step"], manifest["facts"], manifest["files"])
 
 
-def damage(path: Path) -> str | None:
-    """What is wrong with a replay on disk, None for a sound one. Changes nothing."""
+def damage(path: Path, replay: SavedReplay | None = None) -> str | None:
+    """What is wrong with a replay on disk, also for the run that has an empty `replay`; None for a sound one.
+
+    Changes nothing.
+    """
     try:
-        for name, data in _contents(look(path)):
-            _load(path / name, data)
-    except (KeyError, TypeError, ValueError, UserError) as error:
+        found = look(path)
+        pieces = (_load(path / name, data) for name, data in _contents(found))
+        if replay is not None:
+            replay.check(pieces, found.facts)
+        for _ in pieces:
+            pass
+    except (*FAULTS, UserError) as error:
         return str(error)
     return None
 

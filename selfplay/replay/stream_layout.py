@@ -6,15 +6,23 @@ In the flow: `TransitionReplay.refill` reads rows stream after stream and asks h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+
+from games.soundness import LARGEST, is_finite
 
 
 class StreamLayout:
     """Where the rows of a saved replay go: the newest of each stream, cut anew where the number of streams differs."""
 
     def __init__(self, saved: np.ndarray, num_streams: int, length: int) -> None:
-        """`saved` int64 [S]: rows of each stream, one stream after the other; rings of `length` rows are filled."""
+        """`saved` int64 [S]: rows of each stream, one stream after the other; rings of `length` rows are filled.
+
+        Raises ValueError for numbers that are none of rows.
+        """
+        if len(saved) == 0 or saved.ndim != 1 or saved.min() < 0:
+            raise ValueError(f"its streams have {saved.tolist()} rows")
         self.num_rows = int(saved.sum())
         kept = np.minimum(saved, length if len(saved) == num_streams else num_streams * length // len(saved))
         starts = np.cumsum(saved) - saved
@@ -38,14 +46,38 @@ class StreamLayout:
         return kept, new * self._length + rank - self._cuts[new], numbers == self._is_kept_from[stream]
 
 
-def check_columns(piece: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError where a piece has not the columns of a replay."""
+def check_columns(
+    piece: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], first: int, num_actions: int
+) -> None:
+    """Raise ValueError where a piece, whose first row has the number `first`, does not fit the columns of a replay, or
+    has numbers that no environment with `num_actions` gives."""
     if piece.keys() != {*columns, "priorities"}:
         raise ValueError(f"it has the columns {', '.join(sorted(piece))}")
-    count = len(piece["priorities"])
-    for name, column in columns.items():
+    count = len(np.atleast_1d(piece["priorities"]))
+    for name, column in {**columns, "priorities": np.zeros(0)}.items():
         if piece[name].shape != (count, *column.shape[1:]) or piece[name].dtype != column.dtype:
             raise ValueError(f"its {name} are {piece[name].dtype} {list(piece[name].shape[1:])}")
+        if not is_finite(piece[name]):
+            rows = np.flatnonzero(~(np.abs(piece[name]) <= LARGEST).reshape(count, -1).all(axis=1))
+            raise ValueError(f"its {name} are not finite in row {first + rows[0]}")
+    wrong = (piece["actions"] < 0) | (piece["actions"] >= num_actions)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"its actions have {piece['actions'][row]} in row {first + row}; actions are 0 to {num_actions - 1}"
+        )
+    if (piece["priorities"] < 0).any():
+        raise ValueError(f"its priorities are below 0 in row {first + int(np.argmax(piece['priorities'] < 0))}")
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Raise ValueError for numbers that no replay says of itself."""
+    for name in ("steps", "largest_priority", "priority_exponent"):
+        value = facts[name]
+        if type(value) not in (int, float) or not 0 <= value <= LARGEST:
+            raise ValueError(f"its {name} is {value!r}")
+    if facts["largest_priority"] == 0:
+        raise ValueError("its largest_priority is 0")
 
 
 def rescaled(largest: float, priorities: np.ndarray, old: float, new: float) -> tuple[float, np.ndarray]:

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environments.environment import Environment
 from selfplay.experience.rollouts import Rollout
-from selfplay.replay.stream_layout import StreamLayout, check_columns, rescaled
+from selfplay.replay.stream_layout import StreamLayout, check_columns, check_facts, rescaled
 from selfplay.replay.sum_tree import SumTree
 
 PIECE_BYTES = 32_000_000
@@ -217,17 +217,12 @@ class TransitionReplay:
         """
         layout = StreamLayout(np.array(facts["streams"], np.int64), self.num_streams, self._length)
         priorities, is_cut = np.zeros(len(self._actions)), np.zeros(len(self._actions), np.bool_)
-        columns, position = self._columns(), 0
-        for piece in pieces:
-            check_columns(piece, columns)
-            number = np.arange(position, position + len(piece["priorities"]))
-            position += len(number)
+        columns = self._columns()
+        for number, piece in self._checked(pieces, facts, layout.num_rows):
             kept, rows, begins_a_part = layout.place(number)
             for name, column in columns.items():
                 column[rows] = piece[name][kept]
             priorities[rows], is_cut[rows] = piece["priorities"][kept], begins_a_part
-        if position != layout.num_rows:
-            raise ValueError(f"it has {position} rows, not {layout.num_rows}")
         self._largest, priorities = rescaled(
             facts["largest_priority"], priorities, facts["priority_exponent"], self.priority_exponent
         )
@@ -235,6 +230,28 @@ class TransitionReplay:
             self._reopen(stream, count, priorities, is_cut)
         self.total = int(facts["steps"])
         self._missing = max(0, self.total - int(layout.counts.sum()))
+
+    def check(self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any]) -> None:
+        """See `SavedReplay.check`."""
+        layout = StreamLayout(np.array(facts["streams"], np.int64), self.num_streams, self._length)
+        for _ in self._checked(pieces, facts, layout.num_rows):
+            pass
+
+    def _checked(
+        self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any], num_rows: int
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """The numbers of the rows in each piece, and the piece; raises ValueError where one does not fit."""
+        check_facts(facts)
+        columns, position = self._columns(), 0
+        for piece in pieces:
+            check_columns(piece, columns, position, self.environment.num_actions)
+            number = np.arange(position, position + len(piece["priorities"]))
+            position += len(number)
+            if position > num_rows:
+                raise ValueError(f"it has more than {num_rows} rows")
+            yield number, piece
+        if position != num_rows:
+            raise ValueError(f"it has {position} rows, not {num_rows}")
 
     def _reopen(self, stream: int, count: int, priorities: np.ndarray, is_cut: np.ndarray) -> None:
         """The first `count` rows of a stream are there: say which of them can be drawn, and break after the last."""

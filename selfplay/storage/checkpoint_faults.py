@@ -32,11 +32,17 @@ LATER = ("returns.settings",)
 NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
 """Names in state.json that checkpoints have had from the first version on."""
 
-NUMBERS = (
-    "steps", "samples", "games", "positions", "unfinished", "kept", "reuse_kept", "reuse_samples", "rounds", "seconds",
-    "last_shard",
-)  # fmt: skip
-"""Names in state.json whose values are numbers."""
+LEAST = {
+    "steps": 0, "samples": 0, "games": 0, "positions": 0, "kept": 0, "rounds": 0, "seconds": 0, "last_shard": -1,
+    "unfinished": None, "reuse_kept": None, "reuse_samples": None,
+}  # fmt: skip
+"""Names in state.json whose values are numbers, whole ones but for `seconds`, and the least that each can be."""
+
+LARGEST = 1 << 62
+"""No number in state.json is larger."""
+
+TYPES: dict[str, tuple[type, ...]] = {"champion": (int,), "wandb_id": (str,)}
+"""Names in state.json that are null, or of one of these types."""
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,9 +58,17 @@ def fault_within(saved: Checkpoint) -> str:
     missing = [name for name in NEEDED if name not in saved.state]
     if missing:
         return f"{STATE} has no {missing[0]}"
-    for name in NUMBERS:
-        if type(saved.state.get(name, 0)) not in (int, float):
-            return f"{STATE}: {name} is no number"
+    for name, least in LEAST.items():
+        value = saved.state.get(name, 0)
+        if type(value) is not int and not (type(value) is float and name == "seconds"):
+            return f"{STATE}: {name} is {value!r}, no {'' if name == 'seconds' else 'whole '}number"
+        if not (-LARGEST if least is None else least) <= value <= LARGEST:
+            return f"{STATE}: {name} is {value}"
+    for name, types in TYPES.items():
+        if not isinstance(value := saved.state.get(name), (*types, type(None))):
+            return f"{STATE}: {name} is {value!r}"
+    if saved.state["steps"] != saved.version:
+        return f"{STATE} says that version {saved.version} is of step {saved.state['steps']}"
     if not _is_finite(saved.state):
         return f"{STATE} holds a number that is not finite"
     raw = under(RAW, saved.learner)
@@ -99,6 +113,8 @@ def _difference(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], pla
             return f"{place}{name} is missing"
         if found[name].shape != tensor.shape:
             return f"{place}{name} is {list(found[name].shape)} instead of {list(tensor.shape)}"
+        if found[name].is_floating_point() != tensor.is_floating_point():
+            return f"{place}{name} is {found[name].dtype} instead of {tensor.dtype}"
     return ""
 
 
@@ -107,6 +123,8 @@ def _optimizer_fault(optimizer: Any, raw: Mapping[str, Tensor]) -> str:
     parameters = optimizer.get("parameters") if isinstance(optimizer, dict) else None
     if not isinstance(parameters, dict):
         return ""
+    if not all(isinstance(moments, dict) for moments in parameters.values()):
+        return f"{LEARNER}: the optimiser has no moments"
     names = {frozenset(moments) for moments in parameters.values()}
     if len(names) > 1:
         return f"{LEARNER}: the optimiser has {min(names, key=len) ^ max(names, key=len)} for some parameters only"
@@ -114,6 +132,8 @@ def _optimizer_fault(optimizer: Any, raw: Mapping[str, Tensor]) -> str:
         for kind, moment in moments.items():
             if isinstance(moment, Tensor) and moment.ndim and name in raw and moment.shape != raw[name].shape:
                 return f"{LEARNER}: {kind} of {name} is {list(moment.shape)} instead of {list(raw[name].shape)}"
+            if isinstance(moment, Tensor) and not moment.is_floating_point():
+                return f"{LEARNER}: {kind} of {name} is {moment.dtype}"
     return ""
 
 

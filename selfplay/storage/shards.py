@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,7 @@ MAX_SHARD_BYTES = 1 << 30
 MISMATCH = "does not match its sha256"
 
 Record = dict[str, np.ndarray]
+Game = TypeVar("Game")
 
 
 def write_shard(folder: Path, shard_id: int, records: Sequence[Mapping[str, np.ndarray]], positions: int) -> Path:
@@ -73,35 +74,42 @@ def damaged(folder: Path) -> int:
 
 
 def read_shards(
-    folder: Path, newest_positions: int | None, warn: Callable[[str], None]
-) -> Iterator[tuple[int, list[Record]]]:
-    """`(id, records)` of the newest shards that together hold at least `newest_positions`, oldest first; all when None.
+    folder: Path,
+    newest_positions: int | None,
+    warn: Callable[[str], None],
+    understand: Callable[[Record], Game] = lambda record: record,  # type: ignore[assignment, return-value]
+) -> list[tuple[int, list[Game]]]:
+    """`(id, games)` of the newest shards that together hold at least `newest_positions`, oldest first; all when None.
 
-    A shard that does not match its sha256 is quarantined, with one line to `warn`, and an older one takes its place.
-    Arrays are views of arrays of the whole shard: copy what is kept for long. Only for the holder of the run's lock;
-    call `recover` first.
+    `understand` makes a game of each record and raises ValueError for one that is none. A shard that does not match its
+    sha256, or has such a record, is quarantined with one line to `warn`, and an older one takes its place. Arrays are
+    views of arrays of the whole shard: copy what is kept for long. Only for the holder of the run's lock; call
+    `recover` first. Raises UserError for a shard of another format.
     """
     entries = _entries(folder)
-    chosen: list[int] = []
+    found: list[tuple[int, list[Game]]] = []
     missing = newest_positions
     for shard_id in sorted(entries, reverse=True):
         if missing is not None and missing <= 0:
             break
         entry = entries[shard_id]
-        if "damage" in entry or "removed" in entry or not _is_sound(folder, entry, warn):
+        if "damage" in entry or "removed" in entry:
             continue
-        chosen.append(shard_id)
+        path = _path(folder, shard_id)
+        try:
+            with storage_errors(path):
+                data = path.read_bytes() if path.exists() else None
+            if data is None or digest(data) != entry["sha256"]:
+                raise ValueError("is missing" if data is None else MISMATCH)
+            records, _ = _unpack(data, shard_id)
+            games = _understood(records, understand)
+        except ValueError as error:
+            set_aside(folder, shard_id, str(error), warn)
+            continue
+        found.append((shard_id, games))
         if missing is not None:
             missing -= entry["positions"]
-    for shard_id in reversed(chosen):
-        path = _path(folder, shard_id)
-        with storage_errors(path):
-            data = path.read_bytes()
-        try:
-            records, _ = _unpack(data, shard_id)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from error
-        yield shard_id, records
+    return found[::-1]
 
 
 def shard_ids(folder: Path) -> list[int]:
@@ -145,7 +153,7 @@ def inspect(
 ) -> Iterator[ShardState]:
     """Every shard up to `last_id`, and those after it that are there or listed: whether it is what was written.
 
-    A game for which `understand` raises ValueError is damage; by default none is looked at.
+    A game for which `understand` raises ValueError is damage, too; by default none is looked at.
     """
     entries = _entries(folder)
     for shard_id in range(max([last_id, *entries, *_files(folder)]) + 1):
@@ -165,8 +173,7 @@ def inspect(
             if entry is not None and digest(data) != entry["sha256"]:
                 damage = MISMATCH
             else:
-                for record in records:
-                    understand(record)
+                _understood(records, understand)
         except (UserError, ValueError) as error:
             damage = str(error).removeprefix(f"{path}: ")
         yield ShardState(path, damage, entry is not None, False, games, positions)
@@ -192,11 +199,22 @@ def recover(folder: Path, warn: Callable[[str], None]) -> int:
         try:
             records, positions = _unpack(data, shard_id)
         except ValueError as error:
-            _set_aside(folder, shard_id, str(error), warn)
+            set_aside(folder, shard_id, str(error), warn)
             continue
         _append(folder, _entry(shard_id, digest(data), len(records), positions))
         adopted += 1
     return adopted
+
+
+def set_aside(folder: Path, shard_id: int, damage: str, warn: Callable[[str], None]) -> None:
+    """Move a shard to quarantine and write down why, with one line to `warn`. Only for the holder of the run's lock.
+
+    `damage` follows the path in that line: "does not match its sha256".
+    """
+    path = _path(folder, shard_id)
+    moved = f"moved to {quarantine(path)}" if path.exists() else "its games are lost"
+    _append(folder, {"id": shard_id, "file": path.name, "damage": damage})
+    warn(f"bad shard: {path} {damage}; {moved}")
 
 
 def trim(folder: Path, most_bytes: int) -> int:
@@ -269,24 +287,15 @@ def _entries(folder: Path) -> dict[int, dict[str, Any]]:
     return {record["id"]: record for record in records if record is not None}
 
 
-def _is_sound(folder: Path, entry: Mapping[str, Any], warn: Callable[[str], None]) -> bool:
-    path = _path(folder, entry["id"])
-    with storage_errors(path):
+def _understood(records: Sequence[Record], understand: Callable[[Record], Game]) -> list[Game]:
+    """The games of a shard. Raises ValueError, which says which game, for one that is none."""
+    games = []
+    for number, record in enumerate(records):
         try:
-            if digest(path.read_bytes()) == entry["sha256"]:
-                return True
-            damage = MISMATCH
-        except FileNotFoundError:
-            damage = "is missing"
-    _set_aside(folder, entry["id"], damage, warn)
-    return False
-
-
-def _set_aside(folder: Path, shard_id: int, damage: str, warn: Callable[[str], None]) -> None:
-    path = _path(folder, shard_id)
-    moved = f"moved to {quarantine(path)}" if path.exists() else "its games are lost"
-    _append(folder, {"id": shard_id, "file": path.name, "damage": damage})
-    warn(f"bad shard: {path} {damage}; {moved}")
+            games.append(understand(record))
+        except ValueError as error:
+            raise ValueError(f"game {number}: {error}") from error
+    return games
 
 
 def _pack(shard_id: int, records: Sequence[Mapping[str, np.ndarray]], positions: int) -> bytes:
@@ -325,6 +334,8 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
             raise ValueError(f"holds shard {stored_id}")
         if not 0 < games <= max(array.size for array in arrays.values()):
             raise ValueError(f"says that it holds {games:,} games")
+        if positions < games:
+            raise ValueError(f"says that it holds {positions:,} positions of {games:,} games")
         records: list[Record] = [{} for _ in range(games)]
         for name, array in arrays.items():
             kind, _, field = name.partition("/")

@@ -108,7 +108,7 @@ def unflatten_optimizer(tensors: Mapping[str, Tensor], description: Mapping[str,
     """
     try:
         return _rebuild(description["optimizer"], tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"the optimiser state of the checkpoint is incomplete: {error}") from error
 
 
@@ -154,6 +154,6 @@ def generator_from_state(state: Mapping[str, Any]) -> np.random.Generator:
     bits = np.random.PCG64()
     try:
         bits.state = cast(Any, dict(state))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"the random state of the checkpoint cannot be used: {error}") from error
     return np.random.Generator(bits)

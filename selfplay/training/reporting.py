@@ -152,7 +152,7 @@ class Reporter:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave, before `open`."""
-        self._mirror_id = state["wandb_id"]
+        self._mirror_id = state.get("wandb_id")
 
 
 def mean_text(mean: float, interval: tuple[float, float] | None) -> str:

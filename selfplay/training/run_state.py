@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.algorithm import Replay as SampledReplay
 from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
+from selfplay.experience.record_faults import record_of_game
 from selfplay.experience.records import GameRecord, TargetRecord, from_arrays, rows_for_a_shard
 from selfplay.replay import saved as saved_replay
 from selfplay.replay.positions import Replay
@@ -44,6 +47,9 @@ FEW_SHARDS = 3
 
 BAD_BATCH = "bad_batch.npz"
 
+Understand = Callable[[dict[str, np.ndarray]], GameRecord | TargetRecord]
+"""Makes a record of each game that a shard stores; raises ValueError for one that is none."""
+
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
 """Unpacked size from which on games go to another shard; one game may be larger."""
 
@@ -68,6 +74,11 @@ def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | N
     shards.write_shard(folder.games, shard_id, rows, positions)
     if most_bytes is not None:
         shards.trim(folder.games, most_bytes)
+
+
+def understand_games(algorithm: Algorithm) -> Understand:
+    """How a run reads its games on disk."""
+    return from_arrays if algorithm.game is None else partial(record_of_game, game=algorithm.game)
 
 
 def save_bad_batch(folder: RunFolder, batch: Any) -> Path:
@@ -103,12 +114,13 @@ class RunState:
         reuse: SampleReuse,
         progress: Progress,
         rng: np.random.Generator,
+        understand: Understand = from_arrays,
         **others: Stateful,
     ) -> None:
         self.folder, self.learner, self.replay, self.reuse, self.progress = folder, learner, replay, reuse, progress
         self.rng = rng
         """Random numbers of the sampling."""
-        self._settings = settings
+        self._settings, self._understand = settings, understand
         self._unsaved: list[GameRecord] = []
         self._written_replay = replay if isinstance(replay, SavedReplay) and settings.replay else None
         self.owners: dict[str, Stateful] = {
@@ -203,7 +215,7 @@ class RunState:
         """The games on disk into a replay that counts on from the checkpoint, whose last shard is `last_shard`."""
         folder, kept = self.folder, replay.total
         self.progress.recount(*shards.totals(folder.games)[:2])
-        records, is_full = _newest_games(folder, replay, warn)
+        records, is_full = self._newest_games(replay, warn)
         _refuse_many(folder, shards.damaged(folder.games) - damaged)
         # So that every position gets the row that it had: what was kept before the oldest of these games. Where they do
         # not fill the replay, there is nothing before them (or it was damaged), and no row may be left without one.
@@ -219,6 +231,23 @@ class RunState:
                 f"{folder.games}: {with_targets:,} games were recorded with their targets by an older version of "
                 f"selfplay; these stay as they are, whatever {', '.join(WITH_TARGETS)} are now"
             )
+
+    def _newest_games(
+        self, replay: Replay, warn: Callable[[str], None]
+    ) -> tuple[list[tuple[int, GameRecord | TargetRecord]], bool]:
+        """The newest games with their shards, oldest first, and whether they fill the replay.
+
+        A shard knows how many positions were played, which may be several for a row of the replay: more are read until
+        there are enough rows, or all have been read.
+        """
+        wanted = replay.config.capacity
+        while True:
+            found = shards.read_shards(self.folder.games, wanted, warn, self._understand)
+            records = [(shard_id, record) for shard_id, read in found for record in read]
+            is_full = sum(replay.rows_of(record) for _, record in records) >= replay.config.capacity
+            if is_full or sum(len(record) for _, record in records) < wanted:
+                return records, is_full
+            wanted *= 2
 
 
 def pack(states: Mapping[str, Mapping[str, Any]], more: Mapping[str, Any]) -> checkpoint.Checkpoint:
@@ -262,15 +291,19 @@ def unpack(saved: checkpoint.Checkpoint) -> dict[str, Any]:
 def hand_out(saved: checkpoint.Checkpoint, owners: Mapping[str, Stateful], where: str) -> None:
     """Load a checkpoint into its owners, each of which gets what it has a name for; the `learner` first.
 
-    Raises UserError, which begins with `where` for weights of another network, and before anything is changed for
-    another optimiser.
+    Raises UserError, which begins with `where` for weights of another network and for what does not fit its owner, and
+    before anything is changed for another optimiser.
     """
     state, raw = unpack(saved), owners["learner"].state_dict()["raw"]
     expected = {name: tuple(tensor.shape) for name, tensor in raw.items()}
     for weights in (state["average"], state["raw"]):
         check_weights(weights, expected, where)
-    for owner in owners.values():
-        owner.load_state_dict({name: state[name] for name in owner.state_dict() if name in state})
+    try:
+        for owner in owners.values():
+            owner.load_state_dict({name: state[name] for name in owner.state_dict() if name in state})
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:  # of torch, say
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"{where}: version {saved.version} does not fit this run: {line}") from error
 
 
 def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
@@ -281,30 +314,3 @@ def _refuse_many(folder: RunFolder, newly_damaged: int) -> None:
             f"{folder.games}: {newly_damaged} of {present} shards are damaged and were moved to quarantine; put sound "
             "copies back, or resume once more to go on without them"
         )
-
-
-def _newest_games(
-    folder: RunFolder, replay: Replay, warn: Callable[[str], None]
-) -> tuple[list[tuple[int, GameRecord | TargetRecord]], bool]:
-    """The newest games with their shards, oldest first, and whether they fill the replay.
-
-    A shard knows how many positions were played, which may be several for a row of the replay: more are read until
-    there are enough rows, or all have been read.
-    """
-    wanted = replay.config.capacity
-    while True:
-        found = list(shards.read_shards(folder.games, wanted, warn))
-        records = [(shard_id, _game_record(folder, shard_id, row)) for shard_id, rows in found for row in rows]
-        is_full = sum(replay.rows_of(record) for _, record in records) >= replay.config.capacity
-        if is_full or sum(len(record) for _, record in records) < wanted:
-            return records, is_full
-        wanted *= 2
-
-
-def _game_record(folder: RunFolder, shard_id: int, row: dict[str, np.ndarray]) -> GameRecord | TargetRecord:
-    """A record of a shard. Raises UserError for one that this program does not understand."""
-    try:
-        return from_arrays(row)
-    except ValueError as error:
-        where = f"{folder.games}: shard {shard_id}"
-        raise UserError(f"{where}: {error}; use the version of selfplay that wrote it") from error

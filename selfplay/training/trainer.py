@@ -36,7 +36,7 @@ from selfplay.training.display import Display
 from selfplay.training.evaluator import CheckpointResult, EvaluationProcess, evaluates
 from selfplay.training.gate import NEWEST, make_gate
 from selfplay.training.reporting import Reporter
-from selfplay.training.run_state import RunState, save_bad_batch
+from selfplay.training.run_state import RunState, save_bad_batch, understand_games
 from selfplay.training.sample_reuse import SampleReuse
 
 REPORT_SECONDS = 10.0
@@ -69,7 +69,8 @@ class Trainer:
         self.reporter = Reporter(config, folder, display, self.algorithm, self.progress)
         self.state = RunState(
             folder, config.checkpoint, self.learner, self.replay, self.reuse, self.progress,
-            np.random.default_rng([config.seed, 0]), gate=self.gate, source=self.source, reporter=self.reporter,
+            np.random.default_rng([config.seed, 0]), understand_games(self.algorithm),
+            gate=self.gate, source=self.source, reporter=self.reporter,
         )  # fmt: skip
         replay_bytes = self.state.replay_bytes
         require_disk(folder.path, 2 * self.learner.checkpoint_bytes, replay_bytes or 0)

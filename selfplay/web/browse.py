@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from games import Game, GameError
 from selfplay.errors import UserError
-from selfplay.experience.records import GameRecord, TargetRecord, from_arrays
+from selfplay.experience.record_faults import record_of_game
+from selfplay.experience.records import GameRecord, TargetRecord
 from selfplay.storage.files import storage_errors
 from selfplay.storage.shards import read_shard, shard_ids
 from selfplay.web.library import Library, Run, Tournament
@@ -118,7 +119,7 @@ class Browser:
         folder = run.folder.games
         if shard_id not in shard_ids(folder):
             raise Refused(f"{run.name} has no shard {shard_id}", NOT_FOUND)
-        return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id))
+        return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id, run.game))
 
     def _tournament(self, tournament: Tournament) -> list[dict[str, Any]]:
         path = tournament.path / "games.jsonl"
@@ -201,13 +202,13 @@ def _noted_as_json(noted: Noted) -> dict[str, Any]:
     return {"value": finite(noted.value), "policy": policy, "action": noted.action, "version": noted.version}
 
 
-def _read_shard(folder: Path, shard_id: int) -> list[GameRecord | TargetRecord]:
+def _read_shard(folder: Path, shard_id: int, game: Game) -> list[GameRecord | TargetRecord]:
     path = folder / f"{shard_id:08d}.npz"
     with storage_errors(path):
         if path.stat().st_size > MAX_FILE:
             raise UserError(f"{path} is larger than {MAX_FILE:,} bytes")
     try:
-        return [from_arrays(row) for row in read_shard(folder, shard_id)]
+        return [record_of_game(row, game) for row in read_shard(folder, shard_id)]
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 

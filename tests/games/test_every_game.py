@@ -18,7 +18,8 @@ from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig, Config, LearnerConfig, ReplayConfig
-from selfplay.experience.records import NO_ACTION, Ending, GameRecord, from_arrays
+from selfplay.experience.record_faults import record_of_game
+from selfplay.experience.records import NO_ACTION, Ending, GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings, targets_of
 from selfplay.replay.positions import Replay
@@ -102,7 +103,7 @@ def test_every_game_on_disk_is_played_again_as_it_was(name: str, tmp_path: Path)
         rows = shards.read_shard(folder.games, 0)
     assert len(rows) == len(records)
     for row in rows:
-        record = from_arrays(row)
+        record = record_of_game(row, game)
         assert isinstance(record, GameRecord)
         pool, (opening, *turns) = game.new_pool(1), record.history()
         pool.reset(HERE)

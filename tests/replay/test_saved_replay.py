@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -244,3 +246,66 @@ def test_a_replay_with_a_pickle_is_set_aside_unread(tmp_path: Path) -> None:
     warnings: list[str] = []
     assert saved.load_latest(tmp_path, replay_of(90), warnings.append) is None
     assert len(warnings) == 1 and "00000.npz cannot be read" in warnings[0]
+
+
+def rewritten(path: Path, change: Callable[[dict[str, np.ndarray], dict[str, Any]], object]) -> None:
+    """Change a piece and what is known of the whole as a program would that wrote them so: all hashes are right."""
+    manifest = unseal((path / saved.MANIFEST).read_bytes())
+    assert manifest is not None
+    piece = path / "00003.npz"
+    arrays = saved._load(piece, piece.read_bytes())
+    change(arrays, manifest["facts"])
+    piece.write_bytes(data := saved._pack(arrays))
+    manifest["files"][piece.name] = {"sha256": digest(data), "bytes": len(data)}
+    (path / saved.MANIFEST).write_bytes(seal(manifest))
+
+
+def put(name: str, value: float) -> Callable[[dict[str, np.ndarray], dict[str, Any]], None]:
+    def change(arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        arrays[name].reshape(-1)[0] = value
+
+    return change
+
+
+def say(name: str, value: Any) -> Callable[[dict[str, np.ndarray], dict[str, Any]], None]:
+    return lambda arrays, facts: facts.update({name: value})
+
+
+WRONG: dict[str, tuple[Callable[[dict[str, np.ndarray], dict[str, Any]], object], str]] = {
+    "an action beyond all": (put("actions", 10**6), "its actions have 1000000 in row "),
+    "an action below 0": (put("actions", -1), "its actions have -1 in row "),
+    "a reward that is NaN": (put("rewards", np.nan), "its rewards are not finite in row "),
+    "a frame that is infinite": (put("frames", np.inf), "its frames are not finite in row "),
+    "a discount that is infinite": (put("discounts", -np.inf), "its discounts are not finite in row "),
+    "a priority that is NaN": (put("priorities", np.nan), "its priorities are not finite in row "),
+    "a priority below 0": (put("priorities", -1.0), "its priorities are below 0 in row "),
+    "priorities of another type": (
+        lambda arrays, facts: arrays.update(priorities=arrays["priorities"].astype("U8")),
+        "its priorities are <U8",
+    ),
+    "steps that are NaN": (say("steps", float("nan")), "its steps is nan"),
+    "steps below 0": (say("steps", -3), "its steps is -3"),
+    "an exponent that is text": (say("priority_exponent", "0.5"), "its priority_exponent is '0.5'"),
+    "a largest priority of 0": (say("largest_priority", 0.0), "its largest_priority is 0"),
+    "no streams": (say("streams", []), "its streams have [] rows"),
+    "rows below 0": (say("streams", [90, -10, 4]), "its streams have [90, -10, 4] rows"),
+    "fewer rows than there are": (say("streams", [1, 1, 1]), "it has more than 3 rows"),
+    "more rows than there are": (say("streams", [900, 1, 1]), "rows, not 902"),
+    "rows beyond all numbers": (say("streams", [10**30]), "too large"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_replay_with_wrong_numbers_was_called_sound_and_taken_in(tmp_path: Path, name: str) -> None:
+    change, fault = WRONG[name]
+    folder, warnings = tmp_path / "replay", []
+    path = written(folder, played(replay_of(90)))
+    assert saved.damage(path, replay_of(90)) is None
+    rewritten(path, change)
+    assert fault in str(saved.damage(path, replay_of(90)))
+    again = replay_of(90)
+    assert saved.load_latest(folder, again, warnings.append) is None
+    (line,) = warnings
+    assert line.startswith(f"damaged replay: {path}: ") and fault in line and "\n" not in line
+    assert again.total == len(again) == again._tree.total == 0
+    played(again)

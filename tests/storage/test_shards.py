@@ -322,3 +322,28 @@ def test_an_exact_resume_forgets_removals_after_its_checkpoint(tmp_path: Path) -
     assert totals(tmp_path) == (2, 10, 2)
     write(tmp_path, 2, [5])
     assert list(read(tmp_path)[0]) == [2]
+
+
+def test_a_shard_that_says_it_holds_less_than_nothing_is_refused(tmp_path: Path) -> None:
+    write_shard(tmp_path, 0, games(1, [3, 4]), -7)
+    (tmp_path / shards.MANIFEST).unlink()
+    warnings: list[str] = []
+    assert recover(tmp_path, warnings.append) == 0
+    assert len(warnings) == 1 and "says that it holds -7 positions of 2 games" in warnings[0]
+
+
+def test_a_shard_with_a_record_that_is_no_game_makes_room_for_an_older_one(tmp_path: Path) -> None:
+    written = {shard_id: write(tmp_path, shard_id, [5, 5]) for shard_id in range(4)}
+
+    def understand(record: Record) -> int:
+        if int(record["version"]) == 201:  # the second game of shard 2
+            raise ValueError("it is no game")
+        return int(record["version"])
+
+    (damage,) = [state.damage for state in inspect(tmp_path, 3, understand) if state.damage]
+    assert damage == "game 1: it is no game"
+    warnings: list[str] = []
+    found = read_shards(tmp_path, 20, warnings.append, understand)
+    assert found == [(i, [int(record["version"]) for record in written[i]]) for i in (1, 3)]
+    assert len(warnings) == 1 and "00000002.npz game 1: it is no game; moved to" in warnings[0]
+    assert read_shards(tmp_path, 20, pytest.fail, understand) == found

@@ -204,12 +204,30 @@ UNUSABLE: dict[str, Callable[[checkpoint.Checkpoint], object]] = {
     "the random numbers are broken": lambda saved: saved.state.update(sampling_rng={"bit_generator": "PCG64"}),
     "the time is NaN": lambda saved: saved.state.update(seconds=float("nan")),
     "a number is text": lambda saved: saved.state.update(reuse_samples="7"),
+    "a number is not whole": lambda saved: saved.state.update(kept=8.5),
+    "a number is below 0": lambda saved: saved.state.update(rounds=-1),
+    "a number is huge": lambda saved: saved.state.update(positions=10**40),
+    "the champion is text": lambda saved: saved.state.update(champion="best"),
+    "the id of W&B is a number": lambda saved: saved.state.update(wandb_id=7),
+    "the random numbers are below 0": lambda saved: saved.state["sampling_rng"].update(uinteger=-1),
+    "the steps are of another version": lambda saved: saved.state.update(steps=7),
+    "a weight is whole": lambda saved: saved.weights.update(_whole(saved.weights, "")),
+    "a raw weight is whole": lambda saved: saved.learner.update(_whole(saved.learner, "raw.")),
+    "a moment is whole": lambda saved: saved.learner.update(_whole(saved.learner, "exp_avg")),
+    "the layout of a moment is that of images": lambda saved: saved.state["optimizer"]["dict"].append(
+        ["more", {"channels_last": _name(saved, "exp_avg")}]
+    ),
 }
 
 
 def _name(saved: checkpoint.Checkpoint, part: str) -> str:
     tensors = saved.learner.items()
     return next(name for name, tensor in tensors if part in name and tensor.ndim and tensor.is_floating_point())
+
+
+def _whole(tensors: dict[str, torch.Tensor], part: str) -> dict[str, torch.Tensor]:
+    name = next(name for name, tensor in tensors.items() if part in name and tensor.ndim)
+    return {name: tensors[name].long()}
 
 
 def _floats(tensors: dict[str, torch.Tensor]) -> torch.Tensor:

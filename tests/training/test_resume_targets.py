@@ -44,22 +44,25 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def old_run(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same run as an older version would have left it: its games are recorded with their targets."""
-    run = shutil.copytree(base, tmp_path / "old")
+def old_run(base: Path, tmp_path: Path) -> Path:
+    """The same run as an older version would have left it."""
+    return as_an_older_version(shutil.copytree(base, tmp_path / "old"))
+
+
+def as_an_older_version(run: Path) -> Path:
+    """Rewrite the games of a run as an older version would have left them: recorded with their targets."""
     config = reader.load(Config, run / "config.yaml")
     settings = TargetSettings.of(config, games.load(config.game))
     contents = list(shards.read_shards(run / "games", None, pytest.fail))
     shutil.rmtree(run / "games")
     (run / "games").mkdir()
-    monkeypatch.setattr(shards, "FORMAT_VERSION", 1)
-    for shard_id, rows in contents:
-        records = [from_arrays(row) for row in rows]
-        old = [
-            old_records.with_targets(record, settings).arrays() for record in records if isinstance(record, GameRecord)
-        ]
-        shards.write_shard(run / "games", shard_id, old, sum(map(len, records)))
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "FORMAT_VERSION", 1)
+        for shard_id, rows in contents:
+            records = [from_arrays(row) for row in rows]
+            facts = [record for record in records if isinstance(record, GameRecord)]
+            old = [old_records.with_targets(record, settings).arrays() for record in facts]
+            shards.write_shard(run / "games", shard_id, old, sum(map(len, records)))
     return run
 
 
