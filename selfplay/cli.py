@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from selfplay.console.output import prepare_streams, reserved_output
+from selfplay.console.output import prepare_streams, reserved_output, warn_in_one_line
 from selfplay.errors import UserError, did_you_mean, shown
 from selfplay.version import LIBRARIES, __version__, version_of
 
@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; nothing that a person can mistype ends in a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     prepare_streams()
+    if argv is None:
+        warn_in_one_line()
     try:
         status = _run(arguments, is_whole_process=argv is None)
         sys.stdout.flush()  # a broken pipe shows here rather than at exit

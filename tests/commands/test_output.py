@@ -7,12 +7,13 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from selfplay import cli
-from selfplay.console.output import json_text
+from selfplay.console.output import json_text, warn_in_one_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,3 +103,11 @@ def test_closed_streams_are_no_error(prefix, tmp_path):
 def test_a_terminal_in_ascii_gets_escapes(tmp_path):
     done = selfplay(["verify", "rün"], tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == cli.BAD_INPUT and "Traceback" not in done.stderr
+
+
+def test_a_warning_was_two_lines(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    warn_in_one_line()
+    warning = FutureWarning("Countdown has new_state:\nderive it from games.PythonGame")
+    shown = warnings.formatwarning(warning, FutureWarning, __file__, 1)
+    assert shown == f"{__file__}:1: FutureWarning: Countdown has new_state: derive it from games.PythonGame\n"
