@@ -79,7 +79,7 @@ class GameRecord(SearchedMoves):
     reward: Float64[np.ndarray, "T P"]  # what the move paid, and the chance outcomes that followed it
     root_value: Float64[np.ndarray, "T P"]  # what the search expected before the move
     surprise: Float64[np.ndarray, " T"]  # divergence of the search's policy from the network's, nats
-    is_full: Bool[np.ndarray, " T"]  # drawn for a full search; every search after `decided_at` moves is a fast one
+    is_chosen: Bool[np.ndarray, " T"]  # by lot, for a full search (`actors.full_search_share`); else its weight is 0
     learn: Bool[np.ndarray, " T"]  # whether the position may be learned from
     decided_at: int
     """Moves before it was as good as certain who would win (soft resignation), UNDECIDED where it never was."""
@@ -93,6 +93,13 @@ class GameRecord(SearchedMoves):
     final_to_play: Int32[np.ndarray, " F"]
     final_legal_actions: Int32[np.ndarray, " M"]  # the legal actions of that one position; M is 0 without it
 
+    @property
+    def is_full(self) -> Bool[np.ndarray, " T"]:
+        """Whether the move had a full search: it was chosen for one, and the game was not decided before."""
+        if self.decided_at == UNDECIDED:
+            return self.is_chosen
+        return self.is_chosen & (np.arange(len(self)) < self.decided_at)
+
     def history(self) -> list[list[int]]:
         """The game from its start: the opening, then T lists of a move and the chance outcomes that followed it."""
         chance = np.split(self.chance, np.cumsum(self.chance_count)[:-1])
@@ -102,7 +109,7 @@ class GameRecord(SearchedMoves):
     def leave_out_older(self, version: int) -> tuple[GameRecord, int]:
         """See `algorithm.Record.leave_out_older`."""
         stale = self.learn & (self.version < version)
-        return replace(self, learn=self.learn & ~stale), int((stale & self.is_full).sum())
+        return replace(self, learn=self.learn & ~stale), int((stale & self.is_chosen).sum())
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,8 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
     kind: type[GameRecord] | type[TargetRecord] = TargetRecord if "value_target" in values else GameRecord
     if kind is TargetRecord:  # before positions had weights, all of them counted once
         values.setdefault("weight", np.ones(np.shape(values["value_target"])[:1], np.float32))
+    elif "is_full" in values:  # the name that the lot had at first
+        values.setdefault("is_chosen", values["is_full"])
     names = {entry.name for entry in fields(kind)}
     if missing := names - values.keys():
         raise ValueError(f"a game has no field {min(missing)!r}")

@@ -41,7 +41,7 @@ class Trajectory:
     reward: list[np.ndarray] = field(default_factory=list)  # [P] each
     chance: list[int] = field(default_factory=list)  # outcomes since the opening
     chance_count: list[int] = field(default_factory=list)  # how many of them followed the move
-    is_full: list[bool] = field(default_factory=list)  # drawn for a full search; a decided game has none all the same
+    is_chosen: list[bool] = field(default_factory=list)  # by lot, for a full search; a decided game has none
     surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
     winning: np.ndarray | int = 0  # [P] moves in a row that a player has been winning
     winner: int | None = None  # the player who has as good as won
@@ -155,8 +155,8 @@ class SelfPlay:
         is_full = np.ones(len(slots), np.bool_)
         if self.actors.full_search_share < 1.0:
             is_full = self.rng.random(len(slots)) < self.actors.full_search_share
-        for slot, full in zip(slots, is_full.tolist(), strict=True):
-            self.trajectories[slot].is_full.append(full)
+        for slot, chosen in zip(slots, is_full.tolist(), strict=True):
+            self.trajectories[slot].is_chosen.append(chosen)
         if self.actors.resign_value > 0.0:  # what is left of a decided game counts little, but it counts
             is_full &= np.array([self.trajectories[slot].winner is None for slot in slots])
         budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
@@ -299,7 +299,7 @@ class SelfPlay:
             reward=rewards,
             root_value=root_values,
             surprise=np.array(trajectory.surprise),
-            is_full=np.array(trajectory.is_full),
+            is_chosen=np.array(trajectory.is_chosen),
             learn=np.ones(length, np.bool_),
             decided_at=trajectory.decided_at,
             ending=ending,

@@ -78,10 +78,14 @@ def outcomes(record: GameRecord, settings: TargetSettings) -> Float32[np.ndarray
 
 
 def weights_of(record: GameRecord | TargetRecord, settings: TargetSettings) -> Float32[np.ndarray, " T"]:
-    """How often each position is learned from, on average; 0 leaves it out."""
+    """How often each position is learned from, on average; 0 leaves it out.
+
+    The lot decides, not the search that followed: positions of a decided game that were chosen count too, although
+    their searches are fast ones. They count less, by `resign_weight`.
+    """
     if isinstance(record, TargetRecord):
         return record.weight
-    weights = sampling_weights(record.is_full, np.maximum(record.surprise, 0.0), settings.policy_surprise)
+    weights = sampling_weights(record.is_chosen, np.maximum(record.surprise, 0.0), settings.policy_surprise)
     if record.decided_at != UNDECIDED:
         weights[record.decided_at :] *= settings.resign_weight
     return np.where(record.learn, weights, 0.0).astype(np.float32)
@@ -95,15 +99,15 @@ def seen_by_movers(
 
 
 def sampling_weights(
-    is_full: Bool[np.ndarray, " T"], surprise: Float[np.ndarray, " T"], share: float
+    is_chosen: Bool[np.ndarray, " T"], surprise: Float[np.ndarray, " T"], share: float
 ) -> Float[np.ndarray, " T"]:
-    """Weights [T] of the positions of a game: 0 where `is_full` is false, 1 on average elsewhere.
+    """Weights [T] of the positions of a game: 0 where `is_chosen` is false, 1 on average elsewhere.
 
     `share` of a weight goes by `surprise` [T] >= 0 (the divergence of the search's policy from the network's) against
     its mean, the rest is the same for all. Source: "policy surprise weighting" in KataGo's KataGoMethods.md.
     """
-    weights = is_full.astype(np.float64)
-    mean = surprise[is_full].mean() if is_full.any() else 0.0
+    weights = is_chosen.astype(np.float64)
+    mean = surprise[is_chosen].mean() if is_chosen.any() else 0.0
     if share > 0 and mean > 0:
         weights *= (1.0 - share) + share * surprise / mean
     return weights

@@ -26,7 +26,7 @@ from selfplay.experience.records import (
     widen,
 )
 from selfplay.experience.self_play import SelfPlay
-from selfplay.experience.targets import TargetSettings
+from selfplay.experience.targets import TargetSettings, weights_of
 from selfplay.storage import shards
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.run_state import save_games
@@ -94,7 +94,7 @@ def test_how_a_game_ended_is_known() -> None:
 
 
 def test_positions_of_old_networks_are_left_out_of_a_new_record() -> None:
-    record = facts(4, version=np.array([3, 4, 5, 6], np.int32), is_full=np.array([True, False, True, True]))
+    record = facts(4, version=np.array([3, 4, 5, 6], np.int32), is_chosen=np.array([True, False, True, True]))
     newer, left_out = record.leave_out_older(6)
     assert newer.learn.tolist() == [False, False, False, True]
     assert left_out == 2, "a fast search would not have been learned from"
@@ -113,6 +113,25 @@ def test_games_of_older_versions_keep_their_targets() -> None:
     del row["weight"]  # as it was before positions had weights
     found = from_arrays(row)
     assert isinstance(found, TargetRecord) and (found.weight == 1).all()
+
+
+def test_a_move_after_the_verdict_was_recorded_as_searched_in_full() -> None:
+    chosen = np.array([True, False, True, True, True])
+    record = facts(5, is_chosen=chosen, decided_at=3)
+    assert record.is_full.tolist() == [True, False, True, False, False]
+    assert facts(5, is_chosen=chosen).is_full.tolist() == chosen.tolist()
+    settings = TargetSettings(1, resign_weight=0.5)
+    assert weights_of(record, settings).tolist() == [1, 0, 1, 0.5, 0.5], "the lot decides what is learned from"
+
+
+def test_what_decides_the_weights_had_another_name_on_disk() -> None:
+    for record in recorded("connect_four", full_search_share=0.5, resign_value=0.1, resign_plies=1):
+        row = record.arrays()
+        row["is_full"] = row.pop("is_chosen")
+        again = from_arrays(row)
+        assert isinstance(again, GameRecord)
+        np.testing.assert_array_equal(again.is_chosen, record.is_chosen)
+        np.testing.assert_array_equal(again.is_full, record.is_full)
 
 
 def test_a_row_that_is_no_game_is_refused() -> None:

@@ -359,8 +359,11 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     models = network_models(game, predict, 0)
     search = SearchConfig(num_simulations=2)
     collector = SelfPlay(game, models, search, settings, np.random.default_rng(0), endless=False)
-    records = learn_all(collector)
+    facts = play_all(collector)
+    records = [learned(record, game, resign_weight=0.25) for record in facts]
     counts = collector.take_counts()
+    for fact in facts:
+        assert fact.is_chosen.all() and fact.is_full.tolist() == [t < 3 for t in range(len(fact))]
     for record in records:
         assert record.weight[:3].tolist() == [1, 1, 1] and (record.weight[3:] == 0.25).all()
     assert counts.simulations == sum(2 * 3 + len(record) - 3 for record in records)

@@ -128,7 +128,7 @@ def numbered(lengths: list[int], rng: np.random.Generator, weight: float = 0.5, 
             to_play=(number % 2).astype(np.int32),
             version=number.astype(np.int32),
             reward=np.stack([number, -number], axis=1).astype(np.float64),
-            is_full=is_full,
+            is_chosen=is_full,
             ending=ending,
             final_observation=np.zeros((0, 1), np.float32),
         )

@@ -32,7 +32,7 @@ def with_targets(record: GameRecord, settings: TargetSettings) -> OldRecord:
     def seen(values: np.ndarray) -> np.ndarray:
         return from_players(values, record.to_play, settings.num_values).astype(np.float32)
 
-    weight = sampling_weights(record.is_full, np.maximum(record.surprise, 0.0), settings.policy_surprise)
+    weight = sampling_weights(record.is_chosen, np.maximum(record.surprise, 0.0), settings.policy_surprise)
     if record.decided_at != UNDECIDED:
         weight[record.decided_at :] *= settings.resign_weight
     weight = weight.astype(np.float32)

@@ -23,7 +23,7 @@ def facts(length: int, players: int = 2, **given: Any) -> GameRecord:
         "reward": np.zeros((length, players)),
         "root_value": np.zeros((length, players)),
         "surprise": np.zeros(length),
-        "is_full": np.ones(length, np.bool_),
+        "is_chosen": np.ones(length, np.bool_),
         "learn": np.ones(length, np.bool_),
         "decided_at": UNDECIDED,
         "ending": Ending.OVER,
