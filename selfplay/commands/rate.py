@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, print."""
     import games
     from selfplay.evaluation.match import whole_groups
-    from selfplay.players.trained import game_of_run, player_of_checkpoint, run_config
+    from selfplay.players.trained import game_of_settings, player_of_checkpoint, run_config
     from selfplay.storage.files import publish
     from selfplay.storage.run_folder import RATINGS, RunFolder
     from selfplay.storage.snapshots import read_snapshots, spread
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.training.evaluator import rating_conditions
 
     config = run_config(args.run_dir)
-    game = games.load(game_of_run(args.run_dir))
+    game = games.load(game_of_settings(config, args.run_dir))
     folder = RunFolder.open(Path(args.run_dir))
     chosen = spread(read_snapshots(folder.checkpoints, _warn), args.checkpoints)
     texts = [player_of_checkpoint(config, f"{args.run_dir}@{one.version}", args.simulations) for one in chosen]

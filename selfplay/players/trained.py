@@ -80,7 +80,11 @@ def player_of_checkpoint(config: Config, target: str, num_simulations: int | Non
 
 def game_of_run(target: str) -> str:
     """The game that the run was trained on. Raises UserError for a run on an environment."""
-    config = run_config(target)
+    return game_of_settings(run_config(target), target)
+
+
+def game_of_settings(config: Config, target: str) -> str:
+    """`game_of_run` of a run whose settings have been read."""
     if config.environment:
         raise UserError(
             f"{split_target(target)[0]} was trained on {config.environment}, which is no game; "
@@ -212,7 +216,7 @@ class TrainedNetwork:
         from selfplay.algorithms.networks import make_inference
 
         self.config = config = run_config(target)
-        self.game = games.load(game_of_run(target))
+        self.game = games.load(game_of_settings(config, target))
         if self.game.rules != game.rules:
             raise UserError(f"{split_target(target)[0]} was trained on {self.game.name}, it cannot play {game.name}")
         weights = read_weights(target)
