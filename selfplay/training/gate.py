@@ -127,6 +127,11 @@ class ChampionGate:
         self.champion = state.get("champion")
 
 
+def plays_newest(gate: Gate) -> bool:
+    """Whether the actors get the newest weights."""
+    return NEWEST in gate.choice().values()
+
+
 def make_gate(config: EvaluationConfig) -> Gate:
     """The gate of the settings."""
     return ChampionGate() if config.gate else NewestGate()

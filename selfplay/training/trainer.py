@@ -34,7 +34,7 @@ from selfplay.system.timer import Timer
 from selfplay.training.budget import Progress
 from selfplay.training.display import Display
 from selfplay.training.evaluator import CheckpointResult, EvaluationProcess, evaluates
-from selfplay.training.gate import NEWEST, make_gate
+from selfplay.training.gate import NEWEST, make_gate, plays_newest
 from selfplay.training.reporting import Reporter
 from selfplay.training.run_state import RunState, save_bad_batch, understand_games
 from selfplay.training.sample_reuse import SampleReuse
@@ -139,7 +139,7 @@ class Trainer:
             self.evaluator.stop()
             self.reporter.say_faults()
         self.save()
-        if NEWEST in self.gate.choice().values():
+        if plays_newest(self.gate):
             self.version = self.learner.steps
         self._report()
         if self.state.replay_bytes is not None:
@@ -272,7 +272,7 @@ class Trainer:
         try:
             self._publish()
         except UserError as error:
-            if NEWEST in self.gate.choice().values():
+            if plays_newest(self.gate):
                 raise
             self.display.warning(f"the champion is lost, the newest weights take its place: {error}")
             self.gate.lose()
@@ -289,7 +289,7 @@ class Trainer:
         elif evaluation is not None:
             self.reporter.take_evaluation(evaluation)
             self.gate.judge(evaluation)
-            if NEWEST not in self.gate.choice().values():
+            if not plays_newest(self.gate):
                 self._publish()
 
     # Files.
