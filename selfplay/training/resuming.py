@@ -6,6 +6,7 @@ from the first step of the resumed run on.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from operator import attrgetter
 
 from selfplay.config.run import Config
@@ -55,6 +56,15 @@ def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
 
 def only_new_games(old: Config, new: Config) -> list[str]:
     """The settings that differ and that stored games keep, by dotted key."""
-    before, after = flatten(old), flatten(new)
-    kept = {key for key in after if key.startswith("search.")} - {"search.cache_megabytes"} | set(WITH_GAMES)
-    return [key for key, value in after.items() if value != before[key] and key in kept.difference(WITH_TARGETS)]
+    searches = {key for key in flatten(new) if key.startswith("search.")} - {"search.cache_megabytes"}
+    return _changed(old, new, searches.union(WITH_GAMES).difference(WITH_TARGETS))
+
+
+def changed_targets(old: Config, new: Config) -> list[str]:
+    """The settings of targets and weights that differ, by dotted key."""
+    return _changed(old, new, WITH_TARGETS)
+
+
+def _changed(old: Config, new: Config, keys: Collection[str]) -> list[str]:
+    before = flatten(old)
+    return [key for key, value in flatten(new).items() if key in keys and value != before[key]]

@@ -36,7 +36,6 @@ from selfplay.storage.tensors import (
     unflatten_optimizer,
 )
 from selfplay.training.budget import Progress
-from selfplay.training.resuming import WITH_TARGETS
 from selfplay.training.sample_reuse import SampleReuse
 
 MOST_DAMAGED = 0.01
@@ -120,6 +119,8 @@ class RunState:
         self.folder, self.learner, self.replay, self.reuse, self.progress = folder, learner, replay, reuse, progress
         self.rng = rng
         """Random numbers of the sampling."""
+        self.games_with_targets = 0
+        """Number of games in the replay that an older version recorded with their targets, which these keep."""
         self._settings, self._understand = settings, understand
         self._unsaved: list[GameRecord] = []
         self._written_replay = replay if isinstance(replay, SavedReplay) and settings.replay else None
@@ -226,11 +227,7 @@ class RunState:
         self.reuse.forget(before - first)
         for _, record in records:
             replay.add(record)
-        if with_targets := sum(isinstance(record, TargetRecord) for _, record in records):
-            warn(
-                f"{folder.games}: {with_targets:,} games were recorded with their targets by an older version of "
-                f"selfplay; these stay as they are, whatever {', '.join(WITH_TARGETS)} are now"
-            )
+        self.games_with_targets = sum(isinstance(record, TargetRecord) for _, record in records)
 
     def _newest_games(
         self, replay: Replay, warn: Callable[[str], None]

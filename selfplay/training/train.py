@@ -27,7 +27,7 @@ from selfplay.training.display import Display, make_display
 from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, evaluates, evaluation_failure
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import mean_text
-from selfplay.training.resuming import only_new_games, refuse_fixed
+from selfplay.training.resuming import changed_targets, only_new_games, refuse_fixed
 from selfplay.training.tracking import FAILED, FINISHED, STOPPED, mode_within, run_of_environment
 from selfplay.training.trainer import Trainer
 from selfplay.training.wandb_run import new_run, remember, with_environment
@@ -83,6 +83,12 @@ def resume(
             """The settings fit what the run has learned: they are the run's from now on."""
             if new != old:
                 publish(folder.config, reader.dump(new).encode())
+            kept, with_targets = changed_targets(old, new), trainer.state.games_with_targets
+            if kept and with_targets:
+                trainer.display.warning(
+                    f"{', '.join(kept)}: {with_targets:,} games in {folder.games} were recorded with their targets by "
+                    "an older version of selfplay; these stay as they are"
+                )
             changed, stored = only_new_games(old, new), shards.totals(folder.games)[0]
             if changed and stored and trainer.algorithm.keeps_games:
                 trainer.display.message(

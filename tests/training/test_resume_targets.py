@@ -115,18 +115,20 @@ def test_the_learner_owes_no_more_and_no_less_for_other_weights(tmp_path: Path, 
 def test_games_that_were_recorded_with_targets_keep_them_and_one_line_says_so(
     base: Path, old_run: Path, key: str
 ) -> None:
-    same, changed = opened(old_run)[0], opened(old_run, f"--{key}", CHANGED[key])
-    trainer, watcher = changed
+    same, changed = opened(old_run)[0], opened(old_run, f"--{key}", CHANGED[key])[0]
+    assert one_step(changed) == one_step(same) == one_step(opened(base)[0])
+    played, watcher = shards.totals(old_run / "games")[0], Watcher()
+    config = reader.load(Config, old_run / "config.yaml", [f"--{key}", CHANGED[key]])
+    selfplay.resume(old_run, lambda old: config, watcher)
     (line,) = [line for line in watcher.lines if "recorded with their targets" in line]
-    played = shards.totals(old_run / "games")[0]
-    assert line.startswith(f"warning: {old_run / 'games'}: {played:,} games ") and key in line
-    assert one_step(trainer) == one_step(same) == one_step(opened(base)[0])
+    assert line.startswith(f"warning: {key}: {played:,} games in {old_run / 'games'} ")
 
 
 def test_a_run_of_an_older_version_goes_on_with_both_kinds_of_games(old_run: Path) -> None:
     assert not verify(old_run).problems
-    longer = reader.load(Config, old_run / "config.yaml", ["--budget.steps", "30"])
-    assert selfplay.resume(old_run, lambda _: longer, Watcher()).version == 30
+    longer, watcher = reader.load(Config, old_run / "config.yaml", ["--budget.steps", "30"]), Watcher()
+    assert selfplay.resume(old_run, lambda _: longer, watcher).version == 30
+    assert not any("targets" in line for line in watcher.lines), "nothing has changed for them"
     found = verify(old_run)
     assert not found.problems and checkpoint.load(old_run / "checkpoints").version == 30
     formats = {int(shards.load_arrays(path.read_bytes())["meta"][0]) for path in (old_run / "games").glob("*.npz")}
