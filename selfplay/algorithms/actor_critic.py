@@ -31,38 +31,44 @@ from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
 from selfplay.experience.rollouts import Experience, Rollout, stacked_observations
-from selfplay.replay.on_policy import RolloutBatch, RolloutReplay, generalised_advantages, monte_carlo_returns
+from selfplay.replay.on_policy import (
+    Estimator,
+    RolloutBatch,
+    RolloutReplay,
+    generalised_advantages,
+    monte_carlo_returns,
+)
 from selfplay.replay.rewards import Rewards
 from selfplay.stats.moments import RunningMoments
 from selfplay.system.preflight import Needs, PlayNeed
 
 
 class ActorCritic(ModelFree):
-    """See `selfplay.algorithms.algorithm.Algorithm`; for `reinforce` and `actor_critic`."""
+    """See `selfplay.algorithms.algorithm.Algorithm`: A2C, and PPO where `actor_critic.clip` is above 0."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.is_reinforce = config.algorithm == "reinforce"
-        if self.is_reinforce:
-            if config.actor_critic.clip > 0:
-                raise UserError("actor_critic.clip: reinforce learns from an episode once, there is no ratio to clip")
-        elif config.replay.sample_reuse != int(config.replay.sample_reuse):
-            raise UserError(
-                f"replay.sample_reuse: {config.replay.sample_reuse:g} is no number of passes over a rollout"
-            )
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Raise UserError for settings that this algorithm has no use for."""
+        reuse = self.config.replay.sample_reuse
+        if reuse != int(reuse):
+            raise UserError(f"replay.sample_reuse: {reuse:g} is no number of passes over a rollout")
 
     @property
     def needs(self) -> Needs:
-        """See `Algorithm.needs`: a rollout is learned from as soon as it is there.
+        """See `Algorithm.needs`: a rollout is learned from as soon as it is there."""
+        return self._needs_of(min_positions=1)
 
-        For reinforce it is an episode of every environment, each of which may be one step. A second pass over it would
-        follow another policy than the one that acted.
-        """
-        if not self.is_reinforce:
-            return self._needs_of(min_positions=1)
-        episodes = self.config.actors.games_per_actor
-        first_step = (PlayNeed("an episode of each of actors.games_per_actor", episodes, episodes),)
-        return Needs(min_positions=1, sample_reuse=1.0, first_step=first_step)
+    @property
+    def rollout_steps(self) -> int | None:
+        """Steps of a rollout; None for whole episodes."""
+        return self.config.actors.rollout_steps
+
+    def make_estimator(self) -> Estimator:
+        """What makes advantages and value targets of a rollout."""
+        return generalised_advantages(self.config.rewards.discount, self.config.actor_critic.gae_lambda)
 
     def make_learner(self) -> NormalisingLearner:
         """See `Algorithm.make_learner`."""
@@ -70,30 +76,59 @@ class ActorCritic(ModelFree):
 
     def make_loss(self) -> LossFunction:
         """What is minimised."""
+        return self._loss(sums_episodes=False)
+
+    def _loss(self, sums_episodes: bool) -> LossFunction:
         net = environment_net_config(self.config, self.environment)
-        return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape))
+        return make_loss(self.config, net, resolve_kind(net, self.environment.observation_shape), sums_episodes)
 
     def make_replay(self) -> RolloutReplay:
         """See `Algorithm.make_replay`."""
-        settings, discount = self.config.actor_critic, self.config.rewards.discount
-        if self.is_reinforce:
-            estimator = monte_carlo_returns(discount, settings.reward_to_go, settings.baseline)
-        else:
-            estimator = generalised_advantages(discount, settings.gae_lambda)
         # As often as actors wait for: where they play on after fewer, rollouts would come in faster than they go.
         passes = math.ceil(self.config.replay.least_reuse or self.needs.sample_reuse)
-        return RolloutReplay(estimator, Rewards(self.config.rewards), passes)
+        return RolloutReplay(self.make_estimator(), Rewards(self.config.rewards), passes)
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
     ) -> Experience:
         """See `ModelFree.make_experience`."""
-        actors = self.config.actors
-        steps = None if self.is_reinforce else actors.rollout_steps
-        behaviour = make_behaviour(self.environment, is_greedy=False)
+        behaviour, num_envs = make_behaviour(self.environment, is_greedy=False), self.config.actors.games_per_actor
         return Experience(
-            self.environment, inference, behaviour, actors.games_per_actor, steps, rng, endless, threads=self.threads
+            self.environment, inference, behaviour, num_envs, self.rollout_steps, rng, endless, threads=self.threads
         )
+
+
+class Reinforce(ActorCritic):
+    """See `selfplay.algorithms.algorithm.Algorithm`: whole episodes, each learned from once, by their returns."""
+
+    def check_settings(self) -> None:
+        """See `ActorCritic.check_settings`."""
+        if self.config.actor_critic.clip > 0:
+            raise UserError("actor_critic.clip: reinforce learns from an episode once, there is no ratio to clip")
+
+    @property
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`: an episode of every environment, each of which may be one step.
+
+        A second pass over it would follow another policy than the one that acted.
+        """
+        episodes = self.config.actors.games_per_actor
+        first_step = (PlayNeed("an episode of each of actors.games_per_actor", episodes, episodes),)
+        return Needs(min_positions=1, sample_reuse=1.0, first_step=first_step)
+
+    @property
+    def rollout_steps(self) -> None:
+        """See `ActorCritic.rollout_steps`."""
+        return None
+
+    def make_estimator(self) -> Estimator:
+        """See `ActorCritic.make_estimator`."""
+        settings = self.config.actor_critic
+        return monte_carlo_returns(self.config.rewards.discount, settings.reward_to_go, settings.baseline)
+
+    def make_loss(self) -> LossFunction:
+        """See `ActorCritic.make_loss`."""
+        return self._loss(sums_episodes=True)
 
 
 class NormalisingLearner(ModelFreeLearner):
@@ -137,13 +172,13 @@ class NormalisingLearner(ModelFreeLearner):
         return isinstance(self.net.normaliser, nn.Module)
 
 
-def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunction:
+def make_loss(config: Config, net_settings: NetConfig, kind: str, sums_episodes: bool) -> LossFunction:
     """The policy gradient, the squared error of the value, and the entropy, for a network as `net_config` has it.
 
-    For `reinforce` the mean over steps is turned into the textbook's mean over episodes of the sum over steps.
+    With `sums_episodes` the mean over steps is turned into the textbook's mean over episodes of the sum over steps, and
+    the value is learned only where it is REINFORCE's baseline.
     """
     settings, learner, policy_class = config.actor_critic, config.learner, POLICIES[net_settings.policy]
-    is_reinforce = config.algorithm == "reinforce"
     transform, scale = net_settings.value_transform, net_settings.output_scale
     is_bfloat16 = uses_bfloat16(learner, kind)
 
@@ -164,12 +199,12 @@ def make_loss(config: Config, net_settings: NetConfig, kind: str) -> LossFunctio
             gains = clipped_policy_gradient(log_probability, old_log_probability, advantage, settings.clip)
         else:
             gains = policy_gradient(log_probability, advantage)
-        policy_loss = gains.mean() * (batch.episode_length if is_reinforce else 1.0)
+        policy_loss = gains.mean() * (batch.episode_length if sums_episodes else 1.0)
         wanted = transform_value(target[:, None], transform)
         value_loss = value_mse(value.float() / scale, wanted / scale).mean()
         entropy = policy.entropy().mean()
         total = policy_loss - settings.entropy_weight * entropy
-        if not is_reinforce or settings.baseline:
+        if not sums_episodes or settings.baseline:
             total = total + learner.value_weight * value_loss
         with torch.no_grad():
             log_ratio = log_probability - old_log_probability

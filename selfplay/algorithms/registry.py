@@ -1,24 +1,70 @@
-"""The algorithms by name."""
+"""The algorithms by name, and what others must know of one before it is made."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from selfplay.algorithms.algorithm import Algorithm
 from selfplay.config.run import Config
 
-CLASSES = {
-    "alphazero": ("selfplay.algorithms.alphazero", "AlphaZero"),
-    "dqn": ("selfplay.algorithms.dqn", "Dqn"),
-    "q_iteration": ("selfplay.algorithms.q_iteration", "QIteration"),
-    "reinforce": ("selfplay.algorithms.actor_critic", "ActorCritic"),
-    "actor_critic": ("selfplay.algorithms.actor_critic", "ActorCritic"),
+if TYPE_CHECKING:
+    from selfplay.algorithms.algorithm import Algorithm  # loads torch, which takes two seconds
+
+
+@dataclass(frozen=True)
+class AlgorithmKind:
+    """A row of the table of algorithms."""
+
+    module: str
+    class_name: str
+    searches: bool = False
+    """It plays with a search while it learns, so that its players search too."""
+    learns_policy: bool = True
+    """Its network has a policy, which a search can use; otherwise it has values of actions instead."""
+    learns_off_policy: bool = False
+    """It learns from what any policy has played, however old."""
+    learns_tables: bool = False
+    """It can learn in float64, which is for tables."""
+    keeps_moments: bool = False
+    """It keeps running moments of the observations, which its network is normalised by."""
+    keeps_transitions: bool = False
+    """Its replay holds transitions, which no game on disk brings back: it can be saved."""
+    learns_rollouts: bool = False
+    """It learns from rollouts of `actors.rollout_steps`, all of their steps or batches of them."""
+
+
+KINDS = {
+    "alphazero": AlgorithmKind("selfplay.algorithms.alphazero", "AlphaZero", searches=True),
+    "dqn": AlgorithmKind(
+        "selfplay.algorithms.dqn",
+        "Dqn",
+        learns_policy=False,
+        learns_off_policy=True,
+        learns_tables=True,
+        keeps_transitions=True,
+    ),
+    "q_iteration": AlgorithmKind(
+        "selfplay.algorithms.q_iteration",
+        "QIteration",
+        learns_policy=False,
+        learns_off_policy=True,
+        learns_tables=True,
+    ),
+    "reinforce": AlgorithmKind("selfplay.algorithms.actor_critic", "Reinforce", keeps_moments=True),
+    "actor_critic": AlgorithmKind(
+        "selfplay.algorithms.actor_critic", "ActorCritic", keeps_moments=True, learns_rollouts=True
+    ),
 }
-"""Module and class of each algorithm; only the one that a run uses is imported."""
+"""Every algorithm; only the module of the one that a run uses is imported."""
+
+
+def kind_of(config: Config) -> AlgorithmKind:
+    """The kind of the algorithm of a run."""
+    return KINDS[config.algorithm]
 
 
 def load_algorithm(config: Config) -> Algorithm:
     """The algorithm of a run. Raises UserError or GameError for settings that do not fit the game or environment."""
-    module, name = CLASSES[config.algorithm]
-    return cast(Algorithm, getattr(import_module(module), name)(config))
+    kind = kind_of(config)
+    return cast("Algorithm", getattr(import_module(kind.module), kind.class_name)(config))

@@ -22,6 +22,7 @@ import games
 from games import Game, StatePool
 from search import Evaluation, Model, SearchConfig
 from selfplay.algorithms.models import network_models
+from selfplay.algorithms.registry import kind_of
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
@@ -54,12 +55,12 @@ def run_config(target: str) -> Config:
 
 def learns_by_search(config: Config) -> bool:
     """Whether the run plays with a search while it learns, so that its players search too."""
-    return config.algorithm == "alphazero"
+    return kind_of(config).searches
 
 
 def learns_policy(config: Config) -> bool:
-    """Whether the network of the run has a policy that a search can use; that of DQN has values of actions instead."""
-    return config.algorithm != "dqn"
+    """Whether the network of the run has a policy that a search can use, and not values of actions instead."""
+    return kind_of(config).learns_policy
 
 
 def player_of_checkpoint(config: Config, target: str, num_simulations: int | None = None) -> str:

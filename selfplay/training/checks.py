@@ -13,7 +13,7 @@ from nets.config import NetConfig
 from search import ModelTraits
 from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
-from selfplay.algorithms.registry import load_algorithm
+from selfplay.algorithms.registry import kind_of, load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -56,20 +56,21 @@ def check(config: Config, is_new: bool = True) -> None:
 
 def _check_algorithm(config: Config) -> None:
     """Settings that some algorithms have no use for."""
-    if config.learner.dtype == "float64" and config.algorithm not in ("dqn", "q_iteration"):
+    kind = kind_of(config)
+    if config.learner.dtype == "float64" and not kind.learns_tables:
         raise UserError("learner.dtype: float64 is for tables; use float32")
-    if config.net.input_transform == "running" and config.algorithm not in ("actor_critic", "reinforce"):
+    if config.net.input_transform == "running" and not kind.keeps_moments:
         raise UserError(f"net.input_transform: {config.algorithm} keeps no running moments; use none or symlog")
-    if config.replay.max_policy_lag and config.algorithm in ("dqn", "q_iteration"):
+    if config.replay.max_policy_lag and kind.learns_off_policy:
         raise UserError(f"replay.max_policy_lag: {config.algorithm} learns from any policy; use 0")
-    if config.checkpoint.replay and config.algorithm != "dqn":
+    if config.checkpoint.replay and not kind.keeps_transitions:
         raise UserError(f"checkpoint.replay: {config.algorithm} has no replay of transitions to save; leave it out")
 
 
 def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:
     """A batch of one position has no variance that a fully connected layer could be normalised by."""
     sizes = [("learner.batch_size", config.learner.batch_size)]
-    if config.algorithm == "actor_critic":
+    if kind_of(config).learns_rollouts:
         sizes.append(("actors.rollout_steps", config.actors.rollout_steps * config.actors.games_per_actor))
     for name, size in sizes:
         if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in algorithm.make_net().modules()):

@@ -69,7 +69,7 @@ def test_the_mean_of_the_estimator_over_all_trajectories_is_the_gradient(baselin
         net.policy_head.weight.normal_(generator=torch.Generator().manual_seed(0))
         value = net(torch.from_numpy(STATES))[1][:, 0].numpy()
     chance = probabilities(net)
-    loss = make_loss(make_config(baseline), NET, "mlp")
+    loss = make_loss(make_config(baseline), NET, "mlp", sums_episodes=True)
     estimate = torch.zeros_like(net.policy_head.weight)
     for first, second in itertools.product(range(2), repeat=2):
         replay = RolloutReplay(monte_carlo_returns(GAMMA, reward_to_go, baseline), Rewards(RewardsConfig()))
@@ -102,7 +102,7 @@ def test_a_baseline_takes_variance_away():
         second = np.array([sum(chance[1 + a, b] * REWARDS[a, b][1] for b in range(2)) for a in range(2)])
         first = sum(chance[0, a] * (REWARDS[a, 0][0] + GAMMA * second[a]) for a in range(2))
         value = np.array([first, *second], np.float32)
-        loss, gradients, weights = make_loss(make_config(baseline), NET, "mlp"), [], []
+        loss, gradients, weights = make_loss(make_config(baseline), NET, "mlp", sums_episodes=True), [], []
         for a, b in itertools.product(range(2), repeat=2):
             replay = RolloutReplay(monte_carlo_returns(GAMMA, True, baseline), Rewards(RewardsConfig()))
             replay.add(trajectory(a, b, value))

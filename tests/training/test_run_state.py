@@ -10,7 +10,7 @@ import torch
 from run_helpers import ROOT
 
 import selfplay
-from selfplay.algorithms.registry import CLASSES, load_algorithm
+from selfplay.algorithms.registry import KINDS, load_algorithm
 from selfplay.config.run import Config
 from selfplay.experience.rollouts import Rollout
 from selfplay.storage.tensors import from_bytes, to_bytes
@@ -94,4 +94,4 @@ def test_every_algorithm_of_the_settings_is_in_the_table() -> None:
     (choices,) = [
         field.metadata["choices"] for field in Config.__dataclass_fields__.values() if field.name == "algorithm"
     ]
-    assert set(CLASSES) == set(choices)
+    assert set(KINDS) == set(choices)
