@@ -39,7 +39,7 @@ from selfplay.experience.figures import SelfPlayCounts, calibration_error, descr
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings
-from selfplay.replay.positions import Batch, Replay
+from selfplay.replay.positions import Batch, PositionReplay
 from selfplay.stats.averages import Averages
 from selfplay.system.preflight import MemoryNeed, Needs, first_batch
 
@@ -84,9 +84,9 @@ class AlphaZero:
     def make_learner(self) -> Learner:
         return Learner(self.make_net(), self.config.learner, make_loss(self.config, self.game))
 
-    def make_replay(self) -> Replay:
+    def make_replay(self) -> PositionReplay:
         symmetries = self.game.symmetries() if self.config.learner.symmetries else []
-        return Replay(self.config.replay, self.game.num_actions, symmetries, self.targets)
+        return PositionReplay(self.config.replay, self.game.num_actions, symmetries, self.targets)
 
     def make_inference(self) -> Inference:
         return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)

@@ -29,7 +29,7 @@ from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import PADDING, GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings
-from selfplay.replay.positions import INDEX_TYPE, Replay, columns_of
+from selfplay.replay.positions import INDEX_TYPE, PositionReplay, columns_of
 from selfplay.system.machine import resident_bytes
 
 RANDOM_GAMES, RANDOM_PLIES = 16, 200
@@ -114,7 +114,7 @@ def position_bytes(config: Config, game: Game, records: Sequence[GameRecord]) ->
 
 def learned_share(config: Config, game: Game, records: Sequence[GameRecord]) -> float:
     """Rows of the replay, by the weights of positions, for each position that was played; LEAST_SHARE at least."""
-    replay = Replay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
+    replay = PositionReplay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
     return max(LEAST_SHARE, sum(map(replay.rows_of, records)) / sum(map(len, records)))
 
 
@@ -129,7 +129,7 @@ def measure_learner(config: Config, game: Game, records: Sequence[GameRecord], s
         net, loss = networks.make_net(config, game), alphazero.make_loss(config, game)
         learner = Learner(net, config.learner, loss)
         symmetries = game.symmetries() if config.learner.symmetries else []
-        replay = Replay(config.replay, game.num_actions, symmetries, TargetSettings.of(config, game))
+        replay = PositionReplay(config.replay, game.num_actions, symmetries, TargetSettings.of(config, game))
         for record in records:
             replay.add(record)
         for _ in range(2):

@@ -112,7 +112,7 @@ class _Kept:
     first_position: int
 
 
-class Replay:
+class PositionReplay:
     """Whole games with the newest rows, at most `capacity` rows, in arrays that grow as they are needed.
 
     Rows and positions are numbered from 0 on, in the order in which they came. Position n is kept in place

@@ -14,15 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from selfplay.algorithms.algorithm import Algorithm
-from selfplay.algorithms.algorithm import Replay as SampledReplay
+from selfplay.algorithms.algorithm import Algorithm, Replay
 from selfplay.algorithms.learner import Learner
 from selfplay.config.run import CheckpointConfig
 from selfplay.errors import UserError
 from selfplay.experience.record_faults import record_of_game
 from selfplay.experience.records import GameRecord, TargetRecord, from_arrays, rows_for_a_shard
 from selfplay.replay import saved as saved_replay
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 from selfplay.replay.saved import SavedReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import GATHERED, LOSS, RAW, fault_for, fault_within, under
@@ -109,7 +108,7 @@ class RunState:
         folder: RunFolder,
         settings: CheckpointConfig,
         learner: Learner,
-        replay: SampledReplay,
+        replay: Replay,
         reuse: SampleReuse,
         progress: Progress,
         rng: np.random.Generator,
@@ -199,8 +198,8 @@ class RunState:
         self.rng = generator_from_state(saved.state["sampling_rng"])
         if exactly:
             shards.drop_after(folder.games, saved.state["last_shard"])
-        is_same_replay = isinstance(self.replay, Replay)  # as the checkpoint counted it
-        if isinstance(self.replay, Replay):
+        is_same_replay = isinstance(self.replay, PositionReplay)  # as the checkpoint counted it
+        if isinstance(self.replay, PositionReplay):
             self._read_games(self.replay, saved.state["last_shard"], damaged, warn)
         elif isinstance(self.replay, SavedReplay):
             step = saved_replay.load_latest(folder.replay, self.replay, warn)
@@ -212,7 +211,7 @@ class RunState:
         states = {name: owner.state_dict() for name, owner in self.owners.items()}
         return pack(states, {"last_shard": last_shard, "sampling_rng": generator_state(self.rng)})
 
-    def _read_games(self, replay: Replay, last_shard: int, damaged: int, warn: Callable[[str], None]) -> None:
+    def _read_games(self, replay: PositionReplay, last_shard: int, damaged: int, warn: Callable[[str], None]) -> None:
         """The games on disk into a replay that counts on from the checkpoint, whose last shard is `last_shard`."""
         folder, kept = self.folder, replay.total
         self.progress.recount(*shards.totals(folder.games)[:2])
@@ -230,7 +229,7 @@ class RunState:
         self.games_with_targets = sum(isinstance(record, TargetRecord) for _, record in records)
 
     def _newest_games(
-        self, replay: Replay, warn: Callable[[str], None]
+        self, replay: PositionReplay, warn: Callable[[str], None]
     ) -> tuple[list[tuple[int, GameRecord | TargetRecord]], bool]:
         """The newest games with their shards, oldest first, and whether they fill the replay.
 

@@ -22,7 +22,7 @@ from selfplay.experience.record_faults import record_of_game
 from selfplay.experience.records import NO_ACTION, Ending, GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings, targets_of
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 from selfplay.storage import shards
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.run_state import save_games
@@ -81,7 +81,7 @@ def test_every_game_is_played_and_learned(name: str) -> None:
     settings = TargetSettings.of(config, game)
     assert all(np.isfinite(targets_of(record, settings).value).all() for record in records)
 
-    replay = Replay(config.replay, game.num_actions, game.symmetries(), settings)
+    replay = PositionReplay(config.replay, game.num_actions, game.symmetries(), settings)
     for record in records:
         replay.add(record)
     learner = Learner(net, config.learner, alphazero.make_loss(config, game))

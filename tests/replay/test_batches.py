@@ -19,7 +19,7 @@ from selfplay.config.run import Config, ReplayConfig
 from selfplay.experience.records import NO_ACTION, UNDECIDED, Ending, GameRecord, TargetRecord, from_arrays
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 
 CASES = {
     "result": ("connect_four", ()),
@@ -85,8 +85,10 @@ def test_batches_are_those_of_records_with_targets(case: str, capacity: int) -> 
     config = config_of(case)
     game, settings = games.load(config.game), ReplayConfig(capacity=capacity, window_start=30)
     targets = TargetSettings.of(config, game)
-    new = Replay(settings, game.num_actions, game.symmetries(), targets)
-    stored = Replay(settings, game.num_actions, game.symmetries(), TargetSettings(targets.num_values, td_steps=7))
+    new = PositionReplay(settings, game.num_actions, game.symmetries(), targets)
+    stored = PositionReplay(
+        settings, game.num_actions, game.symmetries(), TargetSettings(targets.num_values, td_steps=7)
+    )
     old = old_records.OldReplay(settings, game.num_actions, game.symmetries())
     kinds = set()
     for number, record in enumerate(recorded(config)):
@@ -141,7 +143,7 @@ def test_a_row_is_followed_to_the_end_of_its_game_and_no_further(capacity: int, 
     rng, steps = np.random.default_rng(0), 4
     lengths = rng.integers(1, 9, size=40).tolist()
     ends = np.repeat(np.cumsum(lengths), lengths)  # where the game of a position ends
-    replay = Replay(ReplayConfig(capacity=capacity, window_start=1000), 12, [], TargetSettings(num_values=1))
+    replay = PositionReplay(ReplayConfig(capacity=capacity, window_start=1000), 12, [], TargetSettings(num_values=1))
     records = list(numbered(lengths, rng, ending=ending))
     is_full = np.concatenate([record.is_full for record in records])
     action = np.concatenate([record.action for record in records])
@@ -181,7 +183,7 @@ def test_a_row_is_followed_to_the_end_of_its_game_and_no_further(capacity: int, 
 def test_the_rewards_that_follow_add_up_to_the_outcome_a_judges_too(ending: Ending) -> None:
     judged = np.array([1.0, -1.0]) if ending == Ending.JUDGED else np.zeros(2)
     (record,) = numbered([5], np.random.default_rng(0), ending=ending)
-    replay = Replay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
+    replay = PositionReplay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
     replay.add(replace(record, judge_reward=judged))
     batch = replay.sample(32, np.random.default_rng(0), steps=5)
     assert batch.following is not None
@@ -193,7 +195,9 @@ def test_what_follows_is_mirrored_as_the_row_is() -> None:
     rng = np.random.default_rng(4)
     symmetries = [Symmetry(np.array([0]), rng.permutation(12)) for _ in range(2)]
     records = list(numbered([9] * 6, rng))
-    plain, turned = (Replay(ReplayConfig(), 12, chosen, TargetSettings(num_values=1)) for chosen in ([], symmetries))
+    plain, turned = (
+        PositionReplay(ReplayConfig(), 12, chosen, TargetSettings(num_values=1)) for chosen in ([], symmetries)
+    )
     for record in records:
         plain.add(record)
         turned.add(record)
@@ -215,7 +219,7 @@ def test_what_follows_is_mirrored_as_the_row_is() -> None:
 
 def test_games_with_targets_have_no_rewards_to_follow() -> None:
     settings = TargetSettings(num_values=1)
-    replay = Replay(ReplayConfig(), 12, [], settings)
+    replay = PositionReplay(ReplayConfig(), 12, [], settings)
     (record,) = numbered([5], np.random.default_rng(0))
     replay.add(from_arrays(old_records.with_targets(record, settings).arrays()))
     assert len(replay.sample(8, np.random.default_rng(0))) == 8
@@ -225,7 +229,7 @@ def test_games_with_targets_have_no_rewards_to_follow() -> None:
 
 def test_once_games_with_targets_have_left_the_others_can_be_followed() -> None:
     settings = TargetSettings(num_values=1)
-    replay = Replay(ReplayConfig(capacity=6), 12, [], settings)
+    replay = PositionReplay(ReplayConfig(capacity=6), 12, [], settings)
     old, *new = numbered([5, 5, 5], np.random.default_rng(0), weight=1.0)
     replay.add(from_arrays(old_records.with_targets(old, settings).arrays()))
     replay.add(new[0])
@@ -236,7 +240,7 @@ def test_once_games_with_targets_have_left_the_others_can_be_followed() -> None:
 
 
 def test_games_without_a_row_take_no_memory() -> None:
-    replay = Replay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
+    replay = PositionReplay(ReplayConfig(), 12, [], TargetSettings(num_values=1))
     (record,) = numbered([50], np.random.default_rng(0))
     replay.add(replace(record, learn=np.zeros(50, np.bool_)))
     assert (replay.total, replay.positions, replay.nbytes) == (0, 0, 0)

@@ -15,7 +15,7 @@ from games import Symmetry
 from selfplay.config.run import ReplayConfig
 from selfplay.experience.records import NO_ACTION, TargetRecord
 from selfplay.experience.targets import TargetSettings, rows_by_weight
-from selfplay.replay.positions import SPARE_ROOM, Replay, window_size
+from selfplay.replay.positions import SPARE_ROOM, PositionReplay, window_size
 
 NUM_ACTIONS = 12
 SHAPE = (2, 3, 4)
@@ -67,7 +67,7 @@ class NaiveReplay:
 def test_replay_equals_its_naive_twin(capacity: int) -> None:
     rng = np.random.default_rng(0)
     config = ReplayConfig(capacity=capacity, window_start=20, window_exponent=0.75)
-    replay, twin = Replay(config, NUM_ACTIONS, [], TARGETS), NaiveReplay()
+    replay, twin = PositionReplay(config, NUM_ACTIONS, [], TARGETS), NaiveReplay()
     for number in range(60):
         # Wider rows and floats come late, so that the columns have to change with positions in them.
         width, exact = (3, True) if number < 20 else (9, number < 40)
@@ -87,7 +87,7 @@ def test_replay_equals_its_naive_twin(capacity: int) -> None:
 def test_every_position_of_the_window_is_sampled_and_none_outside() -> None:
     rng = np.random.default_rng(1)
     config = ReplayConfig(capacity=64, window_start=40, window_exponent=0.0)
-    replay = Replay(config, NUM_ACTIONS, [], TARGETS)
+    replay = PositionReplay(config, NUM_ACTIONS, [], TARGETS)
     while replay.total < 150:
         replay.add(make_record(rng, 10, 4, replay.total))
     assert replay.window == 40
@@ -99,17 +99,17 @@ def test_every_position_of_the_window_is_sampled_and_none_outside() -> None:
 
 def test_a_game_longer_than_the_capacity_leaves_its_end() -> None:
     rng = np.random.default_rng(2)
-    replay = Replay(ReplayConfig(capacity=5), NUM_ACTIONS, [], TARGETS)
+    replay = PositionReplay(ReplayConfig(capacity=5), NUM_ACTIONS, [], TARGETS)
     replay.add(make_record(rng, 13, 4, 0))
     assert set(replay.sample(200, rng).version) == set(range(8, 13))
 
 
 def test_memory_grows_with_what_is_kept_up_to_the_capacity() -> None:
     rng = np.random.default_rng(3)
-    replay = Replay(ReplayConfig(capacity=500_000), NUM_ACTIONS, [], TARGETS)
+    replay = PositionReplay(ReplayConfig(capacity=500_000), NUM_ACTIONS, [], TARGETS)
     replay.add(make_record(rng, 10, 4, 0))
     assert len(replay._columns["action"]) < 10_000
-    small = Replay(ReplayConfig(capacity=100), NUM_ACTIONS, [], TARGETS)
+    small = PositionReplay(ReplayConfig(capacity=100), NUM_ACTIONS, [], TARGETS)
     for _ in range(50):
         small.add(make_record(rng, 10, 4, small.total))
         assert small.positions <= 100 + 9, "the oldest game is there until its last position leaves"
@@ -120,7 +120,7 @@ def test_memory_grows_with_what_is_kept_up_to_the_capacity() -> None:
 
 def test_an_empty_replay_has_nothing_to_sample() -> None:
     with pytest.raises(ValueError, match="nothing to sample"):
-        Replay(ReplayConfig(), NUM_ACTIONS, [], TARGETS).sample(1, np.random.default_rng(0))
+        PositionReplay(ReplayConfig(), NUM_ACTIONS, [], TARGETS).sample(1, np.random.default_rng(0))
 
 
 # Weights.
@@ -128,7 +128,7 @@ def test_an_empty_replay_has_nothing_to_sample() -> None:
 
 def test_positions_are_kept_by_their_weight() -> None:
     rng, config = np.random.default_rng(6), ReplayConfig(capacity=200_000, window_start=200_000, window_exponent=0.0)
-    replay, weights = Replay(config, NUM_ACTIONS, [], TARGETS), []
+    replay, weights = PositionReplay(config, NUM_ACTIONS, [], TARGETS), []
     for _ in range(2000):
         record = make_record(rng, 10, 4, len(weights))
         weight = rng.choice([0.0, 0.1, 0.5, 1.0, 1.7], size=10).astype(np.float32)
@@ -156,7 +156,7 @@ def test_a_game_gets_the_same_rows_whenever_it_is_added() -> None:
 def test_mirrored_samples_equal_mirrored_originals() -> None:
     rng = np.random.default_rng(4)
     symmetries = [Symmetry(rng.permutation(24), rng.permutation(NUM_ACTIONS)) for _ in range(3)]
-    replay, twin = Replay(ReplayConfig(), NUM_ACTIONS, symmetries, TARGETS), NaiveReplay()
+    replay, twin = PositionReplay(ReplayConfig(), NUM_ACTIONS, symmetries, TARGETS), NaiveReplay()
     for _ in range(5):
         record = make_record(rng, 10, 6, replay.total)
         replay.add(record)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from selfplay.experience.records import UNDECIDED, Ending, GameRecord
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 
 
 def facts(length: int, players: int = 2, **given: Any) -> GameRecord:
@@ -38,7 +38,7 @@ def facts(length: int, players: int = 2, **given: Any) -> GameRecord:
     return GameRecord(**{**values, **given})
 
 
-def kept_rows(replay: Replay) -> dict[str, np.ndarray]:
+def kept_rows(replay: PositionReplay) -> dict[str, np.ndarray]:
     """What the replay knows of the position of each of its rows, the oldest row first."""
     numbers = np.arange(replay.total - len(replay), replay.total)
     places = replay._index[numbers % replay.config.capacity] % replay._room

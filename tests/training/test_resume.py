@@ -23,7 +23,7 @@ from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import from_arrays
 from selfplay.experience.targets import TargetSettings
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics
 from selfplay.storage.run_folder import RunFolder
@@ -63,7 +63,7 @@ def parts_of(config: Config, folder: RunFolder) -> RunState:
     """What a run of AlphaZero has to save, without symmetries in its replay."""
     algorithm = load_algorithm(config)
     game = games.load(config.game)
-    replay = Replay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
+    replay = PositionReplay(config.replay, game.num_actions, [], TargetSettings.of(config, game))
     reuse, progress = SampleReuse(config, algorithm.needs, replay), Progress(config.budget, lambda: 0)
     rng = np.random.default_rng(1)
     learner = algorithm.make_learner()
@@ -186,7 +186,7 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
     newest = [rows for _, rows in shards.read_shards(folder.games, None, pytest.fail)][-1]
     shards.write_shard(folder.games, next_shard, newest, sum(len(row["action"]) for row in newest))
 
-    def restored(exactly: bool) -> tuple[Replay, Progress]:
+    def restored(exactly: bool) -> tuple[PositionReplay, Progress]:
         parts = parts_of(config, folder)
         assert parts.restore(exactly, pytest.fail)
         return parts.replay, parts.progress
@@ -199,7 +199,7 @@ def test_games_after_the_checkpoint_are_kept_where_actors_play_and_replayed_wher
     assert replay.total == positions
 
 
-def saved_run(folder: RunFolder, capacity: int) -> tuple[Replay, Config]:
+def saved_run(folder: RunFolder, capacity: int) -> tuple[PositionReplay, Config]:
     """Forty games with fast searches on disk, in ten shards before a checkpoint; the replay that took them in."""
     options = ["--actors.full_search_share", "0.25", "--replay.capacity", str(capacity), "--replay.min_positions", "9"]
     config = tiny_config(folder.path, *options, "--actors.games_per_actor", "4")

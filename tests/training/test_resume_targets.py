@@ -17,7 +17,7 @@ from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.experience.records import GameRecord, from_arrays
 from selfplay.experience.targets import TargetSettings
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.resuming import WITH_GAMES, WITH_TARGETS, only_new_games
@@ -93,7 +93,7 @@ def test_other_targets_are_learned_from_games_that_were_played_before(tmp_path: 
     after, _ = opened(run, f"--{key}", CHANGED[key])
     assert not any("warning" in line for line in watcher.lines)
     assert one_step(opened(run)[0]) == one_step(before) != one_step(after)
-    assert isinstance(before.replay, Replay) and isinstance(after.replay, Replay)
+    assert isinstance(before.replay, PositionReplay) and isinstance(after.replay, PositionReplay)
     old, new = kept_rows(before.replay), kept_rows(after.replay)
     if key in ("learner.policy_surprise", "actors.resign_weight"):
         assert old["observation"].tolist() != new["observation"].tolist(), "positions have other numbers of rows"

@@ -19,7 +19,7 @@ from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.commands.train import exit_status
 from selfplay.config import reader
 from selfplay.errors import UserError
-from selfplay.replay.positions import Replay
+from selfplay.replay.positions import PositionReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.files import publish
 from selfplay.storage.metrics import AXES, read_metrics, unknown_names
@@ -195,7 +195,7 @@ def test_a_request_ends_at_once_what_has_nothing_to_save(tmp_path: Path, monkeyp
 
 def test_a_batch_without_a_finite_loss_is_kept_to_be_looked_at(tmp_path: Path, monkeypatch) -> None:
     """Samples of steps 3 and 4 have no finite value."""
-    sample, drawn = Replay.sample, []
+    sample, drawn = PositionReplay.sample, []
 
     def broken(self, size, rng):
         batch = sample(self, size, rng)
@@ -204,7 +204,7 @@ def test_a_batch_without_a_finite_loss_is_kept_to_be_looked_at(tmp_path: Path, m
             batch.value_target[:] = np.nan
         return batch
 
-    monkeypatch.setattr(Replay, "sample", broken)
+    monkeypatch.setattr(PositionReplay, "sample", broken)
     run, watcher = tmp_path / "run", Watcher()
     assert selfplay.train(tiny_config(tmp_path, "--budget.steps", "9"), run, watcher).version == 9
     assert [line for line in watcher.lines if line.startswith("warning")] == [
