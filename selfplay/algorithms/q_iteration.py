@@ -49,7 +49,7 @@ class Sweep:
         return self.backups
 
 
-class Sweeps:
+class SweepReplay:
     """The collector and the replay in one: there is nothing to play and nothing to remember."""
 
     def __init__(self, mdp: TabularMdp) -> None:
@@ -147,9 +147,9 @@ class QIteration(ModelFree):
 
         return loss
 
-    def make_replay(self) -> Sweeps:
+    def make_replay(self) -> SweepReplay:
         """See `Algorithm.make_replay`."""
-        return Sweeps(self.mdp)
+        return SweepReplay(self.mdp)
 
     def make_experience(
         self, inference: Inference, rng: np.random.Generator, positions_played: int, endless: bool
@@ -159,7 +159,7 @@ class QIteration(ModelFree):
 
     def next_round(self, last: Any, inferences: Inferences, rng: np.random.Generator, positions_played: int) -> Any:
         """One sweep."""
-        return Sweeps(self.mdp)
+        return SweepReplay(self.mdp)
 
     def describe_record(self, averages: Averages, record: Any, version: int) -> None:
         """A sweep has no figures."""
