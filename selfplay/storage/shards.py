@@ -39,8 +39,10 @@ MAX_SHARD_BYTES = 1 << 30
 
 MISMATCH = "does not match its sha256"
 
-Record = dict[str, np.ndarray]
-Game = TypeVar("Game")
+StoredRecord = dict[str, np.ndarray]
+"""A record as a shard stores it: its arrays by name."""
+
+Understood = TypeVar("Understood")
 
 
 def write_shard(folder: Path, shard_id: int, records: Sequence[Mapping[str, np.ndarray]], positions: int) -> Path:
@@ -77,8 +79,8 @@ def read_shards(
     folder: Path,
     newest_positions: int | None,
     warn: Callable[[str], None],
-    understand: Callable[[Record], Game] = lambda record: record,  # type: ignore[assignment, return-value]
-) -> list[tuple[int, list[Game]]]:
+    understand: Callable[[StoredRecord], Understood] = lambda record: record,  # type: ignore[assignment, return-value]
+) -> list[tuple[int, list[Understood]]]:
     """`(id, games)` of the newest shards that together hold at least `newest_positions`, oldest first; all when None.
 
     `understand` makes a game of each record and raises ValueError for one that is none. A shard that does not match its
@@ -87,7 +89,7 @@ def read_shards(
     `recover` first. Raises UserError for a shard of another format.
     """
     entries = _entries(folder)
-    found: list[tuple[int, list[Game]]] = []
+    found: list[tuple[int, list[Understood]]] = []
     missing = newest_positions
     for shard_id in sorted(entries, reverse=True):
         if missing is not None and missing <= 0:
@@ -117,7 +119,7 @@ def shard_ids(folder: Path) -> list[int]:
     return _files(folder)
 
 
-def read_shard(folder: Path, shard_id: int) -> list[Record]:
+def read_shard(folder: Path, shard_id: int) -> list[StoredRecord]:
     """One shard, without touching anything, so it may be used on a run that is running.
 
     Raises `UserError` when it does not exist or is damaged, `StorageError` where it cannot be read.
@@ -149,7 +151,7 @@ class ShardState:
 
 
 def inspect(
-    folder: Path, last_id: int, understand: Callable[[Record], object] = lambda record: None
+    folder: Path, last_id: int, understand: Callable[[StoredRecord], object] = lambda record: None
 ) -> Iterator[ShardState]:
     """Every shard up to `last_id`, and those after it that are there or listed: whether it is what was written.
 
@@ -287,7 +289,7 @@ def _entries(folder: Path) -> dict[int, dict[str, Any]]:
     return {record["id"]: record for record in records if record is not None}
 
 
-def _understood(records: Sequence[Record], understand: Callable[[Record], Game]) -> list[Game]:
+def _understood(records: Sequence[StoredRecord], understand: Callable[[StoredRecord], Understood]) -> list[Understood]:
     """The games of a shard. Raises ValueError, which says which game, for one that is none."""
     games = []
     for number, record in enumerate(records):
@@ -320,7 +322,7 @@ def _pack(shard_id: int, records: Sequence[Mapping[str, np.ndarray]], positions:
     return buffer.getvalue()
 
 
-def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
+def _unpack(data: bytes, shard_id: int) -> tuple[list[StoredRecord], int]:
     """Records and positions of a shard. Raises `ValueError` when it is damaged, `UserError` for another format."""
     try:
         arrays = load_arrays(data)
@@ -336,7 +338,7 @@ def _unpack(data: bytes, shard_id: int) -> tuple[list[Record], int]:
             raise ValueError(f"says that it holds {games:,} games")
         if positions < games:
             raise ValueError(f"says that it holds {positions:,} positions of {games:,} games")
-        records: list[Record] = [{} for _ in range(games)]
+        records: list[StoredRecord] = [{} for _ in range(games)]
         for name, array in arrays.items():
             kind, _, field = name.partition("/")
             if kind == "offset":

@@ -45,7 +45,7 @@ FEW_SHARDS = 3
 
 BAD_BATCH = "bad_batch.npz"
 
-Understand = Callable[[dict[str, np.ndarray]], GameRecord | TargetRecord]
+Understand = Callable[[shards.StoredRecord], GameRecord | TargetRecord]
 """Makes a record of each game that a shard stores; raises ValueError for one that is none."""
 
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
