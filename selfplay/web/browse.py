@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Replay:
+class FinishedGame:
     """A finished game to be stepped through."""
 
     game: Game
@@ -91,21 +91,21 @@ class Browser:
         ]
         return {"games": shown, "total": len(lines), "page": PAGE}
 
-    def self_play_game(self, index: int, shard_id: int, number: int) -> Replay:
+    def self_play_game(self, index: int, shard_id: int, number: int) -> FinishedGame:
         """A game of a shard, with the recorded search of every position."""
         run = self._library.run(index)
 
-        def load() -> Replay:
+        def load() -> FinishedGame:
             records = self._records(run, shard_id)
             if not 0 <= number < len(records):
                 raise Refused(f"shard {shard_id} has {len(records)} games", NOT_FOUND)
             found: Retraced = retrace(run.game, records[number], run.config.actors.opening_plies)
             title = f"{run.name}, shard {shard_id}, game {number}"
-            return Replay(run.game, title, (), found.moves, found.opening, found.notes, found.complaint)
+            return FinishedGame(run.game, title, (), found.moves, found.opening, found.notes, found.complaint)
 
         return self._keep(("game", index, shard_id, number), load)
 
-    def tournament_game(self, index: int, number: int) -> Replay:
+    def tournament_game(self, index: int, number: int) -> FinishedGame:
         """A game of a tournament."""
         tournament = self._library.tournament(index)
         lines = self._tournament(tournament)
@@ -113,7 +113,9 @@ class Browser:
             raise Refused(f"the tournament has {len(lines)} games", NOT_FOUND)
         line = lines[number]
         title = f"{tournament.name}, game {number}"
-        return Replay(tournament.game, title, tuple(line["players"]), tuple(line["moves"]), complaint=line["forfeit"])
+        return FinishedGame(
+            tournament.game, title, tuple(line["players"]), tuple(line["moves"]), complaint=line["forfeit"]
+        )
 
     def _records(self, run: Run, shard_id: int) -> list[GameRecord | TargetRecord]:
         folder = run.folder.games
@@ -159,7 +161,7 @@ def _outcome(record: GameRecord | TargetRecord, num_players: int) -> float | Non
     return -outcome if num_players == 2 else None
 
 
-def position_of(replay: Replay, ply: int) -> dict[str, Any]:
+def position_of(replay: FinishedGame, ply: int) -> dict[str, Any]:
     """A replay at one ply: position, all moves, what was recorded. Raises Refused for a ply that it does not have."""
     if not 0 <= ply <= len(replay.moves):
         raise Refused(f"ply: the game has {len(replay.moves)} moves", NOT_FOUND)
@@ -186,7 +188,7 @@ def position_of(replay: Replay, ply: int) -> dict[str, Any]:
     }
 
 
-def _whole(replay: Replay) -> tuple[Table, str]:
+def _whole(replay: FinishedGame) -> tuple[Table, str]:
     """The game to its end, or to its first illegal move with a complaint."""
     table = Table(replay.game)
     for number, move in enumerate(replay.moves, 1):
