@@ -10,7 +10,8 @@ Conventions, the same for every game:
 * Rewards are per player, `[P]`, and belong to the transition that earns them: in a game that only has a result,
   the last transition has it. The return of a player is the sum of its rewards; a draw is 0.0. Rewards are divided by
   `Game.utility_scale`, so that a game without rewards on the way has returns in [-1, 1].
-* Observations are the view of the player to move and always end in one-hot seat planes that say who that is.
+* Observations are the view of the player to move and end in one-hot seat planes that say who that is. Those of an
+  environment (`games.environments.pool`) have none: there is one player.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ class Game(ABC):
     num_actions: int
     observation_shape: tuple[int, ...]
     """Shape of the input of a network, seat planes included: `(C, H, W)`, `(C, N)` or `(N,)`."""
+    observation_dtype: np.dtype = np.dtype(np.float32)
+    """uint8 where every observation is in whole numbers from 0 to 255, which may then be kept as such; else float32."""
     max_game_length: int
     """Upper bound on player moves in a game (T)."""
     max_chance_outcomes: int = 0
@@ -82,6 +85,8 @@ class Game(ABC):
     """True when the returns of the players always sum to zero."""
     utility_scale: float = 1.0
     """Rewards are divided by this; the largest absolute utility for games without rewards on the way, else 1."""
+    has_own_limit: bool = False
+    """True where somebody set the limit that its pools keep (`StatePool.cut_off`), so that none needs to be told of."""
 
     subclass_hooks: ClassVar[list[Callable[[type[Game]], None]]] = []
     """Functions that are called with every new subclass of `Game`, before its abstract methods are counted."""
@@ -159,6 +164,13 @@ class StatePool(ABC):
     def to_play(self, slots: np.ndarray) -> np.ndarray:
         """Who moves, int64 `[B]`: player id, `CHANCE` or `TERMINAL`."""
 
+    def cut_off(self, slots: np.ndarray) -> np.ndarray:
+        """Where a limit of the game's own has ended it although it is not over, bool `[B]`.
+
+        A player is to move there and the position has a value, but nothing can be played until the slot is reset.
+        """
+        return np.zeros(len(slots), np.bool_)
+
     @abstractmethod
     def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Legal actions of positions where a player moves: `offsets [B + 1]`, `actions` int64 `[K]`, ascending."""
@@ -169,7 +181,10 @@ class StatePool(ABC):
 
     @abstractmethod
     def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
-        """Write the observations of the players to move into `out` float32 `[B, *observation_shape]`."""
+        """Write the observations of the players to move into `out` `[B, *observation_shape]`.
+
+        It is float32, or `Game.observation_dtype`.
+        """
 
     @abstractmethod
     def rollout(self, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -189,6 +204,10 @@ class StatePool(ABC):
     def history(self, slot: int) -> list[int]:
         """Actions and chance outcomes from the start to the position. Raises GameError where they are not kept."""
         raise GameError(f"{self.game.name}: the pool does not keep the moves that led to a position")
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """Lines that a person should read once, since the last call; see `Step.warnings`."""
+        return ()
 
     def close(self) -> None:  # noqa: B027 (a default, not a stub)
         """Free what the pool holds. Nothing to do for most games."""

@@ -15,7 +15,7 @@ def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.
     """New games in `slots` [n], each after between 0 and `opening_plies` random moves, at a decision of a player.
 
     The number of moves is uniform and drawn for each game; chance that comes between them does not count. A game that
-    they end begins again without any. Rewards of chance and of these moves are dropped.
+    they end, or that is cut off after them, begins again without any. Rewards of chance and of these moves are dropped.
 
     Returns the actions and chance outcomes of each slot so far, in order: `StatePool.step` from `StatePool.reset` plays
     them again.
@@ -28,7 +28,7 @@ def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.
             moving = slots[left > ply]
             _step(pool, moving, random_actions(pool, moving, rng), played)
             _play_chance(pool, moving, rng, played)
-            ended = moving[pool.to_play(moving) == TERMINAL]
+            ended = moving[(pool.to_play(moving) == TERMINAL) | pool.cut_off(moving)]
             if ended.size:
                 _reset(pool, ended, rng, played)
                 left[np.isin(slots, ended)] = 0

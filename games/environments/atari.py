@@ -10,6 +10,7 @@ Learning Environment". Frames of the emulator are `frame_skip` times the steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,6 +82,7 @@ class Atari(Environment):
         self.preset = preset
         self.name = name
         self.draw = draw
+        self.step_limit = math.ceil(preset.max_frames / preset.frame_skip)
         self.num_actions = int(self.new_vector(1, 1).single_action_space.n)  # type: ignore[attr-defined]
 
     def new_batch(self, num_envs: int, seed: int, threads: int = 1) -> AtariBatch:

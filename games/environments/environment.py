@@ -23,6 +23,9 @@ from jaxtyping import Bool, Float32, Shaped
 
 from games.base import EPISODE_STEPS, GameError
 
+EPISODES_SEED = 1 << 30
+"""Seeds of training episodes are smaller; those of evaluations begin here."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -70,6 +73,8 @@ class Environment(ABC):
     default_limit: int = 0
     """Steps after which an episode is cut off because the environment has no limit of its own; 0 where it has one, or
     was given one."""
+    step_limit: int = 0
+    """Steps after which an episode is cut off at the latest, whoever set that limit; 0 where none is known."""
     is_endless: bool = False
     """True where the limit was switched off: episodes end by themselves or never, and measurements must stop them."""
     limit_parameter: str = ""

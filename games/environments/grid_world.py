@@ -60,6 +60,7 @@ class GridWorld(Environment):
         self.starts: Int[np.ndarray, " n"] = np.flatnonzero(kinds == START)
         """The states that episodes begin in, each with the same probability."""
         self.observation_shape = (len(self.cells),)
+        self.step_limit = grid.max_steps
         self.outcomes = self._outcomes()
 
     @property

@@ -50,7 +50,9 @@ class GymnasiumEnvironment(Environment):
         self.solved_return = self.spec.reward_threshold
         if self.spec.max_episode_steps is None and MAX_EPISODE_STEPS not in parameters:
             self.default_limit = EPISODE_STEPS
-        self.is_endless = parameters.get(MAX_EPISODE_STEPS) == NO_LIMIT
+        limit = parameters.get(MAX_EPISODE_STEPS, self.spec.max_episode_steps or self.default_limit)
+        self.is_endless = limit == NO_LIMIT
+        self.step_limit = limit if isinstance(limit, int) and not self.is_endless else 0
         if parameters.get("render_mode", RENDER_MODE) != RENDER_MODE:
             raise GameError(f"{self.name}: render_mode is {RENDER_MODE} or left out")
         if "disable_env_checker" in parameters:

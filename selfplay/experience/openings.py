@@ -43,7 +43,7 @@ def random_observations(game: Game, count: int, rng: np.random.Generator) -> np.
             next(events)
             pool.step(at_chance, draw_outcomes(pool, at_chance, [rng] * len(at_chance)), at_chance)
             to_play = pool.to_play(slots)
-        slots = slots[to_play >= 0]
+        slots = slots[(to_play >= 0) & ~pool.cut_off(slots)]
         if not slots.size:
             break
         observations = np.empty((len(slots), *game.observation_shape), np.float32)

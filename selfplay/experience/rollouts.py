@@ -12,14 +12,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Shaped
 
-from games.environments.environment import Environment, EnvironmentBatch, Step
+from games.environments.environment import EPISODES_SEED, Environment, EnvironmentBatch, Step
 from nets.inference import Inference
 from selfplay.experience.behaviour import Behaviour
 from selfplay.experience.episode_counter import EpisodeCounter
 from selfplay.experience.figures import SelfPlayCounts
-
-EPISODES_SEED = 1 << 30
-"""Seeds of training episodes are smaller; those of evaluations begin here."""
 
 
 @dataclass(frozen=True)

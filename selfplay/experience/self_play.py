@@ -109,6 +109,7 @@ class SelfPlay:
     def take_counts(self) -> SelfPlayCounts:
         """The counts so far, which start again at zero."""
         counts, self.counts = self.counts, SelfPlayCounts()
+        counts.warnings += self.pool.take_warnings()
         evaluated = self.models.take_counts()
         counts.evaluations, counts.predictions = evaluated.evaluations, evaluated.predictions
         counts.network_calls, counts.network_seconds = evaluated.network_calls, evaluated.network_seconds
@@ -177,8 +178,8 @@ class SelfPlay:
         slots, to_play = slots[sound], to_play[sound]
         lengths = np.array([len(self.trajectories[slot]) for slot in slots])
         ended = to_play == TERMINAL
-        is_cut_off = ~ended & (lengths >= self.max_plies)
-        if self.actors.max_plies == 0:
+        is_cut_off = ~ended & ((lengths >= self.max_plies) | self.pool.cut_off(slots))
+        if self.actors.max_plies == 0 and not self.game.has_own_limit:
             self.counts.cut_off += int(is_cut_off.sum())
         ended |= is_cut_off
         records = []

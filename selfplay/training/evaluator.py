@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from games.environments.environment import EPISODES_SEED
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience.rollouts import EPISODES_SEED
 from selfplay.storage.run_folder import RATINGS
 from selfplay.system.child_process import Stacks, become_child
 from selfplay.system.deadline import TimeIsUp, deadline
