@@ -239,7 +239,7 @@ class SelfPlay:
 
     def _keep(self, slots: np.ndarray, statistics: RootStatistics, actions: np.ndarray) -> None:
         """Append the positions in `slots` to their trajectories."""
-        observations = np.empty((len(slots), *self.game.observation_shape), np.float32)
+        observations = np.empty((len(slots), *self.game.observation_shape), self.game.observation_dtype)
         self.pool.observe(slots, observations)
         target, prior = statistics.policy_target, statistics.prior
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -317,9 +317,10 @@ class SelfPlay:
         """Observation [F, *observation], player to move [F] and legal actions [M] of a game that is not over; all empty
         for one that is."""
         if is_terminal:
-            return np.empty((0, *self.game.observation_shape), np.float32), np.empty(0, np.int32), np.empty(0, np.int32)
+            shape = (0, *self.game.observation_shape)
+            return np.empty(shape, self.game.observation_dtype), np.empty(0, np.int32), np.empty(0, np.int32)
         slots = np.array([slot])
-        observation = np.empty((1, *self.game.observation_shape), np.float32)
+        observation = np.empty((1, *self.game.observation_shape), self.game.observation_dtype)
         self.pool.observe(slots, observation)
         legal_actions = self.pool.legal(slots)[1].astype(np.int32)
         return observation, self.pool.to_play(slots).astype(np.int32), legal_actions
