@@ -11,6 +11,8 @@ is cut off (`StatePool.cut_off`): its last position has a value, and nothing can
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
@@ -160,7 +162,7 @@ class EnvironmentPool(StatePool):
         if moves.all() and all(mask is None for mask in masks):
             width = self.game.num_actions
             return np.arange(len(slots) + 1) * width, np.tile(self._all_actions, len(slots))
-        rows = [
+        rows: list[Any] = [
             (self._all_actions if mask is None else np.flatnonzero(mask)) if is_turn else ()
             for mask, is_turn in zip(masks, moves.tolist())
         ]
