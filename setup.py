@@ -7,7 +7,11 @@ in either place. `package_dir` copies nothing within the project.
 from setuptools import find_namespace_packages, setup
 
 CODE = ["selfplay*", "games*", "search*", "nets*"]
-DATA = {"selfplay.shipped.configs": "configs", "selfplay.shipped.positions": "benchmarks/data"}
+DATA = {
+    "selfplay.shipped.configs": "configs",
+    "selfplay.shipped.positions": "benchmarks/data",
+    "selfplay.shipped.pretrained": "pretrained",
+}
 
 setup(
     packages=[*find_namespace_packages(include=CODE, exclude=["*.__pycache__"]), *DATA],

@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
     *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
-    *("games", "nets", "search", "selfplay", "configs", "benchmarks/data"),
+    *("games", "nets", "search", "selfplay", "configs", "benchmarks/data", "pretrained"),
 )
 SETS = ("lowest", "newest")
 SECONDS = 600
@@ -56,6 +56,7 @@ STEPS = (
     Step("resume run --budget.steps 25", "against random"),
     Step("play run:run", "", "quit\n"),
     Step("match run:run random --games 4", "Elo"),
+    Step("match pretrained:tic_tac_toe random --games 4", "Elo"),
     Step("label --game tic_tac_toe --positions 20 --processes 1 --out positions.jsonl", ""),
     Step("evaluate run:run:simulations=4 --positions positions.jsonl", "of 20 positions"),
     Step("evaluate random --positions connect_four_positions", "of 700 positions"),

@@ -55,6 +55,9 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None:
     }
     wanted |= {f"selfplay/shipped/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     wanted |= {f"selfplay/shipped/positions/{path.name}" for path in (ROOT / "benchmarks" / "data").iterdir()}
+    wanted |= {
+        f"selfplay/shipped/{path.relative_to(ROOT)}" for path in (ROOT / "pretrained").rglob("*") if path.is_file()
+    }
     with zipfile.ZipFile(wheel) as archive:
         assert {name for name in archive.namelist() if ".dist-info/" not in name} == wanted
 

@@ -1,6 +1,6 @@
 """Play against a player in the terminal; `hint` shows what it thinks.
 
-A PLAYER is written as for `selfplay match`, e.g. mcts:simulations=1000 or run:RUN_DIR:simulations=400.
+A PLAYER is written as for `selfplay match`, e.g. pretrained:connect_four or run:RUN_DIR:simulations=400.
 """
 
 from __future__ import annotations

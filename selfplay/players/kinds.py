@@ -2,15 +2,16 @@
 
 Every command that takes a PLAYER reads it here; `register_player` adds a kind of one's own.
 
-    random    legal moves, all equally likely
-    mcts      the usual honest baseline: UCT (Kocsis and Szepesvari 2006) with random games at the leaves, a new tree
-              every move, no knowledge, and no proven values unless `solve=true` asks for them
-    uniform   search that knows only how games end
-    run       a trained network with search
-    net       a trained network alone
-    solver    the value of every move, in small games
-    human     a person at the terminal
-    gtp, uci  other programs that speak these protocols (docs/engines.md)
+    random      legal moves, all equally likely
+    mcts        the usual honest baseline: UCT (Kocsis and Szepesvari 2006) with random games at the leaves, a new tree
+                every move, no knowledge, and no proven values unless `solve=true` asks for them
+    uniform     search that knows only how games end
+    run         a trained network with search
+    net         a trained network alone
+    pretrained  a trained network that comes with the program, with search
+    solver      the value of every move, in small games
+    human       a person at the terminal
+    gtp, uci    other programs that speak these protocols (docs/engines.md)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from selfplay.engines.options import GtpOptions, UciOptions
 from selfplay.players.agents import make_cart_pole_agent, make_net_agent, make_random_agent, make_run_agent
 from selfplay.players.options import MctsOptions, RandomOptions, RunOptions, SolverOptions, UniformOptions
 from selfplay.players.player import Agent, Player
+from selfplay.players.pretrained import pretrained_game, pretrained_run
 from selfplay.players.search import SearchPlayer
 from selfplay.players.text import RUN_DIR, NoOptions, PlayerKind, PlayerSpec, read_text
 from selfplay.players.trained import (
@@ -150,6 +152,7 @@ _kinds = {
             identify=identify_run,
             make_agent=make_run_agent,
             find_environment=environment_of_run,
+            find_run=str,
         ),
         PlayerKind(
             "net",
@@ -159,6 +162,16 @@ _kinds = {
             identify=identify_net,
             make_agent=make_net_agent,
             find_environment=environment_of_run,
+            find_run=str,
+        ),
+        PlayerKind(
+            "pretrained",
+            make_run_player,
+            RunOptions,
+            "GAME",
+            pretrained_game,
+            identify=identify_run,
+            find_run=pretrained_run,
         ),
         PlayerKind("solver", _make_solver, SolverOptions),
         PlayerKind("human", _make_human, is_person=True),

@@ -57,6 +57,8 @@ class PlayerKind:
     """Who acts as the player does in an environment, with a seed; None: nobody. Raises UserError as `make_player`."""
     find_environment: Callable[[str], str | None] | None = None
     """The environment that a target was made for; None: any environment."""
+    find_run: Callable[[str], str] | None = None
+    """The run, `RUN_DIR[@VERSION]`, whose network plays for a target; None for players without a network of a run."""
     is_person: bool = False
     """Somebody at the terminal, who cannot be asked without it."""
 
@@ -111,6 +113,13 @@ class PlayerSpec:
     def environment(self) -> str | None:
         """The environment that the player was made for, None for a player of any environment, or of games."""
         return self.kind.find_environment(self.target) if self.kind.find_environment else None
+
+    @property
+    def run(self) -> str:
+        """The run, `RUN_DIR[@VERSION]`, whose network plays. Raises UserError for players without one."""
+        if self.kind.find_run is None:
+            raise UserError(f"{self.name}: has no network of a run; use run:RUN_DIR or pretrained:GAME")
+        return self.kind.find_run(self.target)
 
     def make_player(self, game: Game, seed: int = 0) -> Player:
         """The player for a game. An option `seed` wins over `seed`. Raises UserError where it cannot play `game`."""

@@ -134,7 +134,7 @@ def read_weights(target: str) -> RunWeights:
 
 def identify_net(spec: PlayerSpec) -> str:
     """`PlayerSpec.identity` of a network alone: by its weights."""
-    return f"{spec.kind.name}:{_weights_digest(spec.target)}"
+    return f"{spec.kind.name}:{_weights_digest(spec.run)}"
 
 
 def identify_run(spec: PlayerSpec) -> str:
@@ -143,7 +143,7 @@ def identify_run(spec: PlayerSpec) -> str:
     Noise, memory and how many positions are searched at once do not.
     """
     options: RunOptions = spec.options
-    config = run_config(spec.target)
+    config = run_config(spec.run)
     usual = SearchConfig()
     unseen = {name: getattr(usual, name) for name in ("dirichlet_alpha", "dirichlet_fraction", "cache_megabytes")}
     search = dataclasses.replace(_search_of_run(options, config), **unseen)
@@ -156,7 +156,7 @@ def identify_run(spec: PlayerSpec) -> str:
         if name != "num_simulations" and value != getattr(usual, name)
     ]
     shown += [f"{name}={value}" for name, value in given.items() if value or value == 0 and name == "seed"]
-    return f"{spec.kind.name}:{_weights_digest(spec.target)}:{','.join(shown)}"
+    return f"{spec.kind.name}:{_weights_digest(spec.run)}:{','.join(shown)}"
 
 
 def _weights_digest(target: str) -> str:
@@ -184,7 +184,7 @@ def _search_of_run(options: RunOptions, config: Config) -> SearchConfig:
 def make_run_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
     """`PlayerKind.make_player` of a network with a search."""
     options: RunOptions = spec.options
-    network = TrainedNetwork(spec.target, game, options.batch, options.symmetries)
+    network = TrainedNetwork(spec.run, game, options.batch, options.symmetries)
     if not learns_policy(network.config):
         network.close()
         raise UserError(
@@ -192,7 +192,8 @@ def make_run_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
         )
     search = _search_of_run(options, network.config)
     shown = dataclasses.replace(options, simulations=search.num_simulations)
-    name = dataclasses.replace(spec, target=network.target, options=shown).name
+    target = network.target if spec.kind.is_of_run else spec.target
+    name = dataclasses.replace(spec, target=target, options=shown).name
     return SearchPlayer(name, network.models, search, seed, options.temperature, options.batch, network.close)
 
 

@@ -1,7 +1,8 @@
-"""Files that come with the program: settings and labelled positions, by their names.
+"""Files that come with the program: settings, labelled positions and trained networks, by their names.
 
 They lie in folders of the checkout, and `setup.py` puts them into a wheel, below this package. A command takes the name
-of such a file (`selfplay train connect_four`) where it takes a path.
+of a file of settings or positions (`selfplay train connect_four`) where it takes a path. A trained network is a folder
+like that of a run, and `pretrained:NAME` plays with it (`selfplay.players.pretrained`).
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ class Kind:
 
     def files(self) -> Mapping[str, Path]:
         """The files by name (the file's name without its suffix), in alphabetical order."""
-        packaged = _HERE / self.folder
-        folder = packaged if packaged.is_dir() else _CHECKOUT / self.in_checkout
+        folder = _shipped_folder(self.folder, self.in_checkout)
         return {path.stem: path for path in sorted(folder.glob(f"*{self.suffix}"))}
 
     def find(self, path: Path | str) -> Path:
@@ -58,6 +58,17 @@ class Kind:
 
 SETTINGS = Kind("configs", "configs", ".yaml", "`selfplay configs` lists them")
 POSITIONS = Kind("positions", "benchmarks/data", ".jsonl", "`selfplay evaluate --help` lists them")
+
+
+def pretrained_runs() -> Mapping[str, Path]:
+    """The folders of the trained networks by name, in alphabetical order."""
+    folder = _shipped_folder("pretrained", "pretrained")
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.yaml"))}
+
+
+def _shipped_folder(in_wheel: str, in_checkout: str) -> Path:
+    packaged = _HERE / in_wheel
+    return packaged if packaged.is_dir() else _CHECKOUT / in_checkout
 
 
 def first_comment(path: Path) -> str:

@@ -27,6 +27,9 @@ from selfplay.storage.locks import FolderLock
 RUNS = Path("runs")
 """Parent of the runs whose folder was not named."""
 
+CARD = "card.json"
+"""File that makes a folder one of the trained networks that come with the program: nothing can go on from it."""
+
 RATINGS = "ratings"
 """Folder in a run's folder: the games that rate its checkpoints."""
 
@@ -106,9 +109,15 @@ class RunFolder:
     def resume(cls, path: Path) -> RunFolder:
         """Lock an existing run and sweep away what a killed run left half written.
 
-        Raises `UserError` when there is no such run (with near names) or another process holds its lock.
+        Raises `UserError` when there is no such run (with near names), when it is a network that comes with the
+        program, or when another process holds its lock.
         """
         run = cls.open(path)
+        if (path / CARD).exists():
+            raise UserError(
+                f"{path} has a trained network and nothing to go on from; start a run with "
+                f"`{shell_command('train', 'CONFIG', '--init', folder_word(path))}`"
+            )
         run._lock = FolderLock(run.lock_file)
         for folder in (run.path, run.checkpoints, run.games, run.replay):
             sweep_temporaries(folder)
