@@ -1,4 +1,4 @@
-# `make train` and `make test` need nothing but Python 3.11 or newer and make; the first of them makes .venv.
+# `make play`, `make train` and `make test` need nothing but Python 3.11 or newer and make; the first of them makes .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,8 +7,12 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PINS := pyproject.toml constraints.txt
 
-.PHONY: train test test-slow test-all lint docs bench soak clean
+.PHONY: play train test test-slow test-all lint docs bench soak clean
 .DELETE_ON_ERROR:
+
+# The page, with a game against a trained network that comes with selfplay.
+play: $(VENV)/.installed
+	$(BIN)/selfplay serve
 
 train: $(VENV)/.installed
 	$(BIN)/selfplay train configs/connect_four.yaml

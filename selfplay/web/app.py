@@ -97,6 +97,7 @@ class Page:
             "sides": side_names(game, start.view),
             "first": max(0, start.to_play),
             "solver": can_solve(game),
+            "pretrained": self.library.pretrained(game) is not None,
         }
 
     def state(self, request: Request, fields: Fields) -> Any:

@@ -18,6 +18,7 @@ from games import Game
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.players.pretrained import pretrained_names
 from selfplay.players.trained import learns_policy
 from selfplay.storage.files import storage_errors, unseal
 from selfplay.storage.run_folder import RunFolder
@@ -83,6 +84,7 @@ class Library:
             else:
                 self.runs.append(_open_run(path))
         self._lock = threading.Lock()
+        self._pretrained = pretrained_names()
         self._own = {entry.game.name: entry.game for entry in self.runs}
         self._own |= {entry.game.name: entry.game for entry in self.tournaments}
         self._plain = [info.name for info in games.names() if info.supported]
@@ -97,6 +99,10 @@ class Library:
         if not 0 <= index < len(self.runs):
             raise Refused(f"there is no run {index}; {len(self.runs)} were given to `selfplay serve`", 404)
         return self.runs[index]
+
+    def pretrained(self, game: Game) -> str | None:
+        """The name of the trained network that comes with the program and plays this game; None where there is none."""
+        return self._pretrained.get(game.rules)
 
     def tournament(self, index: int) -> Tournament:
         """Raises Refused where there is none."""

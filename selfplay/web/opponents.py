@@ -28,7 +28,7 @@ USUAL_SIMULATIONS = 400
 KEPT = 4
 """Number of players that are kept for their next move: networks take seconds to load."""
 
-SEARCHING = ("mcts", "uniform", "run")
+SEARCHING = ("mcts", "uniform", "run", "pretrained")
 KINDS = ("human", "random", "net", "solver", *SEARCHING)
 WITH_RUN = ("run", "net")
 
@@ -84,6 +84,8 @@ class Opponents:
             version = self._version(run, fields.integer("version", 0, 2**53, None), game)
         if kind == "solver" and not can_solve(game):
             raise Refused(f"solver: {game.name} is too large to be solved while somebody waits")
+        if kind == "pretrained" and self.library.pretrained(game) is None:
+            raise Refused(f"pretrained: no trained network for {game.name} comes with selfplay")
         return Seat(kind, simulations, run, version)
 
     def label(self, seat: Seat) -> str:
@@ -93,7 +95,7 @@ class Opponents:
             alone = " (network alone)" if seat.kind == "net" else ""
             return f"{self.library.runs[seat.run].name} @{seat.version}{alone}{searched}"
         names = {"human": "you", "random": "random moves", "mcts": "plain MCTS", "uniform": "search without knowledge",
-                 "solver": "perfect play"}  # fmt: skip
+                 "solver": "perfect play", "pretrained": "the trained network of selfplay"}  # fmt: skip
         return names[seat.kind] + searched
 
     def make(self, seat: Seat, game: Game) -> Player:
@@ -102,7 +104,7 @@ class Opponents:
         if key not in self._made:
             while len(self._made) >= KEPT:
                 self._made.popitem(last=False)[1].close()
-            self._made[key] = parse_player(self._text(seat), game, self._seed)
+            self._made[key] = parse_player(self._text(seat, game), game, self._seed)
         self._made.move_to_end(key)
         return self._made[key]
 
@@ -124,13 +126,13 @@ class Opponents:
             raise Refused(f"{entry.name} has no version {version}; it has {versions[0]} to {versions[-1]}")
         return versions[-1] if version is None else version
 
-    def _text(self, seat: Seat) -> str:
-        """The PLAYER of a seat."""
+    def _text(self, seat: Seat, game: Game) -> str:
+        """The PLAYER of a seat in a game."""
         options = {} if seat.simulations is None else {"simulations": seat.simulations}
-        target = ""
+        target = self.library.pretrained(game) or "" if seat.kind == "pretrained" else ""
         if seat.run is not None:
             target = f"{self.library.runs[seat.run].folder.path}@{seat.version}"
-        if seat.kind == "run":
+        if seat.kind in ("run", "pretrained"):
             options["batch"] = 1
         return compose_player(seat.kind, target, ",".join(f"{name}={value}" for name, value in options.items()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import uvicorn
@@ -15,25 +16,38 @@ MAX_CONNECTIONS = 200
 MAX_HEADERS = 16 << 10
 """Largest number of bytes of the head of a request."""
 
+MAX_PORT = 65535
+
 IDLE_SECONDS = 10
 """Seconds after which a connection without a request is closed."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises UserError where the address is not of this machine or the port is taken."""
+def listen(host: str, port: int, tries: int = 1) -> socket.socket:
+    """A socket that listens on the first port that is free of `tries` ports from `port` on.
+
+    Raises UserError where the address is not of this machine or all these ports are taken.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-        except BaseException:
-            listener.close()
-            raise
-    except (OSError, UnicodeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot listen on {host} port {port}: {reason}; name another with --host or --port") from None
+        return _listen(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and tries > 1 and port < MAX_PORT:
+            return listen(host, port + 1, tries - 1)
+        reason = error.strerror or str(error)
+    except (UnicodeError, OverflowError) as error:
+        reason = str(error)
+    raise UserError(f"cannot listen on {host} port {port}: {reason}; name another with --host or --port")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
     return listener
 
 

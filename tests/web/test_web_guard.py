@@ -369,6 +369,34 @@ def test_a_taken_port_is_one_line():
         listen("no.such.host.invalid", 0)
 
 
+def test_the_next_free_port_takes_the_place_of_a_taken_one():
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with listen("127.0.0.1", port, tries=50) as found:
+            assert port < found.getsockname()[1] < port + 50
+    with pytest.raises(UserError, match="cannot listen on no.such.host"):
+        listen("no.such.host.invalid", 8000, tries=50)
+
+
+@pytest.mark.parametrize(("display", "folders", "opens"), [(":0", [], True), ("", [], False), (":0", ["run"], False)])
+def test_serve_alone_opens_the_browser_where_there_is_a_display(
+    tmp_path, monkeypatch, capsys, display, folders, opens
+):
+    make_run(tmp_path / "run", with_games=False)
+    opened, asked = [], []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: asked.extend(sockets))
+    assert cli.main(["serve", *folders]) == 0
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"selfplay is at http://127\.0\.0\.1:8\d\d\d/ \(Ctrl-C stops it\)\n", printed)
+    assert len(asked) == 1 and [f"selfplay is at {address} (Ctrl-C stops it)\n" for address in opened] == (
+        [printed] if opens else []
+    )
+
+
 def test_serve_refuses_folders_that_are_no_runs(tmp_path, capsys):
     assert cli.main(["serve", str(tmp_path), "--port", "0"]) == cli.BAD_INPUT
     assert "is not the folder of a run" in capsys.readouterr().err

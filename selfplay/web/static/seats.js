@@ -5,6 +5,7 @@ import { el, options } from "./dom.js";
 const NAMES = {
   human: "a person",
   run: "trained network with search",
+  pretrained: "trained network of selfplay",
   net: "trained network alone",
   mcts: "plain MCTS",
   uniform: "search without knowledge",
@@ -26,6 +27,7 @@ export class SeatPicker {
     const kinds = Object.keys(NAMES).filter((kind) => {
       if (kind === "human") return person;
       if (kind === "solver") return game.solver;
+      if (kind === "pretrained") return game.pretrained;
       return !setup.kinds.with_run.includes(kind) || this.fitting(kind).length > 0;
     });
     this.kind = el("select", { id: `${id}-kind`, change: () => this.update() });
@@ -120,7 +122,9 @@ export function usualSeat(seat, setup, game) {
 
 export function usualAdviser(setup, game) {
   const index = setup.runs.findIndex((run) => run.rules === game.rules && run.versions.length);
-  if (index < 0) return { kind: "mcts", simulations: setup.limits.usual_simulations };
+  if (index < 0) {
+    return { kind: game.pretrained ? "pretrained" : "mcts", simulations: setup.limits.usual_simulations };
+  }
   const { versions, simulations, searches } = setup.runs[index];
   const version = versions[versions.length - 1];
   return searches ? { kind: "run", run: index, version, simulations } : { kind: "net", run: index, version };
