@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from games.soundness import LARGEST
 from nets.config import NetConfig
@@ -163,6 +163,15 @@ class NormalisingLearner(ModelFreeLearner):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `Learner.load_state_dict`; runs from before there were moments have none."""
         super().load_state_dict(state)
+        self._load_moments(state)
+
+    def adopt(self, weights: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> None:
+        """See `Learner.adopt`; the moments of observations go on from those that the other run had."""
+        super().adopt(weights, gathered)
+        if self._normalises:
+            self._load_moments(gathered)
+
+    def _load_moments(self, state: Mapping[str, Any]) -> None:
         moments = {name: tensor.numpy() for name, tensor in state.items() if name.startswith("observations.")}
         if moments:
             self._observations = RunningMoments.from_state(moments, "observations.")

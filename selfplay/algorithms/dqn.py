@@ -12,6 +12,7 @@ Sources: Mnih et al. 2013 and 2015; van Hasselt et al. 2016 (double); Wang et al
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -123,6 +124,11 @@ class DqnLearner(ModelFreeLearner):
     def __init__(self, net: PolicyValueNet, config: Config) -> None:
         super().__init__(net, config.learner, DqnLoss(net, config))
         self._target_steps = config.dqn.target_steps
+
+    def adopt(self, weights: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> None:
+        """See `Learner.adopt`; the target network begins with the same weights."""
+        super().adopt(weights, gathered)
+        self.loss.renew(self.net)
 
     def step(self, batch: TransitionBatch, progress: float) -> StepResult:
         """See `Learner.step`."""

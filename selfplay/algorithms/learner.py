@@ -173,6 +173,15 @@ class Learner:
     def prepare_publication(self) -> None:
         """Change what may change only when the actors get new weights. Nothing in most learners."""
 
+    def adopt(self, weights: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> None:
+        """Begin with a network that another run has trained: its averaged weights become the raw ones and the average.
+
+        `weights` have the names and shapes of this network. `gathered` is what the learner of that run gathered
+        besides, by the names of its `state_dict`; it may lack anything. Step count and optimiser stay new.
+        """
+        self.net.load_state_dict(weights)
+        self.average = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
+
     def state_dict(self) -> dict[str, Any]:
         """What the learner needs to go on, copied to the CPU.
 

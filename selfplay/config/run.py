@@ -133,6 +133,11 @@ class Config:
         "alphazero", "what learns", choices=("alphazero", "dqn", "reinforce", "actor_critic", "q_iteration")
     )
     seed: int = setting(1, "seed of everything random", 0, 2**63 - 1)
+    init: str | None = setting(
+        None,
+        "the run whose network and normaliser this one starts with, RUN_DIR[@VERSION] or a player of it such as "
+        "pretrained:connect_four; null for untrained weights",
+    )
     search: SearchConfig = field(default_factory=SearchConfig)
     net: NetConfig = field(default_factory=NetConfig)
     actors: ActorsConfig = field(default_factory=ActorsConfig)

@@ -20,6 +20,7 @@ from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
 from selfplay.players.trained import learns_by_search
 from selfplay.system.preflight import Needs, require_memory
+from selfplay.training.initial import check_initial
 
 
 def check(config: Config, is_new: bool = True) -> None:
@@ -47,6 +48,8 @@ def check(config: Config, is_new: bool = True) -> None:
     _check_batch_norm(config, algorithm)
     if is_new:
         _check_budget(config, needs)
+        if config.init is not None:
+            check_initial(config.init, algorithm)
     if config.evaluation.gate:
         _check_gate(config)
     for opponent in config.evaluation.opponents:

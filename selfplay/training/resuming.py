@@ -15,7 +15,7 @@ from selfplay.errors import UserError
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.evaluator import RATINGS
 
-FIXED = ("game", "environment", "algorithm", "net", "seed", "name", "learner.optimizer")
+FIXED = ("game", "environment", "algorithm", "net", "seed", "init", "name", "learner.optimizer")
 """Settings and sections that cannot change in a run that has started."""
 
 INSTEAD = {

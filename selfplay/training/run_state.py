@@ -207,6 +207,14 @@ class RunState:
         self.reuse.go_on(is_same_replay)
         return True
 
+    def begin_with(self, source: checkpoint.Checkpoint) -> None:
+        """Start a run with the network of another one, and with the moments of observations and returns that it
+        gathered. The weights must fit (`selfplay.training.initial`)."""
+        gathered = under(GATHERED, source.learner)
+        self.learner.adopt(source.weights, gathered)
+        own = self.replay.state_dict()
+        self.replay.load_state_dict({**own, **{name: gathered[name] for name in own if name in gathered}})
+
     def _pack(self, last_shard: int) -> checkpoint.Checkpoint:
         states = {name: owner.state_dict() for name, owner in self.owners.items()}
         return pack(states, {"last_shard": last_shard, "sampling_rng": generator_state(self.rng)})

@@ -25,6 +25,7 @@ from selfplay.training.budget import budget_text
 from selfplay.training.checks import check
 from selfplay.training.display import Display, make_display
 from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, evaluates, evaluation_failure
+from selfplay.training.initial import initial_source
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import mean_text
 from selfplay.training.resuming import changed_targets, only_new_games, refuse_fixed
@@ -56,8 +57,9 @@ def train(config: Config, run_dir: Path | str | None = None, display: Display | 
     """
     path = None if run_dir is None else Path(run_dir)
     if (known := run_of_environment(config.wandb.mode, path)) is not None:
-        return resume(known, lambda old: dataclasses.replace(config, wandb=old.wandb), display)
-    config = dataclasses.replace(config, wandb=with_environment(config.wandb, os.environ))
+        return resume(known, lambda old: dataclasses.replace(config, wandb=old.wandb, init=old.init), display)
+    init = None if config.init is None else initial_source(config.init)
+    config = dataclasses.replace(config, wandb=with_environment(config.wandb, os.environ), init=init)
     check(config)
     with RunFolder.create(path, config.name) as folder:
         if mode_within(os.environ, config.wandb.mode) != "disabled":

@@ -35,6 +35,7 @@ from selfplay.training.budget import Progress
 from selfplay.training.display import Display
 from selfplay.training.evaluator import CheckpointResult, EvaluationProcess, evaluates
 from selfplay.training.gate import NEWEST, make_gate, plays_newest
+from selfplay.training.initial import read_initial
 from selfplay.training.reporting import Reporter
 from selfplay.training.run_state import RunState, save_bad_batch, understand_games
 from selfplay.training.sample_reuse import SampleReuse
@@ -79,6 +80,9 @@ class Trainer:
         self._is_started = False
         if self.state.restore(self.inline, display.warning):
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
+        elif config.init is not None:
+            self.state.begin_with(read_initial(config.init))
+            display.message(f"starting with the network of {config.init}")
         if replay_bytes is not None:
             display.message(
                 f"the replay, {size(replay_bytes)} at most, is written to {folder.replay} when the run stops"

@@ -1,0 +1,63 @@
+"""The network that a run starts with, where the setting `init` names one: that of another run, or one that comes with
+the program.
+
+In the flow: `train` records the source in config.yaml with its version, `check` refuses what does not fit before
+anything is made, and the trainer loads it unless the run has a checkpoint of its own.
+"""
+
+from __future__ import annotations
+
+from selfplay.algorithms.algorithm import Algorithm
+from selfplay.errors import UserError
+from selfplay.players.kinds import read_player
+from selfplay.players.text import PlayerSpec, compose_player
+from selfplay.players.trained import split_target
+from selfplay.storage import checkpoint
+from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.tensors import check_weights
+
+
+def initial_source(text: str) -> str:
+    """The source as config.yaml records it: `RUN_DIR@VERSION`, or `pretrained:NAME`.
+
+    `text` is `RUN_DIR[@VERSION]` or a player with a network. Raises UserError where there is no such run or version.
+    """
+    spec = _player(text)
+    if spec is not None and not spec.kind.is_of_run:
+        _find(spec.run)
+        return compose_player(spec.kind.name, spec.target)
+    folder, version = _find(text if spec is None else spec.run)
+    return f"{folder.path}@{version}"
+
+
+def read_initial(text: str) -> checkpoint.Checkpoint:
+    """The checkpoint of a source. Raises UserError where it is missing or damaged."""
+    spec = _player(text)
+    folder, version = _find(text if spec is None else spec.run)
+    return checkpoint.load(folder.checkpoints, version)
+
+
+def check_initial(text: str, algorithm: Algorithm) -> None:
+    """Raise UserError with one line, which names the tensor, where the source does not fit the network of a run."""
+    source = read_initial(text)
+    expected = {name: tuple(tensor.shape) for name, tensor in algorithm.make_net().state_dict().items()}
+    check_weights(source.weights, expected, f"init: {text}")
+
+
+def _player(text: str) -> PlayerSpec | None:
+    """The player of a text; None for the folder of a run, which needs not be there if the text is no player's."""
+    if split_target(text)[0].is_dir() or ":" not in text:
+        return None
+    return read_player(text)
+
+
+def _find(target: str) -> tuple[RunFolder, int]:
+    """The run of `RUN_DIR[@VERSION]` and the version, the newest if none is given. Raises UserError."""
+    path, version = split_target(target)
+    folder = RunFolder.open(path)
+    present = checkpoint.versions(folder.checkpoints)
+    if not present:
+        raise UserError(f"init: {path} has no checkpoint yet")
+    if version is not None and version not in present:
+        raise UserError(f"init: {path} has no version {version}; it has {present[0]} to {present[-1]}")
+    return folder, present[-1] if version is None else version
