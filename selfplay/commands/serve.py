@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Serve until interrupted."""
     import secrets
+    import threading
     import webbrowser
 
     from selfplay.web.app import make_app
@@ -45,8 +46,10 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         address = address_of(listener)
         print(f"selfplay is at {address} (Ctrl-C stops it)", flush=True)
         server = make_server(make_app(library, args.host, seed))
-        if not args.folders and has_display():
-            webbrowser.open(address)  # which waits for its answer until the server runs
+        if not args.folders:
+            threading.Thread(target=warm_up, daemon=True).start()
+            if has_display():
+                webbrowser.open(address)  # which waits for its answer until the server runs
         try:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
@@ -57,3 +60,25 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 def has_display() -> bool:
     """Whether a browser with windows can be opened: one in the terminal would take the terminal."""
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def warm_up() -> None:
+    """Let a network that comes with selfplay think once.
+
+    After an installation, this compiles kernels for a minute, which nobody should wait for after a first move.
+    """
+    from contextlib import suppress
+
+    import games
+    from selfplay.errors import UserError
+    from selfplay.players.kinds import read_player
+    from selfplay.players.thinking import make_thinker, try_out
+    from selfplay.shipped import pretrained_runs
+
+    for name in [*pretrained_runs()][:1]:
+        with suppress(UserError, games.GameError):  # whoever plays against it is told
+            spec = read_player(f"pretrained:{name}:batch=1")
+            game = games.load(str(spec.game))
+            thinker = make_thinker(spec.make_player(game))
+            try_out(thinker, game.new_pool(1))
+            thinker.close()

@@ -29,10 +29,20 @@ PPO = (
     *("--net.input_transform", "running"),
 )
 TABLE = (
-    *("--environment", "grid_world(map=four_rooms)", "--algorithm", "q_iteration", "--net.kind", "table", "--learner.dtype", "float64"),
-    *("--learner.optimizer", "sgd", "--learner.learning_rate", "1", "--learner.schedule", "constant"),
-    *("--learner.warmup_steps", "0", "--learner.momentum", "0", "--learner.weight_decay", "0"),
-    *("--learner.gradient_clip", "0", "--learner.ema_decay", "0", "--learner.batch_size", "0"),
+    *("--environment", "grid_world(map=four_rooms)", "--algorithm", "q_iteration"),
+    *(
+        "--net.kind",
+        "table",
+        "--learner.dtype",
+        "float64",
+        "--learner.optimizer",
+        "sgd",
+        "--learner.learning_rate",
+        "1",
+    ),
+    *("--learner.schedule", "constant", "--learner.warmup_steps", "0", "--learner.momentum", "0"),
+    *("--learner.weight_decay", "0", "--learner.gradient_clip", "0", "--learner.ema_decay", "0"),
+    *("--learner.batch_size", "0"),
 )
 KINDS: Mapping[str, tuple[str, ...]] = {
     "alphazero": (),
@@ -145,7 +155,7 @@ def test_the_source_cannot_change_later(tmp_path: Path, trained: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("--net.hidden", "24"), r"body\S* is \[16, \d+\] instead of \[24, \d+\]"),
+        (("--net.hidden", "24"), r"trunk\S* is \[16, \d+\] instead of \[24, \d+\]"),
         (("--net.layers", "2"), r"\S+ is missing"),
         (("--game", "connect_four"), r"\S+ is \[16, \d+\] instead of \[16, \d+\]"),
     ],
@@ -159,7 +169,7 @@ def test_another_shape_is_one_line_and_nothing_is_made(
     assert cli.main(["train", str(file), "--run-dir", str(run), "--init", str(trained)]) == cli.BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and not run.exists()
-    assert lines[0].startswith(f"error: init: {trained}@4: the weights do not fit the network: ")
+    assert lines[0].startswith(f"selfplay: error: init: {trained}@4: the weights do not fit the network: ")
     assert re.search(message, lines[0])
 
 

@@ -379,9 +379,7 @@ def test_the_next_free_port_takes_the_place_of_a_taken_one():
 
 
 @pytest.mark.parametrize(("display", "folders", "opens"), [(":0", [], True), ("", [], False), (":0", ["run"], False)])
-def test_serve_alone_opens_the_browser_where_there_is_a_display(
-    tmp_path, monkeypatch, capsys, display, folders, opens
-):
+def test_serve_alone_opens_the_browser_where_there_is_a_display(tmp_path, monkeypatch, capsys, display, folders, opens):
     make_run(tmp_path / "run", with_games=False)
     opened, asked = [], []
     monkeypatch.chdir(tmp_path)

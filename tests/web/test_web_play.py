@@ -51,6 +51,19 @@ def test_a_move_of_a_player_comes_with_its_thoughts(client):
     assert state["values"] == [{"ply": 1, "player": 1, "value": thought["value"], "by": "plain MCTS, 50 simulations"}]
 
 
+def test_the_network_that_comes_with_the_program_plays_its_game(client):
+    shipped = {"kind": "pretrained", "simulations": 8}
+    state = begin(client, "tic_tac_toe", HUMAN, shipped)
+    state = settled(client, act(client, state, "move", ply=0, action=4))
+    assert state["ply"] == 2 and state["values"][0]["by"] == "the trained network of selfplay, 8 simulations"
+    assert client.get("/api/game?name=tic_tac_toe").json()["pretrained"]
+    assert not client.get("/api/game?name=nim").json()["pretrained"]
+    assert (
+        refused(client, "/api/games", {"game": "nim", "seats": [HUMAN, shipped]})
+        == "pretrained: no trained network for nim comes with selfplay"
+    )
+
+
 def test_illegal_and_late_moves_change_nothing(client):
     state = act(client, begin(client, "tic_tac_toe", HUMAN, HUMAN), "move", ply=0, action=4)
     path = f"/api/games/{state['id']}/move"
