@@ -143,6 +143,10 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
     return {AXES.get(name, name): value for name, value in row.items() if value is not None}
 
 
+ROOM_SECONDS = 5.0
+"""Seconds that W&B gets to take the version before a new one and to remove old ones. Rows wait that long at most."""
+
+
 class Weights:
     """Uploads versions of the weights as one artifact, and keeps all of them together within a number of bytes.
 
@@ -158,7 +162,9 @@ class Weights:
         self._name = f"weights-{start['run_id']}"
         self._best = best_goal
         self._waiting: dict[str, dict[str, Any]] = {}  # orders of an offline run by alias
-        self._has_failed, self._has_logged = False, False
+        self._sent: Any = None  # artifact that is perhaps still on its way
+        self._has_failed, self._is_there = False, False
+        self._removal: threading.Thread | None = None
 
     def add(self, order: dict[str, Any]) -> None:
         """A version: `latest` from now on, and `best` where its goal is the highest so far."""
@@ -187,25 +193,48 @@ class Weights:
             self.make_room(self._limit)
 
     def make_room(self, room: int) -> bool:
-        """Remove the oldest versions until all have at most `room` bytes; the best one goes last. False on failure."""
+        """Remove the oldest versions until all have at most `room` bytes; the best one goes last. False on failure, and
+        after `ROOM_SECONDS` without success. One that hangs is left to itself, and until it ends each call fails."""
+        failures: list[Exception] = []
+
+        def remove() -> None:
+            try:
+                self._remove_until(room)
+            except Exception as error:
+                failures.append(error)
+
+        if self._removal is None or not self._removal.is_alive():
+            self._removal = threading.Thread(target=remove, daemon=True)
+            self._removal.start()
+            self._removal.join(ROOM_SECONDS)
+        if self._removal.is_alive():
+            failures.append(TimeoutError(f"not done within {ROOM_SECONDS:g} s"))
+        if failures:
+            reason = one_line(failures[0])
+            return self._fail(f"W&B could not make room for weights ({reason}); it gets no new ones until it can")
+        return True
+
+    def _remove_until(self, room: int) -> None:
         import wandb
 
-        try:
-            api = wandb.Api(timeout=30)
-            path = f"{self._run.entity}/{self._run.project}/{self._name}"
-            # Asked for only while nothing was sent: it calls every failure a collection that is not there.
-            is_known = self._has_logged or self._run.resumed and api.artifact_collection_exists(path, "model")
-            if not is_known:
-                return True
-            versions = sorted(api.artifacts("model", path), key=lambda one: int(one.version[1:]))
-            for version in sorted(versions, key=lambda one: "best" in one.aliases):
-                if sum(one.size for one in versions) <= room:
-                    break
-                version.delete(delete_aliases=True)
-                versions.remove(version)
-        except Exception as error:
-            return self._fail(f"W&B could not remove old weights ({one_line(error)}); it gets no new ones until it can")
-        return True
+        if self._sent is not None:  # a version counts only when it has arrived
+            artifact, self._sent = self._sent, None
+            try:
+                artifact.wait()
+                self._is_there = True
+            except ValueError as error:
+                self._fail(f"W&B did not take weights ({one_line(error)}); rows are still sent")
+        api = wandb.Api(timeout=30)
+        path = f"{self._run.entity}/{self._run.project}/{self._name}"
+        # Asked for only while nothing has arrived: it calls most failures a collection that is not there.
+        if not self._is_there and not (self._run.resumed and api.artifact_collection_exists(path, "model")):
+            return
+        versions = sorted(api.artifacts("model", path), key=lambda one: int(one.version[1:]))
+        for version in sorted(versions, key=lambda one: "best" in one.aliases):
+            if sum(one.size for one in versions) <= room:
+                break
+            version.delete(delete_aliases=True)
+            versions.remove(version)
 
     def _fail(self, text: str) -> bool:
         """Say once that weights are not sent. Rows are still passed on."""
@@ -222,8 +251,7 @@ class Weights:
         try:
             artifact = wandb.Artifact(self._name, "model", metadata=facts)
             artifact.add_dir(order["weights"], policy="immutable", skip_cache=True)
-            self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
-            self._has_logged = True
+            self._sent = self._run.log_artifact(artifact, aliases=[*aliases, f"step-{order['version']}"])
         except Exception as error:
             return self._fail(f"W&B did not take weights ({one_line(error)}); rows are still sent")
         return True

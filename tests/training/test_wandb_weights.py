@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ import selfplay
 from selfplay.players.kinds import parse_player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
+from selfplay.training import wandb_worker
 from selfplay.training.tracking import WandbTracker, open_tracker
 from selfplay.training.wandb_weights import newest, stage
 from selfplay.training.wandb_worker import Weights
@@ -47,13 +49,18 @@ class Server:
         made.add_dir = add_dir
         return made
 
-    def log(self, made: SimpleNamespace, aliases: list[str]) -> None:
+    def log(self, made: SimpleNamespace, aliases: list[str]) -> SimpleNamespace:
         for other in self.versions:
             other.aliases = [alias for alias in other.aliases if alias not in aliases]
         made.aliases, made.version = aliases, f"v{made.metadata['step']}"
         made.delete = lambda delete_aliases: self.versions.remove(made)
+        made.wait = lambda: self.wait(made)
         self.versions.append(made)
         self.largest = max(self.largest, sum(one.size for one in self.versions))
+        return made
+
+    def wait(self, made: SimpleNamespace) -> None:
+        """Until the artifact has arrived."""
 
     def api(self, timeout: int) -> Any:
         if self.breaks:
@@ -116,9 +123,50 @@ def test_nothing_is_sent_while_nothing_can_be_removed(monkeypatch: pytest.Monkey
     weights.add(server.order(3, None))
     assert list(server.kept()) == [0, 3]
     assert [json.loads(line) for line in server.notices.getvalue().splitlines()] == [
-        {"warning": "W&B could not remove old weights (ConnectionError: gone); it gets no new ones until it can"}
+        {"warning": "W&B could not make room for weights (ConnectionError: gone); it gets no new ones until it can"}
     ]
     assert sorted(path.name for path in (tmp_path / "wandb" / "weights").iterdir()) == ["0", "3"]
+
+
+def test_a_server_that_hangs_holds_one_version_for_a_bounded_time_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server, answers = Server(monkeypatch, tmp_path, limit=300), threading.Event()
+    monkeypatch.setattr(wandb_worker, "ROOM_SECONDS", 0.1)
+    monkeypatch.setattr(server, "wait", lambda made: answers.wait())
+    weights = server.weights()
+    for version in range(3):
+        weights.add(server.order(version, None))
+    assert list(server.kept()) == [0]
+    answers.set()
+    monkeypatch.setattr(wandb_worker, "ROOM_SECONDS", 60.0)
+    assert weights._removal is not None
+    weights._removal.join()
+    weights.add(server.order(3, None))
+    assert list(server.kept()) == [0, 3]
+    reason = "TimeoutError: not done within 0.1 s"
+    assert [json.loads(line) for line in server.notices.getvalue().splitlines()] == [
+        {"warning": f"W&B could not make room for weights ({reason}); it gets no new ones until it can"}
+    ]
+
+
+def test_an_upload_that_failed_is_said_and_the_next_version_goes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = Server(monkeypatch, tmp_path, limit=300)
+
+    def lose(made: SimpleNamespace) -> None:
+        server.versions.remove(made)
+        raise ValueError("disk full")
+
+    monkeypatch.setattr(server, "wait", lose)
+    weights = server.weights()
+    for version in range(2):
+        weights.add(server.order(version, None))
+    assert list(server.kept()) == [1]
+    assert [json.loads(line) for line in server.notices.getvalue().splitlines()] == [
+        {"warning": "W&B did not take weights (ValueError: disk full); rows are still sent"}
+    ]
 
 
 def test_weights_that_wandb_does_not_take_are_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
