@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -83,6 +83,10 @@ def standard_terminal(screen: TextIO) -> Terminal:
     return Terminal(sys.stdin or io.StringIO(), screen)
 
 
+Show = Callable[[StatePool, int], str]
+"""The position in a slot as lines of text."""
+
+
 def board_text(pool: StatePool, slot: int) -> str:
     """The position; where the game has one action a column, the actions stand below their columns."""
     text = pool.text(slot).rstrip("\n")
@@ -105,7 +109,9 @@ def find_move(pool: StatePool, slot: int, typed: str) -> int | None:
     return None
 
 
-def ask_move(terminal: Terminal, pool: StatePool, slot: int, commands: Sequence[str]) -> int | str:
+def ask_move(
+    terminal: Terminal, pool: StatePool, slot: int, commands: Sequence[str], show: Show = board_text
+) -> int | str:
     """Ask until a legal move or one of `commands` other than the ones answered here comes. Raises LeftError."""
     while True:
         typed = terminal.ask("your move> ")
@@ -117,7 +123,7 @@ def ask_move(terminal: Terminal, pool: StatePool, slot: int, commands: Sequence[
         if typed == "moves":
             terminal.say(_moves_text(pool, slot))
         elif typed == "board":
-            terminal.say(board_text(pool, slot))
+            terminal.say(show(pool, slot))
         elif typed == "help":
             terminal.say("\n".join(f"  {name:8}{HELP[name]}" for name in commands))
         elif typed in commands:
@@ -164,16 +170,37 @@ class HumanPlayer:
         """Nothing to free."""
 
 
-def play(game: Game, player: Player, seat: int, terminal: Terminal, rng: np.random.Generator) -> None:
-    """One game of a person in `seat` against `player` in all other seats; `rng` draws chance. Returns at its end."""
-    TerminalGame(game, player, seat, terminal, rng).run()
+def play(
+    game: Game,
+    player: Player,
+    seat: int,
+    terminal: Terminal,
+    rng: np.random.Generator,
+    show: Show = board_text,
+    side: str | None = None,
+) -> None:
+    """One game of a person in `seat` against `player` in all other seats; `rng` draws chance. Returns at its end.
+
+    `show` draws the board; `side` is what the person's pieces are called.
+    """
+    TerminalGame(game, player, seat, terminal, rng, show, side).run()
 
 
 class TerminalGame:
     """The game under way, in slot 0 of a pool of its own."""
 
-    def __init__(self, game: Game, player: Player, seat: int, terminal: Terminal, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        game: Game,
+        player: Player,
+        seat: int,
+        terminal: Terminal,
+        rng: np.random.Generator,
+        show: Show = board_text,
+        side: str | None = None,
+    ) -> None:
         self.game, self.player, self.seat, self.terminal, self.rng = game, player, seat, terminal, rng
+        self.show, self.side = show, side
         self.pool = game.new_pool(1)
         self.slot = np.zeros(1, np.int64)
         self.turns: list[int] = []
@@ -182,7 +209,7 @@ class TerminalGame:
 
     def run(self) -> None:
         """Play until the end of the game, or until the person leaves."""
-        place = f"player {self.seat} of {self.game.num_players}"
+        place = f"player {self.seat} of {self.game.num_players}" + (f", {self.side}" if self.side else "")
         self.terminal.say(f"{self.game.name}: you are {place}, against {self.player.name}; 'help' lists the commands")
         try:
             events = chance_rounds(self.game)
@@ -199,14 +226,14 @@ class TerminalGame:
         except LeftError:
             self.terminal.say("You left the game.")
             return
-        self.terminal.say("\n" + board_text(self.pool, 0))
+        self.terminal.say("\n" + self.show(self.pool, 0))
         self.terminal.say(self._result())
 
     def _let_person_move(self) -> bool:
         """Ask for a move or a command; False when the person resigned."""
-        self.terminal.say("\n" + board_text(self.pool, 0))
+        self.terminal.say("\n" + self.show(self.pool, 0))
         while True:
-            answer = ask_move(self.terminal, self.pool, 0, tuple(HELP))
+            answer = ask_move(self.terminal, self.pool, 0, tuple(HELP), self.show)
             if isinstance(answer, int):
                 self.turns.append(len(self.history))
                 self._step(answer)
