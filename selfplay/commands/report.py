@@ -49,6 +49,6 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     if args.html is not None:
         publish(args.html, make_page(report).encode())
     if args.png is not None:
-        publish(args.png, draw(report))
+        publish(args.png, draw(report, report.panels))
     print(json_text(report.as_json()) if args.json else text(report), file=args.output)
     return 0

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.players.kinds import read_player
     from selfplay.storage.run_folder import RUNS, make_fresh
     from selfplay.tournament import report
+    from selfplay.tournament.diagrams import decisive_games
     from selfplay.tournament.notation import write_notation
     from selfplay.tournament.players import check_players
     from selfplay.tournament.standings import choose_anchor, make_standings
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         plan = TournamentPlan(names, args.format, args.games, recorded=recorded)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
         standings = make_standings(outcome, anchor)
-        page = report.write(standings, folder.path)
+        page = report.write(standings, folder.path, decisive_games(outcome))
         write_notation(outcome, folder.path)
     finally:
         folder.close()

@@ -22,6 +22,10 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
 .text { text-align: left; }
+.answer { font-size: 1.15rem; }
+.boards { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem 1.5rem; }
+figure { margin: 0; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; }
 img { max-width: 100%; height: auto; }
 """
 
@@ -46,10 +50,25 @@ def as_png(figure: Figure) -> bytes:
 def html_picture(title: str, png: bytes) -> str:
     """A heading and a picture."""
     text = html.escape(title)
-    return (
-        f'<h2>{text}</h2>\n<img alt="{text}, a picture; its numbers are in the tables"'
-        f' src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-    )
+    return f"<h2>{text}</h2>\n{_image(f'{title}, a picture; its numbers are in the tables', png)}"
+
+
+def html_answer(text: str) -> str:
+    """The sentence with which a page begins."""
+    return f'<p class="answer">{html.escape(text)}</p>'
+
+
+def html_boards(title: str, boards: Sequence[tuple[str, bytes]]) -> str:
+    """A heading and small pictures side by side, each with its text below."""
+    figures = [
+        f"<figure>{_image('the last position', png)}<figcaption>{html.escape(text)}</figcaption></figure>"
+        for text, png in boards
+    ]
+    return f'<h2>{html.escape(title)}</h2>\n<div class="boards">{"".join(figures)}</div>'
+
+
+def _image(text: str, png: bytes) -> str:
+    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], text_column: int = 0) -> str:

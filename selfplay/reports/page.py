@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfplay.reports.groups import differences
-from selfplay.reports.html import html_picture, html_table, page
-from selfplay.reports.panels import ELO, KINDS, unit_of, with_anchor
-from selfplay.reports.pictures import draw
+from selfplay.reports.html import html_answer, html_picture, html_table, page
+from selfplay.reports.panels import ELO, KINDS, Panel, main_panels, unit_of, with_anchor
+from selfplay.reports.pictures import draw, is_of_one_time
 from selfplay.reports.report import STATISTICS, Report, Summary
 from selfplay.stats.scores import Estimate
 
 MOST_GAMES_IN_TITLE = 2
+
+MOST_IN_A_SENTENCE = 3
+"""Largest number of groups in the sentence that begins a page."""
+
+_AXIS_NAMES = {"positions": "positions", "time": "time", "steps": "steps of the learner"}
 
 _STATISTIC_NAMES = {"mean": "mean", "iqm": "interquartile mean"}
 
@@ -44,13 +49,17 @@ def text(report: Report) -> str:
 
 def make_page(report: Report) -> str:
     """The report as HTML, with tables and pictures."""
+    lead = main_panels(report.panels)
+    parts = [html_answer(sentence) for sentence in _answers(report)]
+    if lead:
+        parts.append(html_picture(_lead_title(report, lead), draw(report, lead)))
     tables = [*_summaries(report), *_aggregates(report), *_comparisons(report)]
-    parts = [_html(table) for table in tables]
+    parts += [_html(table) for table in tables]
     parts += [f"<p>Note: {html.escape(note)}.</p>" for note in report.notes]
     parts.append(f"<p>{_HOW_TO_READ.format(statistic=_STATISTIC_NAMES[report.statistic])}</p>")
     for kind in KINDS:
-        if any(panel.kind == kind for panel in report.panels):
-            parts.append(html_picture(kind, draw(report, [kind])))
+        if panels := [panel for panel in report.panels if panel.kind == kind and panel not in lead]:
+            parts.append(html_picture(kind, draw(report, panels)))
     parts += [_html(table) for table in (*_last_values(report), _settings(report), _runs(report)) if table.rows]
     games = report.games if len(report.games) <= MOST_GAMES_IN_TITLE else [f"{len(report.games)} games"]
     return page(f"Runs on {', '.join(games)}", "\n".join(parts))
@@ -68,6 +77,31 @@ def value_text(metric: str, value: float, beside: float = 0.0) -> str:
     size = max(abs(value), abs(beside))
     digits = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"
+
+
+def _answers(report: Report) -> list[str]:
+    """Who ends how high, a sentence for each game, or one for all of many."""
+    if len(report.games) > MOST_GAMES_IN_TITLE:
+        scores = [f"{one.label} {_with_interval('', one.estimates['IQM'])}" for one in report.aggregates]
+        return [f"Interquartile mean of human-normalised scores: {'; '.join(scores)}."] if scores else []
+    sentences = []
+    for game in report.games:
+        rows = [row for row in report.summaries if row.group.game == game and row.last is not None]
+        rows.sort(key=lambda row: -math.inf if row.last is None else -row.last.value)
+        ends = [f"{row.group.label} ends at {_with_interval(row.metric or '', row.last)}" for row in rows if row.last]
+        ends[MOST_IN_A_SENTENCE:] = (
+            [f"{len(ends) - MOST_IN_A_SENTENCE} more below"] if ends[MOST_IN_A_SENTENCE:] else []
+        )
+        where = "" if len(report.games) == 1 else f"{game}: "
+        by = with_anchor(f"By {rows[0].metric}", rows[0].metric or "", [row.group for row in rows]) if rows else ""
+        sentences.append(f"{where}{by}: {'; '.join(ends)}." if rows else f"{where}No evaluation is finished yet.")
+    return sentences
+
+
+def _lead_title(report: Report, lead: Sequence[Panel]) -> str:
+    if all(map(is_of_one_time, lead)):
+        return "Strength"
+    return f"Strength over {_AXIS_NAMES[report.x_axis]}"
 
 
 # Tables.

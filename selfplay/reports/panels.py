@@ -88,10 +88,17 @@ def with_anchor(text: str, metric: str, groups: Iterable[Group]) -> str:
 
 def main_curve(group: Group, panels: Sequence[Panel]) -> Curve | None:
     """The group's curve of the first evaluation that is drawn for its game; None where it has not been evaluated."""
+    curves = [curve for panel in main_panels(panels) for curve in panel.curves]
+    return next((curve for curve in curves if curve.group is group), None)
+
+
+def main_panels(panels: Sequence[Panel]) -> list[Panel]:
+    """The panel of the main evaluation of each game, as far as there is one."""
+    first: dict[str, Panel] = {}
     for panel in panels:
-        if panel.kind == EVALUATION and panel.game == group.game:
-            return next((curve for curve in panel.curves if curve.group is group), None)
-    return None
+        if panel.kind == EVALUATION:
+            first.setdefault(panel.game, panel)
+    return list(first.values())
 
 
 def _in_common(kind: str, groups: Sequence[Group], notes: list[str]) -> tuple[list[Group], list[str]]:

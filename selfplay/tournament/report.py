@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from selfplay.reports.html import as_png, html_picture, html_table, new_figure, page
+from selfplay.reports.html import as_png, html_answer, html_boards, html_picture, html_table, new_figure, page
 from selfplay.stats.intervals import ELO_FORM, interval_text
 from selfplay.storage.files import publish
+from selfplay.tournament.diagrams import Diagram
 from selfplay.tournament.standings import Standings
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ def text(standings: Standings) -> str:
     return "\n".join(lines)
 
 
-def write(standings: Standings, folder: Path) -> Path:
-    """Write `report.html` and one PNG a picture; returns the page."""
+def write(standings: Standings, folder: Path, diagrams: Sequence[Diagram] = ()) -> Path:
+    """Write `report.html`, with `diagrams` of games, and one PNG a picture; returns the page."""
     pictures = {name: draw_picture(standings, name) for name in PICTURES}
     for name, png in pictures.items():
         publish(folder / f"{name}.png", png)
     path = folder / "report.html"
-    publish(path, _page(standings, pictures).encode())
+    publish(path, _page(standings, pictures, diagrams).encode())
     return path
 
 
@@ -136,6 +137,10 @@ def _draw_ratings(standings: Standings, figure: Figure) -> None:
     elo = np.array([row.elo for row in standings.table])
     spread = np.array([(row.elo - row.low, row.high - row.elo) for row in standings.table]).T
     axes.errorbar(elo, rows, xerr=spread, fmt="o", color=LINE_COLOUR, capsize=3)
+    for row, value in zip(rows, elo):
+        axes.annotate(f"{value:+z.0f}", (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_ylim(-0.6, len(rows) - 0.4)  # before the axis is turned around
+    axes.spines[["top", "right"]].set_visible(False)
     _name_rows(axes, [row.player for row in standings.table])
     axes.set(xlabel=f"Elo, {standings.anchor} = 0, with 95 % intervals")
     axes.grid(axis="x", alpha=0.3)
@@ -201,7 +206,21 @@ _TITLES = {
 }
 
 
-def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
+def answer(standings: Standings) -> str:
+    """Who is strongest, and how sure that is, in a sentence."""
+    first, *others = standings.table
+    if not others:
+        return f"{first.player} played alone."
+    second = others[0]
+    likelihood = first.superiority if first.superiority is not None else 0.5
+    sure = "more than 99.9%" if likelihood > 0.999 else f"{likelihood:.1%}"
+    return (
+        f"{first.player} is ahead of {second.player} by {first.elo - second.elo:.0f} Elo; "
+        f"it is the stronger one with a likelihood of {sure}."
+    )
+
+
+def _page(standings: Standings, pictures: dict[str, bytes], diagrams: Sequence[Diagram]) -> str:
     head = ("rank", "player", "Elo", "95 % interval", "ahead of the next", "games", "won", "drawn", "lost", "score")
     rows = []
     for row in standings.table:
@@ -209,7 +228,9 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
         ahead = "" if row.superiority is None else f"{row.superiority:.1%}"
         cells = (row.rank, row.player, f"{row.elo:+z.0f}", interval, ahead, row.games, row.wins, row.draws, row.losses)
         rows.append((*map(str, cells), f"{row.score:.1%}"))
-    images = "\n".join(html_picture(_TITLES[name], png) for name, png in pictures.items())
+    first, *others = (html_picture(_TITLES[name], png) for name, png in pictures.items())
+    boards = html_boards("Games that were won", [(one.text, one.png) for one in diagrams]) if diagrams else ""
+    images = "\n".join([boards, *others])
     notes = [f"{standings.games} games, {standings.distinct_games} distinct, {standings.unfinished} cut off."]
     notes += [f"Elo by the expected score, draws counted half; {standings.anchor} = 0."]
     notes += [f"Forfeit: {reason}." for reason in standings.forfeits]
@@ -218,7 +239,9 @@ def _page(standings: Standings, pictures: dict[str, bytes]) -> str:
         (str(i), f"{m.first} – {m.second}", *map(str, (m.wins, m.draws, m.losses, m.distinct_games)))
         for i, m in enumerate(standings.meetings, start=1)
     ]
-    body = f"""{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}
+    body = f"""{html_answer(answer(standings))}
+{first}
+{"".join(f"<p>{html.escape(note)}</p>" for note in notes)}
 {html_table(head, rows, text_column=1)}
 {images}
 <h2>Meetings</h2>

@@ -19,7 +19,6 @@ from selfplay.training.tracking import mode_within
 if TYPE_CHECKING:
     from games import Game
     from games.environments.environment import Environment
-    from selfplay.evaluation.match import MatchGame
     from selfplay.players.player import Agent
     from selfplay.tournament.tournament import Outcome
 
@@ -65,7 +64,9 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
 
     Raises OSError where pictures cannot be written.
     """
+    from selfplay.tournament.diagrams import replay
     from selfplay.tournament.standings import games_by_pair
+    from selfplay.web.drawings.pictures import as_png
 
     folder = run_dir / EXHIBITS
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,27 +76,11 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
     rows: list[tuple[int | float | str, ...]] = []
     for number, (opponent, one) in enumerate(shown):
         path = folder / f"{version:08d}-{number}.png"
-        moves, picture = _replay(game, one)
-        path.write_bytes(picture)
+        moves, view = replay(game, one)
+        path.write_bytes(as_png(view))
         seat = one.seats.index(0) + 1
         rows.append((version, opponent, seat, one.score, one.plies, moves, str(path)))
     return Exhibits(games=tuple(rows))
-
-
-def _replay(game: Game, played: MatchGame) -> tuple[str, bytes]:
-    """The moves as text and the picture of the last position."""
-    import numpy as np
-
-    from selfplay.web.drawings.boards import look_at
-    from selfplay.web.drawings.pictures import as_png
-
-    pool = game.new_pool(1)
-    slots, texts = np.zeros(1, np.int64), list[str]()
-    pool.reset(slots)
-    for move in played.moves:
-        texts.append(pool.action_text(0, move))
-        pool.step(slots, np.array([move], np.int64), slots)
-    return " ".join(texts), as_png(look_at(pool, 0))
 
 
 def show_episode(agent: Agent, environment: Environment, seed: int, version: int, run_dir: Path) -> Exhibits:

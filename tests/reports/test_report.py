@@ -17,6 +17,7 @@ from selfplay.reports.curves import common_places, make_curve
 from selfplay.reports.groups import Group, differences, read_groups
 from selfplay.reports.page import make_page, text, value_text
 from selfplay.reports.panels import FIRST, make_panels
+from selfplay.reports.pictures import is_of_one_time
 from selfplay.reports.report import Report, make_report
 from selfplay.reports.runs import Run, Series, read_run, rows_that_count
 from selfplay.stats.scores import interquartile_mean, mean
@@ -342,13 +343,39 @@ def test_the_page_stands_alone_and_the_picture_is_a_picture(tmp_path, capsys):
         capsys, *several_runs(tmp_path), "--html", page, "--png", picture, "--statistic", "iqm", "--x", "steps"
     )
     content = page.read_text()
-    assert content.count('<img alt="') == content.count('src="data:image/png;base64,') == 3
+    assert content.count('<img alt="') == content.count('src="data:image/png;base64,') == 4
     assert not re.search(r"""(src|href)=["'](?!data:)|url\(|@import|<script""", content)
     assert "<b>other</b>" not in content and "&lt;b&gt;other&lt;/b&gt;" in content
     for part in ("net.blocks", "run-2", "interquartile mean", "eval/score/random", "+408 (+404 to +412)"):
         assert part in content
+    answer, strength, table = (content.index(part) for part in ('class="answer"', "Strength over steps", "<table"))
+    assert answer < strength < table, "the page begins with the answer and its picture"
     assert picture.read_bytes().startswith(PNG)
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["report.html", "report.png"]
+
+
+def test_the_page_says_who_ends_highest_first(tmp_path):
+    runs = [
+        make_run(tmp_path / f"run-{i}", returns(1.0, float(i)), "--net.blocks", str(i + 1), "--name", f"n{i}")
+        for i in range(5)
+    ]
+    content = make_page(report_of(*runs))
+    assert ">By eval/return: n4 ends at 4.00; n3 ends at 3.00; n2 ends at 2.00; 2 more below.</p>" in content
+    assert "Strength over positions" in content
+
+
+def test_runs_of_one_evaluation_are_rows_with_intervals_and_no_curves(tmp_path):
+    rows = [(1.0, {"eval/elo": 100.0, "eval/elo_low": 80.0, "eval/elo_high": 120.0})]
+    folders = [make_run(tmp_path / str(i), rows, "--name", f"n{i}", "--net.blocks", str(i)) for i in (1, 2)]
+    report = report_of(*folders)
+    assert is_of_one_time(report.panels[0])
+    content = make_page(report)
+    assert ">Strength<" in content and "n1 ends at +100 (+80 to +120)" in content
+
+
+def test_a_run_without_an_evaluation_says_so(tmp_path):
+    content = make_page(report_of(make_run(tmp_path / "run", [(1.0, {"train/loss": 1.0})])))
+    assert ">No evaluation is finished yet." in content and "Strength" not in content
 
 
 def test_json_has_the_groups_and_the_curves(tmp_path, capsys):

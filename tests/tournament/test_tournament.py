@@ -27,6 +27,7 @@ from selfplay.storage import checkpoint
 from selfplay.storage.checkpoint import versions
 from selfplay.tournament import tournament as tournament_module
 from selfplay.tournament import workers
+from selfplay.tournament.diagrams import MOST_DIAGRAMS
 from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.players import Entrant
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
@@ -388,8 +389,16 @@ def test_the_report_stands_alone(tmp_path, one_process, capsys):
     words = ["tournament", *PLAYERS, "--game", "connect_four", "--games", "30", "--out", str(out), "--processes", "1"]
     assert cli.main(words) == 0
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4 and not re.search(r'(src|href)="(?!data:)', page)
-    assert "mcts:simulations=20" in page
+    boards = page.count("<figure>")
+    assert 1 <= boards <= MOST_DIAGRAMS and page.count("data:image/png;base64,") == 4 + boards
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert (
+        page.index("mcts:simulations=20 is ahead of")
+        < page.index("Ratings")
+        < page.index("<table")
+        < page.index("<figure>")
+    )
+    assert re.search(r"mcts:simulations=20, [xo] \((red|yellow)\), beats random in \d+ moves", page)
     for name in ("ratings", "cross_table", "lengths", "seats"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert re.search(r"mcts:simulations=20 +\+\d+", capsys.readouterr().out)
