@@ -11,6 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from nets.config import NetConfig
 from nets.models import PolicyValueNet, build
 from nets.transforms import inverse_transform_value
+
+Net = TypeVar("Net", bound=nn.Module)
 
 Outputs = tuple[Float[np.ndarray, "B A"], Float[np.ndarray, "B V"]]
 
@@ -90,7 +93,7 @@ def with_dtype(twin: PolicyValueNet, dtype: torch.dtype) -> PolicyValueNet:
     return twin
 
 
-def channels_last(twin: PolicyValueNet) -> PolicyValueNet:
+def channels_last(twin: Net) -> Net:
     """The twin with the weights of its convolutions in the memory format that is fastest, channels last."""
     return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
@@ -113,7 +116,7 @@ class CpuBackend(Backend):
         self._twin = channels_last(with_dtype(twin, dtype))
         self._padded: dict[int, np.ndarray] = {}
         example = torch.zeros(2, *twin.observation_shape, dtype=input_dtype(twin.config))
-        self._traced = _trace(_Evaluator(self._twin, dtype).eval(), example)
+        self._traced = trace(_Evaluator(self._twin, dtype).eval(), example)
 
     def run(self, observations: Shaped[np.ndarray, "B ..."], bucket: int) -> Outputs:
         count = len(observations)
@@ -126,7 +129,7 @@ class CpuBackend(Backend):
         copy_in_place(self._twin, folded)
 
 
-def _trace(evaluator: nn.Module, example: Tensor) -> nn.Module:
+def trace(evaluator: nn.Module, *example: Tensor) -> nn.Module:
     """Without freezing: a frozen trace has its own copy of the weights.
 
     Against calling the module, measured on one core: twice as fast at batch 1, a tenth at 32, the same at 256.

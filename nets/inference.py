@@ -133,14 +133,7 @@ class Inference:
         Raises ValueError, with the old weights still in place, for weights of another network or with NaN or
         infinite entries.
         """
-        for name in sorted(self._expected.keys() | state_dict.keys()):
-            expected = self._expected.get(name)
-            given = state_dict[name].shape if name in state_dict else None
-            if expected != given:
-                raise ValueError(
-                    f"weights: {name} has shape {_shape_text(given)}, this network needs {_shape_text(expected)}; "
-                    "the weights belong to another net config or game"
-                )
+        check_names(self._expected, state_dict)
         folded = fold_batch_norm(state_dict)
         self._backend.copy_weights(folded)
         self.version = version
@@ -156,7 +149,7 @@ class Inference:
         }
 
     def _run(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._backend.run(observations, _bucket_for(len(observations), self._buckets))
+        return self._backend.run(observations, bucket_for(len(observations), self._buckets))
 
     def _candidates(self, dtype: str) -> Iterator[Backend]:
         """Backends to choose from, the finest first, each built when it is asked for."""
@@ -217,7 +210,7 @@ class Inference:
         observations = (
             rng.integers(256, size=shape, dtype=np.uint8) if is_pixels else rng.standard_normal(shape, np.float32)
         )
-        probe = _bucket_for(min(PROBE_BATCH, self._buckets[-1]), self._buckets)
+        probe = bucket_for(min(PROBE_BATCH, self._buckets[-1]), self._buckets)
         probe_seconds = min(_seconds_of(backend, observations[:probe]) for _ in range(4))
         affordable = [b for b in self._buckets if b > probe and b / probe * probe_seconds <= seconds / 2]
         batch = observations[: max(affordable, default=probe)]
@@ -228,9 +221,20 @@ class Inference:
         return len(batch) / min(times)
 
 
-def _bucket_for(count: int, buckets: Sequence[int]) -> int:
+def bucket_for(count: int, buckets: Sequence[int]) -> int:
     """The smallest bucket that holds `count` positions."""
     return buckets[bisect.bisect_left(buckets, count)]
+
+
+def check_names(expected: Mapping[str, torch.Size], given: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for the first tensor, by name, that is missing, too many or of another shape."""
+    for name in sorted(expected.keys() | given.keys()):
+        wanted, found = expected.get(name), given[name].shape if name in given else None
+        if wanted != found:
+            raise ValueError(
+                f"weights: {name} has shape {_shape_text(found)}, this network needs {_shape_text(wanted)}; "
+                "the weights belong to another net config or game"
+            )
 
 
 def _seconds_of(backend: Backend, observations: np.ndarray) -> float:

@@ -141,10 +141,8 @@ def build(
     `config.kind` does not fit the observation.
     """
     shape = tuple(int(size) for size in observation_shape)
-    kind = resolve_kind(config, shape)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
-        make_parts = _PARTS[kind]
         trunk, new_policy_head, new_value_head = make_parts(config, shape)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
         value_trunk = make_parts(config, shape)[0] if config.separate_value else None
@@ -259,6 +257,14 @@ def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, 
         return layer
 
     return nn.Flatten(), head, head
+
+
+def make_parts(config: NetConfig, observation_shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+    """The trunk of the kind that `config` names, and functions that make policy and value heads behind it.
+
+    Raises ValueError for a kind that does not fit the observation.
+    """
+    return _PARTS[resolve_kind(config, observation_shape)](config, observation_shape)
 
 
 _PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}

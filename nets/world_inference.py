@@ -1,0 +1,228 @@
+"""A `WorldModel` for evaluation only: numpy in, numpy out, for the search of actors and players.
+
+Two functions are traced: `initial` (representation and prediction) for roots, `recurrent` (dynamics and prediction)
+for every step below them. As in `nets.inference`, batch normalisation is folded away, batches are padded to one of a
+few sizes, and new weights are copied in place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+
+from nets.backends import channels_last, input_dtype, padded, trace
+from nets.config import NetConfig
+from nets.folding import fold_batch_norm
+from nets.inference import NO_WEIGHTS, batch_buckets, bucket_for, check_names
+from nets.world_model import Prediction, WorldModel, WorldSizes, build_world_model
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Number types by their names in the settings, the finest first."""
+
+MIN_GAIN = 1.2
+"""Factor by which bfloat16 must be faster than float32 to be chosen."""
+
+MIN_CALLS = 3
+"""Least number of calls that a measurement times."""
+
+
+class Roots(NamedTuple):
+    """What the network says of B observations; the arrays belong to the caller."""
+
+    latents: Float[np.ndarray, "B ..."]
+    policy_logits: Float[np.ndarray, "B A"]
+    values: Float[np.ndarray, "B V"]
+
+
+class Steps(NamedTuple):
+    """What the network says of B actions in latents; the arrays belong to the caller."""
+
+    latents: Float[np.ndarray, "B ..."]
+    policy_logits: Float[np.ndarray, "B A"]
+    values: Float[np.ndarray, "B V"]
+    rewards: Float[np.ndarray, "B V"] | None
+    """For the player who acted, in units of reward; None in a game that only has a result."""
+    seats: Int[np.ndarray, " B"] | None
+    """Number of seats from the player who acted to the next one; None where players take turns."""
+
+
+class _Function(nn.Module):
+    """`initial` or `recurrent` as a function of tensors alone, with outputs in float32."""
+
+    def __init__(self, twin: WorldModel, dtype: torch.dtype, is_recurrent: bool) -> None:
+        super().__init__()
+        self.twin, self.dtype, self.is_recurrent = twin, dtype, is_recurrent
+
+    def forward(self, x: Tensor, action: Tensor | None = None) -> tuple[Tensor, ...]:
+        if self.is_recurrent:
+            assert action is not None
+            prediction = self.twin.recurrent(self._prepared(x), action)
+        else:
+            prediction = self.twin.initial(self._prepared(x))
+        return tuple(output.float().contiguous() for output in _outputs(prediction))
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            x = x.to(self.dtype)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _outputs(prediction: Prediction) -> list[Tensor]:
+    """The outputs that there are, in a fixed order."""
+    optional = [output for output in (prediction.reward, prediction.seat_logits) if output is not None]
+    return [prediction.latent, prediction.policy_logits, prediction.value, *optional]
+
+
+class _Engine:
+    """The network in one number type."""
+
+    def __init__(self, config: NetConfig, sizes: WorldSizes, dtype: torch.dtype, device: torch.device) -> None:
+        twin = build_world_model(replace(config, batch_norm=False), replace(sizes, projects=False))
+        self.twin = channels_last(twin.eval().requires_grad_(False).to(device=device, dtype=dtype))
+        self.device = device
+        observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
+        latent = torch.zeros(2, *twin.latent_shape, device=device)
+        action = torch.zeros(2, dtype=torch.int64, device=device)
+        self._initial = trace(_Function(twin, dtype, False).eval(), observation)
+        self._recurrent = trace(_Function(twin, dtype, True).eval(), latent, action)
+
+    def initial(self, observations: np.ndarray) -> list[np.ndarray]:
+        with torch.inference_mode():
+            outputs = self._initial(torch.from_numpy(observations).to(self.device))
+        return [output.cpu().numpy() for output in outputs]
+
+    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+        with torch.inference_mode():
+            given = torch.from_numpy(latents).to(self.device), torch.from_numpy(actions).to(self.device)
+            outputs = self._recurrent(*given)
+        return [output.cpu().numpy() for output in outputs]
+
+    def load(self, folded: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, tensor in self.twin.state_dict().items():
+                tensor.copy_(folded[name])
+
+
+class WorldInference:
+    """A `WorldModel` for evaluation only. `version` is that of the weights, `NO_WEIGHTS` before `load`.
+
+    The object belongs to one thread.
+    """
+
+    def __init__(
+        self,
+        config: NetConfig,
+        sizes: WorldSizes,
+        device: torch.device | str = "cpu",
+        max_batch: int = 256,
+        dtype: str = "auto",
+        measure_seconds: float = 0.2,
+    ) -> None:
+        """Build and measure, for about `measure_seconds` a number type, or a tenth of that where there is only one.
+
+        `dtype` is `auto`, `float32` or `bfloat16`. Larger batches than `max_batch` are split. Raises ValueError for bad
+        settings.
+        """
+        if dtype not in ("auto", *DTYPES):
+            raise ValueError(f"inference dtype: {dtype!r} is not one of auto, {', '.join(DTYPES)}")
+        self.version = NO_WEIGHTS
+        self.sizes, self.device = sizes, torch.device(device)
+        self._observation_dtype = np.dtype(np.uint8 if input_dtype(config) == torch.uint8 else np.float32)
+        self._buckets = batch_buckets(max_batch)
+        self._padded: dict[str, dict[int, np.ndarray]] = {"observations": {}, "latents": {}, "actions": {}}
+        self._expected = {name: t.shape for name, t in build_world_model(config, sizes).state_dict().items()}
+        self._dtype, self._engine, self._rate = self._choose(config, dtype, measure_seconds)
+        self.latent_shape = self._engine.twin.latent_shape
+
+    def initial(self, observations: Shaped[np.ndarray, "B ..."]) -> Roots:
+        """h and f for the observations of B roots."""
+        self._require_weights()
+        observations = np.ascontiguousarray(observations, self._observation_dtype)
+        parts = [
+            self._cut(self._engine.initial(self._pad("observations", part)), len(part))
+            for part in self._split(observations)
+        ]
+        return Roots(*_joined(parts))
+
+    def recurrent(self, latents: Float[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Steps:
+        """g and f for an action in each of B latents."""
+        self._require_weights()
+        latents, actions = np.ascontiguousarray(latents), np.ascontiguousarray(actions)
+        parts = [
+            self._cut(self._engine.recurrent(self._pad("latents", some), self._pad("actions", chosen)), len(some))
+            for some, chosen in zip(self._split(latents), self._split(actions), strict=True)
+        ]
+        latent, logits, value, *others = _joined(parts)
+        rewards = others.pop(0) if self.sizes.support else None
+        seats = others.pop(0).argmax(axis=1) if self.sizes.num_seats else None
+        return Steps(latent, logits, value, rewards, seats)
+
+    def load(self, state_dict: Mapping[str, Tensor], version: int) -> None:
+        """Swap in the weights of a `WorldModel` of the same settings, as a whole or not at all.
+
+        Raises ValueError, with the old weights still in place, for weights of another network or with NaN or
+        infinite entries.
+        """
+        check_names(self._expected, state_dict)
+        self._engine.load(fold_batch_norm(state_dict))
+        self.version = version
+
+    def describe(self) -> dict[str, str | int | float]:
+        """The choice made at the start, and its measured steps of the search per second at `max_batch`."""
+        return {
+            "device": str(self.device),
+            "dtype": self._dtype,
+            "mode": "trace",
+            "max_batch": self._buckets[-1],
+            "positions_per_second": self._rate,
+        }
+
+    def _choose(self, config: NetConfig, dtype: str, seconds: float) -> tuple[str, _Engine, float]:
+        """Name, engine and steps per second of the fastest number type."""
+        names = tuple(DTYPES) if dtype == "auto" else (dtype,)
+        best: tuple[str, _Engine, float] | None = None
+        for name in names:
+            engine = _Engine(config, self.sizes, DTYPES[name], self.device)
+            rate = self._measure(engine, seconds if dtype == "auto" else seconds / 10)
+            if best is None or rate > best[2] * MIN_GAIN:
+                best = name, engine, rate
+        assert best is not None
+        return best
+
+    def _measure(self, engine: _Engine, seconds: float) -> float:
+        batch = self._buckets[-1]
+        latents = np.random.default_rng(0).random((batch, *engine.twin.latent_shape), np.float32)
+        actions = np.zeros(batch, np.int64)
+        engine.recurrent(latents, actions)  # kernels for this size are prepared on first use
+        times: list[float] = []
+        while sum(times) < seconds or len(times) < MIN_CALLS:
+            start = time.perf_counter()
+            engine.recurrent(latents, actions)
+            times.append(time.perf_counter() - start)
+        return batch / min(times)
+
+    def _require_weights(self) -> None:
+        if self.version == NO_WEIGHTS:
+            raise RuntimeError("inference: no weights yet; call load first")
+
+    def _split(self, array: np.ndarray) -> list[np.ndarray]:
+        most = self._buckets[-1]
+        return [array[start : start + most] for start in range(0, max(1, len(array)), most)]
+
+    def _pad(self, name: str, array: np.ndarray) -> np.ndarray:
+        return padded(array, bucket_for(len(array), self._buckets), self._padded[name])
+
+    @staticmethod
+    def _cut(outputs: list[np.ndarray], count: int) -> list[np.ndarray]:
+        return [output[:count] for output in outputs]
+
+
+def _joined(parts: list[list[np.ndarray]]) -> list[np.ndarray]:
+    return parts[0] if len(parts) == 1 else [np.concatenate(same) for same in zip(*parts, strict=True)]
