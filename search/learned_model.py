@@ -1,0 +1,264 @@
+"""A learned model for the search: latents behind the interface of `search.model`, with two functions of a network.
+
+Only the root is a real position. It lists its legal actions. Below it nobody knows the rules: a node lists the actions
+that the network thinks likely, the players take turns (or the network says who moves), and nothing ends.
+
+Source: Schrittwieser et al. 2020 (MuZero), appendices A and B. The cut of unlikely actions is ours: an action that was
+never legal has no visits to be wrong about, and its edge would cost memory.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from games import Game, StatePool
+from search.evaluators import Evaluation, EvaluationCounts
+from search.kernels import kernel
+from search.model import ModelTraits
+from search.perspective import num_values, to_players
+
+LEAST_SHARE = 1e-3
+"""An action below the root is listed if its probability is at least this share of the likeliest one's."""
+
+
+class RootOutputs(Protocol):
+    """What a network says of B observations."""
+
+    @property
+    def latents(self) -> Float[np.ndarray, "B ..."]: ...
+
+    @property
+    def policy_logits(self) -> Float[np.ndarray, "B A"]: ...
+
+    @property
+    def values(self) -> Float[np.ndarray, "B V"]: ...
+
+
+class StepOutputs(RootOutputs, Protocol):
+    """What a network says of B actions in latents."""
+
+    @property
+    def rewards(self) -> Float[np.ndarray, "B V"] | None:
+        """As the player who acted sees them, like values (`search.perspective`); None in a game with a result alone."""
+        ...
+
+    @property
+    def seats(self) -> Int[np.ndarray, " B"] | None:
+        """Number of seats from the player who acted to the one who moves next; None where players take turns."""
+        ...
+
+
+class WorldFunctions(Protocol):
+    """The network of a learned model. The arrays that it returns belong to the caller."""
+
+    latent_shape: tuple[int, ...]
+
+    def initial(self, observations: np.ndarray) -> RootOutputs:
+        """Latents of observations, their policies and values (h and f)."""
+        ...
+
+    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> StepOutputs:
+        """The same after an action in each latent, and what that paid (g and f)."""
+        ...
+
+
+class _Nodes(NamedTuple):
+    """What is kept of each slot, for the kernels."""
+
+    to_play: np.ndarray  # [S] int64
+    values: np.ndarray  # [S, V] float32
+    actions: np.ndarray  # [S, M] int32: the actions below the root that are listed,
+    logits: np.ndarray  # [S, M] float32: their logits,
+    num_actions: np.ndarray  # [S] int32: and how many there are
+
+
+class LearnedModel:
+    """Latents in numbered slots. See `search.model.Model`."""
+
+    def __init__(self, game: Game, world: WorldFunctions, traits: ModelTraits, width: int, counts: EvaluationCounts):
+        """`width` M: the most actions that a node below the root lists. `counts` grow with every network call."""
+        self.traits = traits
+        self._game, self._world, self._width, self._counts = game, world, width, counts
+
+    def allocate(self, num_slots: int) -> None:
+        """See `Model.allocate`."""
+        self._latents = np.zeros((num_slots, *self._world.latent_shape), np.float32)
+        self._observations: dict[int, np.ndarray] = {}  # of roots that were loaded and not yet evaluated,
+        self._legal: dict[int, np.ndarray] = {}  # and their legal actions
+        self._nodes = _Nodes(
+            to_play=np.zeros(num_slots, np.int64),
+            values=np.zeros((num_slots, num_values(self._game)), np.float32),
+            actions=np.zeros((num_slots, self._width), np.int32),
+            logits=np.zeros((num_slots, self._width), np.float32),
+            num_actions=np.zeros(num_slots, np.int32),
+        )
+
+    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
+        """See `Model.load`."""
+        to_play = pool.to_play(pool_slots)
+        self._nodes.to_play[slots] = to_play
+        observations = np.empty((len(slots), *self._game.observation_shape), np.float32)
+        offsets, actions = pool.legal(pool_slots)
+        pool.observe(pool_slots, observations)
+        for i, slot in enumerate(slots.tolist()):
+            self._observations[slot] = observations[i]
+            self._legal[slot] = actions[offsets[i] : offsets[i + 1]].copy()
+        return to_play
+
+    def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Model.step`. The network says at once what `evaluate` will ask for."""
+        n, num_players = len(src), self.traits.num_players
+        start = time.perf_counter()
+        outputs = self._world.recurrent(self._latents[src], actions)
+        self._count(n, start)
+        self._latents[dst] = outputs.latents
+        mover = self._nodes.to_play[src]
+        seats = 1 if outputs.seats is None else outputs.seats
+        to_play = (mover + seats) % num_players
+        self._nodes.to_play[dst] = to_play
+        self._nodes.values[dst] = outputs.values
+        list_likely(outputs.policy_logits, dst, LEAST_SHARE, self._nodes)
+        rewards = np.zeros((n, num_players))
+        if outputs.rewards is not None:
+            to_players(outputs.rewards, mover, rewards)
+        return to_play, rewards
+
+    def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """There are no chance nodes."""
+        raise RuntimeError(f"{self.traits.name}: the learned model has no chance nodes")
+
+    def evaluate(self, slots: np.ndarray) -> Evaluation:
+        """See `Model.evaluate`."""
+        self._counts.evaluations += len(slots)
+        roots = [i for i, slot in enumerate(slots.tolist()) if slot in self._observations] if self._observations else []
+        values = np.empty((len(slots), self.traits.num_players))
+        if not roots:
+            offsets, actions, logits = listed(slots, self._nodes)
+        else:
+            offsets, actions, logits = self._with_roots(slots, np.array(roots))
+        to_players(self._nodes.values[slots], self._nodes.to_play[slots], values)
+        return Evaluation(offsets, actions, logits, values)
+
+    def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
+        """No position that steps have led to is real, so none is kept."""
+        raise RuntimeError(f"{self.traits.name}: a learned model keeps no subtree")
+
+    def collect_unsound(self) -> None:
+        """See `Model.collect_unsound`: the game is never asked."""
+
+    def take_unsound(self) -> dict[int, str]:
+        """See `Model.take_unsound`."""
+        return {}
+
+    def _with_roots(self, slots: np.ndarray, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows of actions and logits where `roots` are the rows of positions that were loaded; evaluates these."""
+        root_slots = slots[roots]
+        observations = np.stack([self._observations.pop(slot) for slot in root_slots.tolist()])
+        legal = [self._legal.pop(slot) for slot in root_slots.tolist()]
+        start = time.perf_counter()
+        outputs = self._world.initial(observations)
+        self._count(len(roots), start)
+        self._latents[root_slots] = outputs.latents
+        self._nodes.values[root_slots] = outputs.values
+        below, others, other_logits = listed(slots, self._nodes)
+        rows = [others[below[i] : below[i + 1]] for i in range(len(slots))]
+        logits = [other_logits[below[i] : below[i + 1]] for i in range(len(slots))]
+        for k, i in enumerate(roots.tolist()):
+            rows[i], logits[i] = legal[k], outputs.policy_logits[k, legal[k]]
+        offsets = np.zeros(len(slots) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        return offsets, np.concatenate(rows).astype(np.int64), np.concatenate(logits).astype(np.float32)
+
+    def _count(self, predictions: int, start: float) -> None:
+        self._counts.predictions += predictions
+        self._counts.network_calls += 1
+        self._counts.network_seconds += time.perf_counter() - start
+
+
+class LearnedModelFactory:
+    """Makes the models of one network. See `search.model.ModelFactory`."""
+
+    def __init__(self, game: Game, world: WorldFunctions, inner_actions: int) -> None:
+        """`inner_actions`: the most actions that a node below the root lists."""
+        self._game, self._world = game, world
+        self._width = min(game.num_actions, inner_actions)
+        self._counts = EvaluationCounts()
+        self.traits = learned_traits(game, world.latent_shape, self._width)
+
+    def make_model(self) -> LearnedModel:
+        """See `ModelFactory.make_model`."""
+        return LearnedModel(self._game, self._world, self.traits, self._width, self._counts)
+
+    def take_counts(self) -> EvaluationCounts:
+        """See `ModelFactory.take_counts`."""
+        taken = EvaluationCounts(**vars(self._counts))
+        for name in vars(taken):
+            setattr(self._counts, name, type(getattr(taken, name))())
+        return taken
+
+    def weights_changed(self) -> None:
+        """Nothing of older weights is kept from one search to the next."""
+
+
+def learned_traits(game: Game, latent_shape: tuple[int, ...], width: int) -> ModelTraits:
+    """The traits of learned models of a game whose nodes below the root list `width` actions at most."""
+    return ModelTraits(
+        name=f"learned {game.name}",
+        num_players=game.num_players,
+        num_actions=game.num_actions,
+        max_return=math.inf if game.has_rewards else 1.0,
+        slot_bytes=4 * math.prod(latent_shape) + 8 * width + 32,
+    )
+
+
+@kernel
+def list_likely(policy_logits: np.ndarray, slots: np.ndarray, least_share: float, nodes: _Nodes) -> None:
+    """Keep the likeliest actions of each row of `policy_logits` [n, A] for its slot.
+
+    They are those whose probability is at least `least_share` of the greatest one, in the order of their numbers;
+    where that is more than there is room for, the likeliest of them, the first ones of equals.
+    """
+    width = nodes.actions.shape[1]
+    distance = -math.log(least_share)
+    for i in range(slots.shape[0]):
+        row, slot = policy_logits[i], slots[i]
+        threshold = row.max() - distance
+        count = 0
+        for action in range(row.shape[0]):
+            if row[action] >= threshold:
+                count += 1
+        equals = width  # of the actions at the threshold, so many are kept
+        if count > width:
+            threshold = np.sort(row)[row.shape[0] - width]
+            for action in range(row.shape[0]):
+                if row[action] > threshold:
+                    equals -= 1
+        kept = 0
+        for action in range(row.shape[0]):
+            is_equal = row[action] == threshold
+            if row[action] > threshold or (is_equal and equals > 0):
+                equals -= is_equal
+                nodes.actions[slot, kept] = action
+                nodes.logits[slot, kept] = row[action]
+                kept += 1
+        nodes.num_actions[slot] = kept
+
+
+@kernel
+def listed(slots: np.ndarray, nodes: _Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The actions and logits of some slots as compressed rows: offsets, actions, logits."""
+    offsets = np.zeros(slots.shape[0] + 1, np.int64)
+    for i in range(slots.shape[0]):
+        offsets[i + 1] = offsets[i] + nodes.num_actions[slots[i]]
+    actions = np.empty(offsets[-1], np.int64)
+    logits = np.empty(offsets[-1], np.float32)
+    for i in range(slots.shape[0]):
+        for k in range(nodes.num_actions[slots[i]]):
+            actions[offsets[i] + k] = nodes.actions[slots[i], k]
+            logits[offsets[i] + k] = nodes.logits[slots[i], k]
+    return offsets, actions, logits
