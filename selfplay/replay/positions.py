@@ -64,6 +64,7 @@ class Following:
     legal_mask: Bool[np.ndarray, "B K A"]
     policy_target: Float32[np.ndarray, "B K A"]
     value_target: Float32[np.ndarray, "B K V"]
+    to_play: Int64[np.ndarray, "B K"]  # who moves after the move
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Batch:
     version: Int64[np.ndarray, " B"]  # the network that searched
     reply: Int64[np.ndarray, " B"]  # the move played after `action`, NO_ACTION at the end
     moves_left: Float32[np.ndarray, " B"]  # moves until the game ended or was cut off, at least 1
+    to_play: Int64[np.ndarray, " B"]  # who made the move
     following: Following | None = None
     """What came after, where it was asked for."""
 
@@ -120,11 +122,16 @@ class PositionReplay:
     """
 
     def __init__(
-        self, config: ReplayConfig, num_actions: int, symmetries: Sequence[Symmetry], targets: TargetSettings
+        self,
+        config: ReplayConfig,
+        num_actions: int,
+        symmetries: Sequence[Symmetry],
+        targets: TargetSettings,
+        steps: int = 0,
     ) -> None:
         """`symmetries` are applied at random when sampling; empty for none. `targets` say what is learned from a game
-        that is added."""
-        self.config, self.num_actions, self.targets = config, num_actions, targets
+        that is added. `steps`: number of moves that samples are followed for, where `sample` is not told."""
+        self.config, self.num_actions, self.targets, self.steps = config, num_actions, targets, steps
         self.total = 0
         """Rows ever added."""
         self._symmetries = symmetries
@@ -180,7 +187,7 @@ class PositionReplay:
         if isinstance(record, TargetRecord):
             self._followed_from = self._end
 
-    def sample(self, size: int, rng: np.random.Generator, steps: int = 0) -> Batch:
+    def sample(self, size: int, rng: np.random.Generator, steps: int | None = None) -> Batch:
         """`size` rows drawn uniformly (with replacement) from the window, each under a random symmetry; with `steps` K
         also what was played in the K moves from there on, under the same one.
 
@@ -188,6 +195,7 @@ class PositionReplay:
         """
         if self.total == 0:
             raise ValueError("replay: nothing to sample yet")
+        steps = self.steps if steps is None else steps
         rows = (self.total - 1 - rng.integers(0, self.window, size=size)) % self.config.capacity
         positions = self._index[rows]
         places = positions % self._room
@@ -202,6 +210,7 @@ class PositionReplay:
             version=self._columns["version"][places].astype(np.int64),
             reply=self._columns["reply"][places].astype(np.int64),
             moves_left=self._columns["moves_left"][places].astype(np.float32),
+            to_play=self._columns["to_play"][places].astype(np.int64),
             following=self._following(positions, steps) if steps else None,
         )
         if self._symmetries:
@@ -258,6 +267,7 @@ class PositionReplay:
             legal_mask=legal_mask & exists[..., None],
             policy_target=np.where(exists[..., None], policy_target, np.float32(0)),
             value_target=known("value_target", after, exists),
+            to_play=known("to_play", after, exists).astype(np.int64),
         )
 
     def _mirror(self, batch: Batch, choice: np.ndarray) -> None:
@@ -323,6 +333,7 @@ def columns_of(
         "outcome": targets.outcome,
         "action": record.action,
         "version": record.version,
+        "to_play": record.to_play,
         "reply": np.append(record.action[1:], np.int32(NO_ACTION)),
         "moves_left": np.arange(length, 0, -1, dtype=np.int32),
         "reward": reward,
