@@ -178,6 +178,14 @@ slip: 0.2
 .#.X
 S...
 """,
+    # The same without slips, and with a start in every cell: every state is seen, and best moves differ clearly.
+    "start_anywhere": """
+step_reward: -0.04
+
+SSSG
+S#SX
+SSSS
+""",
     # Sutton and Barto (2018), example 6.6: every step costs 1, one into the cliff 100 in all.
     "cliff": """
 step_reward: -1
