@@ -29,12 +29,14 @@ from nets.losses import (
 from nets.models import PolicyValueNet, resolve_kind
 from nets.policies import Categorical
 from nets.transforms import transform_value
+from search import ModelFactory, ModelTraits
 from selfplay.algorithms.algorithm import PLAYER, Inferences
 from selfplay.algorithms.learner import Learner, Loss, LossFunction
-from selfplay.algorithms.models import blind_models, selfplay_models
+from selfplay.algorithms.models import blind_models, network_models, selfplay_models
 from selfplay.algorithms.networks import game_net_config, make_inference, make_net
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
+from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
@@ -54,14 +56,29 @@ class AlphaZero:
     warm_up_note = "compiling the search (about a minute, only for the first run after an installation)"
 
     def __init__(self, config: Config) -> None:
-        self.config, self.game = config, games.load(config.game)
+        self.config, self.game = config, self.load_game(config)
+        self.traits = ModelTraits.of_game(self.game)
+        """Of the models that it searches in."""
         self.targets = TargetSettings.of(config, self.game)
-        self.title = config.game
+        self.title = config.environment or config.game
         self.notes = layout_notes(self.game)
         self.limit_note = (
             f"{self.game.name}: a game was cut off after {self.game.most_plies:,} moves, and was not over; "
             "actors.max_plies sets another limit"
         )
+
+    def load_game(self, config: Config) -> Game:
+        """What the run plays. Raises UserError for an environment: the search needs the rules."""
+        if config.environment:
+            raise UserError(
+                f"environment: {config.algorithm} searches a game and needs its rules; name one with `game`, "
+                "or use muzero"
+            )
+        return games.load(config.game)
+
+    def game_of_collector(self, rng: np.random.Generator) -> Game:
+        """What a collector plays: the game, which has no random numbers of its own."""
+        return self.game
 
     @property
     def needs(self) -> Needs:
@@ -88,22 +105,40 @@ class AlphaZero:
         symmetries = self.game.symmetries() if self.config.learner.symmetries else []
         return PositionReplay(self.config.replay, self.game.num_actions, symmetries, self.targets)
 
-    def make_inference(self) -> Inference:
-        return make_inference(self.config, self.game, self.config.actors, self.config.actors.games_per_actor)
+    def make_inference(self, max_batch: int | None = None) -> Inference:
+        """`max_batch` None is that of an actor."""
+        return make_inference(
+            self.config, self.game, self.config.actors, max_batch or self.config.actors.games_per_actor
+        )
+
+    def make_models(self, inference: Inference, rng: np.random.Generator) -> ModelFactory:
+        """The models that self-play searches in."""
+        return selfplay_models(self.config, self.game, inference.predict, rng)
+
+    def make_player_models(self, inference: Inference, symmetries: bool) -> ModelFactory:
+        """The models that players search in; `symmetries`: they average over those of the game."""
+        mirrors = self.game.symmetries() if symmetries else ()
+        return network_models(self.game, inference.predict, self.config.search.cache_megabytes, mirrors)
 
     def make_collector(
         self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
     ) -> SelfPlay:
-        return make_collector(self.config, self.game, inferences[PLAYER], rng)
+        return self._play(inferences, rng)
 
     def next_round(
         self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions_played: int
     ) -> SelfPlay:
         dropped = 0 if last is None else last.dropped_in_a_row
-        return make_collector(self.config, self.game, inferences[PLAYER], rng, endless=False, dropped_in_a_row=dropped)
+        return self._play(inferences, rng, endless=False, dropped_in_a_row=dropped)
+
+    def _play(
+        self, inferences: Inferences, rng: np.random.Generator, endless: bool = True, dropped_in_a_row: int = 0
+    ) -> SelfPlay:
+        game, models = self.game_of_collector(rng), self.make_models(inferences[PLAYER], rng)
+        return SelfPlay(game, models, self.config.search, self.config.actors, rng, endless, dropped_in_a_row)
 
     def warm_up(self) -> None:
-        warm_up(self.config, self.game)
+        warm_up(self.config, self.game, blind_models(self.game, min(1, self.config.search.cache_megabytes)))
 
     def finish(self, learner: Learner) -> list[tuple[str, str]]:
         return []
@@ -116,20 +151,7 @@ class AlphaZero:
         return {**played, **calibration_error(records, self.game, self.targets)}
 
 
-def make_collector(
-    config: Config,
-    game: Game,
-    inference: Inference,
-    rng: np.random.Generator,
-    endless: bool = True,
-    dropped_in_a_row: int = 0,
-) -> SelfPlay:
-    """Games of self-play with the network in `inference`. See `SelfPlay`."""
-    models = selfplay_models(config, game, inference.predict, rng)
-    return SelfPlay(game, models, config.search, config.actors, rng, endless, dropped_in_a_row)
-
-
-def warm_up(config: Config, game: Game) -> None:
+def warm_up(config: Config, game: Game, models: ModelFactory) -> None:
     """Play one game with one simulation a move, so that the kernels of the search are compiled and cached.
 
     Actors that start together would each compile them.
@@ -139,8 +161,7 @@ def warm_up(config: Config, game: Game) -> None:
         search=replace(config.search, num_simulations=2),
         actors=replace(config.actors, games_per_actor=1, max_plies=2),
     )
-    models, rng = blind_models(game, min(1, config.search.cache_megabytes)), np.random.default_rng(0)
-    collector = SelfPlay(game, models, small.search, small.actors, rng, endless=False)
+    collector = SelfPlay(game, models, small.search, small.actors, np.random.default_rng(0), endless=False)
     while not collector.done:
         collector.collect()
 

@@ -10,6 +10,7 @@ from selfplay.config.run import Config
 
 if TYPE_CHECKING:
     from selfplay.algorithms.algorithm import Algorithm  # loads torch, which takes two seconds
+    from selfplay.algorithms.alphazero import AlphaZero
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class AlgorithmKind:
 
 KINDS = {
     "alphazero": AlgorithmKind("selfplay.algorithms.alphazero", "AlphaZero", searches=True),
+    "muzero": AlgorithmKind("selfplay.algorithms.muzero", "MuZero", searches=True),
     "dqn": AlgorithmKind(
         "selfplay.algorithms.dqn",
         "Dqn",
@@ -68,3 +70,13 @@ def load_algorithm(config: Config) -> Algorithm:
     """The algorithm of a run. Raises UserError or GameError for settings that do not fit the game or environment."""
     kind = kind_of(config)
     return cast("Algorithm", getattr(import_module(kind.module), kind.class_name)(config))
+
+
+def searcher(config: Config) -> AlphaZero:
+    """What makes network and models of the players of a run.
+
+    The networks of algorithms without search are AlphaZero's, in games.
+    """
+    kind = kind_of(config)
+    kind = kind if kind.searches else KINDS["alphazero"]
+    return cast("AlphaZero", getattr(import_module(kind.module), kind.class_name)(config))

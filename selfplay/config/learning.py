@@ -150,3 +150,27 @@ class ActorCriticConfig:
     normalise_advantages: bool = setting(False, "advantages of a batch get mean 0 and deviation 1 (PPO: true)")
     baseline: bool = setting(True, "reinforce: the value is taken off the return (Williams 1992)")
     reward_to_go: bool = setting(True, "reinforce: an action counts what came after it, not the whole return")
+
+
+@dataclass(frozen=True)
+class MuZeroConfig:
+    """A model of the game that is learned, and searched in (Schrittwieser et al. 2020)."""
+
+    unroll_steps: int = setting(5, "number of moves K that the model is unrolled for in training (MuZero: 5)", 1, 100)
+    dynamics_blocks: int = setting(1, "residual blocks of the dynamics (MuZero: 16 of 256 channels)", 1, 100)
+    support: int = setting(
+        20,
+        "with rewards: size S of the supports of rewards and values, bins -S to S on the scale h(x); 20 holds returns "
+        "up to 422 (MuZero: 300)",
+        1,
+        600,
+    )
+    inner_actions: int = setting(
+        32, "largest number of actions of a node below the root, the likeliest ones (MuZero: all)", 1, 10_000
+    )
+    consistency_weight: float = setting(
+        0.0,
+        "weight of the loss that draws latents after a step to those of the next observation (EfficientZero: 2)",
+        0,
+        100,
+    )

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from nets.config import NetConfig
 from search.config import SearchConfig
-from selfplay.config.learning import ActorCriticConfig, DqnConfig, LearnerConfig, ReplayConfig
+from selfplay.config.learning import ActorCriticConfig, DqnConfig, LearnerConfig, MuZeroConfig, ReplayConfig
 from selfplay.config.playing import ActorsConfig, RewardsConfig
 from selfplay.config.schema import setting
 from selfplay.errors import UserError, shown
@@ -130,7 +130,7 @@ class Config:
     )
     name: str = setting("run", "name of the run, part of its folder's name")
     algorithm: str = setting(
-        "alphazero", "what learns", choices=("alphazero", "dqn", "reinforce", "actor_critic", "q_iteration")
+        "alphazero", "what learns", choices=("alphazero", "muzero", "dqn", "reinforce", "actor_critic", "q_iteration")
     )
     seed: int = setting(1, "seed of everything random", 0, 2**63 - 1)
     init: str | None = setting(
@@ -144,6 +144,7 @@ class Config:
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    muzero: MuZeroConfig = field(default_factory=MuZeroConfig)
     dqn: DqnConfig = field(default_factory=DqnConfig)
     actor_critic: ActorCriticConfig = field(default_factory=ActorCriticConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -21,8 +21,9 @@ from games import Game
 from nets.config import NetConfig
 from nets.inference import Inference, one_thread
 from nets.models import resolve_kind
-from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms import networks
 from selfplay.algorithms.precision import choose_device
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.config.schema import with_values
 from selfplay.experience.openings import random_observations
@@ -200,7 +201,7 @@ def _measure(
     """
     one_thread()
     game = games.load(config.game)
-    alphazero.warm_up(config, game)  # loads the kernels
+    load_algorithm(config).warm_up()  # loads the kernels
     first_here = ready() == 0
     results = _Results()
     learner = _LearnerPart(config, game, results) if first_here else None

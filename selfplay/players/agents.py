@@ -7,16 +7,20 @@ states, such as `cart_pole`, act there as they play, with their search.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 import games
+from games import Game
 from games.environments.environment import Environment, EnvironmentBatch
+from games.environments.observed import ObservedPositions
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
 from selfplay.players.options import RunOptions
-from selfplay.players.player import Agent
+from selfplay.players.player import Agent, Player
 from selfplay.players.text import PlayerSpec, compose_player
-from selfplay.players.trained import learns_by_search, read_weights, run_config
+from selfplay.players.trained import learns_by_search, make_net_player, make_run_player, read_weights, run_config
 
 MAX_BATCH = 64
 """Largest number of environments that an agent acts in at once."""
@@ -37,6 +41,8 @@ def make_run_agent(spec: PlayerSpec, environment: Environment, seed: int) -> Age
     options: RunOptions = spec.options
     config = run_config(spec.target)
     if learns_by_search(config):
+        if config.environment:
+            return PlanningAgent(spec, make_run_player, environment, seed)
         return PlayerAgent(spec, config.game, environment, seed)
     if options.temperature not in (0.0, 1.0):
         raise UserError(f"{spec.name}: in an environment temperature is 0 or 1, not {options.temperature:g}")
@@ -47,6 +53,8 @@ def make_net_agent(spec: PlayerSpec, environment: Environment, seed: int) -> Age
     """`PlayerKind.make_agent` of the network of a run, whatever it learned by."""
     config = run_config(spec.target)
     if learns_by_search(config):
+        if config.environment:
+            return PlanningAgent(spec, make_net_player, environment, seed)
         return PlayerAgent(spec, config.game, environment, seed)
     return NetworkAgent(spec.target, environment, is_greedy=True, seed=seed)
 
@@ -92,6 +100,36 @@ class NetworkAgent:
         """See `Agent.act`."""
         output, _ = self._inference.predict(batch.observation)
         return self._behaviour.act(output, batch.legal_mask, self._rng)[0]
+
+
+class PlanningAgent:
+    """A player with a learned model, which needs no more of an environment than agents see: what it observes."""
+
+    def __init__(
+        self,
+        spec: PlayerSpec,
+        make_player: Callable[[PlayerSpec, Game | None, int], Player],
+        environment: Environment,
+        seed: int,
+    ) -> None:
+        """`make_player` makes a player of a run for its own game. Raises UserError where the environment is another."""
+        from selfplay.algorithms.registry import searcher
+
+        config = run_config(spec.target)
+        game = searcher(config).game
+        sizes = environment.observation_shape, environment.num_actions
+        if environment.is_continuous or sizes != (game.observation_shape, game.num_actions):
+            raise UserError(
+                f"{spec.target} was trained on {config.environment}; {environment.name} has another observation "
+                f"({list(environment.observation_shape)}) or other actions ({environment.num_actions})"
+            )
+        self._game, self._player = game, make_player(spec, None, seed)
+        self.name = self._player.name
+
+    def act(self, batch: EnvironmentBatch) -> np.ndarray:
+        """See `Agent.act`."""
+        slots = np.arange(batch.num_envs)
+        return self._player.choose(ObservedPositions(self._game, batch), slots, [[]] * batch.num_envs)
 
 
 class PlayerAgent:

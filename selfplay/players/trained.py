@@ -21,7 +21,6 @@ from jaxtyping import Int64
 import games
 from games import Game, StatePool
 from search import Evaluation, Model, SearchConfig
-from selfplay.algorithms.models import network_models
 from selfplay.algorithms.registry import kind_of
 from selfplay.config import reader
 from selfplay.config.run import Config
@@ -99,7 +98,7 @@ def environment_of_run(target: str) -> str | None:
     from selfplay.algorithms.networks import environment_text
 
     config = run_config(target)
-    return None if learns_by_search(config) else environment_text(config)
+    return None if learns_by_search(config) and not config.environment else environment_text(config)
 
 
 @dataclass(frozen=True)
@@ -181,8 +180,8 @@ def _search_of_run(options: RunOptions, config: Config) -> SearchConfig:
     )
 
 
-def make_run_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    """`PlayerKind.make_player` of a network with a search."""
+def make_run_player(spec: PlayerSpec, game: Game | None, seed: int) -> Player:
+    """`PlayerKind.make_player` of a network with a search; `game` None: for what the run was trained on."""
     options: RunOptions = spec.options
     network = TrainedNetwork(spec.run, game, options.batch, options.symmetries)
     if not learns_policy(network.config):
@@ -197,8 +196,8 @@ def make_run_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return SearchPlayer(name, network.models, search, seed, options.temperature, options.batch, network.close)
 
 
-def make_net_player(spec: PlayerSpec, game: Game, seed: int) -> Player:
-    """`PlayerKind.make_player` of a network alone."""
+def make_net_player(spec: PlayerSpec, game: Game | None, seed: int) -> Player:
+    """`PlayerKind.make_player` of a network alone; `game` None: for what the run was trained on."""
     network = TrainedNetwork(spec.target, game, MAX_TREES)
     return NetworkPlayer(dataclasses.replace(spec, target=network.target).name, network)
 
@@ -210,24 +209,26 @@ _idle: dict[tuple[Any, ...], list[Inference]] = {}
 class TrainedNetwork:
     """A checkpoint's network, ready to evaluate."""
 
-    def __init__(self, target: str, game: Game, max_batch: int, symmetries: bool | None = None) -> None:
-        """Load the newest version, or the one asked for. `symmetries` None leaves that to the run's settings.
+    def __init__(self, target: str, game: Game | None, max_batch: int, symmetries: bool | None = None) -> None:
+        """Load the newest version, or the one asked for. `game` None takes what the run was trained on, `symmetries`
+        None leaves that to the run's settings.
 
         Raises UserError when it is missing or damaged, or was trained on a game with other rules than `game`.
         """
-        from selfplay.algorithms.networks import make_inference
+        from selfplay.algorithms.registry import searcher
 
         self.config = config = run_config(target)
-        self.game = games.load(game_of_settings(config, target))
-        if self.game.rules != game.rules:
-            raise UserError(f"{split_target(target)[0]} was trained on {self.game.name}, it cannot play {game.name}")
+        if game is not None and (own := games.load(game_of_settings(config, target))).rules != game.rules:
+            raise UserError(f"{split_target(target)[0]} was trained on {own.name}, it cannot play {game.name}")
+        algorithm = searcher(config)
+        self.game = algorithm.game
         weights = read_weights(target)
         self.target = weights.target
         """The run with the version that was loaded, as the text of a player has it."""
         _one_thread_unless_told()
-        self._key = (config.net, config.actors, self.game.name, max_batch)
+        self._key = (config.algorithm, config.net, config.muzero, config.actors, self.game.name, max_batch)
         free = _idle.get(self._key)
-        self._inference = free.pop() if free else make_inference(config, self.game, config.actors, max_batch)
+        self._inference = free.pop() if free else algorithm.make_inference(max_batch)
         self._closed = False
         try:
             self._inference.load(weights.tensors, weights.version)
@@ -235,12 +236,8 @@ class TrainedNetwork:
             raise UserError(
                 f"{weights.path}: version {weights.version} does not fit its config.yaml: {error}"
             ) from None
-        self.models = network_models(
-            self.game,
-            self._inference.predict,
-            config.search.cache_megabytes,
-            self.game.symmetries() if (config.evaluation.symmetries if symmetries is None else symmetries) else (),
-        )
+        is_averaged = config.evaluation.symmetries if symmetries is None else symmetries
+        self.models = algorithm.make_player_models(self._inference, is_averaged)
 
     def close(self) -> None:
         """Leave the inference object to the next network of the same sizes; this one is not used afterwards."""

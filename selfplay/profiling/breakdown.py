@@ -159,7 +159,10 @@ def profile_actor(config: Config, game: Game, inference: Inference, seconds: flo
     """Play with `inference` for `seconds`, after `warm_up` seconds that are not counted; a call of the search each at
     least."""
     clock = _Clock()
-    collector = alphazero.make_collector(config, _timed(game, clock), inference, np.random.default_rng(config.seed))
+    timed, rng = _timed(game, clock), np.random.default_rng(config.seed)
+    collector = SelfPlay(
+        timed, selfplay_models(config, timed, inference.predict, rng), config.search, config.actors, rng
+    )
     _play(collector, warm_up)
     collector.take_counts()
     clock.seconds, under_way = 0.0, collector.search.simulations()

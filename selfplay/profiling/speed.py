@@ -23,8 +23,9 @@ from games.base import chance_rounds
 from nets.inference import one_thread
 from search import Search, SearchConfig
 from selfplay.actors.fleet import ACTOR_NAME, Fleet
-from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms import networks
 from selfplay.algorithms.models import uniform_models
+from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts, add_counts, selfplay_metrics
 from selfplay.profiling.table import BenchmarkRow
@@ -121,7 +122,7 @@ def _first_positions(pool: StatePool, slots: np.ndarray) -> None:
 def measure_warm_up(config: Config) -> float:
     """Seconds until the kernels of the search are compiled; a moment where they are cached already."""
     start = time.perf_counter()
-    alphazero.warm_up(config, games.load(config.game))
+    load_algorithm(config).warm_up()
     return time.perf_counter() - start
 
 

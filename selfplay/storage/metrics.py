@@ -54,6 +54,22 @@ METRICS: dict[str, Metric] = {
     ),
     "train/reply_loss": Metric("nats", "cross-entropy of `net.reply_head` against the move after the next one"),
     "train/moves_left_loss": Metric("", "squared error of `net.moves_left_head` on a logarithmic scale"),
+    "train/reward_loss": Metric("nats", "muzero: cross-entropy of the model's rewards against those that were paid"),
+    "train/seat_loss": Metric(
+        "nats", "muzero: cross-entropy of who moves next, in games where players do not take turns"
+    ),
+    "train/consistency_loss": Metric(
+        "", "muzero: 1 less the cosine of a latent after steps and of that of the observation there"
+    ),
+    "train/policy_loss_first": Metric("nats", "muzero: policy loss of the sampled positions, at depth 0 of the unroll"),
+    "train/policy_loss_last": Metric("nats", "muzero: policy loss at depth `muzero.unroll_steps`"),
+    "train/value_loss_first": Metric("", "muzero: value loss of the sampled positions"),
+    "train/value_loss_last": Metric("", "muzero: value loss at depth `muzero.unroll_steps`"),
+    "train/illegal_share_first": Metric(
+        "share", "muzero: probability that the network gives to illegal moves in the sampled positions"
+    ),
+    "train/illegal_share_last": Metric("share", "muzero: the same at depth `muzero.unroll_steps`"),
+    "train/support_clipped": Metric("share", "muzero: value targets that are beyond `muzero.support`"),
     "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
     "train/policy_kl": Metric(
         "nats",

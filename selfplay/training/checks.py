@@ -10,15 +10,14 @@ from torch import nn
 import games
 from nets import int8
 from nets.config import NetConfig
-from search import ModelTraits
 from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
+from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.registry import kind_of, load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
-from selfplay.players.trained import learns_by_search
 from selfplay.system.preflight import Needs, require_memory
 from selfplay.training.initial import check_initial
 
@@ -27,10 +26,10 @@ def check(config: Config, is_new: bool = True) -> None:
     """Every setting by itself, and what only shows with several and the game together; of a run that `is_new` also
     whether it can learn at all. Raises UserError, GameError."""
     reader.check(config)  # a config may have been built in Python
-    if learns_by_search(config):
-        _check_search(config)
     _check_algorithm(config)
     algorithm = load_algorithm(config)
+    if isinstance(algorithm, AlphaZero):
+        _check_search(config, algorithm)
     needs = algorithm.needs
     require_memory(needs.memory)
     if config.replay.least_reuse > needs.sample_reuse:
@@ -102,21 +101,19 @@ def _check_gate(config: Config) -> None:
         )
 
 
-def _check_search(config: Config) -> None:
-    """What AlphaZero needs."""
-    if config.environment:
-        raise UserError("environment: alphazero searches a game and needs its rules; name one with `game`")
-    game = games.load(config.game)
+def _check_search(config: Config, algorithm: AlphaZero) -> None:
+    """What algorithms that search need."""
+    game, name = algorithm.game, config.algorithm
     if config.learner.batch_size == 0:
-        raise UserError("learner.batch_size: 0 takes all of a rollout, alphazero has none; say how many positions")
+        raise UserError(f"learner.batch_size: 0 takes all of a rollout, {name} has none; say how many positions")
     if config.net.input_transform == "pixels":
         raise UserError("net.input_transform: pixels is for bytes, a game shows numbers; use none")
     if config.net.policy == "gaussian" or config.net.value_transform == "linear" and not game.has_rewards:
-        raise UserError("net: alphazero plays games, whose policy is categorical and whose value is within [-1, 1]")
+        raise UserError(f"net: {name} plays games, whose policy is categorical and whose value is within [-1, 1]")
     if config.search.rule == "uct":
         raise UserError("search.rule: uct has no use for a network's policy; use puct or gumbel")
     try:
-        check_settings(config.search, ModelTraits.of_game(game))
+        check_settings(config.search, algorithm.traits)
     except ValueError as error:
         raise UserError(str(error)) from None
     if config.actors.resign_value > 0 and game.has_rewards:

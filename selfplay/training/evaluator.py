@@ -136,11 +136,13 @@ def _play_episodes(
     """Play `episodes` with the likeliest actions, from starts that training has not seen."""
     from games.environments.registry import load_environment
     from selfplay.evaluation.episodes import play_episodes
-    from selfplay.players.agents import NetworkAgent
+    from selfplay.players.kinds import read_player
+    from selfplay.players.trained import player_of_checkpoint
 
     started = time.monotonic()
     environment = load_environment(config.environment)
-    agent = NetworkAgent(f"{run_dir}@{version}", environment, is_greedy=True, seed=version)
+    player = read_player(player_of_checkpoint(config, f"{run_dir}@{version}"))
+    agent = player.make_agent(environment, seed=version)
     seed = EPISODES_SEED + config.seed % EPISODES_SEED
     try:
         with deadline(seconds):

@@ -17,7 +17,7 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 
 import games
 import selfplay
-from selfplay.algorithms import alphazero, networks
+from selfplay.algorithms import networks
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -207,7 +207,8 @@ def saved_run(folder: RunFolder, capacity: int) -> tuple[PositionReplay, Config]
     inference = networks.make_inference(config, game, config.actors, 4)
     inference.load(parts.learner.weights(), 0)
     for _ in range(10):
-        collector = alphazero.make_collector(config, game, inference, rng, endless=False)
+        models = selfplay_models(config, game, inference.predict, rng)
+        collector = SelfPlay(game, models, config.search, config.actors, rng, endless=False)
         records = []
         while not collector.done:
             records += collector.collect()
