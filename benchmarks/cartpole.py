@@ -43,6 +43,7 @@ OURS = {
     "a2c": ("cartpole_a2c", 6),
     "ppo": ("cartpole_ppo", 100),
     "alphazero": ("cartpole_alphazero", 640),
+    "muzero": ("cartpole_muzero", 320),
 }
 """Config, steps of the learner between checkpoints: about 1,280 of the environment."""
 PEERS = {
