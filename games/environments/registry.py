@@ -57,7 +57,7 @@ def _load_registered(name: str, parameters: dict[str, str]) -> Environment:
     try:
         import gymnasium
     except ImportError as error:
-        raise GameError(f"{name} needs Gymnasium ({error}): pip install 'gymnasium[atari,mujoco]'") from None
+        raise GameError(f"{name} needs Gymnasium ({error}): pip install 'gymnasium[atari,box2d,mujoco]'") from None
     from games.environments.gymnasium import load_gymnasium
 
     _import_package(name)
