@@ -54,24 +54,24 @@ def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """`value = (byte - zero_point) * step`."""
 
     step: float
     zero_point: int
 
     @staticmethod
-    def of(x: Tensor) -> _Scale:
+    def of(x: Tensor) -> Scale:
         """The scale whose bytes span the values of `x`, zero among them."""
         low, high = min(0.0, float(x.min())), max(0.0, float(x.max()))
         step = max(high - low, 1e-6) / LEVELS
-        return _Scale(step, round(-low / step))
+        return Scale(step, round(-low / step))
 
 
-class _Convolution:
+class ByteConvolution:
     """One convolution of the folded network, with its weights in oneDNN's layout."""
 
-    def __init__(self, layer: nn.Conv2d, source: _Scale, target: _Scale | None) -> None:
+    def __init__(self, layer: nn.Conv2d, source: Scale, target: Scale | None) -> None:
         """`target` None gives float32 results."""
         assert layer.bias is not None  # normalisation has been folded into it
         self.source, self.target = source, target
@@ -85,6 +85,13 @@ class _Convolution:
             quantised, self.steps, source.step, source.zero_point, [1, 1], self.padding, [1, 1], 1
         )
 
+    def plain(self, x: Tensor) -> Tensor:
+        """`convolution(x)` in float32."""
+        return torch.ops.onednn.qconv2d_pointwise(
+            x, self.source.step, self.source.zero_point, self.packed, self.steps, self.zero_points, self.bias,
+            [1, 1], self.padding, [1, 1], 1, 1.0, 0, torch.float32, "none", [None], "",
+        )  # fmt: skip
+
     def relu(self, x: Tensor) -> Tensor:
         """`relu(convolution(x))`."""
         step, zero_point, dtype = self._output()
@@ -93,7 +100,7 @@ class _Convolution:
             [1, 1], self.padding, [1, 1], 1, step, zero_point, dtype, "relu", [None], "",
         )  # fmt: skip
 
-    def add_relu(self, x: Tensor, residual: Tensor, scale: _Scale) -> Tensor:
+    def add_relu(self, x: Tensor, residual: Tensor, scale: Scale) -> Tensor:
         """`relu(residual + convolution(x))`, written over `residual`, whose bytes had `scale`."""
         step, zero_point, dtype = self._output()
         return torch.ops.onednn.qconv2d_pointwise.binary(
@@ -108,11 +115,11 @@ class _Convolution:
         return self.target.step, self.target.zero_point, torch.uint8
 
 
-class _Head:
+class ByteHead:
     """1x1 convolution in bytes, then linear layers in float32 on the board as it lies in memory."""
 
-    def __init__(self, head: nn.Sequential, source: _Scale) -> None:
-        self.convolution = _Convolution(head[0].layer, source, None)  # type: ignore[arg-type]
+    def __init__(self, head: nn.Sequential, source: Scale) -> None:
+        self.convolution = ByteConvolution(head[0].layer, source, None)  # type: ignore[arg-type]
         first = head[3].layer if hasattr(head[3], "layer") else head[3]
         assert isinstance(first, nn.Linear)
         channels = len(self.convolution.bias)
@@ -134,26 +141,26 @@ class _Tower:
         assert isinstance(twin.trunk, nn.Sequential)
         stem, _, *blocks = twin.trunk
         x = twin.transform_input(calibration)
-        self.input_scale = source = _Scale.of(x)
+        self.input_scale = source = Scale.of(x)
         x = torch.relu(stem(x))
-        target = _Scale.of(x)
-        self.stem = _Convolution(stem.layer, source, target)  # type: ignore[arg-type]
-        self.blocks: list[tuple[_Convolution, _Convolution, _Scale]] = []
+        target = Scale.of(x)
+        self.stem = ByteConvolution(stem.layer, source, target)  # type: ignore[arg-type]
+        self.blocks: list[tuple[ByteConvolution, ByteConvolution, Scale]] = []
         for block in blocks:
             assert isinstance(block, ResidualBlock)
             source = target
-            middle = _Scale.of(torch.relu(block.first(x)))
+            middle = Scale.of(torch.relu(block.first(x)))
             x = block(x)
-            target = _Scale.of(x)
+            target = Scale.of(x)
             self.blocks.append(
                 (
-                    _Convolution(block.first.layer, source, middle),  # type: ignore[arg-type]
-                    _Convolution(block.second.layer, middle, target),  # type: ignore[arg-type]
+                    ByteConvolution(block.first.layer, source, middle),  # type: ignore[arg-type]
+                    ByteConvolution(block.second.layer, middle, target),  # type: ignore[arg-type]
                     source,
                 )
             )
-        self.policy_head = _Head(twin.policy_head, target)  # type: ignore[arg-type]
-        self.value_head = _Head(twin.value_head, target)  # type: ignore[arg-type]
+        self.policy_head = ByteHead(twin.policy_head, target)  # type: ignore[arg-type]
+        self.value_head = ByteHead(twin.value_head, target)  # type: ignore[arg-type]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Policy logits and value of transformed observations."""

@@ -8,26 +8,27 @@ few sizes, and new weights are copied in place.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from nets.backends import channels_last, input_dtype, padded, trace
+from nets import world_int8
+from nets.backends import input_dtype, padded
 from nets.config import NetConfig
 from nets.folding import fold_batch_norm
 from nets.inference import NO_WEIGHTS, batch_buckets, bucket_for, check_names
-from nets.world_model import Prediction, WorldModel, WorldSizes, build_world_model
+from nets.world_engines import Engine, TracedEngine
+from nets.world_model import WorldSizes, build_world_model
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 """Number types by their names in the settings, the finest first."""
 
 MIN_GAIN = 1.2
-"""Factor by which bfloat16 must be faster than float32 to be chosen."""
+"""Factor by which a coarser number type must be faster than a finer one to be chosen."""
 
 MIN_CALLS = 3
 """Least number of calls that a measurement times."""
@@ -36,7 +37,7 @@ MIN_CALLS = 3
 class Roots(NamedTuple):
     """What the network says of B observations; the arrays belong to the caller."""
 
-    latents: Float[np.ndarray, "B ..."]
+    latents: Shaped[np.ndarray, "B ..."]
     policy_logits: Float[np.ndarray, "B A"]
     values: Float[np.ndarray, "B V"]
 
@@ -44,70 +45,13 @@ class Roots(NamedTuple):
 class Steps(NamedTuple):
     """What the network says of B actions in latents; the arrays belong to the caller."""
 
-    latents: Float[np.ndarray, "B ..."]
+    latents: Shaped[np.ndarray, "B ..."]
     policy_logits: Float[np.ndarray, "B A"]
     values: Float[np.ndarray, "B V"]
     rewards: Float[np.ndarray, "B V"] | None
     """For the player who acted, in units of reward; None in a game that only has a result."""
     seats: Int[np.ndarray, " B"] | None
     """Number of seats from the player who acted to the next one; None where players take turns."""
-
-
-class _Function(nn.Module):
-    """`initial` or `recurrent` as a function of tensors alone, with outputs in float32."""
-
-    def __init__(self, twin: WorldModel, dtype: torch.dtype, is_recurrent: bool) -> None:
-        super().__init__()
-        self.twin, self.dtype, self.is_recurrent = twin, dtype, is_recurrent
-
-    def forward(self, x: Tensor, action: Tensor | None = None) -> tuple[Tensor, ...]:
-        if self.is_recurrent:
-            assert action is not None
-            prediction = self.twin.recurrent(self._prepared(x), action)
-        else:
-            prediction = self.twin.initial(self._prepared(x))
-        return tuple(output.float().contiguous() for output in _outputs(prediction))
-
-    def _prepared(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32:
-            x = x.to(self.dtype)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
-
-
-def _outputs(prediction: Prediction) -> list[Tensor]:
-    """The outputs that there are, in a fixed order."""
-    optional = [output for output in (prediction.reward, prediction.seat_logits) if output is not None]
-    return [prediction.latent, prediction.policy_logits, prediction.value, *optional]
-
-
-class _Engine:
-    """The network in one number type."""
-
-    def __init__(self, config: NetConfig, sizes: WorldSizes, dtype: torch.dtype, device: torch.device) -> None:
-        twin = build_world_model(replace(config, batch_norm=False), replace(sizes, projects=False))
-        self.twin = channels_last(twin.eval().requires_grad_(False).to(device=device, dtype=dtype))
-        self.device = device
-        observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
-        latent = torch.zeros(2, *twin.latent_shape, device=device)
-        action = torch.zeros(2, dtype=torch.int64, device=device)
-        self._initial = trace(_Function(twin, dtype, False).eval(), observation)
-        self._recurrent = trace(_Function(twin, dtype, True).eval(), latent, action)
-
-    def initial(self, observations: np.ndarray) -> list[np.ndarray]:
-        with torch.inference_mode():
-            outputs = self._initial(torch.from_numpy(observations).to(self.device))
-        return [output.cpu().numpy() for output in outputs]
-
-    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
-        with torch.inference_mode():
-            given = torch.from_numpy(latents).to(self.device), torch.from_numpy(actions).to(self.device)
-            outputs = self._recurrent(*given)
-        return [output.cpu().numpy() for output in outputs]
-
-    def load(self, folded: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, tensor in self.twin.state_dict().items():
-                tensor.copy_(folded[name])
 
 
 class WorldInference:
@@ -124,11 +68,13 @@ class WorldInference:
         max_batch: int = 256,
         dtype: str = "auto",
         measure_seconds: float = 0.2,
+        calibration: Float[np.ndarray, "B ..."] | None = None,
     ) -> None:
         """Build and measure, for about `measure_seconds` a number type, or a tenth of that where there is only one.
 
-        `dtype` is `auto`, `float32` or `bfloat16`. Larger batches than `max_batch` are split. Raises ValueError for bad
-        settings.
+        `dtype` is `auto`, `float32`, `bfloat16` or `int8`; the last needs `calibration`, some hundred observations of
+        the game, and `auto` leaves it out without. Larger batches than `max_batch` are split. Raises ValueError for
+        bad settings.
         """
         if dtype not in ("auto", *DTYPES):
             raise ValueError(f"inference dtype: {dtype!r} is not one of auto, {', '.join(DTYPES)}")
@@ -138,8 +84,9 @@ class WorldInference:
         self._buckets = batch_buckets(max_batch)
         self._padded: dict[str, dict[int, np.ndarray]] = {"observations": {}, "latents": {}, "actions": {}}
         self._expected = {name: t.shape for name, t in build_world_model(config, sizes).state_dict().items()}
+        self._calibration = calibration
         self._dtype, self._engine, self._rate = self._choose(config, dtype, measure_seconds)
-        self.latent_shape = self._engine.twin.latent_shape
+        self.latent_shape, self.latent_dtype = self._engine.latent_shape, self._engine.latent_dtype
 
     def initial(self, observations: Shaped[np.ndarray, "B ..."]) -> Roots:
         """h and f for the observations of B roots."""
@@ -151,7 +98,7 @@ class WorldInference:
         ]
         return Roots(*_joined(parts))
 
-    def recurrent(self, latents: Float[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Steps:
+    def recurrent(self, latents: Shaped[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Steps:
         """g and f for an action in each of B latents."""
         self._require_weights()
         latents, actions = np.ascontiguousarray(latents), np.ascontiguousarray(actions)
@@ -184,21 +131,31 @@ class WorldInference:
             "positions_per_second": self._rate,
         }
 
-    def _choose(self, config: NetConfig, dtype: str, seconds: float) -> tuple[str, _Engine, float]:
+    def _choose(self, config: NetConfig, dtype: str, seconds: float) -> tuple[str, Engine, float]:
         """Name, engine and steps per second of the fastest number type."""
-        names = tuple(DTYPES) if dtype == "auto" else (dtype,)
-        best: tuple[str, _Engine, float] | None = None
-        for name in names:
-            engine = _Engine(config, self.sizes, DTYPES[name], self.device)
+        best: tuple[str, Engine, float] | None = None
+        for name, engine in self._candidates(config, dtype):
             rate = self._measure(engine, seconds if dtype == "auto" else seconds / 10)
             if best is None or rate > best[2] * MIN_GAIN:
                 best = name, engine, rate
         assert best is not None
         return best
 
-    def _measure(self, engine: _Engine, seconds: float) -> float:
+    def _candidates(self, config: NetConfig, dtype: str) -> Iterator[tuple[str, Engine]]:
+        """Engines to choose from by name, the finest first, each built when it is asked for."""
+        for name in tuple(DTYPES) if dtype == "auto" else (dtype,):
+            if name != "int8":
+                yield name, TracedEngine(config, self.sizes, DTYPES[name], self.device)
+                continue
+            floats = TracedEngine(config, self.sizes, torch.float32, self.device)
+            if self.device.type == "cpu" and self._calibration is not None and world_int8.is_supported(floats.twin):
+                yield name, world_int8.Int8Engine(floats, self._calibration)
+            elif dtype == "int8":
+                raise ValueError("inference dtype: int8 needs the model of a board and VNNI; use auto")
+
+    def _measure(self, engine: Engine, seconds: float) -> float:
         batch = self._buckets[-1]
-        latents = np.random.default_rng(0).random((batch, *engine.twin.latent_shape), np.float32)
+        latents = (255 * np.random.default_rng(0).random((batch, *engine.latent_shape))).astype(engine.latent_dtype)
         actions = np.zeros(batch, np.int64)
         engine.recurrent(latents, actions)  # kernels for this size are prepared on first use
         times: list[float] = []

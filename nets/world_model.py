@@ -209,8 +209,12 @@ class BoardDynamics(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(channels, False) for _ in range(blocks)))
 
     def forward(self, latent: Float[Tensor, "B C H W"], action: Int[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
-        plane = self.planes(action.long()).unflatten(-1, self.size).unsqueeze(1).to(latent.dtype)
+        plane = self.action_planes(action, latent.dtype)
         return self.blocks(torch.relu(latent + self.entry(latent) + self.action_entry(plane)))
+
+    def action_planes(self, action: Int[Tensor, " B"], dtype: torch.dtype) -> Float[Tensor, "B 1 H W"]:
+        """The planes of actions."""
+        return self.planes(action.long()).unflatten(-1, self.size).unsqueeze(1).to(dtype)
 
 
 def action_planes(num_actions: int, height: int, width: int) -> Float[Tensor, "A H W"] | None:

@@ -14,7 +14,7 @@ import time
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from games import Game, StatePool
 from search.evaluators import Evaluation, EvaluationCounts
@@ -30,7 +30,7 @@ class RootOutputs(Protocol):
     """What a network says of B observations."""
 
     @property
-    def latents(self) -> Float[np.ndarray, "B ..."]: ...
+    def latents(self) -> Shaped[np.ndarray, "B ..."]: ...
 
     @property
     def policy_logits(self) -> Float[np.ndarray, "B A"]: ...
@@ -57,6 +57,7 @@ class WorldFunctions(Protocol):
     """The network of a learned model. The arrays that it returns belong to the caller."""
 
     latent_shape: tuple[int, ...]
+    latent_dtype: np.dtype
 
     def initial(self, observations: np.ndarray) -> RootOutputs:
         """Latents of observations, their policies and values (h and f)."""
@@ -87,7 +88,7 @@ class LearnedModel:
 
     def allocate(self, num_slots: int) -> None:
         """See `Model.allocate`."""
-        self._latents = np.zeros((num_slots, *self._world.latent_shape), np.float32)
+        self._latents = np.zeros((num_slots, *self._world.latent_shape), self._world.latent_dtype)
         self._observations: dict[int, np.ndarray] = {}  # of roots that were loaded and not yet evaluated,
         self._legal: dict[int, np.ndarray] = {}  # and their legal actions
         self._nodes = _Nodes(

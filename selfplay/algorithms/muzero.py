@@ -31,9 +31,11 @@ from search.learned_model import LearnedModelFactory, learned_traits
 from search.perspective import num_values
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner, Loss, StepResult
+from selfplay.algorithms.networks import CALIBRATION_POSITIONS
 from selfplay.algorithms.precision import choose_device, uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
+from selfplay.experience.openings import random_observations
 from selfplay.replay.positions import Batch, PositionReplay
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, seen_after, unrolled
 
@@ -91,7 +93,15 @@ class MuZero(AlphaZero):
             choose_device(actors.device),
             max_batch or actors.games_per_actor,
             actors.dtype,
+            calibration=self._positions(),
         )
+
+    def _positions(self) -> np.ndarray | None:
+        """Positions of random games, the same in every process, from which int8 inference learns how large activations
+        get; None in an environment."""
+        if isinstance(self.game, EnvironmentGame):
+            return None
+        return random_observations(self.game, CALIBRATION_POSITIONS, np.random.default_rng(0))
 
     def make_player_models(self, inference: WorldInference, symmetries: bool) -> LearnedModelFactory:  # type: ignore[override]
         if symmetries:
@@ -106,6 +116,7 @@ class BlindWorld:
     """A network that knows nothing: what a search costs without one (`search.learned_model.WorldFunctions`)."""
 
     latent_shape: tuple[int, ...] = (1,)
+    latent_dtype = np.dtype(np.float32)
 
     def __init__(self, sizes: WorldSizes) -> None:
         self._sizes = sizes
@@ -128,8 +139,6 @@ def refuse_unused(config: Config) -> None:
         name = "evaluation" if config.evaluation.symmetries else "actors"
         value = "false" if config.evaluation.symmetries else "none"
         raise UserError(f"{name}.symmetries: a learned model does not average over them; use {value}")
-    if config.actors.dtype == "int8":
-        raise UserError("actors.dtype: the model of muzero has no int8 form; use auto")
     if config.net.kind == "table" or config.net.kind != "resnet" and config.net.layers == 0:
         raise UserError("net: the model of muzero needs hidden layers; use kind auto and layers 1 or more")
     if config.net.input_transform == "running":

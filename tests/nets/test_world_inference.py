@@ -211,8 +211,8 @@ def test_layers_that_only_train_are_no_part_of_it() -> None:
 
 
 def test_a_dtype_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="'int8' is not one of auto, float32, bfloat16"):
-        inference(SMALL, FLAT, dtype="int8")
+    with pytest.raises(ValueError, match="'int4' is not one of auto, float32, bfloat16, int8"):
+        inference(SMALL, FLAT, dtype="int4")
 
 
 def test_what_was_chosen_is_described() -> None:

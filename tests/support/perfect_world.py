@@ -113,6 +113,7 @@ class PerfectWorld:
     """See the module; `WorldFunctions` of `search.learned_model`."""
 
     latent_shape = (1,)
+    latent_dtype = np.dtype(np.float32)
 
     def __init__(self, game: Game, says_seats: bool = False, opinion: Opinion = judge) -> None:
         self.game, self.says_seats, self.opinion = game, says_seats, opinion

@@ -1,0 +1,99 @@
+"""Engines: a `WorldModel` on a device in one number type, for `nets.world_inference`, which decides which to use.
+
+An engine builds its network once, without batch normalisation, and weights are copied into it in place.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nets.backends import channels_last, input_dtype, trace
+from nets.config import NetConfig
+from nets.world_model import Prediction, WorldModel, WorldSizes, build_world_model
+
+
+class Engine(ABC):
+    """The network in one number type. Latents are arrays as the engine keeps them."""
+
+    latent_shape: tuple[int, ...]
+    latent_dtype: np.dtype
+
+    @abstractmethod
+    def initial(self, observations: np.ndarray) -> list[np.ndarray]:
+        """The outputs of `WorldModel.initial`."""
+
+    @abstractmethod
+    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+        """The outputs of `WorldModel.recurrent` that there are."""
+
+    @abstractmethod
+    def load(self, folded: Mapping[str, Tensor]) -> None:
+        """Overwrite the weights with those of `fold_batch_norm`."""
+
+
+class _Function(nn.Module):
+    """`initial` or `recurrent` as a function of tensors alone, with outputs in float32."""
+
+    def __init__(self, twin: WorldModel, dtype: torch.dtype, is_recurrent: bool) -> None:
+        super().__init__()
+        self.twin, self.dtype, self.is_recurrent = twin, dtype, is_recurrent
+
+    def forward(self, x: Tensor, action: Tensor | None = None) -> tuple[Tensor, ...]:
+        if self.is_recurrent:
+            assert action is not None
+            prediction = self.twin.recurrent(self._prepared(x), action)
+        else:
+            prediction = self.twin.initial(self._prepared(x))
+        return tuple(output.float().contiguous() for output in _outputs(prediction))
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            x = x.to(self.dtype)
+        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _outputs(prediction: Prediction) -> list[Tensor]:
+    """The outputs that there are, in a fixed order."""
+    optional = [output for output in (prediction.reward, prediction.seat_logits) if output is not None]
+    return [prediction.latent, prediction.policy_logits, prediction.value, *optional]
+
+
+class TracedEngine(Engine):
+    """The network in floats."""
+
+    latent_dtype = np.dtype(np.float32)
+
+    def __init__(self, config: NetConfig, sizes: WorldSizes, dtype: torch.dtype, device: torch.device) -> None:
+        twin = build_world_model(replace(config, batch_norm=False), replace(sizes, projects=False))
+        self.twin = channels_last(twin.eval().requires_grad_(False).to(device=device, dtype=dtype))
+        self.device, self.latent_shape = device, twin.latent_shape
+        observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
+        latent = torch.zeros(2, *twin.latent_shape, device=device)
+        action = torch.zeros(2, dtype=torch.int64, device=device)
+        self._initial = trace(_Function(twin, dtype, False).eval(), observation)
+        self._recurrent = trace(_Function(twin, dtype, True).eval(), latent, action)
+
+    def initial(self, observations: np.ndarray) -> list[np.ndarray]:
+        """See `Engine.initial`."""
+        with torch.inference_mode():
+            outputs = self._initial(torch.from_numpy(observations).to(self.device))
+        return [output.cpu().numpy() for output in outputs]
+
+    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+        """See `Engine.recurrent`."""
+        with torch.inference_mode():
+            given = torch.from_numpy(latents).to(self.device), torch.from_numpy(actions).to(self.device)
+            outputs = self._recurrent(*given)
+        return [output.cpu().numpy() for output in outputs]
+
+    def load(self, folded: Mapping[str, Tensor]) -> None:
+        """See `Engine.load`."""
+        with torch.no_grad():
+            for name, tensor in self.twin.state_dict().items():
+                tensor.copy_(folded[name])
