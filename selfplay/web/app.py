@@ -7,8 +7,9 @@ Reading is GET with numbers in the query, changing is POST with a JSON object; e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -37,6 +38,9 @@ KINDS_OF_FILES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+
+FIRST_GAME = "connect_four"
+"""The game on the page when it is opened without a run that plays one."""
 
 MAX_PLAYERS = 16
 MAX_PLY = 1_000_000
@@ -83,8 +87,16 @@ class Page:
         ]
         limits = {"simulations": MAX_SIMULATIONS, "usual_simulations": USUAL_SIMULATIONS}
         kinds = {"searching": list(SEARCHING), "with_run": list(WITH_RUN)}
-        names = self.library.game_names()
-        return {"games": names, "runs": runs, "tournaments": tournaments, "limits": limits, "kinds": kinds}
+        newest = self.library.newest_run()
+        return {
+            "games": self.library.game_names(),
+            "first_game": FIRST_GAME if newest is None else self.library.run(newest).game.name,
+            "newest_run": newest,
+            "runs": runs,
+            "tournaments": tournaments,
+            "limits": limits,
+            "kinds": kinds,
+        }
 
     def game(self, request: Request, fields: Fields) -> Any:
         """A game before it begins: its rules, sides and first player."""
@@ -98,6 +110,10 @@ class Page:
             "first": max(0, start.to_play),
             "solver": can_solve(game),
             "pretrained": self.library.pretrained(game) is not None,
+            "strengths": [
+                {"name": name, "seat": seat.as_json(), "label": self.opponents.label(seat)}
+                for name, seat in self.opponents.strengths(game)
+            ],
         }
 
     def state(self, request: Request, fields: Fields) -> Any:
@@ -254,12 +270,21 @@ def make_app(library: Library, host: str = "127.0.0.1", seed: int = 0) -> Starle
 def _files() -> list[Route]:
     """The front end. It is read once, so no request opens a file."""
     routes = []
-    for file in sorted((resources.files("selfplay.web") / "static").iterdir(), key=lambda file: file.name):
+    for path, file in _walk(resources.files("selfplay.web") / "static", "/static"):
         kind = KINDS_OF_FILES.get("." + file.name.rpartition(".")[2])
         if kind is not None:
-            path = "/" if file.name == "index.html" else f"/static/{file.name}"
+            path = "/" if path == "/static/index.html" else path
             routes.append(Route(path, _sends(file.read_bytes(), kind), methods=["GET"]))
     return routes
+
+
+def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    """All files in a folder and the folders in it, each with its path below `path`."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _walk(entry, f"{path}/{entry.name}")
+        else:
+            yield f"{path}/{entry.name}", entry
 
 
 def _sends(data: bytes, kind: str) -> Callable[[Request], Response]:

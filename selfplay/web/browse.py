@@ -168,9 +168,7 @@ def position_of(replay: FinishedGame, ply: int) -> dict[str, Any]:
     whole, complaint = _whole(replay)
     if ply > whole.ply:
         raise Refused(f"ply: the game can be followed for {whole.ply} moves only", NOT_FOUND)
-    table = Table(replay.game, whole.history[: max(0, ply - 1)])
-    if ply > 0 and table.view:  # a look at the board before the last move, so that the move is marked
-        table.play(whole.history[ply - 1])
+    table = Table(replay.game, whole.history[:ply])
     noted = replay.notes.get(ply)
     notes = [
         {"ply": at, "player": entry.player, "value": finite(entry.value)} for at, entry in sorted(replay.notes.items())

@@ -60,6 +60,15 @@ class Run:
 
         return versions(self.folder.checkpoints)
 
+    def saved_at(self) -> float:
+        """When its newest checkpoint that plays a game was written, in seconds since 1970; 0 where there is none."""
+        if not self.versions():
+            return 0.0
+        try:
+            return self.folder.checkpoints.stat().st_mtime  # a folder is as new as the last name in it
+        except OSError:
+            return 0.0
+
 
 @dataclass(frozen=True)
 class Tournament:
@@ -109,6 +118,11 @@ class Library:
         if not 0 <= index < len(self.tournaments):
             raise Refused(f"there is no tournament {index}; {len(self.tournaments)} were given", 404)
         return self.tournaments[index]
+
+    def newest_run(self, rules: str = "") -> int | None:
+        """The run whose checkpoint is the newest, of those that play a game, with these `rules` if given."""
+        ages = {i: run.saved_at() for i, run in enumerate(self.runs) if rules in ("", run.game.rules)}
+        return max((i for i, age in ages.items() if age > 0), key=lambda i: ages[i], default=None)
 
     def load_game(self, text: str) -> Game:
         """The game of a request. Raises Refused for unknown ones and for those that are too large."""

@@ -25,6 +25,14 @@ MAX_SIMULATIONS = 100_000
 
 USUAL_SIMULATIONS = 400
 
+STRENGTHS = ("easy", "medium", "strong")
+
+STRENGTHENED = (1, 8)
+"""How many times as long as in evaluations a medium and a strong opponent search; an easy one does not search."""
+
+UNTRAINED_SIMULATIONS = (25, 400, 4_000)
+"""Simulations of plain MCTS in the three strengths, where nothing has learned the game."""
+
 KEPT = 4
 """Number of players that are kept for their next move: networks take seconds to load."""
 
@@ -97,6 +105,24 @@ class Opponents:
         names = {"human": "you", "random": "random moves", "mcts": "plain MCTS", "uniform": "search without knowledge",
                  "solver": "perfect play", "pretrained": "the trained network of selfplay"}  # fmt: skip
         return names[seat.kind] + searched
+
+    def strengths(self, game: Game) -> list[tuple[str, Seat]]:
+        """Three opponents by name, from weak to strong: of the newest run that plays the game, else without training."""
+        newest = self.library.newest_run(game.rules)
+        if newest is None:
+            seats = [Seat("mcts", simulations=count) for count in UNTRAINED_SIMULATIONS]
+        else:
+            run, versions = self.library.run(newest), self.library.run(newest).versions()
+            if run.searches:
+                usual = run.config.evaluation.num_simulations
+                seats = [Seat("net", run=newest, version=versions[-1])]
+                seats += [
+                    Seat("run", min(MAX_SIMULATIONS, times * usual), newest, versions[-1]) for times in STRENGTHENED
+                ]
+            else:
+                spread = (versions[0], versions[len(versions) // 2], versions[-1])
+                seats = [Seat("net", run=newest, version=version) for version in spread]
+        return list(zip(STRENGTHS, seats))
 
     def make(self, seat: Seat, game: Game) -> Player:
         """The player, one of the last few made if it is among them. Raises UserError where it cannot play."""

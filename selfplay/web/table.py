@@ -44,6 +44,8 @@ class Table:
         self._view: View | None = None
         self._last: tuple[int, tuple[int, ...]] = (0, ())  # cells on the board then, and those of the last move
         for number, move in enumerate(moves, 1):
+            if number == len(moves):
+                _ = self.view  # looked at before the last move, so that the move is marked
             try:
                 self.play(move)
             except GameError as error:

@@ -107,6 +107,31 @@ def test_hex_is_drawn_in_hexagons_with_coloured_sides():
     assert look_at(_pool("openspiel:hex(board_size=5)", 12), 0).drawing == view.drawing
 
 
+def test_a_row_that_won_is_shown():
+    assert after("connect_four", 3, 0, 3, 0, 3, 0).drawing.winning == ()
+    won = after("connect_four", 3, 0, 3, 0, 3, 0, 3)
+    labels = [won.drawing.cells[i].label for i in won.drawing.winning]
+    assert labels == [f"column 3, row {row}" for row in (4, 3, 2, 1)]
+    across = after("connect_four", 0, 1, 1, 2, 2, 3, 2, 3, 3, 6, 3).drawing
+    assert {across.cells[i].label for i in across.winning} == {f"column {k}, row {k + 1}" for k in range(4)}
+    assert after("tic_tac_toe", 2, 0, 4, 1, 6).drawing.winning == (2, 4, 6)
+
+
+def test_boards_are_made_of_what_players_know():
+    made = {name: after(name).drawing for name in ("connect_four", "othello", "go", "chess", "tic_tac_toe")}
+    assert {name: drawing.material for name, drawing in made.items()} == {
+        "connect_four": "rack", "othello": "baize", "go": "wood", "chess": "chequered", "tic_tac_toe": ""
+    }  # fmt: skip
+    assert len(made["go"].dots) == 9 and (9.0, 9.0) in made["go"].dots, "the star points of a board of 19"
+    assert set(after("go(board_size=9)").drawing.dots) == {(2, 2), (2, 6), (6, 2), (6, 6), (4, 4)}
+    assert [text for _, _, text in made["go"].marks[:9]] == list("ABCDEFGHJ"), "Go has no column I"
+
+
+def test_the_last_of_the_given_moves_is_marked():
+    table = Table(games.load("othello"), [19, 18])
+    assert table.as_json()["last"] == [18]
+
+
 def _pool(name: str, *moves: int) -> games.StatePool:
     return Table(games.load(name), moves).pool
 

@@ -105,9 +105,17 @@ class Screen:
         )  # fmt: skip
 
     def form(self, name: str) -> None:
-        """Choose a game and wait until the form is about it."""
+        """Choose a game and wait until it begins."""
+        before = self.js("return sessionStorage.getItem('selfplay-game')")
         self.choose("#game", name)
-        self.until(lambda: self.js("return document.querySelector('#seats').dataset.game") == name, "the form is ready")
+        self.until(lambda: self.js("return sessionStorage.getItem('selfplay-game')") != before, "the game begins")
+        assert self.js("return document.querySelector('#seats').dataset.game") == name
+
+    def fresh(self) -> None:
+        """Press New game and wait for it."""
+        before = self.js("return sessionStorage.getItem('selfplay-game')")
+        self.find("#setup button[type=submit]").click()
+        self.until(lambda: self.js("return sessionStorage.getItem('selfplay-game')") != before, "the game begins")
 
     def game(self, name: str, *kinds: str, simulations: int = 10) -> None:
         """Begin a game, through the form."""
@@ -116,8 +124,7 @@ class Screen:
             self.choose(f"#seats .seat:nth-child({seat}) > select", kind)
             field = f"#seats .seat:nth-child({seat}) input[type=number]"
             self.js("document.querySelector(arguments[0]).value = arguments[1]", field, simulations)
-        self.find("#setup button[type=submit]").click()
-        self.until(lambda: self.moves() == 0 and self.all("#play-board .cell"), "the game begins")
+        self.fresh()
 
     def cell(self, label: str):
         """The button of the cell whose name begins with `label`."""
@@ -141,6 +148,19 @@ def screen(chromium, address):
     found = Screen(chromium, address)
     yield found
     assert found.errors() == []
+
+
+def test_the_page_opens_with_a_board_ready_to_play(screen):
+    screen.open()
+    screen.until(screen.my_turn, "it is the person's turn")
+    assert screen.all("#play-board .board.rack .plate") and "four @12" in screen.text("#opponent")
+    screen.cell("column 3, row 6").click()
+    screen.until(lambda: screen.moves() == 2 and screen.my_turn(), "the answer comes")
+    assert screen.all("#play-board .last"), "the last move is marked"
+    screen.find("#strengths label:nth-of-type(1)").click()
+    screen.until(lambda: "network alone" in screen.text("#opponent"), "another strength is chosen")
+    screen.cell("column 3, row 6").click()
+    screen.until(lambda: screen.moves() == 4 and screen.my_turn(), "the game has gone on")
 
 
 def test_a_whole_game_is_played_by_clicks(screen):
@@ -230,7 +250,7 @@ def test_a_game_without_a_board_is_played_by_buttons(screen):
     screen.open()
     screen.form("pig")
     screen.choose("#seats .seat:nth-child(2) > select", "human")
-    screen.find("#setup button[type=submit]").click()
+    screen.fresh()
     screen.until(lambda: len(screen.all("#other-moves button")) == 2, "the moves are there")
     screen.all("#other-moves button")[0].click()
     screen.until(lambda: screen.moves() == 2, "rolled")
@@ -336,10 +356,11 @@ def test_a_run_is_offered_as_what_it_can_play(chromium, tmp_path):
     with served(*runs) as address:
         screen = Screen(chromium, address).open()
         screen.form("connect_four")
-        assert screen.js(f"return document.querySelector('{seat} > select').value") == "net"
+        assert screen.js(f"return document.querySelector('{seat} > select').value") == "run"
         for kind, names in (("net", ["learned", "zero"]), ("run", ["zero"])):
             screen.choose(f"{seat} > select", kind)
-            assert [option.text for option in screen.all(f"{seat} .run select:first-child option")] == names
+            offered = screen.all(f"{seat} .run select:first-child option")
+            assert [option.get_property("textContent") for option in offered] == names
         assert screen.errors() == []
     with served(runs[0]) as address:
         screen = Screen(chromium, address).open()

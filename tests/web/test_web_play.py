@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
-from web_helpers import HUMAN, RANDOM, VERSIONS, act, begin, make_run, mcts, page, refused, search_without_end, settled
+from web_helpers import (
+    HUMAN,
+    RANDOM,
+    VERSIONS,
+    act,
+    begin,
+    change_settings,
+    make_run,
+    mcts,
+    page,
+    refused,
+    search_without_end,
+    settled,
+)
 
 import games
 from selfplay.players.kinds import parse_player
@@ -165,6 +180,41 @@ def test_a_network_plays_and_two_versions_are_compared(run_dir):
         assert "no version 4" in refused(client, path, {"game": "connect_four", "seats": seats})
         seats = [HUMAN, run]
         assert "cannot play othello" in refused(client, path, {"game": "othello", "seats": seats})
+
+
+def strengths(client, name):
+    return [entry["seat"] for entry in client.get("/api/game", params={"name": name}).json()["strengths"]]
+
+
+def test_the_page_opens_with_the_newest_run_that_plays_a_game(tmp_path):
+    runs = [make_run(tmp_path / name, game, with_games=False) for name, game in
+            (("old", "connect_four"), ("new", "connect_four"), ("other", "tic_tac_toe"), ("pole", "connect_four"))]  # fmt: skip
+    change_settings(runs[3], algorithm="dqn", environment="CartPole-v1")
+    for age, run in zip((40, 20, 30, 10), runs):
+        os.utime(run / "checkpoints", (10_000 - age, 10_000 - age))
+    with page(*runs) as client:
+        found = client.get("/api/setup").json()
+        assert found["newest_run"] == 1 and found["first_game"] == "connect_four"
+        kinds = [(seat["kind"], seat["run"], seat["version"]) for seat in strengths(client, "connect_four")]
+        assert kinds == [("net", 1, VERSIONS[-1]), ("run", 1, VERSIONS[-1]), ("run", 1, VERSIONS[-1])]
+        medium, strong = (seat["simulations"] for seat in strengths(client, "connect_four")[1:])
+        assert 0 < medium < strong
+        state = begin(client, "connect_four", HUMAN, strengths(client, "connect_four")[2])
+        assert state["position"]["to_play"] == 0
+
+
+def test_strengths_of_a_run_that_does_not_search_are_its_versions(tmp_path):
+    run = make_run(tmp_path / "learned", with_games=False)
+    change_settings(run, algorithm="dqn")
+    with page(run) as client:
+        found = [(seat["kind"], seat["version"]) for seat in strengths(client, "connect_four")]
+    assert found == [("net", VERSIONS[0]), ("net", VERSIONS[1]), ("net", VERSIONS[1])]
+
+
+def test_without_a_run_opponents_search(client):
+    assert client.get("/api/setup").json()["newest_run"] is None
+    assert {seat["kind"] for seat in strengths(client, "chess")} == {"mcts"}
+    assert len({seat["simulations"] for seat in strengths(client, "chess")}) == 3
 
 
 def test_a_player_that_cannot_think_says_why_and_the_game_goes_on(tmp_path):

@@ -16,6 +16,9 @@ from games import Game
 
 SQUARES, POINTS, HEXES = "squares", "points", "hexes"
 
+RACK, BAIZE, WOOD, CHEQUERED = "rack", "baize", "wood", "chequered"
+"""What boards are made of: a rack with round holes, green cloth, a wooden board of points, light and dark squares."""
+
 ROW_OF_HEXES = 0.8660254
 """Distance of two rows of hexagons whose centres in a row are 1 apart: the sine of 60 degrees."""
 
@@ -80,6 +83,14 @@ class Drawing:
     """What does not lie on the board: dice, pieces in hand."""
     figures: bool = False
     """Whether signs are figures that stand alone, as in chess, and not written on stones."""
+    material: str = ""
+    """What the board is made of, one of RACK, BAIZE, WOOD and CHEQUERED; empty for none in particular."""
+    stones: tuple[str, ...] = ()
+    """Colours of the stones that players put, by seat; the page shows one where the pointer is."""
+    dots: tuple[tuple[float, float], ...] = ()
+    """Dots printed on the board, such as the star points of Go; x and y."""
+    winning: tuple[int, ...] = ()
+    """Cells whose pieces won the game; empty while it goes on, and where no cells stand for the result."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; the places go with the moves."""
@@ -90,6 +101,10 @@ class Drawing:
             "marks": [list(mark) for mark in self.marks],
             "notes": list(self.notes),
             "figures": self.figures,
+            "material": self.material,
+            "stones": list(self.stones),
+            "dots": [list(dot) for dot in self.dots],
+            "winning": list(self.winning),
         }
 
 
@@ -158,10 +173,37 @@ def grid(
     )
 
 
-def border(columns: Sequence[str], rows: Sequence[str]) -> tuple[tuple[float, float, str], ...]:
-    """Names of columns below the board and of rows left of it, where they have any."""
-    below = tuple((float(c), float(len(rows)) - 0.2, name) for c, name in enumerate(columns))
-    return below + tuple((-0.8, float(r), name) for r, name in enumerate(rows) if name)
+def border(
+    columns: Sequence[str], rows: Sequence[str], above: bool = False, around: bool = False
+) -> tuple[tuple[float, float, str], ...]:
+    """Names of columns below the board, or `above` it, and of rows left of it, where they have any.
+
+    `around` writes both on the opposite side too.
+    """
+    low, high, right = len(rows) - 0.2, -0.8, len(columns) - 0.2
+    marks = [(float(c), high if above else low, name) for c, name in enumerate(columns)]
+    marks += [(-0.8, float(r), name) for r, name in enumerate(rows) if name]
+    if around:
+        marks += [(float(c), low if above else high, name) for c, name in enumerate(columns)]
+        marks += [(right, float(r), name) for r, name in enumerate(rows) if name]
+    return tuple(marks)
+
+
+def in_a_row(rows: Sequence[Sequence[str]], signs: str, length: int) -> tuple[int, ...]:
+    """Cells of all rows, columns and diagonals of at least `length` equal `signs`, ascending; empty where none is.
+
+    Cell (row, column) has the index row * columns + column.
+    """
+    height, width = len(rows), len(rows[0])
+    found: set[int] = set()
+    for r in range(height):
+        for c in range(width):
+            for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+                run = [(r + k * down, c + k * right) for k in range(length)]
+                inside = 0 <= run[-1][0] < height and 0 <= run[-1][1] < width
+                if inside and rows[r][c] in signs and len({rows[y][x] for y, x in run}) == 1:
+                    found |= {y * width + x for y, x in run}
+    return tuple(sorted(found))
 
 
 def by_label(position: Position, cells: Sequence[Cell], of: Callable[[str], str] = str) -> dict[int, Place]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from selfplay.web.drawings.drawing import (
+    CHEQUERED,
     POINTS,
     SQUARES,
     Drawing,
@@ -61,7 +62,7 @@ def _labelled(position: Position, pieces: dict[str, Piece | None], sides: tuple[
     cells = grid(rows, pieces, lambda r, c: f"{letter(c)}{height - r}", chequered=True)
     places = by_pairs(position, r"([a-z])(\d+)", lambda c, r: (height - int(r)) * width + ord(c) - ord("a"))
     marks = border([letter(c) for c in range(width)], [str(height - r) for r in range(height)])
-    return Drawing(SQUARES, cells, places, sides, marks=marks)
+    return Drawing(SQUARES, cells, places, sides, marks=marks, material=CHEQUERED)
 
 
 def breakthrough(position: Position) -> Drawing:
@@ -126,7 +127,7 @@ def chess(position: Position) -> Drawing:
     hand = re.search(r"\[(\w+)\]", position.text)
     notes = (f"in hand (capitals: white): {hand[1]}",) if hand else ()
     marks = border([letter(c) for c in range(8)], [str(8 - r) for r in range(8)])
-    return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=notes, figures=True)
+    return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=notes, figures=True, material=CHEQUERED)
 
 
 def _chess_place(text: str, before: list[str], after: list[str], white: bool) -> Place | None:

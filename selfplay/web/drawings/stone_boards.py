@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from selfplay.web.drawings.drawing import (
+    BAIZE,
     HEXES,
     POINTS,
+    RACK,
     ROW_OF_HEXES,
     SQUARES,
+    WOOD,
     Cell,
     Drawing,
     Line,
@@ -19,6 +22,7 @@ from selfplay.web.drawings.drawing import (
     by_label,
     by_number,
     grid,
+    in_a_row,
     letter,
     numbered,
 )
@@ -38,7 +42,8 @@ def tic_tac_toe(position: Position) -> Drawing:
     rows = position.text.split()
     cells = grid(rows, {"x": CROSS, "o": NOUGHT, ".": None}, lambda r, c: f"row {r}, column {c}")
     marks = border(numbered(rows[0], 0), numbered(rows, 0))
-    return Drawing(SQUARES, cells, by_number(position, len(cells)), ("x", "o"), marks=marks)
+    won = in_a_row(rows, "xo", position.size("k", 3 if position.name == "tic_tac_toe" else 5))
+    return Drawing(SQUARES, cells, by_number(position, len(cells)), ("x", "o"), marks=marks, winning=won)
 
 
 def ultimate_tic_tac_toe(position: Position) -> Drawing:
@@ -72,17 +77,35 @@ def connect_four(position: Position) -> Drawing:
     for column, _ in position.legal:
         empty = [row for row in range(height) if rows[row][column] == "."]
         places[column] = Place(tuple(row * width + column for row in reversed(empty)))
-    return Drawing(SQUARES, cells, places, ("x (red)", "o (yellow)"), marks=border(numbered(rows[0], 0), [""] * height))
+    return Drawing(
+        SQUARES,
+        cells,
+        places,
+        ("x (red)", "o (yellow)"),
+        marks=border(numbered(rows[0], 0), [""] * height),
+        material=RACK,
+        stones=("red", "yellow"),
+        winning=in_a_row(rows, "xo", position.size("x_in_row", 4)),
+    )
 
 
 def othello(position: Position) -> Drawing:
     """Eight rows between numbers; the pass has no cell."""
     rows = [line.split()[1:-1] for line in position.text.splitlines() if re.match(r"\d ", line)]
     cells = grid(rows, {"x": BLACK, "o": WHITE, "-": None}, lambda r, c: f"{letter(c)}{r + 1}")
-    marks = border([letter(c) for c in range(len(rows[0]))], numbered(rows))
+    marks = border([letter(c) for c in range(len(rows[0]))], numbered(rows), above=True)
     count = [sum(cell.piece is piece for cell in cells) for piece in (BLACK, WHITE)]
-    notes = (f"discs: black {count[0]}, white {count[1]}",)
-    return Drawing(SQUARES, cells, by_number(position, len(cells)), BLACK_AND_WHITE, marks=marks, notes=notes)
+    return Drawing(
+        SQUARES,
+        cells,
+        by_number(position, len(cells)),
+        BLACK_AND_WHITE,
+        marks=marks,
+        notes=(f"discs: black {count[0]}, white {count[1]}",),
+        material=BAIZE,
+        stones=BLACK_AND_WHITE,
+        dots=tuple((x, y) for y in (1.5, 5.5) for x in (1.5, 5.5)) if len(rows) == 8 else (),
+    )
 
 
 def go(position: Position) -> Drawing:
@@ -97,8 +120,8 @@ def go(position: Position) -> Drawing:
             for action, _ in position.legal
             if action < size * size
         }
-    marks = border(GO_LETTERS[:size], [str(size - r) for r in range(size)])
-    return Drawing(POINTS, cells, places, BLACK_AND_WHITE, _lattice(size, size), marks)
+    marks = border(GO_LETTERS[:size].upper(), [str(size - r) for r in range(size)], around=True)
+    return _wooden(cells, places, _lattice(size, size), marks, _stars(size))
 
 
 def gomoku(position: Position) -> Drawing:
@@ -107,9 +130,9 @@ def gomoku(position: Position) -> Drawing:
     if position.size("dims", 2) != 2 or len(rows) != position.size("size", 15):
         raise ValueError("a board of other than two dimensions")
     cells = grid(rows, {"b": BLACK, "w": WHITE, ".": None}, lambda r, c: f"{r},{c}")
-    marks = border(numbered(rows[0], 0), numbered(rows, 0))
-    places = by_number(position, len(cells))
-    return Drawing(POINTS, cells, places, BLACK_AND_WHITE, _lattice(len(rows), len(rows[0])), marks)
+    marks = border(numbered(rows[0], 0), numbered(rows, 0), around=True)
+    lines = _lattice(len(rows), len(rows[0]))
+    return _wooden(cells, by_number(position, len(cells)), lines, marks, _stars(len(rows)))
 
 
 def pentago(position: Position) -> Drawing:
@@ -118,7 +141,32 @@ def pentago(position: Position) -> Drawing:
     cells = grid(rows, {"O": WHITE, "@": BLACK, ".": None}, lambda r, c: f"{letter(c)}{r + 1}", gap=3)
     places = by_label(position, cells, lambda text: text[:2])
     notes = ("after a stone: s, t upper left; u, v upper right; w, x lower right; y, z lower left quarter turned",)
-    return Drawing(SQUARES, cells, places, ("white", "black"), notes=notes)
+    return Drawing(SQUARES, cells, places, ("white", "black"), notes=notes, stones=("white", "black"))
+
+
+def _wooden(
+    cells: tuple[Cell, ...],
+    places: dict[int, Place],
+    lines: tuple[Line, ...],
+    marks: tuple[tuple[float, float, str], ...],
+    dots: tuple[tuple[float, float], ...],
+) -> Drawing:
+    return Drawing(
+        POINTS, cells, places, BLACK_AND_WHITE, lines, marks, material=WOOD, stones=BLACK_AND_WHITE, dots=dots
+    )
+
+
+def _stars(size: int) -> tuple[tuple[float, float], ...]:
+    """The points that boards of Go have printed on them: in the corners, in the middle, and on the sides of large ones."""
+    middle = [(size - 1) / 2] if size % 2 else []
+    if size < 7:
+        return tuple((x, y) for x in middle for y in middle)
+    edge = 3.0 if size > 11 else 2.0
+    corners = [edge, size - 1 - edge]
+    if size > 13 and middle:
+        points = sorted([*corners, *middle])
+        return tuple((x, y) for y in points for x in points)
+    return tuple((x, y) for y in corners for x in corners) + tuple((x, y) for x in middle for y in middle)
 
 
 def _lattice(rows: int, columns: int) -> tuple[Line, ...]:
@@ -142,7 +190,7 @@ def hex_board(position: Position) -> Drawing:
     marks = tuple((c - 0.5, -1.1, letter(c)) for c in range(width))
     marks += tuple((r / 2 - 1.2, r * ROW_OF_HEXES, str(r + 1)) for r in range(height))
     sides = ("x (red)", "o (blue)")
-    return Drawing(HEXES, cells, by_label(position, cells), sides, lines, marks)
+    return Drawing(HEXES, cells, by_label(position, cells), sides, lines, marks, stones=("red", "blue"))
 
 
 def y_board(position: Position) -> Drawing:
@@ -164,4 +212,5 @@ def _hexagons(position: Position, shift) -> Drawing:  # type: ignore[no-untyped-
         first, moved = shift(r, len(rows))
         for c, sign in enumerate(row, first):
             cells.append(Cell(f"{letter(c)}{r + 1}", c + moved, r * ROW_OF_HEXES, pieces[sign]))
-    return Drawing(HEXES, tuple(cells), by_label(position, cells), ("white", "black"))
+    sides = ("white", "black")
+    return Drawing(HEXES, tuple(cells), by_label(position, cells), sides, stones=sides)

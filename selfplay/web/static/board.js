@@ -4,10 +4,24 @@
 // from a cell to another; where several moves remain, the page asks.
 
 import { announce, byId, el, percent, signed, svg } from "./dom.js";
-import { HEX_RADIUS, around, arrowHead, corners, hexagon, piece, rect, written } from "./shapes.js";
+import {
+  HEX_RADIUS,
+  around,
+  arrowHead,
+  circle,
+  corners,
+  hexagon,
+  piece,
+  rackFront,
+  rect,
+  stoneRadius,
+  written,
+} from "./shapes.js";
 
 const ARROWS = 6;
 const CONSIDERED = 12;
+const SLIDE = 180; // milliseconds that a piece takes to its new cell
+const FALL = 130; // and a disc for the first row that it falls
 
 let boards = 0;
 
@@ -16,12 +30,14 @@ export class Board {
   constructor(place, label, onMove = null) {
     this.onMove = onMove;
     this.ground = svg("g");
+    this.ghost = svg("g");
     this.overlay = svg("g");
     this.picture = svg(
       "svg",
       { "aria-hidden": "true", focusable: "false" },
       arrowHead(++boards),
       this.ground,
+      this.ghost,
       this.overlay,
     );
     this.head = `url(#head-${boards})`;
@@ -35,6 +51,7 @@ export class Board {
     this.text = el("pre", { class: "board-text", tabindex: "0", "aria-label": label });
     place.replaceChildren(this.frame, this.text);
     this.frame.addEventListener("keydown", (event) => this.key(event));
+    this.frame.addEventListener("pointerleave", () => this.offer(null));
     this.clear();
   }
 
@@ -44,6 +61,7 @@ export class Board {
     this.playable = false;
     this.selected = null;
     this.shares = new Map();
+    this.pieces = new Map(); // groups on the board, by cell
     this.shape = "";
     this.current = 0;
     this.frame.hidden = this.text.hidden = true;
@@ -51,8 +69,10 @@ export class Board {
 
   /** Show a position; `playable` says whether a person is to move. */
   show(position, last, playable) {
+    const before = this.drawing;
     this.drawing = position.drawing;
     this.moves = position.moves;
+    this.toPlay = position.to_play;
     this.last = last;
     this.playable = playable && this.onMove !== null;
     this.selected = null;
@@ -67,6 +87,7 @@ export class Board {
     this.draw();
     this.place();
     this.label();
+    this.arrive(before);
   }
 
   /** Show `shares`, a list of { action, share, text }, on the board: circles, and arrows for pieces that move. */
@@ -126,32 +147,85 @@ export class Board {
     this.picture.setAttribute("viewBox", `${this.box.left} ${this.box.top} ${this.box.width} ${this.box.height}`);
     this.frame.style.aspectRatio = `${this.box.width} / ${this.box.height}`;
     this.frame.style.setProperty("--ratio", this.box.width / this.box.height);
-    this.frame.className = `board ${look}`;
+    this.frame.className = `board ${look} ${this.drawing.material}`;
+    this.ghost.replaceChildren();
+    this.ground.replaceChildren(...this.layers(ground).filter(Boolean));
+  }
+
+  /** The board from its floor up. */
+  layers(ground) {
+    const { cells, look, lines, marks, figures, material, dots, winning } = this.drawing;
+    const isRack = material === "rack";
+    const room = isRack ? 0.1 : material === "wood" ? 0.55 : 0;
+    const board = { left: ground.left - room, top: ground.top - room };
+    Object.assign(board, { width: ground.width + 2 * room, height: ground.height + 2 * room });
     const parts = [];
-    if (look === "points")
-      parts.push(
-        svg("rect", {
-          class: "floor",
-          x: ground.left,
-          y: ground.top,
-          width: ground.width,
-          height: ground.height,
-          rx: 0.2,
-        }),
-      );
-    for (const cell of cells) parts.push(this.floor(cell, look));
+    if (look === "points" || isRack) {
+      const { left: x, top: y, width, height } = board;
+      parts.push(svg("rect", { class: isRack ? "behind" : "floor", x, y, width, height, rx: isRack ? 0.3 : 0.2 }));
+    }
+    if (!isRack) for (const cell of cells) parts.push(this.floor(cell, look));
+    for (const index of this.last ?? []) if (cells[index] && !isStone(cells[index], figures)) parts.push(this.lit(cells[index]));
     for (const [x1, y1, x2, y2, colour] of lines) parts.push(svg("line", { class: `line ${colour}`, x1, y1, x2, y2 }));
-    if (look === "points")
-      for (const cell of cells)
-        if (!cell.piece) parts.push(svg("circle", { class: "point", cx: cell.x, cy: cell.y, r: 0.09 }));
+    for (const [x, y] of dots) parts.push(circle({ x, y }, 0.09, "dot"));
+    if (look === "points" && material !== "wood")
+      for (const cell of cells) if (!cell.piece) parts.push(circle(cell, 0.09, "point"));
     for (const [x, y, text] of marks) parts.push(written("mark", x, y, text));
-    for (const cell of cells) if (cell.piece) parts.push(...piece(cell, figures));
+    const known = this.pieces;
+    this.pieces = new Map();
+    cells.forEach((cell, index) => {
+      if (!cell.piece) return;
+      const key = JSON.stringify(cell);
+      const old = known.get(index); // one that is still falling goes on falling
+      const group = old?.key === key ? old.group : piece(cell, figures, material);
+      this.pieces.set(index, { key, group });
+      parts.push(group);
+    });
+    if (isRack) parts.push(...rackFront(cells, board));
     for (const index of this.last ?? []) {
       const cell = cells[index];
-      if (cell) parts.push(svg("circle", { class: "last", cx: cell.x, cy: cell.y, r: Math.min(...size(cell)) * 0.46 }));
+      if (cell && isStone(cell, figures) && !winning.includes(index))
+        parts.push(circle(cell, 0.42 * stoneRadius(cell, material), `last on-${cell.piece[0]}`));
     }
+    for (const index of winning) parts.push(circle(cells[index], isRack ? 0.39 : 0.44, "winning"));
     if (this.playable) parts.push(...this.targets());
-    this.ground.replaceChildren(...parts.filter(Boolean));
+    return parts;
+  }
+
+  /** Let the piece of the last move slide, or fall, to its cell, where it was not there before. */
+  arrive(before) {
+    const index = this.last?.[this.last.length - 1];
+    const mover = this.pieces.get(index);
+    if (!mover || before?.cells.length !== this.drawing.cells.length) return;
+    const cell = this.drawing.cells[index];
+    if (JSON.stringify(before.cells[index].piece) === JSON.stringify(cell.piece)) return;
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (this.drawing.material === "rack") {
+      const rows = cell.y - this.box.top + 0.5;
+      const timing = { duration: FALL * Math.sqrt(2 * rows), easing: "cubic-bezier(0.45, 0, 0.9, 0.55)" };
+      mover.group.animate([{ transform: `translateY(${-rows}px)` }, { transform: "none" }], timing);
+    } else if (this.last.length === 2) {
+      const from = this.drawing.cells[this.last[0]];
+      const start = `translate(${from.x - cell.x}px, ${from.y - cell.y}px)`;
+      mover.group.animate([{ transform: start }, { transform: "none" }], { duration: SLIDE, easing: "ease-out" });
+    }
+  }
+
+  /** Show where a stone would go from the cell under the pointer or the keys; null for no cell. */
+  offer(index) {
+    this.ghost.replaceChildren();
+    const colour = this.drawing?.stones[this.toPlay];
+    if (index === null || !this.playable || !colour) return;
+    const move = this.moves.find((one) => one.from === undefined && one.cells?.includes(index));
+    if (!move) return;
+    const cell = this.drawing.cells[move.cells[0]];
+    this.ghost.append(circle(cell, 0.92 * stoneRadius(cell, this.drawing.material), `ghost stone ${colour}`));
+  }
+
+  /** A cell of the last move that has no stone to be marked on. */
+  lit(cell) {
+    if (this.drawing.look === "hexes") return svg("polygon", { class: "lit", points: hexagon(cell.x, cell.y) });
+    return rect(cell, ...(cell.size ?? [1, 1]), "lit");
   }
 
   floor(cell, look) {
@@ -203,6 +277,7 @@ export class Board {
           class: "cell",
           click: () => this.click(index),
           focus: () => this.visit(index),
+          pointerenter: () => this.offer(index),
         });
         button.style.left = `${((cell.x - w / 2 - left) / width) * 100}%`;
         button.style.top = `${((cell.y - h / 2 - top) / height) * 100}%`;
@@ -221,6 +296,7 @@ export class Board {
       const button = this.buttons.children[index];
       const words = [cell.label, cell.piece ? cell.piece[2] : "empty"];
       if (this.last?.includes(index)) words.push("last move");
+      if (this.drawing.winning.includes(index)) words.push("wins");
       if (ends.has(index)) words.push("can move here");
       else if (starts.has(index)) words.push("legal");
       const share = this.shares.get(index);
@@ -238,6 +314,7 @@ export class Board {
     if (before) before.tabIndex = -1;
     this.current = index;
     this.buttons.children[index].tabIndex = 0;
+    this.offer(index);
   }
 
   key(event) {
@@ -303,6 +380,10 @@ export class Board {
     button.classList.add("refused");
     this.frame.dispatchEvent(new CustomEvent("refused", { detail: text, bubbles: true }));
   }
+}
+
+function isStone(cell, figures) {
+  return Boolean(cell.piece) && cell.piece[0] !== "none" && !(figures && cell.piece[1]);
 }
 
 /** The shares of a thought as the board shows them, by what the person wants to see. */

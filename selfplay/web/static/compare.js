@@ -33,7 +33,7 @@ export async function open() {
       : "Begin a game on the page Play first: its position is compared here.";
     if (!state || made === state.game) return;
     const game = await get("/api/game", { name: state.game });
-    const first = usualAdviser(setup, game);
+    const first = usualAdviser(game);
     pickers = ["First player", "Second player"].map(
       (legend, i) => new SeatPicker(legend, setup, game, { person: false, chosen: i ? other(first) : first }),
     );

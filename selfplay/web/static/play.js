@@ -19,6 +19,7 @@ let adviser = null;
 let board = null;
 let timer = null;
 let asked = ""; // the position that was analysed last without being told to
+let begun = 0; // games that were asked for; the answer about an older one is passed over
 
 /** The position of the page Compare. */
 export const current = () => state;
@@ -29,17 +30,19 @@ export async function start(given) {
   options(
     byId("game"),
     setup.games.map((name) => [name, name]),
-    setup.runs[0]?.game ?? "connect_four",
+    setup.first_game,
   );
   byId("game").addEventListener("change", () => {
     byId("parameters").value = "";
-    attempt(choose);
+    attempt(() => begin());
   });
   byId("parameters").addEventListener("change", () => attempt(choose));
   byId("setup").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(() => begin());
   });
+  byId("strengths").addEventListener("change", (event) => attempt(() => strengthen(Number(event.target.value))));
+  byId("seats").addEventListener("change", showStrengths);
   byId("change").addEventListener("click", () => act("seats", { seats: seats.map((seat) => seat.value) }));
   byId("undo").addEventListener("click", () => act("undo", { ply: state?.ply }, "Taken back."));
   byId("swap").addEventListener("click", swap);
@@ -56,7 +59,7 @@ export async function start(given) {
   });
   byId("play-board").addEventListener("refused", (event) => say(event.detail));
   await attempt(choose);
-  await resume();
+  if (!(await resume())) await attempt(() => begin());
   buttons();
 }
 
@@ -87,28 +90,53 @@ function chosenName() {
 
 async function choose() {
   const name = chosenName();
-  game = await get("/api/game", { name });
+  const [found, now] = await Promise.all([get("/api/game", { name }), get("/api/setup")]);
+  game = found;
+  setup.runs = now.runs; // with the versions that a run has made since
   chosen = name;
   seats = Array.from({ length: game.players }, (_, seat) => {
     const legend = game.players > 1 ? `${game.sides[seat]}${seat === game.first ? ", moves first" : ""}` : "Player";
-    return new SeatPicker(legend, setup, game, { chosen: usualSeat(seat, setup, game) });
+    return new SeatPicker(legend, setup, game, { chosen: usualSeat(seat, game) });
   });
   byId("seats").replaceChildren(...seats.map((seat) => seat.element));
   byId("seats").dataset.game = game.name;
-  makeAdviser();
+  adviser = new SeatPicker("Ask", setup, game, { person: false, chosen: usualAdviser(game) });
+  byId("adviser").replaceChildren(adviser.element);
+  showStrengths();
 }
 
-function makeAdviser() {
-  adviser = new SeatPicker("Ask", setup, game, { person: false, chosen: usualAdviser(setup, game) });
-  byId("adviser").replaceChildren(adviser.element);
+/** How strong the opponent can be, and which of these it is now; none where other players were chosen. */
+function showStrengths() {
+  const opponents = seats.map((seat) => seat.value).filter((value) => value.kind !== "human");
+  const now = game.strengths.findIndex(({ seat }) => opponents.length && opponents.every((value) => same(value, seat)));
+  byId("strengths").hidden = game.players < 2;
+  byId("strengths").replaceChildren(
+    el("legend", {}, "Opponent"),
+    ...game.strengths.map(({ name }, i) =>
+      el("label", {}, el("input", { type: "radio", name: "strength", value: i, checked: i === now }), name),
+    ),
+  );
+  byId("opponent").textContent = game.players < 2 ? "" : (game.strengths[now]?.label ?? "other players");
+}
+
+const same = (a, b) => ["kind", "simulations", "run", "version"].every((name) => a[name] === b[name]);
+
+/** Another strength of all opponents, in the game on the board too. */
+async function strengthen(index) {
+  const { seat, label } = game.strengths[index];
+  const others = seats.filter((one) => one.value.kind !== "human");
+  for (const one of others.length ? others : seats.slice(1)) one.value = seat;
+  byId("opponent").textContent = label;
+  if (state && state.game === game.name && !state.result) await act("seats", { seats: seats.map((one) => one.value) });
 }
 
 async function begin(moves = []) {
+  const mine = ++begun;
   if (chosen !== chosenName()) await choose();
   const fresh = await post("/api/games", { game: game.name, seats: seats.map((seat) => seat.value), moves });
+  if (mine !== begun) return;
   asked = "";
   sessionStorage.setItem(KEPT, fresh.id);
-  if (matchMedia("(max-width: 52rem)").matches) byId("setup-details").open = false; // room for the board
   take(fresh);
   announce(`New game of ${game.name}. ${byId("status").textContent}`);
 }
@@ -116,20 +144,22 @@ async function begin(moves = []) {
 /** After a reload of the page, go on with its game if the server still has it. */
 async function resume() {
   const id = sessionStorage.getItem(KEPT);
-  if (!id) return;
+  if (!id) return false;
   let found;
   try {
     found = await get(`/api/games/${id}`);
   } catch {
     sessionStorage.removeItem(KEPT);
-    return;
+    return false;
   }
   await attempt(async () => {
     setName(found.game);
     await choose();
     seats.forEach((seat, i) => (seat.value = found.seats[i]));
+    showStrengths();
     take(found);
   });
+  return Boolean(state);
 }
 
 async function act(what, value = {}, said = "") {
@@ -146,6 +176,7 @@ async function swap() {
   const values = seats.map((seat) => seat.value);
   const turned = [...values.slice(1), values[0]];
   seats.forEach((seat, i) => (seat.value = turned[i]));
+  showStrengths();
   if (state) await act("seats", { seats: turned }, "Sides swapped.");
 }
 
@@ -217,9 +248,13 @@ function show() {
 function sentence() {
   const { to_play } = state.position;
   if (state.problem) return state.problem;
+  byId("status").dataset.stone = state.position.drawing?.stones[to_play] ?? "";
   if (state.result) {
+    const people = state.seats.map((seat, i) => (seat.kind === "human" ? i : -1)).filter((i) => i >= 0);
+    const mine = people.length === 1 && state.sides.length === 2 ? Math.sign(state.returns[people[0]]) : 0;
+    const yours = mine > 0 ? "You won! " : mine < 0 ? "You lost. " : "";
     const returns = state.sides.map((name, i) => `${name} ${+state.returns[i].toFixed(2)}`).join(", ");
-    return state.sides.length > 1 ? `${state.result} (${returns})` : state.result;
+    return state.sides.length > 1 ? `${yours}${state.result} (${returns})` : state.result;
   }
   const seat = state.seats[to_play];
   const side = state.sides.length > 1 ? state.sides[to_play] : "";

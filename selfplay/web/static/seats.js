@@ -114,18 +114,9 @@ export class SeatPicker {
   }
 }
 
-/** Who sits where when nobody has chosen yet: a person moves first, the others are the strongest at hand. */
-export function usualSeat(seat, setup, game) {
-  if (seat === game.first) return { kind: "human" };
-  return usualAdviser(setup, game);
+/** Who sits where when nobody has chosen yet: a person moves first, the others are of medium strength. */
+export function usualSeat(seat, game) {
+  return seat === game.first ? { kind: "human" } : usualAdviser(game);
 }
 
-export function usualAdviser(setup, game) {
-  const index = setup.runs.findIndex((run) => run.rules === game.rules && run.versions.length);
-  if (index < 0) {
-    return { kind: game.pretrained ? "pretrained" : "mcts", simulations: setup.limits.usual_simulations };
-  }
-  const { versions, simulations, searches } = setup.runs[index];
-  const version = versions[versions.length - 1];
-  return searches ? { kind: "run", run: index, version, simulations } : { kind: "net", run: index, version };
-}
+export const usualAdviser = (game) => game.strengths[1].seat;

@@ -1,9 +1,24 @@
 // What boards are drawn from: pieces, hexagons, arrows, boxes around them. Units are cells.
 
 import { svg } from "./dom.js";
+import { OUTLINES } from "./vendor/fontawesome/chess.js";
 
 /** Of hexagons whose centres in a row are 1 apart. */
 export const HEX_RADIUS = 0.577;
+
+/** Signs of pieces that have an outline. */
+const FIGURES = { "♚": "king", "♛": "queen", "♜": "rook", "♝": "bishop", "♞": "knight", "♟": "pawn" };
+const FIGURE_HEIGHT = { pawn: 0.7, rook: 0.76 };
+const OUTLINE_UNITS = 544;
+
+/** Noughts and crosses, as drawn with a pen; `r` is half their size. */
+const STROKES = {
+  "×": ({ x, y }, r) => svg("path", { class: "cross", d: `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` }),
+  "○": (cell, r) => circle(cell, r, "nought"),
+};
+
+/** Radius of stones, by what the board is made of. */
+const STONE = { wood: 0.47, rack: 0.43 };
 
 /** Text in hundredths of a cell: fonts of less than a unit are drawn badly by some browsers. */
 export function written(kind, x, y, text) {
@@ -14,20 +29,46 @@ export function rect(cell, width, height, kind) {
   return svg("rect", { class: kind, x: cell.x - width / 2, y: cell.y - height / 2, width, height });
 }
 
-export function piece(cell, figures) {
+export function circle(cell, r, kind) {
+  return svg("circle", { class: kind, cx: cell.x, cy: cell.y, r });
+}
+
+/** The piece of a cell, as a group that can be moved. */
+export function piece(cell, figures, material) {
   const [colour, sign] = cell.piece;
   const [width, height] = cell.size ?? [1, 1];
-  if (width < 0.5 || height < 0.5) return [rect(cell, width, height, `drawn ${colour}`)];
-  const parts = [];
+  const plain = sign.replace("\ufe0e", "");
+  if (width < 0.5 || height < 0.5) return svg("g", {}, rect(cell, width, height, `drawn ${colour}`));
   const figure = figures && sign;
-  if (colour !== "none" && !figure)
-    parts.push(svg("circle", { class: `stone ${colour}`, cx: cell.x, cy: cell.y, r: 0.42 * Math.min(width, height) }));
-  if (sign) {
+  if (figure && FIGURES[plain]) return svg("g", {}, outline(cell, FIGURES[plain], colour));
+  if (colour === "none" && STROKES[plain]) return svg("g", {}, STROKES[plain](cell, 0.28 * Math.min(width, height)));
+  const parts = [];
+  const isStone = colour !== "none" && !figure;
+  const r = stoneRadius(cell, material);
+  if (isStone) parts.push(circle(cell, r, `stone ${colour}`), ...relief(cell, r, material));
+  if (sign && !(isStone && material === "rack")) {
     const kind = figure ? `figure ${colour}` : `sign ${colour === "none" ? "plain" : `on-${colour}`}`;
-    const length = [...sign.replace("\ufe0e", "")].length;
-    parts.push(written(`${kind} length-${Math.min(length, 5)}`, cell.x, cell.y, sign));
+    parts.push(written(`${kind} length-${Math.min([...plain].length, 5)}`, cell.x, cell.y, sign));
   }
-  return parts;
+  return svg("g", {}, parts);
+}
+
+export function stoneRadius(cell, material) {
+  return (STONE[material] ?? 0.42) * Math.min(...(cell.size ?? [1, 1]));
+}
+
+/** What makes a disc look like a disc: light on a stone, the rim of a disc in a rack. */
+function relief(cell, r, material) {
+  if (material === "rack") return [circle(cell, r * 0.7, "rim")];
+  if (!material) return [];
+  return [circle({ x: cell.x - 0.3 * r, y: cell.y - 0.35 * r }, 0.3 * r, "shine")];
+}
+
+function outline(cell, name, colour) {
+  const [width, path] = OUTLINES[name];
+  const scale = (FIGURE_HEIGHT[name] ?? 0.84) / OUTLINE_UNITS;
+  const transform = `translate(${cell.x} ${cell.y}) scale(${scale}) translate(${-width / 2} -240)`;
+  return svg("path", { class: `outline ${colour}`, transform, d: path });
 }
 
 export function hexagon(x, y) {
@@ -35,6 +76,21 @@ export function hexagon(x, y) {
   return angles
     .map((angle) => `${(x + HEX_RADIUS * Math.cos(angle)).toFixed(3)},${(y + HEX_RADIUS * Math.sin(angle)).toFixed(3)}`)
     .join(" ");
+}
+
+/** The front of a rack: a plate with a round hole over each cell. */
+export function rackFront(cells, { left, top, width, height }) {
+  const [right, bottom, corner] = [left + width, top + height, 0.3];
+  const plate =
+    `M${left + corner} ${top}H${right - corner}a${corner} ${corner} 0 0 1 ${corner} ${corner}V${bottom - corner}` +
+    `a${corner} ${corner} 0 0 1 ${-corner} ${corner}H${left + corner}a${corner} ${corner} 0 0 1 ${-corner} ` +
+    `${-corner}V${top + corner}a${corner} ${corner} 0 0 1 ${corner} ${-corner}z`;
+  const r = 0.39;
+  const holes = cells.map(({ x, y }) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`);
+  return [
+    svg("path", { class: "plate", "fill-rule": "evenodd", d: plate + holes.join("") }),
+    ...cells.map((cell) => circle(cell, r + 0.015, "hole")),
+  ];
 }
 
 export function arrowHead(number) {
