@@ -22,7 +22,8 @@ from starlette.routing import Route
 from selfplay.web.browse import Browser, position_of
 from selfplay.web.curves import Curves
 from selfplay.web.drawings.boards import side_names
-from selfplay.web.guard import Guard, answer, endpoint
+from selfplay.web.films import Films
+from selfplay.web.guard import Guard, answer, endpoint, file_endpoint
 from selfplay.web.library import MAX_GAME_TEXT, Library
 from selfplay.web.lobby import Lobby, read_seats
 from selfplay.web.opponents import MAX_SIMULATIONS, SEARCHING, USUAL_SIMULATIONS, WITH_RUN, Opponents, can_solve
@@ -56,12 +57,14 @@ class Page:
         self.thread = ThinkingThread()
         self.lobby = Lobby(self.thread, self.opponents, seed)
         self.browser = Browser(library)
+        self.film_maker = Films(library)
         self.curves = [
             Curves(run.folder.metrics, next(iter(run.config.evaluation.opponents), "")) for run in library.runs
         ]
 
     def close(self) -> None:
         """End thinking, free the players."""
+        self.film_maker.close()
         self.lobby.close()
         self.thread.close()
         self.opponents.close()
@@ -76,6 +79,7 @@ class Page:
                 "game": run.game.name,
                 "rules": run.game.rules,
                 "versions": run.versions(),
+                "environment": run.config.environment,
                 "searches": run.searches,
                 "simulations": run.config.evaluation.num_simulations,
             }
@@ -135,9 +139,9 @@ class Page:
         return self.browser.tournament(index, fields.integer("start", 0, 10**9, 0))
 
     def replay(self, request: Request, fields: Fields) -> Any:
-        """A position of a finished game."""
+        """A position of a finished game, the last one where no ply is given."""
         fields.only("run", "shard", "tournament", "number", "ply")
-        number, ply = fields.integer("number", 0, 10**9), fields.integer("ply", 0, MAX_PLY, 0)
+        number, ply = fields.integer("number", 0, 10**9), fields.integer("ply", 0, MAX_PLY, None)
         tournament = fields.integer("tournament", 0, MAX_PLY, None)
         if tournament is not None:
             replay = self.browser.tournament_game(tournament, number)
@@ -149,10 +153,24 @@ class Page:
     def metrics(self, request: Request, fields: Fields) -> Any:
         """Training curves of a run."""
         run = fields.only("run").integer("run", 0, MAX_PLY)
-        self.library.run(run)
-        return self.curves[run].as_json()
+        entry = self.library.run(run)
+        return self.curves[run].as_json() | {"is_running": entry.is_running()}
+
+    def films(self, request: Request, fields: Fields) -> Any:
+        """The newest film of a run in an environment."""
+        return self.film_maker.about(fields.only("run").integer("run", 0, MAX_PLY))
+
+    def film_file(self, request: Request, fields: Fields) -> bytes:
+        """A film that is ready."""
+        fields.only("run", "version")
+        return self.film_maker.data(fields.integer("run", 0, MAX_PLY), fields.integer("version", 0, 2**53))
 
     # Changing.
+
+    def film(self, request: Request, fields: Fields) -> Any:
+        """Film an episode."""
+        fields.only("run", "version")
+        return self.film_maker.begin(fields.integer("run", 0, MAX_PLY), fields.integer("version", 0, 2**53, None))
 
     def begin(self, request: Request, fields: Fields) -> Any:
         """A new game, maybe from the moves of another one."""
@@ -246,6 +264,9 @@ def make_app(library: Library, host: str = "127.0.0.1", seed: int = 0) -> Starle
         Route("/api/tournament", endpoint(page.tournament), methods=get),
         Route("/api/replay", endpoint(page.replay), methods=get),
         Route("/api/metrics", endpoint(page.metrics), methods=get),
+        Route("/api/film", endpoint(page.films), methods=get),
+        Route("/api/film", endpoint(page.film), methods=post),
+        Route("/api/film.mp4", file_endpoint(page.film_file, "video/mp4"), methods=get),
         Route("/api/games", endpoint(page.begin), methods=post),
         Route(game, endpoint(page.state), methods=get),
         Route(f"{game}/move", endpoint(page.move), methods=post),

@@ -161,11 +161,15 @@ def _outcome(record: GameRecord | TargetRecord, num_players: int) -> float | Non
     return -outcome if num_players == 2 else None
 
 
-def position_of(replay: FinishedGame, ply: int) -> dict[str, Any]:
-    """A replay at one ply: position, all moves, what was recorded. Raises Refused for a ply that it does not have."""
+def position_of(replay: FinishedGame, ply: int | None) -> dict[str, Any]:
+    """A replay at one ply: position, all moves, what was recorded. Raises Refused for a ply that it does not have.
+
+    None stands for the last ply that can be followed.
+    """
+    whole, complaint = _whole(replay)
+    ply = whole.ply if ply is None else ply
     if not 0 <= ply <= len(replay.moves):
         raise Refused(f"ply: the game has {len(replay.moves)} moves", NOT_FOUND)
-    whole, complaint = _whole(replay)
     if ply > whole.ply:
         raise Refused(f"ply: the game can be followed for {whole.ply} moves only", NOT_FOUND)
     table = Table(replay.game, whole.history[:ply])

@@ -9,6 +9,7 @@ from typing import Any
 
 from selfplay.errors import UserError
 from selfplay.storage.metrics import AXES, METRICS, Row, add_row
+from selfplay.web.panels import panels_of
 from selfplay.web.thinking import finite
 
 MAX_READ = 64 << 20
@@ -36,7 +37,9 @@ class Curves:
             total = len(self._rows)
         names = list(dict.fromkeys(name for row in rows for name in row))
         series = {name: [_number(row.get(name)) for row in rows] for name in names}
-        return {"rows": total, "series": series, "meaning": {name: self._meaning(name) for name in names}}
+        meaning = {name: self._meaning(name) for name in names}
+        drawn = [name for name in names if name not in AXES and any(value is not None for value in series[name])]
+        return {"rows": total, "series": series, "meaning": meaning, "panels": panels_of(drawn, meaning)}
 
     def _meaning(self, name: str) -> list[str]:
         """Unit and meaning."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -175,3 +176,29 @@ def endpoint(handler: Handler) -> Callable[[Request], Any]:
             return refusal(error)
 
     return serve
+
+
+def file_endpoint(handler: Callable[[Request, Fields], bytes], kind: str) -> Callable[[Request], Any]:
+    """As `endpoint`, for a handler that answers with a file of a media type; a part of it may be asked for."""
+
+    async def serve(request: Request) -> Response:
+        try:
+            data = await run_in_threadpool(handler, request, Fields(dict(request.query_params)))
+        except (UserError, GameError) as error:
+            return refusal(error)
+        return _part(data, request.headers.get("range", ""), kind)
+
+    return serve
+
+
+def _part(data: bytes, wanted: str, kind: str) -> Response:
+    """What a `Range` header asks for (RFC 9110, one range of bytes), else the whole; players seek in films so."""
+    headers = {"Accept-Ranges": "bytes"}
+    match = re.fullmatch(r"bytes=(\d{1,15})-(\d{0,15})", wanted)
+    if match is None:
+        return Response(data, media_type=kind, headers=headers)
+    first, last = int(match[1]), min(int(match[2] or len(data)), len(data) - 1)
+    if first > last:
+        return Response(b"", 416, {"Content-Range": f"bytes */{len(data)}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+    return Response(data[first : last + 1], 206, headers, kind)

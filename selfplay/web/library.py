@@ -6,6 +6,7 @@ a path, and the only modules that are imported are those of games of the runs gi
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from selfplay.errors import UserError
 from selfplay.players.pretrained import pretrained_names
 from selfplay.players.trained import learns_policy
 from selfplay.storage.files import storage_errors, unseal
+from selfplay.storage.locks import last_holder
 from selfplay.storage.run_folder import RunFolder
 from selfplay.web.refusals import Refused, shown
 
@@ -54,11 +56,26 @@ class Run:
 
     def versions(self) -> list[int]:
         """Versions of its checkpoints that play a game, ascending, as they are now; none of a run on an environment."""
-        if self.config.environment:
-            return []
+        return [] if self.config.environment else self.saved_versions()
+
+    def saved_versions(self) -> list[int]:
+        """Versions of its checkpoints, ascending, as they are now."""
         from selfplay.storage.checkpoint import versions  # torch takes two seconds to import
 
         return versions(self.folder.checkpoints)
+
+    def is_running(self) -> bool:
+        """Whether the process that last held the folder is still there; one on another machine is not seen."""
+        process = last_holder(self.folder.lock_file)
+        if process is None:
+            return False
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # somebody else's
+        return True
 
     def saved_at(self) -> float:
         """When its newest checkpoint that plays a game was written, in seconds since 1970; 0 where there is none."""

@@ -107,7 +107,7 @@ class Opponents:
         return names[seat.kind] + searched
 
     def strengths(self, game: Game) -> list[tuple[str, Seat]]:
-        """Three opponents by name, from weak to strong: of the newest run that plays the game, else without training."""
+        """Three opponents by name, from weak to strong: of the newest run that plays the game, else untrained ones."""
         newest = self.library.newest_run(game.rules)
         if newest is None:
             seats = [Seat("mcts", simulations=count) for count in UNTRAINED_SIMULATIONS]

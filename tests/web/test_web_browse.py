@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import old_records
 import pytest
-from web_helpers import make_run, make_tournament, page, recorded_games
+from run_helpers import wait_until
+from web_helpers import VERSIONS, change_settings, make_run, make_tournament, page, recorded_games
 
 import games
 from games import Game
@@ -16,8 +21,11 @@ from search.perspective import num_values
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord, TargetRecord, from_arrays
 from selfplay.experience.targets import TargetSettings
+from selfplay.storage.metrics import METRICS
 from selfplay.web.curves import Curves
+from selfplay.web.films import Films
 from selfplay.web.library import Library
+from selfplay.web.panels import LOSSES, REST, STRENGTH, panels_of
 from selfplay.web.retrace import retrace
 from selfplay.web.table import Table
 
@@ -105,13 +113,14 @@ def test_games_of_a_run_are_listed_and_stepped_through(client):
     assert client.get("/api/shards", params={"run": 0}).json() == {"shards": [0]}
     listed = client.get("/api/shards", params={"run": 0, "shard": 0}).json()["games"]
     assert [entry["number"] for entry in listed] == [0, 1, 2]
-    first = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0}).json()
+    first = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": 0}).json()
     assert first["ply"] == 0 and first["complaint"] == "" and len(first["values"]) == listed[0]["length"]
     assert len(first["moves"]) == listed[0]["length"] + first["opening"] and first["title"] == "run, shard 0, game 0"
     searched = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": first["opening"]}).json()
     assert searched["noted"]["version"] == 0 and searched["noted"]["action"] == first["actions"][first["opening"]]
     last = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": len(first["moves"])}).json()
     assert last["noted"] is None and last["result"]
+    assert client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0}).json() == last
 
 
 def test_games_of_a_tournament(client):
@@ -166,6 +175,91 @@ def test_curves_have_names_units_and_gaps(client):
     assert found["series"]["train/loss"] == [2.0, None] and found["series"]["eval/score/random"] == [None, 0.9]
     assert found["meaning"]["selfplay/draw"] == ["share", "games drawn"]
     assert "OPPONENT" in found["meaning"]["eval/score/random"][1]
+
+
+def test_curves_are_in_plots_with_titles_strength_first():
+    names = [
+        "time/waiting", "selfplay/draw", "train/loss", "train/value_loss", "eval/elo", "eval/elo_low", "eval/elo_high",
+        "eval/score/random", "eval/score/mcts:simulations=1_0", "selfplay/positions_per_second",
+    ]  # fmt: skip
+    found = panels_of(names, {"eval/elo": ["Elo, random = 0", "a rating"]})
+    assert [panel["title"] for panel in found] == [
+        "Rating", "Score against each opponent", "Loss that is minimised", "Parts of the loss", "Positions a second",
+        "Results of games", "Waiting",
+    ]  # fmt: skip
+    assert [panel["section"] for panel in found][::3] == [STRENGTH, LOSSES, REST]
+    rating, scores = found[:2]
+    assert rating["band"] == ["eval/elo_low", "eval/elo_high"] and rating["unit"] == "Elo, random = 0"
+    assert [line["label"] for line in scores["lines"]] == ["random", "mcts:simulations=1_0"] and scores["is_share"]
+    drawn = [line["name"] for panel in found for line in panel["lines"]] + rating["band"]
+    assert sorted(drawn) == sorted(names), "each name is drawn once"
+
+
+def test_a_rating_without_its_interval_has_no_band():
+    (found,) = panels_of(["eval/elo"], {})
+    assert found["band"] is None
+
+
+def test_every_metric_is_in_a_plot():
+    names = [name for name in METRICS if not name.isupper()]
+    drawn = panels_of(names, {})
+    shown = {line["name"] for panel in drawn for line in panel["lines"]}
+    assert shown | {name for panel in drawn for name in panel["band"] or ()} == set(names)
+
+
+def test_a_film_is_made_once_and_sent_in_parts(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "pole", with_games=False)
+    change_settings(run, environment="CartPole-v1", algorithm="dqn")
+    asked = []
+
+    def film(self, run, version, path):
+        asked.append(version)
+        path.write_bytes(b"0123456789")
+        return 500.0
+
+    monkeypatch.setattr(Films, "_film", film)
+    with page(run, make_run(tmp_path / "four", with_games=False)) as client:
+        assert client.get("/api/film", params={"run": 0}).json() == {"versions": list(VERSIONS), "film": None}
+        assert client.get("/api/film.mp4", params={"run": 0, "version": 12}).status_code == 404
+        for path, value in (("/api/film", {"run": 0, "version": 5}), ("/api/film", {"run": 1}), ("/api/film", {})):
+            assert client.post(path, json=value).status_code == 400
+        assert client.post("/api/film", json={"run": 7}).status_code == 404
+        assert client.post("/api/film", json={"run": 0}).json()["version"] == VERSIONS[-1]
+        wait_until(lambda: client.get("/api/film", params={"run": 0}).json()["film"]["state"] == "ready", "the film")
+        client.post("/api/film", json={"run": 0})
+        assert asked == [VERSIONS[-1]]
+        assert client.get("/api/film", params={"run": 0}).json()["film"]["return"] == 500.0
+
+        def part(wanted):
+            query = {"run": 0, "version": 12}
+            answer = client.get("/api/film.mp4", params=query, headers={"Range": wanted} if wanted else {})
+            return answer.status_code, answer.content
+
+        assert part("") == (200, b"0123456789") == part("bytes=x")
+        assert part("bytes=2-4") == (206, b"234") and part("bytes=7-") == (206, b"789") == part("bytes=7-99")
+        assert part("bytes=10-") == (416, b"")
+
+
+def test_a_film_that_cannot_be_made_says_why(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "pole", with_games=False)
+    change_settings(run, environment="CartPole-v1", algorithm="dqn")
+    program = "import sys; sys.stderr.write('noise\\nerror: no such thing\\n'); sys.exit(2)"
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **how: popen([sys.executable, "-c", program], **how))
+    with page(run) as client:
+        client.post("/api/film", json={"run": 0})
+        wait_until(lambda: client.get("/api/film", params={"run": 0}).json()["film"]["state"] == "failed", "an end")
+        assert client.get("/api/film", params={"run": 0}).json()["film"]["problem"] == "error: no such thing"
+
+
+def test_a_run_that_goes_on_is_seen(tmp_path):
+    run = make_run(tmp_path / "run", with_games=False)
+    with page(run) as client:
+        lock = run / "run.lock"
+        lock.write_text(json.dumps({"pid": os.getpid()}))
+        assert client.get("/api/metrics", params={"run": 0}).json()["is_running"] is True
+        lock.write_text(json.dumps({"pid": 2**22 + 1}))  # more than Linux gives
+        assert client.get("/api/metrics", params={"run": 0}).json()["is_running"] is False
 
 
 def test_curves_follow_a_file_that_grows_and_one_that_begins_anew(tmp_path):

@@ -5,9 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from run_helpers import wait_until
-from web_helpers import change_settings, make_run, make_tournament, served
+from web_helpers import change_settings, make_run, make_tournament, recorded_games, served
+
+from selfplay.evaluation.video import write_film
+from selfplay.storage.metrics import MetricsWriter
+from selfplay.storage.run_folder import RunFolder
+from selfplay.training.run_state import save_games
+from selfplay.web.films import Films
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -270,6 +277,10 @@ def test_nonsense_that_is_pasted_is_one_line(screen):
 def test_a_run_is_loaded_and_its_games_are_stepped_through(screen):
     screen.open("browse")
     screen.until(lambda: len(screen.all("#games button")) == 3, "the games are listed")
+    screen.until(lambda: "game 2: move" in screen.text("#replay-status"), "the newest game is shown")
+    assert screen.text("#games li:first-child [aria-current]").startswith("game 2") and screen.all(
+        "#replay-board .last"
+    )
     screen.all("#games button")[1].click()
     screen.until(lambda: "move 0 of" in screen.text("#replay-status"), "the game is shown")
     screen.find("#last").click()
@@ -278,7 +289,9 @@ def test_a_run_is_loaded_and_its_games_are_stepped_through(screen):
         ply = screen.js("return document.querySelector('#ply').value")
         screen.find("#back").click()
         screen.until(lambda ply=ply: screen.js("return document.querySelector('#ply').value") != ply, "a move back")
-    assert screen.all("#searched tbody tr") and screen.all("#replay-board .share") and screen.all("#replay-values path")
+    assert (
+        screen.all("#searched tbody tr") and screen.all("#replay-board .share") and screen.all("#replay-values canvas")
+    )
     played = screen.js("return document.querySelector('#ply').value")
     screen.find("#play-here").click()
     screen.until(
@@ -290,8 +303,7 @@ def test_games_of_a_tournament_are_shown(screen):
     screen.open("browse")
     screen.choose("#source", "tournament 0")
     screen.until(lambda: len(screen.all("#games button")) == 2, "the games are listed")
-    screen.all("#games button")[0].click()
-    screen.until(lambda: "mcts:simulations=10" in screen.text("#replay-status"), "the game is shown")
+    screen.until(lambda: "mcts:simulations=10" in screen.text("#replay-status"), "the newest game is shown")
 
 
 def test_two_versions_are_compared(screen):
@@ -311,10 +323,65 @@ def test_two_versions_are_compared(screen):
     assert len(screen.all("#comparison .board .share")) >= 2
 
 
-def test_training_curves_are_drawn(screen):
+def test_two_versions_are_compared_at_once(screen):
+    screen.open("compare")
+    screen.until(lambda: screen.all("#comparison .wide tbody tr"), "both have thought")
+    players = [one.text for one in screen.all("#comparison .by")]
+    assert "@12" in players[0] and "@3" in players[1]
+
+
+def test_what_a_comparison_lacks_is_said(chromium):
+    with served() as address:
+        screen = Screen(chromium, address).open("compare")
+        screen.until(lambda: "selfplay serve RUN_DIR" in screen.text("#compare-missing"), "what is missing is said")
+        screen.choose("#compared .seat:nth-child(2) > select", "random")
+        assert screen.errors() == []
+
+
+def test_training_leads_with_strength(screen):
     screen.open("training")
-    screen.until(lambda: screen.all("#curves .chart"), "the curves are there")
-    assert "train/loss" in screen.text("#curves") and "games drawn" in screen.text("#curves")
+    screen.until(lambda: screen.all("#curves .plot canvas"), "the plots are there")
+    assert [title.text for title in screen.all("#curves h3")][:3] == ["Strength", "Losses", "Self-play"]
+    assert screen.text("#curves h4").startswith("Score against each opponent")
+    assert "Last: random: 90 %" in screen.find("#curves .plot").get_attribute("aria-label")
+
+
+def test_a_running_run_is_watched(chromium, tmp_path):
+    """Its newest game is played through, and numbers and games that it writes appear by themselves."""
+    run = make_run(tmp_path / "going", "tic_tac_toe", opening_plies=0)
+    with served(run) as address:
+        screen = Screen(chromium, address).open("training")
+        screen.until(lambda: "Game 0/2: move" in screen.text("#watch .status"), "the newest game is shown")
+        screen.until(lambda: "20 steps" in screen.text("#training-status"), "the numbers are shown")
+        with MetricsWriter(run / "metrics.jsonl") as writer:
+            writer.write({"train/loss": 1.0}, step=30, positions=300, time_s=15.0)
+        screen.until(lambda: "30 steps" in screen.text("#training-status"), "new numbers arrive")
+        screen.find("[data-page=browse]").click()
+        screen.until(lambda: "shard 0, game 2" in screen.text("#replay-status"), "the newest game is shown")
+        save_games(RunFolder(run), recorded_games("tic_tac_toe", 2))
+        screen.until(lambda: "shard 1, game 1" in screen.text("#replay-status"), "a newer one is opened")
+        assert screen.errors() == []
+
+
+def test_a_run_in_an_environment_shows_returns_and_a_film(chromium, tmp_path, monkeypatch):
+    def film(self, run, version, path):
+        write_film(iter(np.zeros((4, 48, 64, 3), np.uint8)), path)
+        return 480.0
+
+    monkeypatch.setattr(Films, "_film", film)
+    run = make_run(tmp_path / "pole", with_games=False)
+    change_settings(run, environment="CartPole-v1", algorithm="dqn")
+    with MetricsWriter(run / "metrics.jsonl") as writer:
+        figures = {"eval/return": 400.0, "eval/return_low": 350.0, "eval/return_high": 450.0}
+        writer.write(figures, step=30, positions=300, time_s=15.0)
+    with served(run) as address:
+        screen = Screen(chromium, address).open("training")
+        screen.until(lambda: screen.all("#watch video"), "the film is there")
+        screen.until(lambda: screen.js("return document.querySelector('video').readyState >= 2"), "it can be played")
+        assert "return of 480" in screen.text("#watch .status")
+        screen.until(lambda: "Return of an episode" in screen.text("#curves h4"), "returns lead")
+        assert "400 (95 %: 350 to 450)" in screen.text("#curves h4")
+        assert screen.errors() == []
 
 
 def test_nothing_comes_from_elsewhere(screen):

@@ -187,8 +187,8 @@ def strengths(client, name):
 
 
 def test_the_page_opens_with_the_newest_run_that_plays_a_game(tmp_path):
-    runs = [make_run(tmp_path / name, game, with_games=False) for name, game in
-            (("old", "connect_four"), ("new", "connect_four"), ("other", "tic_tac_toe"), ("pole", "connect_four"))]  # fmt: skip
+    games_of = {"old": "connect_four", "new": "connect_four", "other": "tic_tac_toe", "pole": "connect_four"}
+    runs = [make_run(tmp_path / name, game, with_games=False) for name, game in games_of.items()]
     change_settings(runs[3], algorithm="dqn", environment="CartPole-v1")
     for age, run in zip((40, 20, 30, 10), runs):
         os.utime(run / "checkpoints", (10_000 - age, 10_000 - age))

@@ -157,7 +157,7 @@ def _wooden(
 
 
 def _stars(size: int) -> tuple[tuple[float, float], ...]:
-    """The points that boards of Go have printed on them: in the corners, in the middle, and on the sides of large ones."""
+    """The points printed on boards of Go: in the corners, in the middle, and on the sides of large ones."""
     middle = [(size - 1) / 2] if size % 2 else []
     if size < 7:
         return tuple((x, y) for x in middle for y in middle)

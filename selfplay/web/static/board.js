@@ -165,12 +165,14 @@ export class Board {
       parts.push(svg("rect", { class: isRack ? "behind" : "floor", x, y, width, height, rx: isRack ? 0.3 : 0.2 }));
     }
     if (!isRack) for (const cell of cells) parts.push(this.floor(cell, look));
-    for (const index of this.last ?? []) if (cells[index] && !isStone(cells[index], figures)) parts.push(this.lit(cells[index]));
+    for (const index of this.last ?? [])
+      if (cells[index] && !isStone(cells[index], figures)) parts.push(this.lit(cells[index]));
     for (const [x1, y1, x2, y2, colour] of lines) parts.push(svg("line", { class: `line ${colour}`, x1, y1, x2, y2 }));
     for (const [x, y] of dots) parts.push(circle({ x, y }, 0.09, "dot"));
     if (look === "points" && material !== "wood")
       for (const cell of cells) if (!cell.piece) parts.push(circle(cell, 0.09, "point"));
-    for (const [x, y, text] of marks) parts.push(written("mark", x, y, text));
+    const size = Math.min(1, Math.max(0.6, ground.width / 8)); // no larger than needed on small boards
+    for (const [x, y, text] of marks) parts.push(written("mark", x, y, text, size));
     const known = this.pieces;
     this.pieces = new Map();
     cells.forEach((cell, index) => {

@@ -2,9 +2,12 @@
 
 import { get } from "./api.js";
 import { Board } from "./board.js";
-import { chart } from "./chart.js";
 import { announce, attempt, byId, el, options, percent, signed } from "./dom.js";
+import { plot } from "./plot.js";
 import { valueCaption, valueLines, valueRange, viewpoint } from "./thoughts.js";
+
+const POLL = 5000;
+const END = -1; // stands for the last position of a game
 
 let setup = null;
 let board = null;
@@ -12,16 +15,31 @@ let game = null; // the query that names the game on the board
 let shown = null; // its position
 let goOn = null;
 let wanted = 0; // the newest request; older answers are passed over
+let timer = null;
+let newest = ""; // the newest game of the source
+let following = true; // whether the newest game is opened when there is another one
 
 export function start(given, { playHere }) {
   setup = given;
   goOn = playHere;
   board = new Board(byId("replay-board"), "Board of the game");
-  const runs = setup.runs.map((run, index) => [`run ${index}`, `self-play of ${run.name}`]);
+  const runs = setup.runs
+    .map((run, index) => [`run ${index}`, `self-play of ${run.name}`, run.environment])
+    .filter(([, , environment]) => !environment);
   const tournaments = setup.tournaments.map((entry, index) => [`tournament ${index}`, `tournament ${entry.name}`]);
-  options(byId("source"), [...runs, ...tournaments]);
-  byId("source").addEventListener("change", () => attempt(loadParts));
-  byId("part").addEventListener("change", () => attempt(loadGames));
+  options(byId("source"), [...runs, ...tournaments], `run ${setup.newest_run}`);
+  byId("source").addEventListener("change", () => {
+    follow(true);
+    attempt(loadParts);
+  });
+  byId("part").addEventListener("change", () => {
+    follow(false);
+    attempt(loadGames);
+  });
+  byId("follow-games").addEventListener("change", () => {
+    following = byId("follow-games").checked;
+    if (following) attempt(loadParts);
+  });
   byId("ply").addEventListener("input", () => go(Number(byId("ply").value)));
   byId("first").addEventListener("click", () => go(0));
   byId("back").addEventListener("click", () => go(shown.ply - 1));
@@ -32,19 +50,29 @@ export function start(given, { playHere }) {
   buttons();
 }
 
-let loaded = false;
+function follow(wish) {
+  following = byId("follow-games").checked = wish;
+}
 
 /** Called when the page is shown. */
 export async function open() {
-  if (loaded) return;
-  loaded = true;
-  if (!setup.runs.length && !setup.tournaments.length) {
-    byId("games").replaceChildren(
-      el("li", {}, "Start with the folders of runs or tournaments: selfplay serve RUN_DIR …"),
-    );
+  if (!byId("source").options.length) {
+    byId("replay-status").textContent = "No games were given. Start the page with a run: selfplay serve RUN_DIR";
     return;
   }
-  await attempt(loadParts);
+  if (!game) await attempt(loadParts);
+  timer = setTimeout(look, POLL);
+}
+
+/** Called when another page is shown. */
+export function close() {
+  clearTimeout(timer);
+}
+
+/** See whether there are newer games. */
+async function look() {
+  if (following) await attempt(loadParts);
+  timer = setTimeout(look, POLL);
 }
 
 function source() {
@@ -56,22 +84,27 @@ async function loadParts() {
   const { kind, index } = source();
   if (kind === "run") {
     const { shards } = await get("/api/shards", { run: index });
-    options(
-      byId("part"),
+    parts(
       shards.map((shard) => [shard, `shard ${shard}`]),
+      "This run has no finished games on disk yet.",
     );
-    if (!shards.length) byId("games").replaceChildren(el("li", {}, "This run has no finished games on disk yet."));
-    else await loadGames();
-    return;
+  } else {
+    const { total, page } = await get("/api/tournament", { tournament: index });
+    const starts = Array.from({ length: Math.ceil(total / page) }, (_, i) => i * page).reverse();
+    parts(
+      starts.map((start) => [start, `games ${start} to ${Math.min(total, start + page) - 1}`]),
+      "This tournament has no finished games yet.",
+    );
   }
-  const { total, page } = await get("/api/tournament", { tournament: index });
-  const pages = Math.ceil(total / page);
-  options(
-    byId("part"),
-    Array.from({ length: pages }, (_, i) => [i * page, `games ${i * page} to ${Math.min(total, (i + 1) * page) - 1}`]),
-  );
-  if (!total) byId("games").replaceChildren(el("li", {}, "This tournament has no finished games yet."));
-  else await loadGames();
+  if (byId("part").options.length) await loadGames();
+}
+
+/** The parts of the source, the newest first. */
+function parts(entries, none) {
+  options(byId("part"), entries);
+  if (entries.length) return;
+  byId("games").replaceChildren(el("li", {}, none));
+  byId("replay-status").textContent = none;
 }
 
 async function loadGames() {
@@ -79,10 +112,10 @@ async function loadGames() {
   const part = Number(byId("part").value);
   if (kind === "run") {
     const { games } = await get("/api/shards", { run: index, shard: part });
-    list(games.map((entry) => [{ run: index, shard: part, number: entry.number }, selfPlayText(entry)]));
+    await list(games.map((entry) => [{ run: index, shard: part, number: entry.number }, selfPlayText(entry)]));
   } else {
     const { games } = await get("/api/tournament", { tournament: index, start: part });
-    list(games.map((entry) => [{ tournament: index, number: entry.number }, tournamentText(entry)]));
+    await list(games.map((entry) => [{ tournament: index, number: entry.number }, tournamentText(entry)]));
   }
 }
 
@@ -104,25 +137,34 @@ function tournamentText(entry) {
   return `game ${entry.number}: ${entry.players.join(" – ")}, ${scores}, ${entry.length} moves${forfeited}`;
 }
 
-function list(entries) {
-  byId("games").replaceChildren(
-    ...entries.map(([query, text]) =>
-      el("li", {}, el("button", { type: "button", click: (event) => open_game(query, event.currentTarget) }, text)),
-    ),
-  );
+/** Show a list of games, the newest first, and open the newest if it is followed. */
+async function list(entries) {
+  const found = JSON.stringify([source(), entries[entries.length - 1]?.[0], entries.length]);
+  if (found === newest && byId("games").children.length) return;
+  newest = found;
+  const buttons = entries.map(([query, text]) => {
+    const choose = () => {
+      follow(false);
+      open_game(query, button, 0);
+    };
+    const button = el("button", { type: "button", click: choose }, text);
+    return button;
+  });
+  byId("games").replaceChildren(...buttons.map((button) => el("li", {}, button)).reverse());
+  if (following && entries.length) await open_game(entries[entries.length - 1][0], buttons[entries.length - 1], END);
 }
 
-async function open_game(query, button) {
+async function open_game(query, button, ply) {
   for (const other of byId("games").querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
   button.setAttribute("aria-current", "true");
   game = query;
-  await go(0);
+  await go(ply);
 }
 
 async function go(ply) {
-  if (!game || (shown && ply < 0)) return;
+  if (!game) return;
   const mine = ++wanted;
-  const found = await attempt(() => get("/api/replay", { ...game, ply }));
+  const found = await attempt(() => get("/api/replay", { ...game, ...(ply === END ? {} : { ply }) }));
   if (!found || mine !== wanted) return;
   shown = found;
   show();
@@ -149,7 +191,7 @@ function show() {
   const label = valueCaption(shown.sides, whose);
   byId("replay-values").replaceChildren(
     el("p", { class: "quiet" }, lines.length ? label : ""),
-    chart(lines, { label, range: valueRange(lines), cursor: shown.ply, across: "move" }),
+    plot(lines, { label, range: valueRange(lines), cursor: shown.ply, across: "move" }),
   );
   showMoves();
   buttons();

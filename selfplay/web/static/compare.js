@@ -11,7 +11,8 @@ const POLL = 300;
 
 let setup = null;
 let pickers = [];
-let made = ""; // the rules for which the pickers were made
+let made = ""; // the game and the versions for which the pickers were made
+let compared = ""; // the position that was compared last
 let timer = null;
 
 export function start(given) {
@@ -22,35 +23,53 @@ export function start(given) {
   });
 }
 
-/** Called when the page is shown. */
+/** Called when the page is shown: two versions are compared at once, in the position on the page Play. */
 export async function open() {
   await attempt(async () => {
     const state = current();
-    const form = byId("compare-form");
-    form.hidden = !state || state.position.to_play < 0;
-    byId("compare-status").textContent = state
-      ? describe(state)
-      : "Begin a game on the page Play first: its position is compared here.";
-    if (!state || made === state.game) return;
+    const isOver = !state || state.position.to_play < 0;
+    byId("compare-form").hidden = isOver;
+    byId("compare-status").textContent = describe(state);
+    byId("compare-missing").textContent = "";
+    if (isOver) {
+      byId("comparison").replaceChildren();
+      return;
+    }
     const game = await get("/api/game", { name: state.game });
-    const first = usualAdviser(game);
-    pickers = ["First player", "Second player"].map(
-      (legend, i) => new SeatPicker(legend, setup, game, { person: false, chosen: i ? other(first) : first }),
-    );
-    byId("compared").replaceChildren(...pickers.map((picker) => picker.element));
-    byId("comparison").replaceChildren();
-    made = state.game;
+    choosePlayers(game);
+    if (compared !== JSON.stringify([state.id, state.moves])) await compare();
   });
 }
 
-/** Another checkpoint of the same run, or a search without it. */
-function other(first) {
-  const versions = first.run !== undefined ? setup.runs[first.run].versions : [];
-  return versions.length > 1 ? { ...first, version: versions[0] } : { kind: "mcts", simulations: 400 };
+/** Called when another page is shown. */
+export function close() {
+  clearTimeout(timer);
+  compared = "";
+}
+
+/** Two versions of the newest run of the game; where there are none, what is missing, and two strengths instead. */
+function choosePlayers(game) {
+  const usual = usualAdviser(game);
+  const versions = usual.run === undefined ? [] : setup.runs[usual.run].versions;
+  const players = versions.length > 1 ? [usual, { ...usual, version: versions[0] }] : [usual, game.strengths[2].seat];
+  const missing =
+    usual.run === undefined
+      ? "For versions of a network, start the page with a run of this game: selfplay serve RUN_DIR."
+      : "This run has one checkpoint so far; two versions can be compared when it has another.";
+  byId("compare-missing").textContent = versions.length > 1 ? "" : missing;
+  const now = JSON.stringify([game.name, usual]);
+  if (made === now) return;
+  pickers = ["First player", "Second player"].map(
+    (legend, i) => new SeatPicker(legend, setup, game, { person: false, chosen: players[i] }),
+  );
+  byId("compared").replaceChildren(...pickers.map((picker) => picker.element));
+  byId("comparison").replaceChildren();
+  made = now;
 }
 
 function describe(state) {
-  if (state.position.to_play < 0) return "The game on the page Play is over.";
+  if (!state) return "There is no game on the page Play.";
+  if (state.position.to_play < 0) return "The game on the page Play is over. Take a move back there, or begin another.";
   const side = state.sides.length > 1 ? `, ${state.sides[state.position.to_play]} to move` : "";
   return `What do two players think of ${state.game} after move ${state.ply}${side}?`;
 }
@@ -58,6 +77,7 @@ function describe(state) {
 async function compare() {
   const state = current();
   const players = pickers.map((picker) => picker.value);
+  compared = JSON.stringify([state.id, state.moves]);
   show(await post(`/api/games/${state.id}/compare`, { ply: state.ply, players }), state);
 }
 

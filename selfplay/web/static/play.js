@@ -2,8 +2,8 @@
 
 import { get, post } from "./api.js";
 import { Board, sharesOf } from "./board.js";
-import { chart } from "./chart.js";
 import { announce, attempt, byId, el, options } from "./dom.js";
+import { plot } from "./plot.js";
 import { SeatPicker, usualAdviser, usualSeat } from "./seats.js";
 import { thoughtView, valueCaption, valueLines, valueRange, viewpoint } from "./thoughts.js";
 
@@ -240,7 +240,7 @@ function show() {
   const label = valueCaption(state.sides, whose);
   byId("values").replaceChildren(
     el("p", { class: "quiet" }, label),
-    chart(lines, { label, range: valueRange(lines), cursor: state.ply, across: "move" }),
+    plot(lines, { label, range: valueRange(lines), cursor: state.ply, across: "move" }),
   );
   byId("values-panel").hidden = !lines.length;
 }

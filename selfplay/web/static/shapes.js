@@ -13,7 +13,10 @@ const OUTLINE_UNITS = 544;
 
 /** Noughts and crosses, as drawn with a pen; `r` is half their size. */
 const STROKES = {
-  "×": ({ x, y }, r) => svg("path", { class: "cross", d: `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}` }),
+  "×": ({ x, y }, r) => {
+    const side = 2 * r;
+    return svg("path", { class: "cross", d: `M${x - r} ${y - r}l${side} ${side}m0 ${-side}l${-side} ${side}` });
+  },
   "○": (cell, r) => circle(cell, r, "nought"),
 };
 
@@ -21,8 +24,8 @@ const STROKES = {
 const STONE = { wood: 0.47, rack: 0.43 };
 
 /** Text in hundredths of a cell: fonts of less than a unit are drawn badly by some browsers. */
-export function written(kind, x, y, text) {
-  return svg("text", { class: kind, transform: `translate(${x} ${y}) scale(0.01)` }, text);
+export function written(kind, x, y, text, size = 1) {
+  return svg("text", { class: kind, transform: `translate(${x} ${y}) scale(${0.01 * size})` }, text);
 }
 
 export function rect(cell, width, height, kind) {

@@ -1,84 +1,118 @@
-// The page Training: the curves of a run, drawn anew while it goes on.
+// The page Training: how strong a run is, whether it learns, how fast; while it goes on, its newest numbers and games.
 
 import { get } from "./api.js";
-import { chart, short } from "./chart.js";
 import { attempt, byId, el, options, percent } from "./dom.js";
+import { plot, short } from "./plot.js";
+import * as watch from "./watch.js";
 
 const POLL = 5000;
-const AXES = { time_s: "minutes", step: "steps", positions: "positions" };
-const FIRST = [
-  "eval/score/",
-  "eval/",
-  "train/loss",
-  "train/policy_loss",
-  "train/value_loss",
-  "selfplay/",
-  "train/",
-  "time/",
-];
+const AXES = { time_s: "minutes", step: "steps of the learner", positions: "positions played" };
+const REST = "Everything else";
 
 let setup = null;
 let timer = null;
 let visible = false;
+let shown = ""; // what the plots on the page show
 
 export function start(given) {
   setup = given;
   options(
     byId("run"),
     setup.runs.map((run, index) => [index, run.name]),
+    setup.newest_run ?? setup.runs.length - 1,
   );
-  for (const id of ["run", "axis", "follow"]) byId(id).addEventListener("change", () => load());
+  byId("run").addEventListener("change", () => {
+    watch.open(run(), byId("watch"));
+    load();
+  });
+  for (const id of ["axis", "follow"]) byId(id).addEventListener("change", () => load());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    shown = "";
+    if (visible) load();
+  });
 }
 
+const run = () => ({ ...setup.runs[Number(byId("run").value)], index: Number(byId("run").value) });
+
+/** Called when the page is shown. */
 export async function open() {
   visible = true;
+  byId("training-choice").hidden = !setup.runs.length;
+  if (!setup.runs.length) {
+    byId("training-status").textContent = "No run was given. Start the page with one: selfplay serve RUN_DIR";
+    return;
+  }
+  watch.open(run(), byId("watch"));
   await load();
 }
 
+/** Called when another page is shown. */
 export function close() {
   visible = false;
   clearTimeout(timer);
+  watch.close();
 }
 
 async function load() {
   clearTimeout(timer);
-  if (!setup.runs.length) {
-    byId("training-status").textContent = "Start with the folder of a run: selfplay serve RUN_DIR";
-    return;
-  }
   const found = await attempt(() => get("/api/metrics", { run: byId("run").value }));
+  if (!visible) return;
   if (found) show(found);
-  if (visible && byId("follow").checked) timer = setTimeout(load, POLL);
+  if (byId("follow").checked) timer = setTimeout(load, POLL);
 }
 
-function show({ rows, series, meaning }) {
+function show({ rows, series, panels, is_running }) {
   const axis = byId("axis").value;
+  byId("training-status").textContent = rows
+    ? `${is_running ? "The run goes on" : "The run has stopped"}. ${reached(series)}.`
+    : "The run has not reported yet.";
+  const now = JSON.stringify([byId("run").value, axis, rows, panels.length]);
+  if (now === shown) return; // plots that are looked at stay as they are
+  shown = now;
   const xs = (series[axis] ?? []).map((value) => (axis === "time_s" && value !== null ? value / 60 : value));
-  byId("training-status").textContent = rows ? `${rows} reports so far.` : "The run has not reported yet.";
-  const names = Object.keys(series).filter((name) => !(name in AXES));
-  names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  const sections = [...new Set(panels.map((panel) => panel.section))];
+  const open = byId("curves").querySelector("details")?.open ?? false;
   byId("curves").replaceChildren(
-    ...names.map((name) => card(name, series[name], meaning[name], xs, AXES[axis])).filter(Boolean),
+    ...sections.map((name) => {
+      const here = panels.filter((panel) => panel.section === name);
+      const cards = here.map((panel) => card(panel, series, xs, AXES[axis]));
+      const grid = el("div", { class: "curves" }, cards);
+      return name === REST
+        ? el("details", { open }, el("summary", {}, el("h3", {}, name)), grid)
+        : el("section", { class: "kind", "aria-label": name }, el("h3", {}, name), grid);
+    }),
   );
 }
 
-function rank(name) {
-  const found = FIRST.findIndex((prefix) => name.startsWith(prefix));
-  return found < 0 ? FIRST.length : found;
+/** How far the run has come, in words. */
+function reached(series) {
+  const last = (name) => (series[name] ?? []).filter((value) => value !== null).pop() ?? 0;
+  return `${short(last("time_s") / 60)} minutes, ${short(last("step"))} steps, ${short(last("positions"))} positions`;
 }
 
-function card(name, values, [unit, meaning], xs, across) {
-  const points = values
-    .map((value, i) => [xs[i], value])
-    .filter(([x, value]) => value !== null && x !== null && x !== undefined);
-  if (!points.length) return null;
-  const last = points[points.length - 1][1];
-  const now = unit === "share" ? percent(last) : `${short(last)}${unit ? ` ${unit}` : ""}`;
+function card({ title, unit, about, lines, band, is_share }, series, xs, across) {
+  const points = (name) =>
+    (series[name] ?? [])
+      .map((value, i) => [xs[i], value])
+      .filter(([x, value]) => value !== null && x !== null && x !== undefined);
+  const format = is_share ? (value) => (value === null || value === undefined ? "–" : percent(value)) : short;
+  const drawn = lines.map(({ name, label }) => ({ name: label, points: points(name) }));
+  const last = drawn[0].points[drawn[0].points.length - 1]?.[1];
+  const ends = band?.map((name) => points(name).pop()?.[1]);
+  const interval = ends ? ` (95 %: ${format(ends[0])} to ${format(ends[1])})` : "";
+  const words = is_share || !unit ? "" : ` ${unit}`;
+  const now = drawn.length > 1 ? "" : `${format(last)}${interval}${words}`;
   return el(
     "section",
     { class: "panel curve" },
-    el("h3", {}, name, " ", el("span", { class: "now" }, now)),
-    chart([{ name, points }], { label: name, across, range: unit === "share" ? [0, 1] : null }),
-    el("p", { class: "quiet" }, meaning),
+    el("h4", {}, title, " ", el("span", { class: "now" }, now)),
+    plot(drawn, {
+      label: title,
+      across,
+      format,
+      range: is_share ? [0, 1] : null,
+      band: band ? { low: points(band[0]), high: points(band[1]) } : null,
+    }),
+    el("p", { class: "quiet" }, drawn.length > 1 ? "" : about),
   );
 }
