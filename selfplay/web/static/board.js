@@ -186,7 +186,7 @@ export class Board {
     if (isRack) parts.push(...rackFront(cells, board));
     for (const index of this.last ?? []) {
       const cell = cells[index];
-      if (cell && isStone(cell, figures) && !winning.includes(index))
+      if (cell && isStone(cell, figures))
         parts.push(circle(cell, 0.42 * stoneRadius(cell, material), `last on-${cell.piece[0]}`));
     }
     for (const index of winning) parts.push(circle(cells[index], isRack ? 0.39 : 0.44, "winning"));

@@ -27,7 +27,8 @@ export function plot(series, { label, range = null, cursor = null, across = "", 
     const colour = (name) => getComputedStyle(picture).getPropertyValue(name).trim();
     const grid = { stroke: colour("--edge"), width: 1 };
     const axis = { stroke: colour("--quiet"), font: FONT, grid, ticks: { show: false } };
-    const below = { label: across || null, labelSize: 14, labelGap: 0, labelFont: FONT, gap: 4, values: (_, ticks) => ticks.map(short) };
+    const below = { label: across || null, labelSize: 14, labelGap: 0, labelFont: FONT, gap: 4 };
+    below.values = (_, ticks) => ticks.map(short);
     const line = (_, i) => ({
       stroke: colour(`--line-${i % DASHES.length}`),
       dash: DASHES[i % DASHES.length],
