@@ -59,7 +59,8 @@ class Page:
         self.browser = Browser(library)
         self.film_maker = Films(library)
         self.curves = [
-            Curves(run.folder.metrics, next(iter(run.config.evaluation.opponents), "")) for run in library.runs
+            Curves(run.folder.metrics, next(iter(run.config.evaluation.opponents), ""), bool(run.config.environment))
+            for run in library.runs
         ]
 
     def close(self) -> None:

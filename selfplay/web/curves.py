@@ -22,9 +22,12 @@ POINTS = 400
 class Curves:
     """The metrics of one run; safe to use from several threads."""
 
-    def __init__(self, path: Path, anchor: str = "") -> None:
-        """`anchor` is the player that ratings count from; empty where there is none."""
-        self._path, self._anchor = path, anchor
+    def __init__(self, path: Path, anchor: str = "", in_environment: bool = False) -> None:
+        """`anchor` is the player that ratings count from; empty where there is none.
+
+        `in_environment` says that the run plays in an environment, and not a game.
+        """
+        self._path, self._anchor, self._in_environment = path, anchor, in_environment
         self._lock = threading.Lock()
         self._rows: list[Row] = []
         self._read_to = 0
@@ -39,7 +42,12 @@ class Curves:
         series = {name: [_number(row.get(name)) for row in rows] for name in names}
         meaning = {name: self._meaning(name) for name in names}
         drawn = [name for name in names if name not in AXES and any(value is not None for value in series[name])]
-        return {"rows": total, "series": series, "meaning": meaning, "panels": panels_of(drawn, meaning)}
+        return {
+            "rows": total,
+            "series": series,
+            "meaning": meaning,
+            "panels": panels_of(drawn, meaning, self._in_environment),
+        }
 
     def _meaning(self, name: str) -> list[str]:
         """Unit and meaning."""

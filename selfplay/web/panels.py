@@ -29,6 +29,8 @@ class Panel:
     """Metrics between which a band is drawn: the ends of an interval."""
     is_share: bool = False
     """Whether values are from 0 to 1."""
+    is_return: bool = False
+    """Whether it shows strength where a run plays in an environment, whose returns need no opponent."""
 
 
 PANELS = (
@@ -43,21 +45,27 @@ PANELS = (
     Panel(SPEED, "Games a minute", "selfplay/(games)_per_minute"),
     Panel(PLAY, "Results of games", "selfplay/(first_player_win|draw|second_player_win)", is_share=True),
     Panel(PLAY, "Length of a game", "selfplay/game_(length)"),
-    Panel(PLAY, "Return while playing", "selfplay/(return)"),
+    Panel(PLAY, "Return while playing", "selfplay/(return)", is_return=True),
     Panel(PLAY, "Value at the root", "selfplay/(root_value)"),
 )
 """The plots before those of `REST`, which has one for each other name."""
 
 
-def panels_of(names: Iterable[str], meaning: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """The plots of the metrics `names` as plain values, in order; `meaning` has unit and meaning of each name."""
+def panels_of(
+    names: Iterable[str], meaning: dict[str, list[str]], in_environment: bool = False
+) -> list[dict[str, Any]]:
+    """The plots of the metrics `names` as plain values, in order.
+
+    `meaning` has unit and meaning of each name; `in_environment` says that the run plays in one, and not a game.
+    """
     left = dict.fromkeys(names)
     found = []
     for panel in PANELS:
         lines = [(name, match) for name in left if (match := re.fullmatch(panel.pattern, name))]
         if lines:
             band = list(panel.band) if panel.band and all(name in left for name in panel.band) else None
-            plot = _plot(panel.section, panel.title, lines[0][0], meaning, panel.is_share)
+            section = STRENGTH if panel.is_return and in_environment else panel.section
+            plot = _plot(section, panel.title, lines[0][0], meaning, panel.is_share)
             plot["lines"] = [{"name": name, "label": _words(match[1])} for name, match in lines]
             found.append(plot | {"band": band})
             for name in (*(name for name, _ in lines), *(band or ())):
@@ -65,7 +73,7 @@ def panels_of(names: Iterable[str], meaning: dict[str, list[str]]) -> list[dict[
     for name in left:
         plot = _plot(REST, _words(name.partition("/")[2] or name).capitalize(), name, meaning, False)
         found.append(plot | {"lines": [{"name": name, "label": _words(name)}], "band": None})
-    return found
+    return sorted(found, key=lambda plot: SECTIONS.index(plot["section"]))
 
 
 def _plot(section: str, title: str, name: str, meaning: dict[str, list[str]], is_share: bool) -> dict[str, Any]:

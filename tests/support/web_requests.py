@@ -21,7 +21,8 @@ KINDS = ("human", "random", "mcts", "uniform", "net", "run", "solver", "gtp:gnug
 CHANGES = ("move", "undo", "seats", "position", "hint", "stop", "compare")
 ROUTES = (*CHANGES, *CHANGES, *CHANGES, "nothing", "", "move/", "../move", "%00")
 READING = (
-    "/api/setup", "/api/game", "/api/shards", "/api/tournament", "/api/replay", "/api/metrics", "/api/games",
+    "/api/setup", "/api/game", "/api/shards", "/api/tournament", "/api/replay", "/api/metrics", "/api/games", "/api/film",
+    "/api/film.mp4",
     f"/api/games/{ID}", "/api/games/x", "/api/games/%00", "/", "/static/main.js", "/static/../app.py", "/static/%2e%2e",
     "//", "/api/games/" + "a" * 1000, "/api/%ff%fe", "*",
 )  # fmt: skip
@@ -75,7 +76,8 @@ def _request(rng: random.Random) -> Request:
         query = "&".join(f"{name}={quote(str(_value(rng)), errors='replace')}" for name in names)
         return Request(watched, "GET", f"{rng.choice(READING)}?{query}")
     if kind < 17:
-        return Request(watched, "POST", "/api/games", (), garbage(rng) if rng.randrange(2) else _json(_new_game(rng)))
+        route = rng.choice(["/api/games", "/api/games", "/api/film"])
+        return Request(watched, "POST", route, (), garbage(rng) if rng.randrange(2) else _json(_new_game(rng)))
     if kind < 18:
         method = rng.choice(["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "GET", "post", "X"])
         return Request(watched, method, good.target, (), good.body)

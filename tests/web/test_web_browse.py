@@ -25,7 +25,7 @@ from selfplay.storage.metrics import METRICS
 from selfplay.web.curves import Curves
 from selfplay.web.films import Films
 from selfplay.web.library import Library
-from selfplay.web.panels import LOSSES, REST, STRENGTH, panels_of
+from selfplay.web.panels import LOSSES, PLAY, REST, STRENGTH, panels_of
 from selfplay.web.retrace import retrace
 from selfplay.web.table import Table
 
@@ -198,6 +198,12 @@ def test_curves_are_in_plots_with_titles_strength_first():
 def test_a_rating_without_its_interval_has_no_band():
     (found,) = panels_of(["eval/elo"], {})
     assert found["band"] is None
+
+
+def test_returns_are_strength_in_an_environment():
+    names = ["train/loss", "selfplay/return", "eval/return"]
+    sections = [[panel["section"] for panel in panels_of(names, {}, is_one)] for is_one in (False, True)]
+    assert sections == [[STRENGTH, LOSSES, PLAY], [STRENGTH, STRENGTH, LOSSES]]
 
 
 def test_every_metric_is_in_a_plot():

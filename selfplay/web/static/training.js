@@ -113,6 +113,6 @@ function card({ title, unit, about, lines, band, is_share }, series, xs, across)
       range: is_share ? [0, 1] : null,
       band: band ? { low: points(band[0]), high: points(band[1]) } : null,
     }),
-    el("p", { class: "quiet" }, drawn.length > 1 ? "" : about),
+    el("p", { class: "quiet" }, drawn.length > 1 ? "" : about.replaceAll("`", "")),
   );
 }

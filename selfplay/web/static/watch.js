@@ -71,7 +71,7 @@ function toggle() {
 /** Show the next position; after the last one the newest game, from its start. */
 function step() {
   attemptHere(async (isWanted) => {
-    if (game === null || game.ply >= game.moves) await next();
+    if (game === null || game.ply >= game.moves) await next(run.index, isWanted);
     else game.ply++;
     if (!isWanted() || game === null) return;
     const { run: index, shard, number, ply } = game;
@@ -84,18 +84,20 @@ function step() {
 }
 
 /** The newest game; where it was shown already, the one before the last that was shown. */
-async function next() {
-  const { shards } = await get("/api/shards", { run: run.index });
+async function next(index, isWanted) {
+  const { shards } = await get("/api/shards", { run: index });
+  if (!isWanted()) return;
   if (!shards.length) {
     say("No game has been written yet; the first ones come with the first checkpoint.");
     timer = setTimeout(step, END);
     return;
   }
-  const { games } = await get("/api/shards", { run: run.index, shard: shards[0] });
+  const { games } = await get("/api/shards", { run: index, shard: shards[0] });
+  if (!isWanted()) return;
   const newest = `${shards[0]}/${games.length}`;
   const number = newest === seen && game ? (game.number || games.length) - 1 : games.length - 1;
   seen = newest;
-  game = { run: run.index, shard: shards[0], number, ply: playing ? 0 : games[number].length, moves: Infinity };
+  game = { run: index, shard: shards[0], number, ply: playing ? 0 : games[number].length, moves: Infinity };
 }
 
 function show(found) {
