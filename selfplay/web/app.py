@@ -40,9 +40,6 @@ KINDS_OF_FILES = {
     ".svg": "image/svg+xml",
 }
 
-FIRST_GAME = "connect_four"
-"""The game on the page when it is opened without a run that plays one."""
-
 MAX_PLAYERS = 16
 MAX_PLY = 1_000_000
 MAX_COMPARED = 4
@@ -92,11 +89,10 @@ class Page:
         ]
         limits = {"simulations": MAX_SIMULATIONS, "usual_simulations": USUAL_SIMULATIONS}
         kinds = {"searching": list(SEARCHING), "with_run": list(WITH_RUN)}
-        newest = self.library.newest_run()
         return {
             "games": self.library.game_names(),
-            "first_game": FIRST_GAME if newest is None else self.library.run(newest).game.name,
-            "newest_run": newest,
+            "first_game": self.library.first_game(),
+            "newest_run": self.library.newest_run(),
             "runs": runs,
             "tournaments": tournaments,
             "limits": limits,

@@ -16,6 +16,7 @@ from typing import Any
 
 import games
 from games import Game
+from games.parameters import parse
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -27,6 +28,9 @@ from selfplay.storage.run_folder import RunFolder
 from selfplay.web.refusals import Refused, shown
 
 MAX_GAME_TEXT = 120
+
+FIRST_GAME = "connect_four"
+"""The game to open with where a trained network comes with the program, or no game has one."""
 
 MAX_GAMES = 200
 """Largest number of game strings with parameters that one process loads: games stay in memory."""
@@ -114,11 +118,24 @@ class Library:
         self._own = {entry.game.name: entry.game for entry in self.runs}
         self._own |= {entry.game.name: entry.game for entry in self.tournaments}
         self._plain = [info.name for info in games.names() if info.supported]
+        self._variants = {parse(rules).name: rules for rules in self._pretrained}
         self._tried: dict[str, Game | str] = {}
 
     def game_names(self) -> list[str]:
-        """Games to choose from; those of the runs and tournaments first."""
-        return [*self._own, *(name for name in self._plain if name not in self._own)]
+        """Games to choose from; those of the runs and tournaments first.
+
+        Where a trained network comes with the program, the game has the form that it learned.
+        """
+        others = [self._variants.get(name, name) for name in self._plain]
+        return [*self._own, *(name for name in others if name not in self._own)]
+
+    def first_game(self) -> str:
+        """The game to open with: that of the newest run, else one with a trained network, Connect Four if it has."""
+        newest = self.newest_run()
+        if newest is not None:
+            return self.runs[newest].game.name
+        usual = self._variants.get(FIRST_GAME)
+        return usual or next(iter(self._variants.values()), FIRST_GAME)
 
     def run(self, index: int) -> Run:
         """Raises Refused where there is none."""

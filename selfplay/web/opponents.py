@@ -30,6 +30,9 @@ STRENGTHS = ("easy", "medium", "strong")
 STRENGTHENED = (1, 8)
 """How many times as long as in evaluations a medium and a strong opponent search; an easy one does not search."""
 
+PRETRAINED_SIMULATIONS = (2, 50, 400)
+"""Simulations of the network that comes with the program, in the three strengths."""
+
 UNTRAINED_SIMULATIONS = (25, 400, 4_000)
 """Simulations of plain MCTS in the three strengths, where nothing has learned the game."""
 
@@ -107,10 +110,12 @@ class Opponents:
         return names[seat.kind] + searched
 
     def strengths(self, game: Game) -> list[tuple[str, Seat]]:
-        """Three opponents by name, from weak to strong: of the newest run that plays the game, else untrained ones."""
+        """Three opponents by name, from weak to strong: of the newest run, a network of the program, or MCTS."""
         newest = self.library.newest_run(game.rules)
-        if newest is None:
-            seats = [Seat("mcts", simulations=count) for count in UNTRAINED_SIMULATIONS]
+        if newest is None and self.library.pretrained(game) is not None:
+            seats = [Seat("pretrained", count) for count in PRETRAINED_SIMULATIONS]
+        elif newest is None:
+            seats = [Seat("mcts", count) for count in UNTRAINED_SIMULATIONS]
         else:
             run, versions = self.library.run(newest), self.library.run(newest).versions()
             if run.searches:

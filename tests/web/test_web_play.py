@@ -25,6 +25,7 @@ import games
 from selfplay.players.kinds import parse_player
 from selfplay.players.search import SearchPlayer
 from selfplay.players.thinking import Limits, line_texts, make_thinker
+from selfplay.web.library import Library
 from selfplay.web.pasted import read_position
 from selfplay.web.refusals import Refused
 from selfplay.web.table import Table
@@ -211,7 +212,24 @@ def test_strengths_of_a_run_that_does_not_search_are_its_versions(tmp_path):
     assert found == [("net", VERSIONS[0]), ("net", VERSIONS[1]), ("net", VERSIONS[1])]
 
 
-def test_without_a_run_opponents_search(client):
+def test_without_a_run_the_network_that_comes_with_the_program_is_the_opponent(client):
+    found = strengths(client, "tic_tac_toe")
+    assert [seat["kind"] for seat in found] == ["pretrained"] * 3
+    assert found[0]["simulations"] < found[1]["simulations"] < found[2]["simulations"]
+    first = client.get("/api/setup").json()["first_game"]
+    assert client.get("/api/game", params={"name": first}).json()["pretrained"]
+    assert {seat["kind"] for seat in strengths(client, first)} == {"pretrained"}
+
+
+def test_a_game_is_offered_in_the_form_that_a_network_has_learned(monkeypatch):
+    rules = "connect_four(egocentric_obs_tensor=True)"
+    monkeypatch.setattr("selfplay.web.library.pretrained_names", lambda: {"tic_tac_toe": "noughts", rules: "four"})
+    library = Library([])
+    assert library.first_game() == rules and rules in library.game_names()
+    assert "connect_four" not in library.game_names() and "tic_tac_toe" in library.game_names()
+
+
+def test_without_a_network_opponents_search(client):
     assert client.get("/api/setup").json()["newest_run"] is None
     assert {seat["kind"] for seat in strengths(client, "chess")} == {"mcts"}
     assert len({seat["simulations"] for seat in strengths(client, "chess")}) == 3

@@ -29,7 +29,7 @@ export async function start(given) {
   board = new Board(byId("play-board"), "Board", (action) => play(action));
   options(
     byId("game"),
-    setup.games.map((name) => [name, name]),
+    setup.games.map((name) => [name, named(name)]),
     setup.first_game,
   );
   byId("game").addEventListener("change", () => {
@@ -72,6 +72,12 @@ export async function beginFrom(name, moves) {
     }
     await begin(moves);
   });
+}
+
+/** A game in the list: without its parameters, if it is the only one of its kind there. */
+function named(name) {
+  const plain = name.split("(")[0];
+  return setup.games.filter((other) => other.split("(")[0] === plain).length > 1 ? name : plain;
 }
 
 /** Put a game into the form, one that is not in the list too. */
