@@ -108,8 +108,10 @@ class Session:
     def set_table(self, table: Table) -> None:
         """Another position of the same game."""
         with self.lock:
-            table.settle(self._rng)
-            self._set(table)
+            marked = Table(table.game, table.history)  # however it was made, its last move is marked
+            marked.remark = table.remark
+            marked.settle(self._rng)
+            self._set(marked)
             self.values.clear()
 
     def hint(self, ply: int, seat: Seat) -> None:

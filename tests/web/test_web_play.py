@@ -407,6 +407,11 @@ def test_a_pasted_game_with_another_komi_says_so_as_long_as_it_is_played(client)
     assert act(client, state, "position", text="(;SZ[9]KM[7.5]RU[Chinese];B[ee])")["remark"] == ""
 
 
+def test_the_last_move_of_a_pasted_position_is_marked(client):
+    state = begin(client, "othello", HUMAN, HUMAN)
+    assert act(client, state, "position", text="d3 c3")["last"] == [18]
+
+
 def test_a_pasted_position_is_played_from(client):
     state = begin(client, "connect_four", HUMAN, RANDOM)
     assert "not a legal move" in refused(client, f"/api/games/{state['id']}/position", {"text": "3 8"})

@@ -186,8 +186,9 @@ export class Board {
     if (isRack) parts.push(...rackFront(cells, board));
     for (const index of this.last ?? []) {
       const cell = cells[index];
-      if (cell && isStone(cell, figures))
-        parts.push(circle(cell, 0.42 * stoneRadius(cell, material), `last on-${cell.piece[0]}`));
+      if (!cell || !isStone(cell, figures)) continue;
+      const share = cell.piece[1] && !isRack ? 0.8 : 0.42; // around the sign of a stone, or in its middle
+      parts.push(circle(cell, share * stoneRadius(cell, material), `last on-${cell.piece[0]}`));
     }
     for (const index of winning) parts.push(circle(cells[index], isRack ? 0.39 : 0.44, "winning"));
     if (this.playable) parts.push(...this.targets());

@@ -7,6 +7,7 @@ import { plot } from "./plot.js";
 import { valueCaption, valueLines, valueRange, viewpoint } from "./thoughts.js";
 
 const POLL = 5000;
+const BLUNDER = 0.5;
 const END = -1; // stands for the last position of a game
 
 let setup = null;
@@ -231,7 +232,7 @@ function showNoted() {
         el(
           "tr",
           {},
-          ["move", "policy", ""].map((head) => el("th", { scope: "col" }, head)),
+          ["move", "policy", "in the game"].map((head) => el("th", { scope: "col" }, head)),
         ),
       ),
       el("tbody", {}, rows),
@@ -241,18 +242,36 @@ function showNoted() {
 }
 
 function showMoves() {
+  const falls = blunders(shown);
   byId("replay-moves").replaceChildren(
     ...shown.moves.map(([player, text], i) => {
-      const button = el(
-        "button",
-        { type: "button", click: () => go(i + 1), "aria-current": i + 1 === shown.ply ? "true" : null },
-        text,
-      );
+      const fall = falls.get(i);
+      const attributes = {
+        type: "button",
+        class: fall ? "blunder" : null,
+        "aria-label": fall ? `${text}, a blunder: the value fell by ${fall.toFixed(1)}` : null,
+        "aria-current": i + 1 === shown.ply ? "true" : null,
+        click: () => go(i + 1),
+      };
+      const button = el("button", attributes, fall ? `${text} ?` : text);
       return el("li", { class: player < 0 ? "chance" : i < shown.opening ? "opening" : null }, button);
     }),
   );
   const here = byId("replay-moves").querySelector("[aria-current]");
   if (here) byId("replay-moves").scrollTop = here.offsetTop - byId("replay-moves").clientHeight / 2;
+}
+
+/** Moves after which the value for who made them was lower by `BLUNDER` or more, and by how much; games of two only. */
+function blunders({ values, sides }) {
+  const falls = new Map();
+  if (sides.length !== 2) return falls;
+  values.forEach((entry, k) => {
+    const after = values[k + 1];
+    if (!after || after.ply !== entry.ply + 1 || entry.value === null || after.value === null) return;
+    const fall = entry.value - (after.player === entry.player ? after.value : -after.value);
+    if (fall >= BLUNDER) falls.set(entry.ply, fall);
+  });
+  return falls;
 }
 
 function buttons() {
