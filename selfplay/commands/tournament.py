@@ -27,7 +27,11 @@ from selfplay.tournament.schedule import FORMATS
 
 if TYPE_CHECKING:
     from selfplay.stats.sprt import Sprt
+    from selfplay.tournament.diagrams import Diagram
     from selfplay.tournament.standings import Standings
+
+WANDB_SECONDS = 30
+"""Seconds that Weights & Biases gets for starting, and for its uploads."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--processes", metavar="N", type=integer(1, 1024), help="number of processes that play (one a core)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--wandb", metavar="PROJECT", help="log table and plots to this project of Weights & Biases")
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", help="log table, plots and boards to this project of Weights & Biases"
+    )
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -104,14 +110,15 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
         plan = TournamentPlan(names, args.format, args.games, recorded=recorded)
         outcome = play_tournament(folder, plan, args.processes or os.cpu_count() or 1, sprt, progress)
         standings = make_standings(outcome, anchor)
-        page = report.write(standings, folder.path, decisive_games(outcome))
+        diagrams = decisive_games(outcome)
+        page = report.write(standings, folder.path, diagrams)
         write_notation(outcome, folder.path)
     finally:
         folder.close()
     text = json_text(standings.as_json()) if args.json else f"{report.text(standings)}\n\nreport: {page}"
     print(text, file=args.output, flush=True)
     if args.wandb is not None:
-        _log(args.wandb, standings, folder.path)
+        _log(args.wandb, standings, folder.path, diagrams)
     return 0
 
 
@@ -135,8 +142,10 @@ def _refuse_twice(names: Sequence[str], texts: Sequence[str], folder: Path) -> N
             raise UserError(f"{' and '.join(same)} are the same player in {folder}, {name}; leave out one")
 
 
-def _log(project: str, standings: Standings, folder: Path) -> None:
-    """Send table and plots to W&B. A failure there is a warning, for all is on disk already."""
+def _log(project: str, standings: Standings, folder: Path, diagrams: Sequence[Diagram]) -> None:
+    """Send table, plots and boards to W&B. A failure there is a warning, for all is on disk already."""
+    import io
+
     from selfplay.tournament.report import PICTURES
     from selfplay.training.tracking import mode_within
 
@@ -150,12 +159,26 @@ def _log(project: str, standings: Standings, folder: Path) -> None:
     os.environ["WANDB_MODE"] = mode  # in a spelling that W&B knows
     try:
         import wandb
+        from PIL import Image
 
-        settings = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False, init_timeout=30)
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            save_code=False,
+            init_timeout=WANDB_SECONDS,
+            finish_timeout=WANDB_SECONDS,
+            finish_timeout_raises=True,
+        )
         run = wandb.init(project=project, job_type="tournament", dir=folder, settings=settings)
         rows = [list(vars(row).values()) for row in standings.table]
         table = wandb.Table(columns=list(vars(standings.table[0])), data=rows)
-        pictures = {f"tournament/{name}": wandb.Image(str(folder / f"{name}.png")) for name in PICTURES}
+        pictures: dict[str, object] = {
+            f"tournament/{name}": wandb.Image(str(folder / f"{name}.png")) for name in PICTURES
+        }
+        if diagrams:
+            boards = [[one.text, wandb.Image(Image.open(io.BytesIO(one.png)))] for one in diagrams]
+            pictures["tournament/games"] = wandb.Table(columns=["game", "last position"], data=boards)
         run.log({"tournament/table": table, **pictures})
         run.finish()
     except Exception as error:

@@ -3,10 +3,11 @@
     python wandb_server.py FOLDER
 
 It writes its port into FOLDER/port when it listens, and what it has into FOLDER/state.json after every change. While it
-runs it looks at two files there, which a test may write:
+runs it looks at files there, which a test may write:
 
     faults.json    {operation: "hang" | "error" | "refuse"}   what happens to requests of that operation
-    commands.json  [command]   what the agent of the sweep is told at its next heartbeat; then the file goes
+    sweep.yaml     the sweep that an agent asks for
+    commands.json  [command]   what the agent is told at its next heartbeat; then the file goes
 """
 
 from __future__ import annotations
@@ -106,6 +107,19 @@ class State:
     def CreateRunFiles(self, given: dict[str, Any]) -> Any:
         files = [{"name": name, "uploadUrl": self.url(name)} for name in given["files"]]
         return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
+
+    def SweepWithRuns(self, given: dict[str, Any]) -> Any:
+        sweep = {"name": given["sweep"], "state": "RUNNING", "runs": {"edges": []}}
+        return {"project": {"sweep": {**sweep, "config": (self.folder / "sweep.yaml").read_text()}}}
+
+    def CreateAgent(self, given: dict[str, Any]) -> Any:
+        return {"createAgent": {"agent": {"id": "agent1"}}}
+
+    def Heartbeat(self, given: dict[str, Any]) -> Any:
+        self.heartbeats.append(given["runState"])
+        commands = self.given("commands.json") or []
+        (self.folder / "commands.json").unlink(missing_ok=True)
+        return {"agentHeartbeat": {"agent": {"id": "agent1"}, "commands": json.dumps(commands)}}
 
     def ArtifactType(self, given: dict[str, Any]) -> Any:
         return {"project": {"artifact": {"artifactType": {"name": "model"}} if self.artifacts else None}}

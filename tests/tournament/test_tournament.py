@@ -10,7 +10,9 @@ import re
 
 import numpy as np
 import pytest
+from no_wandb import forget_wandb
 from run_helpers import Watcher, tiny_config
+from wandb_file import offline_runs
 
 import games
 import selfplay
@@ -30,6 +32,7 @@ from selfplay.tournament import workers
 from selfplay.tournament.diagrams import MOST_DIAGRAMS
 from selfplay.tournament.notation import to_pgn, to_sgf
 from selfplay.tournament.players import Entrant
+from selfplay.tournament.report import PICTURES
 from selfplay.tournament.schedule import BLOCK_GROUPS, all_pairs, ladder, split, swiss_pairs, swiss_rounds
 from selfplay.tournament.standings import make_standings, rate_pairs
 from selfplay.tournament.store import Conditions, TournamentFolder
@@ -402,6 +405,19 @@ def test_the_report_stands_alone(tmp_path, one_process, capsys):
     for name in ("ratings", "cross_table", "lengths", "seats"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert re.search(r"mcts:simulations=20 +\+\d+", capsys.readouterr().out)
+
+
+def test_wandb_gets_table_plots_and_boards(tmp_path, one_process, monkeypatch, capsys):
+    forget_wandb(monkeypatch, tmp_path)
+    out = tmp_path / "t"
+    words = ["tournament", *PLAYERS[1:], "--game", "tic_tac_toe", "--games", "8", "--out", str(out), "--processes", "1"]
+    assert cli.main([*words, "--wandb", "cups"]) == 0
+    (offline,) = offline_runs(out)
+    (row,) = offline.rows
+    assert (offline.run.project, offline.run.job_type, offline.exit_code) == ("cups", "tournament", 0)
+    assert row["tournament/table/nrows"] == 2 and 1 <= row["tournament/games/nrows"] <= MOST_DIAGRAMS
+    assert {f"tournament/{name}/sha256" for name in PICTURES} <= set(row)
+    assert "W&B" not in capsys.readouterr().err
 
 
 def test_openings_from_a_file_are_played(tmp_path, one_process, capsys):
