@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from selfplay.web.drawings.boards import View
-from selfplay.web.drawings.drawing import HEXES, POINTS, SQUARES, Cell, Drawing, Line, Piece
+from selfplay.web.drawings.drawing import DARK, HEXES, POINTS, SQUARES, Cell, Drawing, Line, Piece
 
 INKS = {"black": 16, "white": 231, "red": 160, "yellow": 220, "blue": 25, "green": 28, "none": 16}
 """Colours of pieces by their names, as numbers of the 256 colours of terminals."""
@@ -78,7 +78,7 @@ def board(view: View, screen: Screen) -> str | None:
         floor = DISC_FLOOR if discs else FLOORS[cell.shade]
         ink = INKS.get(cell.piece.colour if cell.piece else "none", INKS["black"])
         colours = (231 if discs and ink == INKS["none"] else ink, floor) if screen.colours else None
-        canvas.put(rows.index(round(cell.y, 3)), cell.x * scale, shown, colours, scale if drawing.look != HEXES else 3)
+        canvas.put(rows.index(round(cell.y, 3)), cell.x * scale, shown, colours, scale)
     lines = canvas.lines()
     if max(map(_width, lines)) > WIDEST:
         return None
@@ -144,7 +144,8 @@ def _shown(cell: Cell, drawing: Drawing, screen: Screen) -> str | None:
     """The text of a cell; None where the terminal has none for it."""
     piece, is_unicode = cell.piece, screen.has("●○·×")
     if piece is None:
-        return ("·" if is_unicode else ".") if drawing.look != SQUARES or not screen.colours else " "
+        is_seen = screen.colours and any(one.shade == DARK for one in drawing.cells)
+        return " " if is_seen else "·" if is_unicode else "."
     sign = _sign(piece)
     if piece.colour == "none":
         return sign if screen.has(sign) else {"×": "x", "○": "o"}.get(sign)
