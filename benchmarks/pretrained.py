@@ -242,6 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("names", metavar="NAME", nargs="+", choices=RECIPES, help=", ".join(RECIPES))
     parser.add_argument("--run", type=Path, help="folder of the run of one NAME (runs/pretrained/NAME)")
     parser.add_argument("--commit", help="take the run as it is, trained by this commit")
+    parser.add_argument("--note", help="what else the card should say of how it was made")
     parser.add_argument("--only-measure", action="store_true", help="measure the network that is there")
     parser.add_argument("--no-measure", action="store_true", help="write the card without figures")
     arguments = parser.parse_args(argv)
@@ -259,6 +260,8 @@ def main(argv: list[str] | None = None) -> int:
                     commit = subprocess.run(head, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
                 command = shlex.join(["selfplay", *recipe.training(Path("RUN"))])
                 made = {"command": command, "commit": commit, "machine": machine_header().splitlines()}
+                if arguments.note:
+                    made["note"] = arguments.note
                 take_out(run, FOLDER / name, made)
                 print(f"{FOLDER / name}: {pretrained_game(name)}")
             if not arguments.no_measure:

@@ -66,7 +66,7 @@ def run_dir(tmp_path_factory):
     [
         ("", "unknown kind ''"),
         ("randon", "did you mean 'random'"),
-        ("alphabeta", "one of random, mcts, uniform, run, net, solver, human"),
+        ("alphabeta", "one of random, mcts, uniform, run, net, pretrained, solver, human"),
         ("mcts:", "option '' is not name=value"),
         ("mcts:1000", "option '1000' is not name=value"),
         ("mcts:simulations", "not name=value"),
