@@ -21,8 +21,8 @@ KINDS = ("human", "random", "mcts", "uniform", "net", "run", "solver", "gtp:gnug
 CHANGES = ("move", "undo", "seats", "position", "hint", "stop", "compare")
 ROUTES = (*CHANGES, *CHANGES, *CHANGES, "nothing", "", "move/", "../move", "%00")
 READING = (
-    "/api/setup", "/api/game", "/api/shards", "/api/tournament", "/api/replay", "/api/metrics", "/api/games", "/api/film",
-    "/api/film.mp4",
+    "/api/setup", "/api/game", "/api/shards", "/api/tournament", "/api/replay", "/api/metrics", "/api/games",
+    "/api/film", "/api/film.mp4",
     f"/api/games/{ID}", "/api/games/x", "/api/games/%00", "/", "/static/main.js", "/static/../app.py", "/static/%2e%2e",
     "//", "/api/games/" + "a" * 1000, "/api/%ff%fe", "*",
 )  # fmt: skip
