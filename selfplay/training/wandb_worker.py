@@ -218,12 +218,12 @@ class Weights:
         import wandb
 
         if self._sent is not None:  # a version counts only when it has arrived
-            artifact, self._sent = self._sent, None
             try:
-                artifact.wait()
+                self._sent.wait()
                 self._is_there = True
-            except ValueError as error:
+            except ValueError as error:  # what the server answered; other failures are asked again next time
                 self._fail(f"W&B did not take weights ({one_line(error)}); rows are still sent")
+            self._sent = None
         api = wandb.Api(timeout=30)
         path = f"{self._run.entity}/{self._run.project}/{self._name}"
         # Asked for only while nothing has arrived: it calls most failures a collection that is not there.

@@ -25,6 +25,9 @@ from selfplay.training.tracking import WandbTracker, open_tracker
 from selfplay.training.wandb_weights import newest, stage
 from selfplay.training.wandb_worker import Weights
 
+PATIENCE = {"init_seconds": 300.0, "finish_seconds": 300.0}
+"""Seconds for what ends by itself: enough on a machine that is busy with other things."""
+
 
 class Server:
     """A stand-in for the package: artifacts have versions, and an alias moves to the newest that has it."""
@@ -150,6 +153,24 @@ def test_a_server_that_hangs_holds_one_version_for_a_bounded_time_and_no_other(
     ]
 
 
+def test_a_version_of_which_nothing_is_known_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A question that failed once let all later versions in, because none was known to be there."""
+    server = Server(monkeypatch, tmp_path, limit=200)
+    answers: list[Exception | None] = [ConnectionError("gone"), None, None, None]
+
+    def wait(made: SimpleNamespace) -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(server, "wait", wait)
+    weights = server.weights()
+    for version in range(5):
+        weights.add(server.order(version, None))
+    assert list(server.kept()) == [3, 4] and server.largest == 200
+
+
 def test_an_upload_that_failed_is_said_and_the_next_version_goes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -246,7 +267,9 @@ def test_weights_are_off_unless_asked_for_and_too_large_ones_are_said_once(
     selfplay.train(tiny_config(tmp_path, "--wandb.mode", "disabled", "--budget.steps", "2"), run, Watcher())
     warnings: list[str] = []
     for megabytes in (None, 0.001):
-        tracker = open_tracker("offline", "p", None, "n", run, {}, weights_megabytes=megabytes, warn=warnings.append)
+        tracker = open_tracker(
+            "offline", "p", None, "n", run, {}, weights_megabytes=megabytes, warn=warnings.append, **PATIENCE
+        )
         assert isinstance(tracker, WandbTracker)
         tracker.weights(newest(run))
         tracker.weights(0, 1.0)
@@ -260,7 +283,9 @@ def test_weights_are_off_unless_asked_for_and_too_large_ones_are_said_once(
 def test_a_version_that_is_gone_is_said_and_training_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_wandb(monkeypatch, tmp_path)
     warnings: list[str] = []
-    tracker = open_tracker("offline", "p", None, "n", tmp_path, {}, weights_megabytes=1.0, warn=warnings.append)
+    tracker = open_tracker(
+        "offline", "p", None, "n", tmp_path, {}, weights_megabytes=1.0, warn=warnings.append, **PATIENCE
+    )
     tracker.weights(7)
     tracker.finish()
     assert warnings == ["W&B does not get the weights of version 7: No such file or directory"]
