@@ -49,7 +49,7 @@ class MuZero(AlphaZero):
     def __init__(self, config: Config) -> None:
         """Raises UserError for settings that a learned model has no use for."""
         super().__init__(config)
-        refuse_unused(config)
+        refuse_unused(config, self.game)
         net = self.make_net()
         self.traits = learned_traits(self.game, net.latent_shape, config.muzero.inner_actions)
 
@@ -133,7 +133,7 @@ class BlindWorld:
         return Steps(*self.initial(latents), rewards, None)
 
 
-def refuse_unused(config: Config) -> None:
+def refuse_unused(config: Config, game: Game) -> None:
     """Raise UserError for settings that a learned model has no use for."""
     if config.actors.symmetries != "none" or config.evaluation.symmetries:
         name = "evaluation" if config.evaluation.symmetries else "actors"
@@ -148,6 +148,8 @@ def refuse_unused(config: Config) -> None:
             raise UserError(f"net.{name}: the model of muzero has none; use false")
     if config.learner.policy_gradient_weight > 0:
         raise UserError("learner.policy_gradient_weight: muzero learns from the search alone; use 0")
+    if config.search.discount < 1 and not game.has_rewards:  # the value behind the end would be discounted for ever
+        raise UserError(f"search.discount: {game.name} pays at its end alone, which muzero learns as a value; use 1")
 
 
 def world_sizes(config: Config, game: Game) -> WorldSizes:

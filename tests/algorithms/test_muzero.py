@@ -389,6 +389,7 @@ REFUSED = [
         ("--search.rule", "puct", "--search.subtree_reuse"),
         r"search\.subtree_reuse: the model of learned .*",
     ),
+    (("--search.discount", "0.9"), r"search\.discount: tic_tac_toe .*; use 1"),
     (("--search.rule", "uct"), r"search\.rule: uct .*; use puct or gumbel"),
     (("--actors.symmetries", "random"), r"actors\.symmetries: .*; use none"),
     (("--actors.symmetries", "mean"), r"actors\.symmetries: .*; use none"),
