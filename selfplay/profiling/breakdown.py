@@ -23,7 +23,7 @@ from games import Game, StatePool
 from nets.inference import Inference, one_thread
 from selfplay.algorithms import alphazero, networks
 from selfplay.algorithms.learner import Learner
-from selfplay.algorithms.models import blind_models
+from selfplay.algorithms.models import blind_models, selfplay_models
 from selfplay.config.run import Config
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import PADDING, GameRecord

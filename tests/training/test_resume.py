@@ -18,10 +18,12 @@ from run_helpers import Watcher, start, tiny_config, tiny_file, wait_until
 import games
 import selfplay
 from selfplay.algorithms import networks
+from selfplay.algorithms.models import selfplay_models
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import from_arrays
+from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings
 from selfplay.replay.positions import PositionReplay
 from selfplay.storage import checkpoint, shards
