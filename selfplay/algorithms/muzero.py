@@ -49,9 +49,14 @@ class MuZero(AlphaZero):
     def __init__(self, config: Config) -> None:
         """Raises UserError for settings that a learned model has no use for."""
         super().__init__(config)
+        self.net_config = net_config(config, self.game)
+        self.sizes = world_sizes(config, self.game)
         refuse_unused(config, self.game)
-        net = self.make_net()
-        self.traits = learned_traits(self.game, net.latent_shape, config.muzero.inner_actions)
+        try:
+            latent_shape = self.make_net().latent_shape
+        except ValueError as error:  # a kind of network that does not fit the observation
+            raise UserError(str(error)) from None
+        self.traits = learned_traits(self.game, latent_shape, config.muzero.inner_actions)
 
     def load_game(self, config: Config) -> Game:
         """What the run plays: the episodes of an environment are games of one player."""
@@ -67,15 +72,11 @@ class MuZero(AlphaZero):
 
     def warm_up(self) -> None:
         """See `Algorithm.warm_up`."""
-        models = LearnedModelFactory(
-            self.game, BlindWorld(world_sizes(self.config, self.game)), self.config.muzero.inner_actions
-        )
+        models = LearnedModelFactory(self.game, BlindWorld(self.sizes), self.config.muzero.inner_actions)
         warm_up(self.config, self.game, models)
 
     def make_net(self) -> WorldModel:  # type: ignore[override]  # what is not shared by the two algorithms
-        return build_world_model(
-            net_config(self.config, self.game), world_sizes(self.config, self.game), self.config.seed % 2**63
-        )
+        return build_world_model(self.net_config, self.sizes, self.config.seed % 2**63)
 
     def make_learner(self) -> Learner:
         return WorldLearner(self.make_net(), self.config, self.game)
@@ -88,8 +89,8 @@ class MuZero(AlphaZero):
     def make_inference(self, max_batch: int | None = None) -> WorldInference:  # type: ignore[override]
         actors = self.config.actors
         return WorldInference(
-            net_config(self.config, self.game),
-            world_sizes(self.config, self.game),
+            self.net_config,
+            self.sizes,
             choose_device(actors.device),
             max_batch or actors.games_per_actor,
             actors.dtype,
@@ -371,7 +372,7 @@ class WorldLoss:
             figures[f"illegal_share_{name}"] = _mean(illegal[:, depth], is_known[:, depth])
         if self._sizes.support:
             target = torch.from_numpy(batch.value_target).to(device)
-            figures["support_clipped"] = is_beyond(target, self._sizes.support).float().mean()
+            figures["support_clipped"] = _mean(is_beyond(target, self._sizes.support).float().mean(dim=-1), value_mask)
         return figures
 
 
