@@ -103,9 +103,8 @@ class LearnedModel:
         """See `Model.load`."""
         to_play = pool.to_play(pool_slots)
         self._nodes.to_play[slots] = to_play
-        observations = np.empty((len(slots), *self._game.observation_shape), np.float32)
         offsets, actions = pool.legal(pool_slots)
-        pool.observe(pool_slots, observations)
+        observations = self._observed(pool, pool_slots)
         for i, slot in enumerate(slots.tolist()):
             self._observations[slot] = observations[i]
             self._legal[slot] = actions[offsets[i] : offsets[i + 1]].copy()
@@ -155,6 +154,16 @@ class LearnedModel:
     def take_unsound(self) -> dict[int, str]:
         """See `Model.take_unsound`."""
         return {}
+
+    def _observed(self, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
+        """Observations of the game that the network knows: `pool` may be of one with its rules that shows others."""
+        observations = np.empty((len(pool_slots), *self._game.observation_shape), np.float32)
+        if pool.game is not self._game and pool.game.name != self._game.name:
+            own, own_slots = self._game.new_pool(len(pool_slots)), np.arange(len(pool_slots))
+            own.load(own_slots, pool, pool_slots)
+            pool, pool_slots = own, own_slots
+        pool.observe(pool_slots, observations)
+        return observations
 
     def _with_roots(self, slots: np.ndarray, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of actions and logits where `roots` are the rows of positions that were loaded; evaluates these."""
@@ -209,7 +218,7 @@ class LearnedModelFactory:
 def learned_traits(game: Game, latent_shape: tuple[int, ...], width: int) -> ModelTraits:
     """The traits of learned models of a game whose nodes below the root list `width` actions at most."""
     return ModelTraits(
-        name=f"learned {game.name}",
+        name=game.name,
         num_players=game.num_players,
         num_actions=game.num_actions,
         max_return=math.inf if game.has_rewards else 1.0,

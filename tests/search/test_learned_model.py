@@ -239,6 +239,21 @@ def test_below_the_root_no_unlikely_action_is_ever_tried() -> None:
         assert listed.tolist() == list(state.legal_actions()) and node["to_play"] == state.to_play()
 
 
+def test_a_position_of_a_game_that_shows_other_things_is_seen_as_the_network_knows_it() -> None:
+    own, other = games.load("connect_four(egocentric_obs_tensor=True)"), games.load("connect_four")
+    assert own.rules == other.rules
+    histories, slots = [[3, 3, 2], [0, 1]], np.arange(2)
+    world, pool = PerfectWorld(own), other.new_pool(2)
+    world.know(own.new_pool(2), histories)
+    for slot, history in enumerate(histories):
+        play_from_start(pool, slot, history)
+    model = LearnedModelFactory(own, world, 7).make_model()
+    model.allocate(2)
+    assert model.load(slots, pool, slots).tolist() == [1, 0]
+    model.evaluate(slots)  # the world has never seen other observations
+    assert [state.to_play() for state in world.states] == [1, 0]
+
+
 def test_what_a_learned_model_cannot_do_is_said() -> None:
     game = games.load("tic_tac_toe")
     traits = learned_traits(game, (2, 3), 4)
@@ -251,5 +266,5 @@ def test_what_a_learned_model_cannot_do_is_said() -> None:
     with pytest.raises(RuntimeError, match="no subtree"):
         model.copy(np.zeros(1, np.int64), np.zeros(1, np.int64))
     for setting in ("proven_values", "subtree_reuse"):
-        with pytest.raises(ValueError, match=rf"search\.{setting}: the model of learned tic_tac_toe .* use false"):
+        with pytest.raises(ValueError, match=rf"search\.{setting}: the model of tic_tac_toe .* use false"):
             Search(model, SearchConfig(**{setting: True}), 1)
