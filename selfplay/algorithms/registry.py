@@ -21,6 +21,8 @@ class AlgorithmKind:
     class_name: str
     searches: bool = False
     """It plays with a search while it learns, so that its players search too."""
+    can_be_measured: bool = False
+    """`selfplay bench` and `selfplay plan` can take its actors and its learner apart."""
     learns_policy: bool = True
     """Its network has a policy, which a search can use; otherwise it has values of actions instead."""
     learns_off_policy: bool = False
@@ -36,7 +38,7 @@ class AlgorithmKind:
 
 
 KINDS = {
-    "alphazero": AlgorithmKind("selfplay.algorithms.alphazero", "AlphaZero", searches=True),
+    "alphazero": AlgorithmKind("selfplay.algorithms.alphazero", "AlphaZero", searches=True, can_be_measured=True),
     "muzero": AlgorithmKind("selfplay.algorithms.muzero", "MuZero", searches=True),
     "dqn": AlgorithmKind(
         "selfplay.algorithms.dqn",

@@ -51,9 +51,9 @@ def require_new_file(option: str, path: Path | None) -> None:
         raise UserError(f"{option}: {path} cannot be written: {folder} is no folder that takes files")
 
 
-def require_search(config: Config, command: str) -> None:
-    """Raise UserError for settings without a search, which `command` does not support."""
-    from selfplay.players.trained import learns_by_search
+def require_measurable(config: Config, command: str) -> None:
+    """Raise UserError for an algorithm that `command` cannot measure."""
+    from selfplay.algorithms.registry import kind_of
 
-    if not learns_by_search(config):
+    if not kind_of(config).can_be_measured:
         raise UserError(f"{command}: is for algorithm alphazero, these settings have {config.algorithm}")

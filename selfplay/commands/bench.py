@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfplay.commands.arguments import CONFIG_HELP, integer, require_search
+from selfplay.commands.arguments import CONFIG_HELP, integer, require_measurable
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.config import reader
 
     config = reader.load(Config, args.config, overrides)
-    require_search(config, "bench")
+    require_measurable(config, "bench")
     if args.json is not None and not args.json.parent.is_dir():
         raise UserError(f"--json: there is no folder {args.json.parent}")
     import games

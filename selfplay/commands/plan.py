@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfplay.commands.arguments import CONFIG_HELP, integer, require_search
+from selfplay.commands.arguments import CONFIG_HELP, integer, require_measurable
 from selfplay.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def make_plan(path: Path, overrides: Sequence[str], seconds: int) -> Plan:
     from selfplay.config.run import Config
 
     config = reader.load(Config, path, overrides)
-    require_search(config, "plan")
+    require_measurable(config, "plan")
     if config.budget.minutes <= 0:
         raise UserError("plan: the budget needs a time, e.g. --budget.minutes 60")
     games.load(config.game)  # complain before the first sign of life

@@ -132,6 +132,9 @@ def test_errors_of_the_program_keep_their_traceback(command):
         (["show-config", "--learner.batch_size"], "--learner.batch_size: expected an integer, got nothing"),
         (["show-config", "good.yaml", "more.yaml"], "unexpected argument 'more.yaml'"),
         (["bench", "--nothing"], "--nothing"),
+        (["bench", "muzero.yaml"], "bench: is for algorithm alphazero, these settings have muzero"),
+        (["plan", "muzero.yaml"], "plan: is for algorithm alphazero, these settings have muzero"),
+        (["train", "muzero.yaml", "--plan"], "plan: is for algorithm alphazero, these settings have muzero"),
         (["plan"], "CONFIG"),
         (["plan", "good.yaml"], "--budget.minutes"),
         (["plan", "good.yaml", "--seconds", "0"], "--seconds"),
@@ -143,6 +146,7 @@ def test_errors_of_the_program_keep_their_traceback(command):
 )
 def test_bad_input_is_one_line_and_creates_nothing(capsys, empty_folder, arguments, part):
     (empty_folder / "good.yaml").write_text("game: tic_tac_toe\n")
+    (empty_folder / "muzero.yaml").write_text("game: tic_tac_toe\nalgorithm: muzero\nbudget:\n  minutes: 1\n")
     (empty_folder / "bad.yaml").write_text("search:\n  num_simulations: abc\n")
     (empty_folder / "bad.jsonl").write_text("{]\n")
     (empty_folder / "positions.jsonl").write_text('{"game": "tic_tac_toe", "moves": [], "values": {"0": 0}}\n')
