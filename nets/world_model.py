@@ -16,7 +16,6 @@ representation has it where the settings say so. A game that only has a result h
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -260,8 +259,3 @@ def _zeroed(layer: NormedLayer) -> NormedLayer:
 
 def _two_layers(inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(dense(inputs, PROJECTION, False), nn.ReLU(), output_layer(PROJECTION, outputs))
-
-
-def latent_bytes(shape: Sequence[int]) -> int:
-    """Memory of a latent in float32."""
-    return 4 * math.prod(shape)
