@@ -71,7 +71,7 @@ def _episodes(args: argparse.Namespace) -> int:
     from selfplay.evaluation.policy_pictures import draw_player, require_grid_world
     from selfplay.evaluation.video import check_film_path, film_episode, with_pictures
     from selfplay.players.kinds import read_player
-    from selfplay.players.trained import run_config
+    from selfplay.players.trained import discount_of, run_config
     from selfplay.storage.files import publish
 
     spec = read_player(args.player)
@@ -91,8 +91,9 @@ def _episodes(args: argparse.Namespace) -> int:
     if args.video is not None:  # after the figures, which a full disk must not take away
         film_episode(agent, drawn, args.seed, args.video)
     if world is not None:
-        settings = RewardsConfig() if spec.environment is None else run_config(spec.target).rewards
-        publish(args.picture, draw_player(world, agent, settings.discount))
+        is_of_run = spec.environment is not None
+        discount = discount_of(run_config(spec.target)) if is_of_run else RewardsConfig().discount
+        publish(args.picture, draw_player(world, agent, discount))
     return 0
 
 

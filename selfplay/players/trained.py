@@ -62,6 +62,11 @@ def learns_policy(config: Config) -> bool:
     return kind_of(config).learns_policy
 
 
+def discount_of(config: Config) -> float:
+    """The discount of a reward that comes a step later, as the run learns: a search has its own."""
+    return config.search.discount if learns_by_search(config) else config.rewards.discount
+
+
 def player_of_checkpoint(config: Config, target: str, num_simulations: int | None = None) -> str:
     """The text of the player of a run, or of one of its checkpoints.
 
