@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
@@ -60,7 +60,7 @@ class Following:
     exists: Bool[np.ndarray, "B K"]
     is_over: Bool[np.ndarray, "B K"]
     is_learned: Bool[np.ndarray, "B K"]  # the position after the move has a weight above 0
-    observation: Float32[np.ndarray, "B K *observation"]
+    observation: Shaped[np.ndarray, "B K *observation"]  # as the replay keeps them, in bytes where it can: K are many
     legal_mask: Bool[np.ndarray, "B K A"]
     policy_target: Float32[np.ndarray, "B K A"]
     value_target: Float32[np.ndarray, "B K V"]
@@ -263,7 +263,7 @@ class PositionReplay:
             exists=exists,
             is_over=known("is_over", after, ~exists),
             is_learned=known("is_learned", after, exists),
-            observation=known("observation", after, exists).astype(np.float32),
+            observation=known("observation", after, exists),
             legal_mask=legal_mask & exists[..., None],
             policy_target=np.where(exists[..., None], policy_target, np.float32(0)),
             value_target=known("value_target", after, exists),

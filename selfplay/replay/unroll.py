@@ -111,7 +111,7 @@ def unrolled(
         turns_mask=exists | is_over,
         exists=exists,
         legal_mask=np.concatenate([batch.legal_mask[:, None], following.legal_mask[:, :steps]], axis=1),
-        following=following.observation[:, :steps],
+        following=following.observation[:, :steps].astype(np.float32),
         version=batch.version,
         bootstrap=bootstrap,
     )
@@ -175,6 +175,7 @@ def _n_step(
         target[behind, k] = 0.0
         factor[behind, k] = 0.0
         mask[:, k] = np.where(behind, is_over, ~(ends & ~is_over & (last == k)))
-    observations = np.concatenate([batch.observation[:, None], following.observation[:, :depths]], axis=1)
-    bootstrap = Bootstrap(observations[np.arange(size)[:, None], at], factor, turns)
-    return target.astype(np.float32), mask, bootstrap
+    observation = following.observation[np.arange(size)[:, None], np.maximum(at, 1) - 1].astype(np.float32)
+    nothing_missing, depth = np.nonzero(at == 0)
+    observation[nothing_missing, depth] = batch.observation[nothing_missing]
+    return target.astype(np.float32), mask, Bootstrap(observation, factor, turns)
