@@ -57,6 +57,10 @@ class AlphaZero:
 
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, self.load_game(config)
+        try:
+            resolve_kind(config.net, self.game.observation_shape)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         self.traits = ModelTraits.of_game(self.game)
         """Of the models that it searches in."""
         self.targets = TargetSettings.of(config, self.game)

@@ -6,6 +6,7 @@ search: Danihelka et al. 2022. docs/muzero.md lists every departure.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +39,7 @@ from selfplay.errors import UserError
 from selfplay.experience.openings import random_observations
 from selfplay.replay.positions import Batch, PositionReplay
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, seen_after, unrolled
+from selfplay.system.preflight import MemoryNeed, Needs
 
 AUDITED_GAMES = 16
 """Random games that show whether the players take turns."""
@@ -52,11 +54,31 @@ class MuZero(AlphaZero):
         self.net_config = net_config(config, self.game)
         self.sizes = world_sizes(config, self.game)
         refuse_unused(config, self.game)
-        try:
-            latent_shape = self.make_net().latent_shape
-        except ValueError as error:  # a kind of network that does not fit the observation
-            raise UserError(str(error)) from None
-        self.traits = learned_traits(self.game, latent_shape, config.muzero.inner_actions)
+        self.latent_shape = self.make_net().latent_shape
+        self.traits = learned_traits(self.game, self.latent_shape, config.muzero.inner_actions)
+
+    @property
+    def needs(self) -> Needs:
+        """See `Algorithm.needs`: beside the memory of AlphaZero, latents, and positions that follow a sampled one."""
+        config, needs = self.config, super().needs
+        is_in_bytes = len(self.latent_shape) == 3 and config.actors.dtype in ("auto", "int8")
+        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
+        numbers = searches * config.search.num_simulations * math.prod(self.latent_shape)
+        batch, steps = config.learner.batch_size, config.muzero.unroll_steps
+        followed = steps + _td_steps(config, self.game)
+        kept, learned = batch * followed, 4 * batch * (1 + steps)  # bytes, and then float32
+        memory = (
+            *needs.memory,
+            MemoryNeed(
+                "search.num_simulations", f"latents of {searches:,} searches", numbers * (1 if is_in_bytes else 4)
+            ),
+            MemoryNeed(
+                "learner.batch_size",
+                f"{batch:,} samples with {followed:,} moves each",
+                (kept + learned) * math.prod(self.game.observation_shape),
+            ),
+        )
+        return replace(needs, memory=memory)
 
     def load_game(self, config: Config) -> Game:
         """What the run plays: the episodes of an environment are games of one player."""
@@ -144,6 +166,13 @@ def refuse_unused(config: Config, game: Game) -> None:
         raise UserError("net: the model of muzero needs hidden layers; use kind auto and layers 1 or more")
     if config.net.input_transform == "running":
         raise UserError("net.input_transform: muzero keeps no running moments; use none or symlog")
+    if config.net.value_transform != "none":
+        raise UserError("net.value_transform: muzero has a scale of its own, see muzero.support; use none")
+    if config.learner.root_value_share > 0 and _td_steps(config, game) > 0:
+        raise UserError(
+            "learner.root_value_share: with learner.td_steps the returns of muzero end in the value of the network; "
+            "use 0 for one of the two"
+        )
     for name in ("reply_head", "moves_left_head", "separate_value"):
         if getattr(config.net, name):
             raise UserError(f"net.{name}: the model of muzero has none; use false")

@@ -5,6 +5,7 @@ In the flow: `train` and `resume` ask before anything is made.
 
 from __future__ import annotations
 
+import numpy as np
 from torch import nn
 
 import games
@@ -106,8 +107,8 @@ def _check_search(config: Config, algorithm: AlphaZero) -> None:
     game, name = algorithm.game, config.algorithm
     if config.learner.batch_size == 0:
         raise UserError(f"learner.batch_size: 0 takes all of a rollout, {name} has none; say how many positions")
-    if config.net.input_transform == "pixels":
-        raise UserError("net.input_transform: pixels is for bytes, a game shows numbers; use none")
+    if config.net.input_transform == "pixels" and not (config.environment and game.observation_dtype == np.uint8):
+        raise UserError(f"net.input_transform: pixels is for bytes, {game.name} shows numbers; use none")
     if config.net.policy == "gaussian" or config.net.value_transform == "linear" and not game.has_rewards:
         raise UserError(f"net: {name} plays games, whose policy is categorical and whose value is within [-1, 1]")
     if config.search.rule == "uct":

@@ -34,6 +34,7 @@ from selfplay.errors import UserError
 from selfplay.experience.records import Ending, GameRecord
 from selfplay.experience.targets import TargetSettings
 from selfplay.players.thinking import Limits, line_texts, make_thinker
+from selfplay.players.trained import discount_of
 from selfplay.replay.positions import Batch, PositionReplay
 from selfplay.replay.unroll import UnrolledBatch, unrolled
 from selfplay.servers.gtp_server import GtpServer
@@ -384,10 +385,10 @@ def test_an_episode_with_rewards_is_learned_by_heart() -> None:
 MUZERO = ("--algorithm", "muzero", "--muzero.unroll_steps", "3", "--muzero.inner_actions", "5")
 
 REFUSED = [
-    (("--search.proven_values",), r"search\.proven_values: the model of learned .*; use false"),
+    (("--search.proven_values",), r"search\.proven_values: the model of .* does not know where a game ends; use false"),
     (
         ("--search.rule", "puct", "--search.subtree_reuse"),
-        r"search\.subtree_reuse: the model of learned .*",
+        r"search\.subtree_reuse: the model of .* keeps no real positions; use false",
     ),
     (("--search.discount", "0.9"), r"search\.discount: tic_tac_toe .*; use 1"),
     (("--search.rule", "uct"), r"search\.rule: uct .*; use puct or gumbel"),
@@ -403,6 +404,12 @@ REFUSED = [
     (("--net.moves_left_head",), r"net\.moves_left_head: .*; use false"),
     (("--net.separate_value",), r"net\.separate_value: .*; use false"),
     (("--net.policy", "gaussian"), r"net.*"),
+    (("--net.kind", "nature"), r"net\.kind: nature needs a screen .*; use auto or mlp"),
+    (("--net.value_transform", "signed_sqrt"), r"net\.value_transform: .*; use none"),
+    (
+        ("--game", "2048", "--learner.td_steps", "5", "--learner.root_value_share", "0.5"),
+        r"learner\.root_value_share: .*",
+    ),
     (("--learner.policy_gradient_weight", "1"), r"learner\.policy_gradient_weight: .*; use 0"),
     (("--learner.batch_size", "0"), r"learner\.batch_size: 0 .*"),
     (("--learner.dtype", "float64"), r"learner\.dtype: .*; use float32"),
@@ -422,6 +429,41 @@ def test_settings_that_a_learned_model_has_no_use_for_are_one_line(
     assert "\n" not in text and len(text) < 300
     assert re.match(line, text), text
     assert not (tmp_path / "run").exists()
+
+
+def test_memory_is_asked_for_latents_and_for_what_follows_a_sample() -> None:
+    few = ("--actors.num_actors", "2", "--actors.games_per_actor", "4", "--search.num_simulations", "10")
+    options = (*few, "--learner.batch_size", "32", "--muzero.unroll_steps", "3", "--learner.td_steps", "7")
+    board = NetConfig(kind="resnet", channels=8, blocks=1)
+    observation = 5 * 3 * 3
+    for dtype, number_bytes in (("float32", 4), ("auto", 1)):
+        needs = load_algorithm(config_of(*options, "--actors.dtype", dtype, net=board)).needs
+        found = {need.what: need.bytes for need in needs.memory}
+        assert found["latents of 8 searches"] == 8 * 10 * 8 * 3 * 3 * number_bytes
+        assert found["32 samples with 3 moves each"] == 32 * (3 + 4 * (1 + 3)) * observation  # no rewards: no returns
+
+
+def test_positions_that_follow_stay_in_bytes_until_they_are_learned_from() -> None:
+    game, config = RaceGame(2, True), config_of("--learner.td_steps", "2", "--muzero.unroll_steps", "3")
+    record = some_game(game, LONG)
+    seen = np.random.default_rng(0).integers(0, 256, record.observation.shape, dtype=np.uint8)
+    found = []
+    for observation in (seen, seen.astype(np.float32)):
+        replay = replay_of(config, game, replace(record, observation=observation))
+        batch = replay.sample(8, np.random.default_rng(1))
+        assert batch.following is not None and batch.following.observation.dtype == observation.dtype
+        found.append(unrolled(batch, 3, 2, True, 2, 1.0, np.random.default_rng(2)))
+    in_bytes, in_floats = found
+    assert in_bytes.bootstrap is not None and in_floats.bootstrap is not None
+    assert in_bytes.following.dtype == in_bytes.bootstrap.observation.dtype == np.float32
+    np.testing.assert_array_equal(in_bytes.following, in_floats.following)
+    np.testing.assert_array_equal(in_bytes.bootstrap.observation, in_floats.bootstrap.observation)
+
+
+def test_the_discount_of_a_run_is_that_of_its_search() -> None:
+    given = ("--search.discount", "0.95", "--rewards.discount", "0.9")
+    assert discount_of(config_of(*given)) == 0.95
+    assert discount_of(replace(config_of(*given), algorithm="dqn")) == 0.9
 
 
 def test_the_settings_of_these_tests_are_not_refused(tmp_path: Path) -> None:
