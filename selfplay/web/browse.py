@@ -60,8 +60,9 @@ class Browser:
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def shards(self, index: int) -> list[int]:
-        """Ids of the shards of a run, the newest first."""
-        return shard_ids(self._library.run(index).folder.games)[::-1][:MAX_SHARDS]
+        """Ids of the shards of a run, the newest first; none on an environment, whose episodes have no board."""
+        run = self._library.run(index)
+        return [] if run.config.environment else shard_ids(run.folder.games)[::-1][:MAX_SHARDS]
 
     def shard(self, index: int, shard_id: int) -> list[dict[str, Any]]:
         """The games of a shard: their searched moves, the first player's outcome, and the version that played."""
@@ -119,6 +120,8 @@ class Browser:
 
     def _records(self, run: Run, shard_id: int) -> list[GameRecord | TargetRecord]:
         folder = run.folder.games
+        if run.config.environment:
+            raise Refused(f"{run.name} was trained on {run.config.environment}: its episodes have no board", NOT_FOUND)
         if shard_id not in shard_ids(folder):
             raise Refused(f"{run.name} has no shard {shard_id}", NOT_FOUND)
         return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id, run.game))

@@ -169,6 +169,15 @@ def test_a_damaged_shard_is_left_where_it_is(tmp_path):
     assert shard.exists()
 
 
+def test_episodes_of_an_environment_are_not_taken_for_games(tmp_path):
+    run = make_run(tmp_path / "run")
+    change_settings(run, environment="CartPole-v1")
+    with page(run) as client:
+        assert client.get("/api/shards", params={"run": 0}).json() == {"shards": []}
+        answer = client.get("/api/shards", params={"run": 0, "shard": 0})
+        assert answer.status_code == 404 and "CartPole-v1" in answer.json()["error"]
+
+
 def test_curves_have_names_units_and_gaps(client):
     found = client.get("/api/metrics", params={"run": 0}).json()
     assert found["rows"] == 2 and found["series"]["step"] == [10, 20]
