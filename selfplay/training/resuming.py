@@ -15,7 +15,10 @@ from selfplay.errors import UserError
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.evaluator import RATINGS
 
-FIXED = ("game", "environment", "algorithm", "net", "seed", "init", "name", "learner.optimizer")
+FIXED = (
+    "game", "environment", "algorithm", "net", "muzero.dynamics_blocks", "muzero.support", "seed", "init", "name",
+    "learner.optimizer",
+)  # fmt: skip
 """Settings and sections that cannot change in a run that has started."""
 
 INSTEAD = {
@@ -27,7 +30,7 @@ INSTEAD = {
 WITH_GAMES = (
     "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
     "actors.full_search_share", "actors.fast_simulations", "actors.resign_value", "actors.resign_plies",
-    "actors.symmetries", "actors.max_plies", "replay.max_policy_lag",
+    "actors.symmetries", "actors.max_plies", "replay.max_policy_lag", "muzero.inner_actions",
 )  # fmt: skip
 """Settings that a stored game keeps as they were when it was played: its moves, and which of them may be learned from.
 Those of the search are too, but for its cache and its discount."""
