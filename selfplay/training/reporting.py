@@ -23,7 +23,7 @@ from selfplay.training.budget import Progress
 from selfplay.training.display import Display, Status
 from selfplay.training.evaluator import CheckpointResult
 from selfplay.training.exhibits import COLUMNS
-from selfplay.training.tracking import NullTracker, Tracker, open_tracker
+from selfplay.training.tracking import MirroredRun, NullTracker, Tracker, open_tracker
 from selfplay.training.wandb_run import WandbRun, remember, remembered
 from selfplay.training.wandb_weights import newest
 
@@ -52,19 +52,15 @@ class Reporter:
     def open(self) -> None:
         """Open the record and the mirror."""
         self._metrics = MetricsWriter(self._folder.metrics)
-        settings, path = self._config.wandb, self._folder.path
+        path = self._folder.path
         known = remembered(path)
         if known is None and self._mirror_id:  # of a run from before there was `wandb.json`
             known = WandbRun(self._mirror_id)
-        run_id, sweep_id = (known.run_id, known.sweep_id) if known is not None else (None, None)
-        self.tracker = open_tracker(
-            settings.mode, settings.project, settings.entity, path.name, path, dataclasses.asdict(self._config), run_id,
-            sweep_id=sweep_id, group=settings.group, tags=settings.tags, notes=settings.notes,
-            job_type=settings.job_type, record=self._folder.metrics, lines=self._metrics.lines,
-            weights_megabytes=settings.weights_megabytes, finish_seconds=settings.finish_seconds,
-            warn=self._display.warning,
-        )  # fmt: skip
-        self._mirror_id = self.tracker.run_id or run_id  # stays while the mirror is off
+        config, metrics = dataclasses.asdict(self._config), self._metrics
+        run = MirroredRun(path.name, path, config, known, record=self._folder.metrics, lines=metrics.lines)
+        self.tracker = open_tracker(self._config.wandb, run, self._display.warning)
+        # It stays while the mirror is off.
+        self._mirror_id = self.tracker.run_id or (None if known is None else known.run_id)
         if self._mirror_id and remembered(path) is None:
             remember(path, WandbRun(self._mirror_id))
 

@@ -22,14 +22,16 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from selfplay.config.run import WandbConfig
 from selfplay.storage.metrics import to_json_value
 from selfplay.storage.run_folder import RUNS
 from selfplay.training import wandb_worker
-from selfplay.training.wandb_run import RUN_ID, VARIABLES, find_run, new_id
+from selfplay.training.wandb_run import RUN_ID, VARIABLES, WandbRun, find_run, new_id
 from selfplay.training.wandb_weights import stage
 
 MODES = ("auto", "offline", "online", "disabled")
@@ -47,8 +49,7 @@ LARGEST_EXACT = 2**53
 """Largest whole number up to which W&B holds all of them."""
 
 INIT_SECONDS = 10.0
-FINISH_SECONDS = 10.0
-"""Seconds that W&B gets for starting and for its last upload."""
+"""Seconds that W&B gets for starting."""
 
 _GRACE_SECONDS = 5.0
 """Seconds that its process gets beyond those for its last upload before it is killed."""
@@ -108,66 +109,58 @@ class NullTracker(Tracker):
     def finish(self, exit_code: int = 0) -> None: ...
 
 
-def open_tracker(
-    mode: str,
-    project: str,
-    entity: str | None,
-    name: str,
-    run_dir: Path,
-    config: Mapping[str, Any],
-    resume_id: str | None = None,
-    *,
-    sweep_id: str | None = None,
-    group: str | None = None,
-    tags: Sequence[str] = (),
-    notes: str | None = None,
-    job_type: str | None = None,
-    record: Path | None = None,
-    lines: int = 0,
-    weights_megabytes: float | None = None,
-    warn: Callable[[str], None],
-    init_seconds: float = INIT_SECONDS,
-    finish_seconds: float = FINISH_SECONDS,
-) -> Tracker:
-    """Start the mirror; returns at once, while W&B starts on its own.
+@dataclass(frozen=True)
+class MirroredRun:
+    """What W&B is told of a run when its mirror starts."""
 
-    Args:
-        mode: one of `MODES`; see `mode_within` for what the environment has to say.
-        project, entity, name: as W&B shows the run; entity None is the person's default.
-        run_dir: W&B's files go to `run_dir/wandb`.
-        config: settings of the run; what W&B cannot hold is passed as text (`holdable`).
-        resume_id: the `run_id` of the run that is resumed, or that a new run shall have.
-        sweep_id: the sweep that the run is part of.
-        group, tags, notes, job_type: as in `WandbConfig`.
-        record, lines: `metrics.jsonl` and its number of rows; those that W&B misses, now or later, are read from it.
-        weights_megabytes: largest size in MB of the weights that W&B keeps; None sends none.
-        warn: takes one-line warnings; called in the thread that calls the tracker, never in another.
+    name: str
+    """As W&B shows it."""
+    folder: Path
+    """The run's folder; W&B's files go to `wandb` in it."""
+    config: Mapping[str, Any]
+    """Settings of the run; what W&B cannot hold is passed as text (`holdable`)."""
+    known: WandbRun | None = None
+    """The run in W&B that is resumed, or that a new run shall have; None for one with a new id."""
+    record: Path | None = None
+    """`metrics.jsonl`, from which the rows are read that W&B misses, now or later."""
+    lines: int = 0
+    """Number of its rows."""
+
+
+def open_tracker(
+    settings: WandbConfig, run: MirroredRun, warn: Callable[[str], None], init_seconds: float = INIT_SECONDS
+) -> Tracker:
+    """Start the mirror; returns at once, while W&B starts on its own, for `init_seconds` at most.
+
+    `mode_within` says what the environment has to say about `settings.mode`. `warn` takes one-line warnings; it is
+    called in the thread that calls the tracker, never in another. Raises ValueError for a mode that is none.
     """
-    if mode not in MODES:
-        raise ValueError(f"wandb.mode: {mode!r} is none of {', '.join(MODES)}")
-    mode = mode_within(os.environ, mode, warn)
+    if settings.mode not in MODES:
+        raise ValueError(f"wandb.mode: {settings.mode!r} is none of {', '.join(MODES)}")
+    mode = mode_within(os.environ, settings.mode, warn)
     if mode == "disabled":
         return NullTracker()
+    megabytes = settings.weights_megabytes
     start = {
         "mode": mode,
-        "project": project,
-        "entity": entity,
-        "name": name,
-        "run_id": resume_id or new_id(),
-        "sweep_id": sweep_id,
-        "group": group,
-        "tags": list(tags),
-        "notes": notes,
-        "job_type": job_type,
-        "run_dir": str(Path(run_dir).resolve()),
-        "config": dict(config),
-        "record": None if record is None else str(Path(record).resolve()),
-        "lines": lines,
+        "project": settings.project,
+        "entity": settings.entity,
+        "name": run.name,
+        "run_id": new_id() if run.known is None else run.known.run_id,
+        "sweep_id": None if run.known is None else run.known.sweep_id,
+        "group": settings.group,
+        "tags": list(settings.tags),
+        "notes": settings.notes,
+        "job_type": settings.job_type,
+        "run_dir": str(run.folder.resolve()),
+        "config": dict(run.config),
+        "record": None if run.record is None else str(run.record.resolve()),
+        "lines": run.lines,
         "code": str(Path(__file__).parents[2]),
-        "weights_bytes": None if weights_megabytes is None else int(1e6 * weights_megabytes),
+        "weights_bytes": None if megabytes is None else int(1e6 * megabytes),
         "parent": os.getpid(),
         "init_seconds": init_seconds,
-        "finish_seconds": finish_seconds,
+        "finish_seconds": settings.finish_seconds,
     }
     try:
         return WandbTracker(start, warn)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from selfplay.algorithms.algorithm import PLAYER
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.cli import main
 from selfplay.config import reader
-from selfplay.config.run import Config
+from selfplay.config.run import Config, WandbConfig
 from selfplay.config.schema import flatten, settings_of
 from selfplay.errors import UserError
 from selfplay.experience.figures import SelfPlayCounts
@@ -37,7 +37,7 @@ from selfplay.training import reporting, train
 from selfplay.training import trainer as trainer_module
 from selfplay.training.evaluator import RATINGS, rating_conditions
 from selfplay.training.resuming import FIXED, WITH_GAMES, WITH_TARGETS
-from selfplay.training.tracking import NullTracker
+from selfplay.training.tracking import MirroredRun, NullTracker
 
 COMMON = (
     *("--budget.steps", "6", "--checkpoint.keep_last", "20", "--learner.dtype", "float32"),
@@ -247,10 +247,6 @@ WITHOUT_EFFECT = {
 """Settings that change nothing that this test could see, and why."""
 
 
-MIRRORED = ("group", "tags", "notes", "job_type", "weights_megabytes", "finish_seconds")
-"""Settings that the mirror gets by name."""
-
-
 def is_fixed(key: str) -> bool:
     return key in FIXED or key.split(".")[0] in FIXED
 
@@ -342,8 +338,8 @@ def watch(patch: pytest.MonkeyPatch) -> Observed:
         def due(self) -> bool:
             return self.is_evaluation
 
-    def open_tracker(*arguments: Any, **more: Any) -> NullTracker:
-        observed.mirror = *arguments[:3], *map(more.get, MIRRORED)
+    def open_tracker(settings: WandbConfig, run: MirroredRun, warn: Callable[[str], None]) -> NullTracker:
+        observed.mirror = astuple(settings)
         return NullTracker()
 
     def ask(config: Config, run_dir: Path, version: int, games_each: int, seconds: float) -> None:
@@ -496,8 +492,8 @@ def test_the_mirror_finds_its_run_again_after_a_start_without_it(tmp_path: Path,
     run = shutil.copytree(bases("puct"), tmp_path / "run")
     given = []
 
-    def open_tracker(*arguments: Any, **more: Any) -> NullTracker:
-        given.append(arguments[6])
+    def open_tracker(settings: WandbConfig, run: MirroredRun, warn: Callable[[str], None]) -> NullTracker:
+        given.append(run.known.run_id if run.known is not None else None)
         tracker = NullTracker()
         tracker.run_id = "mirrored" if len(given) == 1 else None
         return tracker

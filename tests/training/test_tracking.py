@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 from crashing import largest_file
+from mirrors import open_mirror
 from no_wandb import forget_wandb
 
 from selfplay import cli
 from selfplay.training import tracking
-from selfplay.training.tracking import NullTracker, Tracker, have_credentials, mode_within, open_tracker
+from selfplay.training.tracking import NullTracker, Tracker, have_credentials, mode_within
+from selfplay.training.wandb_run import WandbRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,9 +86,7 @@ class Fake:
 
     def open(self, behaviour: str = "", mode: str = "offline", **options) -> Tracker:
         self._monkeypatch.setenv("FAKE_WANDB", behaviour)
-        return open_tracker(
-            mode, "project", None, "name", self.folder, {"seed": 1}, warn=self.warnings.append, **options
-        )
+        return open_mirror(self.folder, self.warnings.append, {"seed": 1}, mode=mode, project="project", **options)
 
     def calls(self, name: str = "") -> list:
         lines = (self.folder / "calls").read_text().splitlines()
@@ -139,7 +139,7 @@ def test_a_resumed_run_keeps_its_id(fake):
     first = fake.open()
     first.finish()
     assert first.run_id
-    second = fake.open(resume_id=first.run_id)
+    second = fake.open(known=WandbRun(first.run_id))
     second.finish()
     inits = [call[1] for call in fake.calls("init")]
     assert [init["id"] for init in inits] == [first.run_id, first.run_id] == [second.run_id] * 2
@@ -283,7 +283,7 @@ def test_what_wandb_cannot_hold_is_turned_into_text(fake, monkeypatch):
         "seed": 2**63 - 1, "exact": 2**53, "clip": math.inf, "path": Path("a"), "text": "\udc80",
         3: (math.nan, True, None),
     }  # fmt: skip
-    open_tracker("offline", "p", None, "n", fake.folder, values, warn=fake.warnings.append).finish()
+    open_mirror(fake.folder, fake.warnings.append, values).finish()
     (init,) = [call[1] for call in fake.calls("init")]
     assert init["config"] == {
         "seed": "9223372036854775807", "exact": 2**53, "clip": "inf", "path": "a", "text": "\\udc80",
@@ -324,9 +324,11 @@ def test_nothing_is_left_when_the_driver_is_killed(fake, monkeypatch, behaviour)
     program = f"""
 import os, signal
 from pathlib import Path
-from selfplay.training.tracking import open_tracker
+from selfplay.config.run import WandbConfig
+from selfplay.training.tracking import MirroredRun, open_tracker
 
-tracker = open_tracker("offline", "p", None, "n", Path({str(fake.folder)!r}), {{}}, warn=print, finish_seconds=0.1)
+run = MirroredRun("n", Path({str(fake.folder)!r}), {{}})
+tracker = open_tracker(WandbConfig(mode="offline", finish_seconds=0.1), run, print)
 tracker.log({{"step": 1}})
 while tracker.where is None:
     os.sched_yield()
@@ -413,7 +415,7 @@ def test_a_process_that_cannot_start_is_a_warning(fake, monkeypatch):
 
 def test_the_real_package_writes_an_offline_run_into_the_run_folder(clean, tmp_path):
     warnings: list[str] = []
-    tracker = open_tracker("offline", "project", None, "name", tmp_path, {"seed": 1}, warn=warnings.append)
+    tracker = open_mirror(tmp_path, warnings.append, {"seed": 1})
     tracker.log({"step": 1, "positions": 2, "time_s": 3.0, "train/policy_loss": 0.25})
     tracker.finish()
     assert warnings == []
@@ -427,9 +429,7 @@ def test_a_full_disk_is_one_warning(clean, tmp_path):
     """No file may grow beyond 2 KB from the start of its process on: W&B's own service ends of it."""
     warnings: list[str] = []
     with largest_file(2000):
-        tracker = open_tracker(
-            "offline", "project", None, "name", tmp_path, {"seed": 1}, warn=warnings.append, finish_seconds=1.0
-        )
+        tracker = open_mirror(tmp_path, warnings.append, {"seed": 1}, finish_seconds=1.0)
     for step in range(100):
         tracker.log({"step": step, "text": "x" * 1000})
     tracker.finish()

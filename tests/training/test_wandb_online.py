@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 import wandb_server
+from mirrors import open_mirror
 from no_wandb import forget_wandb
 from run_helpers import wait_until
 
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training import tracking
-from selfplay.training.tracking import Tracker, open_tracker
+from selfplay.training.tracking import Tracker
+from selfplay.training.wandb_run import WandbRun
 
 pytestmark = pytest.mark.slow
 
@@ -51,9 +53,9 @@ class Online:
 
     def open(self, run: Path, **options: Any) -> Tracker:
         record = run / "metrics.jsonl"
-        return open_tracker(
-            "online", "p", "me", "name", run, {}, "run1", sweep_id="sweep1", group="group1", tags=["t"], record=record,
-            lines=self.lines, warn=self.warnings.append, init_seconds=PATIENCE, **options,
+        return open_mirror(
+            run, self.warnings.append, known=WandbRun("run1", "sweep1"), record=record, lines=self.lines,
+            init_seconds=PATIENCE, mode="online", project="p", entity="me", group="group1", tags=("t",), **options,
         )  # fmt: skip
 
     def write(self, run: Path, tracker: Tracker) -> None:

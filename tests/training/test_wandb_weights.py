@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mirrors import open_mirror
 from no_wandb import forget_wandb
 from run_helpers import Watcher, tiny_config
 from wandb_file import offline_runs
@@ -21,7 +22,7 @@ from selfplay.players.kinds import parse_player
 from selfplay.storage import checkpoint
 from selfplay.storage.metrics import read_metrics
 from selfplay.training import wandb_worker
-from selfplay.training.tracking import WandbTracker, open_tracker
+from selfplay.training.tracking import WandbTracker
 from selfplay.training.wandb_weights import newest, stage
 from selfplay.training.wandb_worker import Weights
 
@@ -267,9 +268,7 @@ def test_weights_are_off_unless_asked_for_and_too_large_ones_are_said_once(
     selfplay.train(tiny_config(tmp_path, "--wandb.mode", "disabled", "--budget.steps", "2"), run, Watcher())
     warnings: list[str] = []
     for megabytes in (None, 0.001):
-        tracker = open_tracker(
-            "offline", "p", None, "n", run, {}, weights_megabytes=megabytes, warn=warnings.append, **PATIENCE
-        )
+        tracker = open_mirror(run, warnings.append, weights_megabytes=megabytes, **PATIENCE)
         assert isinstance(tracker, WandbTracker)
         tracker.weights(newest(run))
         tracker.weights(0, 1.0)
@@ -283,9 +282,7 @@ def test_weights_are_off_unless_asked_for_and_too_large_ones_are_said_once(
 def test_a_version_that_is_gone_is_said_and_training_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_wandb(monkeypatch, tmp_path)
     warnings: list[str] = []
-    tracker = open_tracker(
-        "offline", "p", None, "n", tmp_path, {}, weights_megabytes=1.0, warn=warnings.append, **PATIENCE
-    )
+    tracker = open_mirror(tmp_path, warnings.append, weights_megabytes=1.0, **PATIENCE)
     tracker.weights(7)
     tracker.finish()
     assert warnings == ["W&B does not get the weights of version 7: No such file or directory"]
