@@ -30,22 +30,15 @@ PPO = (
 )
 TABLE = (
     *("--environment", "grid_world(map=four_rooms)", "--algorithm", "q_iteration"),
-    *(
-        "--net.kind",
-        "table",
-        "--learner.dtype",
-        "float64",
-        "--learner.optimizer",
-        "sgd",
-        "--learner.learning_rate",
-        "1",
-    ),
-    *("--learner.schedule", "constant", "--learner.warmup_steps", "0", "--learner.momentum", "0"),
+    *("--net.kind", "table", "--learner.dtype", "float64", "--learner.optimizer", "sgd"),
+    *("--learner.learning_rate", "1", "--learner.schedule", "constant"),
+    *("--learner.warmup_steps", "0", "--learner.momentum", "0"),
     *("--learner.weight_decay", "0", "--learner.gradient_clip", "0", "--learner.ema_decay", "0"),
     *("--learner.batch_size", "0"),
 )
 KINDS: Mapping[str, tuple[str, ...]] = {
     "alphazero": (),
+    "muzero": ("--algorithm", "muzero", "--muzero.unroll_steps", "3", "--muzero.inner_actions", "5"),
     "dqn": (*EPISODES, "--algorithm", "dqn", "--dqn.target_steps", "3"),
     "ppo": PPO,
     "reinforce": (*EPISODES, "--algorithm", "reinforce", "--net.input_transform", "running"),
