@@ -4,7 +4,8 @@ The pole is to be kept upright by pushing its cart to the left or to the right; 
 physical states are those of Gymnasium's environment to the last bit. A game differs from an episode there in two ways:
 
 * It begins with a chance node that draws one of `starts` states from a fixed table, so that a game is known by its
-  actions and chance outcomes, as every game is. Gymnasium draws from the same range, but without a table.
+  actions and chance outcomes, as every game is. Gymnasium draws from the same range, but without a table. With a
+  `start_distance` the cart begins anywhere on the track, so that steady play still meets its ends.
 * It is over after `max_steps`. Gymnasium calls that truncated: the states that follow have a value which the game does
   not count. To train as if the game went on, cut games off before (`actors.max_plies`).
 
@@ -77,12 +78,15 @@ class CartPole(Game):
     has_rewards = True
     zero_sum = False
 
-    def __init__(self, max_steps: int = 500, starts: int = 1024) -> None:
+    def __init__(self, max_steps: int = 500, starts: int = 1024, start_distance: float = MAX_START) -> None:
+        """`start_distance`: largest distance of the cart from the middle in a start, in m."""
         if not (1 <= max_steps <= LARGEST_SIZE and 1 <= starts <= LARGEST_SIZE):
             raise GameError(f"cart_pole: max_steps and starts must be from 1 to {LARGEST_SIZE}")
+        if not 0.0 <= start_distance <= MAX_POSITION:
+            raise GameError(f"cart_pole: start_distance must be from 0 to {MAX_POSITION}, not {start_distance:g}")
         self.max_game_length = max_steps
         self.max_chance_outcomes = starts
-        self.starts = start_states(starts)
+        self.starts = start_states(starts, start_distance)
 
     @property
     def most_plies(self) -> int:
@@ -93,14 +97,17 @@ class CartPole(Game):
         return CartPolePool(self, capacity)
 
 
-def start_states(count: int) -> np.ndarray:
-    """The table of starts, float64 [count, 4], uniform in [-MAX_START, MAX_START); a longer one begins with a shorter.
+def start_states(count: int, distance: float = MAX_START) -> np.ndarray:
+    """The table of starts, float64 [count, 4]; a longer one begins with a shorter.
 
-    Made from the bits of a generator, which do not change from one version of NumPy to the next.
+    Positions are uniform in [-distance, distance), the other numbers in [-MAX_START, MAX_START). Made from the bits of
+    a generator, which do not change from one version of NumPy to the next.
     """
     bits = np.random.PCG64(START_SEED).random_raw(count * NUM_PHYSICAL)
     unit = (bits >> np.uint64(11)) * 2.0**-53  # in [0, 1)
-    return (MAX_START * (2.0 * unit - 1.0)).reshape(count, NUM_PHYSICAL)
+    largest = np.full(NUM_PHYSICAL, MAX_START)
+    largest[POSITION] = distance
+    return largest * (2.0 * unit - 1.0).reshape(count, NUM_PHYSICAL)
 
 
 class CartPolePool(NativePool):

@@ -207,6 +207,22 @@ def test_states_from_outside_are_placed() -> None:
             pool.place(HERE, np.array([[0.0, bad, 0.0, 0.0]]), slots(steps))
 
 
+def test_starts_may_lie_anywhere_on_the_track() -> None:
+    """Only the position is stretched, and every start is a game that goes on."""
+    near, wide = start_states(5000), start_states(5000, 2.4)
+    assert np.array_equal(wide[:, 1:], near[:, 1:])
+    assert wide[:, 0] == pytest.approx(near[:, 0] * 48)
+    assert wide[:, 0].min() < -2.35 and wide[:, 0].max() > 2.35 and np.abs(wide[:, 0]).max() <= MAX_POSITION
+    where = np.arange(5000)
+    pool = new_pool(5000, "cart_pole(starts=5000,start_distance=2.4)")
+    begin(pool, where, where)
+    assert np.array_equal(pool.physical(where), wide) and not pool.to_play(where).any()
+    assert np.array_equal(start_states(50), start_states(50, MAX_START)), "the default is Gymnasium's range"
+    for bad in ("-0.1", "2.5"):
+        with pytest.raises(games.GameError, match="from 0 to 2.4"):
+            games.load(f"cart_pole(start_distance={bad})")
+
+
 @pytest.mark.parametrize("text", ["max_steps=0", "starts=0", "starts=-3", "max_steps=100001"])
 def test_sizes_that_make_no_game_are_refused(text: str) -> None:
     with pytest.raises(games.GameError, match="must be from 1 to 100000"):
