@@ -109,7 +109,8 @@ class WorldModel(nn.Module):
         if self.config.input_transform == "symlog":
             observation = symlog(observation)
         elif self.config.input_transform == "pixels":
-            observation = observation.float() * (1.0 / 255.0)
+            dtype = next(self.trunk.parameters()).dtype  # the twin of an actor may be in bfloat16
+            observation = observation.to(dtype) * (1.0 / 255.0)
         return scaled(self.trunk(observation))
 
     def advance(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:

@@ -12,7 +12,7 @@ from world_helpers import BOARD, CASES, FLAT, SMALL, actions, observations, worl
 import games
 from nets import NO_WEIGHTS, NetConfig
 from nets.world_inference import WorldInference
-from nets.world_model import Prediction, WorldModel, WorldSizes
+from nets.world_model import Prediction, WorldModel, WorldSizes, build_world_model
 from search import Search, SearchConfig
 from search.learned_model import LearnedModelFactory
 
@@ -218,3 +218,15 @@ def test_a_dtype_that_does_not_exist_is_refused() -> None:
 def test_what_was_chosen_is_described() -> None:
     described = inference(SMALL, FLAT).describe()
     assert described["dtype"] == "float32" and described["max_batch"] == 12 and described["positions_per_second"] > 0
+
+
+def test_screens_in_bytes_are_read_in_every_number_type() -> None:
+    config = NetConfig(kind="nature", channels=4, hidden=16, batch_norm=False, input_transform="pixels")
+    sizes = WorldSizes((2, 36, 36), 3, 1, support=5)
+    screens = np.random.default_rng(0).integers(0, 256, (3, 2, 36, 36), dtype=np.uint8)
+    found = []
+    for dtype in ("float32", "bfloat16"):
+        inference = WorldInference(config, sizes, max_batch=4, dtype=dtype, measure_seconds=0.01)
+        inference.load(build_world_model(config, sizes).state_dict(), 1)
+        found.append(inference.initial(screens).policy_logits)
+    np.testing.assert_allclose(found[1], found[0], atol=0.05)
