@@ -59,7 +59,7 @@ def make_net_agent(spec: PlayerSpec, environment: Environment, seed: int) -> Age
     return NetworkAgent(spec.target, environment, is_greedy=True, seed=seed)
 
 
-class RandomAgent:
+class RandomAgent(Agent):
     """Every legal action is equally likely; real numbers are drawn uniformly between their bounds."""
 
     name = "random"
@@ -76,7 +76,7 @@ class RandomAgent:
         return Sample().act(flat, batch.legal_mask, self._rng)[0]
 
 
-class NetworkAgent:
+class NetworkAgent(Agent):
     """Acts as a policy network says."""
 
     def __init__(self, target: str, environment: Environment, is_greedy: bool, seed: int) -> None:
@@ -102,7 +102,7 @@ class NetworkAgent:
         return self._behaviour.act(output, batch.legal_mask, self._rng)[0]
 
 
-class PlanningAgent:
+class PlanningAgent(Agent):
     """A player with a learned model, which needs no more of an environment than agents see: what it observes."""
 
     def __init__(
@@ -131,8 +131,12 @@ class PlanningAgent:
         slots = np.arange(batch.num_envs)
         return self._player.choose(ObservedPositions(self._game, batch), slots, [[]] * batch.num_envs)
 
+    def close(self) -> None:
+        """See `Agent.close`: a traced network is never freed, so the next one of the same sizes takes it."""
+        self._player.close()
 
-class PlayerAgent:
+
+class PlayerAgent(Agent):
     """A player of `cart_pole` that plays from the states of Gymnasium's environment."""
 
     def __init__(self, spec: PlayerSpec, game_text: str, environment: Environment, seed: int) -> None:

@@ -93,3 +93,7 @@ class Agent(Protocol):
     def act(self, batch: EnvironmentBatch) -> np.ndarray:
         """Actions for the present observations of a batch, as its `step` takes them."""
         ...
+
+    def close(self) -> None:
+        """Leave what it holds to the next agent; it does not act afterwards."""
+        return

@@ -158,6 +158,7 @@ def _play_episodes(
     exhibits = Exhibits()
     if are_wanted(config.wandb.mode):
         exhibits = shown(lambda: show_episode(agent, environment, seed, version, run_dir), notes)
+    agent.close()
     took = time.monotonic() - started
     return CheckpointResult(
         version,
