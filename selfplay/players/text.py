@@ -199,7 +199,7 @@ def read_options(what: str, options: type, parts: Sequence[str], hint: str = "")
         if not (key and equals):
             raise UserError(f"{what}: option {_quoted(part)} is not name=value{hint}")
         if key not in settings:
-            raise UserError(f"{what}: unknown option {_quoted(key)}{did_you_mean(key, settings)}{hint}")
+            raise UserError(f"{what}: unknown option {_quoted(key)}{did_you_mean(key, settings) or hint}")
         if key in values:
             raise UserError(f"{what}: option {_quoted(key)} is given twice")
         try:

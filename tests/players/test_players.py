@@ -73,7 +73,7 @@ def run_dir(tmp_path_factory):
         ("mcts:simulations=", "simulations: expected an integer, got nothing"),
         ("mcts:simulations=ten", "simulations: expected an integer, got 'ten'"),
         ("mcts:simulations=0", "simulations: 0 is out of range; expected from 1 to 1000000"),
-        ("mcts:simulation=5", "did you mean 'simulations'"),
+        ("mcts:simulation=5", "player 'mcts:simulation=5': unknown option 'simulation'; did you mean 'simulations'?"),
         ("mcts:simulations=5,simulations=6", "given twice"),
         ("mcts:simulations=5,,c=1", "option '' is not name=value"),
         ("mcts:c=nan", "finite"),
@@ -90,6 +90,7 @@ def test_malformed_text_is_one_line_that_says_what_is_allowed(text, part):
     with pytest.raises(UserError) as caught:
         read_player(text)
     assert part in str(caught.value) and "\n" not in str(caught.value)
+    assert "?;" not in str(caught.value)  # either a near name or the form of the player
 
 
 @pytest.mark.parametrize(
