@@ -23,6 +23,7 @@ FIXED = (
 
 INSTEAD = {
     "name": "it is part of the folder's name; rename the folder",
+    "muzero.consistency_weight": "at 0 the network has fewer layers than above it; start a new run for it",
     "learner.optimizer": "what one optimiser has gathered is of no use to another; start a new run for it",
 }
 """What to do, where it is not to start a new run."""
@@ -45,10 +46,12 @@ recorded with their targets keep these."""
 
 def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
     """Raise UserError where settings differ that cannot change in this run."""
-    for name in FIXED:
-        if attrgetter(name)(new) != attrgetter(name)(old):
-            instead = INSTEAD.get(name, "start a new run for it")
-            raise UserError(f"{folder.path}: {name} cannot change in a run that has started; {instead}")
+    changed = [name for name in FIXED if attrgetter(name)(new) != attrgetter(name)(old)]
+    if (new.muzero.consistency_weight > 0) != (old.muzero.consistency_weight > 0):
+        changed.append("muzero.consistency_weight")
+    for name in changed:
+        instead = INSTEAD.get(name, "start a new run for it")
+        raise UserError(f"{folder.path}: {name} cannot change in a run that has started; {instead}")
     plies, ratings = old.evaluation.max_plies, folder.path / RATINGS
     if new.evaluation.max_plies != plies and ratings.is_dir():
         raise UserError(
