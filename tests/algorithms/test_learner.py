@@ -41,6 +41,7 @@ def made_up_batch(game: games.Game, size: int) -> Batch:
         version=np.zeros(size, np.int64),
         reply=rng.integers(-1, game.num_actions, size=size),
         moves_left=rng.integers(1, 9, size=size).astype(np.float32),
+        to_play=np.zeros(size, np.int64),
     )
 
 
