@@ -27,7 +27,13 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
-PARAMETERS = {"learner.learning_rate": 0.003, "learner.batch_size": 64, "dqn.target_steps": 25, "dqn.double": False}
+PARAMETERS = {
+    "learner.learning_rate": 0.003,
+    "learner.batch_size": 64,
+    "dqn.target_steps": 25,
+    "dqn.double": False,
+    "budget.positions": 4_000_000,  # so many that no machine is done before it is stopped
+}
 RUN = {
     "run_id": "run1",
     "program": "selfplay",
