@@ -37,3 +37,16 @@ def from_players(
     """Values for the player to move [n, V] from values per player: the inverse of `to_players`."""
     players = (to_play[:, None] + np.arange(num_values)) % values.shape[1]
     return np.take_along_axis(values, players, axis=1)
+
+
+def seen_after(values: np.ndarray, turns: int | np.ndarray, num_players: int) -> np.ndarray:
+    """Values [..., V] as the player sees them who sits `turns` seats after the one whose values they are.
+
+    `turns` [...] may be negative: seats before.
+    """
+    turns = np.asarray(turns) % num_players
+    num_values = values.shape[-1]
+    if num_values == 1:  # one player, or two whose values are opposite
+        return np.where(np.broadcast_to(turns, values.shape[:-1])[..., None] == 0, values, -values)
+    index = (np.arange(num_values) + np.broadcast_to(turns, values.shape[:-1])[..., None]) % num_values
+    return np.take_along_axis(values, index, axis=-1)

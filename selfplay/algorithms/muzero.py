@@ -29,7 +29,7 @@ from nets.supports import is_beyond, two_hot
 from nets.world_inference import Roots, Steps, WorldInference
 from nets.world_model import Prediction, Unrolled, WorldModel, WorldSizes, build_world_model
 from search.learned_model import LearnedModelFactory, learned_traits
-from search.perspective import num_values
+from search.perspective import num_values, seen_after
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner, Loss, StepResult
 from selfplay.algorithms.networks import CALIBRATION_POSITIONS
@@ -38,7 +38,7 @@ from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.openings import random_observations
 from selfplay.replay.positions import Batch, PositionReplay
-from selfplay.replay.unroll import Bootstrap, UnrolledBatch, seen_after, unrolled
+from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
 from selfplay.system.preflight import MemoryNeed, Needs
 
 AUDITED_GAMES = 16
@@ -269,7 +269,7 @@ class WorldLearner(Learner):
             prediction = torch.func.functional_call(_Initial(net), _under("net", weights), (flat,))
         net.train()
         values = prediction.value.float().cpu().numpy().reshape(*observations.shape[:2], -1)
-        turned = _seen_before(values, bootstrap.turns, self._game.num_players)
+        turned = seen_after(values, -bootstrap.turns, self._game.num_players)
         return (bootstrap.factor[..., None] * turned).astype(np.float32)
 
 
@@ -286,12 +286,6 @@ class _Initial(nn.Module):
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _seen_before(values: np.ndarray, turns: np.ndarray, num_players: int) -> np.ndarray:
-    """Values [B, K, V] of players as those see them who sit `turns` [B, K] seats before."""
-    shape = values.shape
-    return seen_after(values.reshape(-1, shape[-1]), -turns.reshape(-1), num_players).reshape(shape)
 
 
 @dataclass(frozen=True)

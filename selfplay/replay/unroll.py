@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from search.perspective import seen_after
 from selfplay.replay.positions import Batch, Following
 
 
@@ -126,16 +127,6 @@ def _keep_results(value_target: np.ndarray, following: Following, steps: int, nu
         result = seen_after(result, 1, num_players)  # the move was that of the player before
         behind = following.is_over[:, k] & ~following.exists[:, k]
         value_target[behind, k + 1] = result[behind]
-
-
-def seen_after(values: np.ndarray, turns: int | np.ndarray, num_players: int) -> np.ndarray:
-    """Values [B, V] as the player sees them who sits `turns` seats after the one whose values they are."""
-    turns = np.asarray(turns) % num_players
-    num_values = values.shape[-1]
-    if num_values == 1:  # one player, or two whose values are opposite
-        return np.where(np.broadcast_to(turns, values.shape[:-1])[..., None] == 0, values, -values)
-    index = (np.arange(num_values) + np.broadcast_to(turns, values.shape[:-1])[..., None]) % num_values
-    return np.take_along_axis(values, index, axis=-1)
 
 
 def _n_step(

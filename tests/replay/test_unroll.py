@@ -11,11 +11,12 @@ from record_helpers import facts, played_game, row_of
 
 import games
 from games import Game, Symmetry
+from search.perspective import seen_after
 from selfplay.config.run import ReplayConfig
 from selfplay.experience.records import UNDECIDED, Ending, GameRecord
 from selfplay.experience.targets import TargetSettings, targets_of, weights_of
 from selfplay.replay.positions import Batch, PositionReplay
-from selfplay.replay.unroll import UnrolledBatch, seen_after, unrolled
+from selfplay.replay.unroll import UnrolledBatch, unrolled
 
 ACTIONS = 5
 """Of the games that were never played; position t of game g is number 100 g + t, and its observation says so."""
