@@ -10,7 +10,7 @@ Inference".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,6 +133,28 @@ class ByteHead:
         return self.rest(nn.functional.linear(board.reshape(len(x), -1), self.weight, self.bias))
 
 
+ByteBlock = tuple[ByteConvolution, ByteConvolution, Scale]
+"""The two convolutions of a residual block, and the scale of what goes into it."""
+
+
+def byte_blocks(blocks: Iterable[nn.Module], x: Tensor, source: Scale) -> tuple[list[ByteBlock], Scale]:
+    """Residual blocks in bytes, and the scale of what comes out.
+
+    `x` goes into them, as floats here and as bytes of `source` later.
+    """
+    made: list[ByteBlock] = []
+    for block in blocks:
+        assert isinstance(block, ResidualBlock)
+        middle = Scale.of(torch.relu(block.first(x)))
+        x = block(x)
+        target = Scale.of(x)
+        first = ByteConvolution(block.first.layer, source, middle)  # type: ignore[arg-type]
+        second = ByteConvolution(block.second.layer, middle, target)  # type: ignore[arg-type]
+        made.append((first, second, source))
+        source = target
+    return made, source
+
+
 class _Tower:
     """The whole network, made from float weights and a batch that shows how large activations get."""
 
@@ -145,20 +167,7 @@ class _Tower:
         x = torch.relu(stem(x))
         target = Scale.of(x)
         self.stem = ByteConvolution(stem.layer, source, target)  # type: ignore[arg-type]
-        self.blocks: list[tuple[ByteConvolution, ByteConvolution, Scale]] = []
-        for block in blocks:
-            assert isinstance(block, ResidualBlock)
-            source = target
-            middle = Scale.of(torch.relu(block.first(x)))
-            x = block(x)
-            target = Scale.of(x)
-            self.blocks.append(
-                (
-                    ByteConvolution(block.first.layer, source, middle),  # type: ignore[arg-type]
-                    ByteConvolution(block.second.layer, middle, target),  # type: ignore[arg-type]
-                    source,
-                )
-            )
+        self.blocks, target = byte_blocks(blocks, x, target)
         self.policy_head = ByteHead(twin.policy_head, target)  # type: ignore[arg-type]
         self.value_head = ByteHead(twin.value_head, target)  # type: ignore[arg-type]
 

@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from nets.blocks import ResidualBlock
-from nets.int8 import LEVELS, MAX_POLICY_ERROR, MAX_VALUE_ERROR, ByteConvolution, ByteHead, Scale
+from nets.int8 import LEVELS, MAX_POLICY_ERROR, MAX_VALUE_ERROR, ByteConvolution, ByteHead, Scale, byte_blocks
 from nets.world_engines import Engine, TracedEngine
 from nets.world_model import BoardDynamics, WorldModel, scaled
 
@@ -57,20 +56,7 @@ class _Tower:
         x = torch.relu(latents + dynamics.entry(latents) + added[actions])
         target = Scale.of(x)
         self.entry = ByteConvolution(dynamics.entry.layer, UNIT, target)  # type: ignore[arg-type]
-        self.blocks: list[tuple[ByteConvolution, ByteConvolution, Scale]] = []
-        for block in dynamics.blocks:
-            assert isinstance(block, ResidualBlock)
-            source = target
-            middle = Scale.of(torch.relu(block.first(x)))
-            x = block(x)
-            target = Scale.of(x)
-            self.blocks.append(
-                (
-                    ByteConvolution(block.first.layer, source, middle),  # type: ignore[arg-type]
-                    ByteConvolution(block.second.layer, middle, target),  # type: ignore[arg-type]
-                    source,
-                )
-            )
+        self.blocks, _ = byte_blocks(dynamics.blocks, x, target)
         heads = (twin.policy_head, twin.value_head, twin.reward_head, twin.seat_head)
         self.heads = [None if head is None else ByteHead(head, UNIT) for head in heads]  # type: ignore[arg-type]
 
