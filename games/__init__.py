@@ -8,7 +8,7 @@ import games.older_games  # noqa: F401  (before anybody derives from `Game`)
 
 # isort: split
 from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
-from games.base import CHANCE, TERMINAL, Game, GameError, StatePool, Symmetry, check_action
+from games.base import CHANCE, TERMINAL, ActionPlanes, Game, GameError, StatePool, Symmetry, check_action
 from games.environments.environment import Environment, EnvironmentBatch, Step
 from games.environments.registry import load_environment
 from games.promises import Broken, broken_promises, load_or_broken
@@ -19,6 +19,7 @@ from games.seats import with_seats
 __all__ = [
     "CHANCE",
     "TERMINAL",
+    "ActionPlanes",
     "AuditReport",
     "Broken",
     "Environment",

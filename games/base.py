@@ -53,6 +53,25 @@ class Symmetry:
     action: np.ndarray  # [A] int64
 
 
+NO_CELL = -1
+"""Plane and cell of an action that is nowhere on the board."""
+
+
+@dataclass(frozen=True, eq=False)
+class ActionPlanes:
+    """Where the actions of a game are on its board, as the observation shows it.
+
+    A network then gives a plane of numbers for each kind of move, one for each cell, in place of one for each action
+    (AlphaZero, Silver et al. 2017: 73 planes for chess). Where the observation is turned to the player to move, so are
+    these cells.
+    """
+
+    num_planes: int
+    size: tuple[int, int]  # H, W
+    plane: np.ndarray  # [A] int64, NO_CELL for an action without a cell, such as a pass
+    cell: np.ndarray  # [A] int64, row * W + column; NO_CELL likewise. No two actions have the same plane and cell
+
+
 class Game(ABC):
     """The rules of a game: its sizes, its symmetries, and pools of positions.
 
@@ -85,6 +104,19 @@ class Game(ABC):
     """True when the returns of the players always sum to zero."""
     utility_scale: float = 1.0
     """Rewards are divided by this; the largest absolute utility for games without rewards on the way, else 1."""
+    action_planes: ActionPlanes | None = None
+    """Where the actions are on the board; None where the game does not say."""
+    pass_action: int | None = None
+    """The action that leaves the board as it is and gives the turn to the opponent; None where there is none."""
+    plane_scaling: tuple[np.ndarray, np.ndarray] | None = None
+    """Offset and factor float32 [C] of each plane of the observation, seat planes too: a network reads
+    `(x - offset) * factor`. So numbers such as a komi can be kept as bytes. None: planes are read as they are."""
+    final_label_shape: tuple[int, int] | None = None
+    """Height and width of `StatePool.final_labels`; None for a game that has none."""
+    largest_score: float = 0.0
+    """Largest absolute value of `StatePool.final_scores`; 0 for a game that has none."""
+    uci_variant: str = ""
+    """The name that UCI engines know the game by (`UCI_Variant`); empty where they do not."""
     has_own_limit: bool = False
     """True where somebody set the limit that its pools keep (`StatePool.cut_off`), so that none needs to be told of."""
 
@@ -175,6 +207,13 @@ class StatePool(ABC):
     def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Legal actions of positions where a player moves: `offsets [B + 1]`, `actions` int64 `[K]`, ascending."""
 
+    def candidates(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The actions that a search looks at, as `legal` returns them: some of the legal ones, at least one.
+
+        A game may leave out moves that gain nothing. Others may still play them: they stay legal.
+        """
+        return self.legal(slots)
+
     @abstractmethod
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chance outcomes of chance nodes: `offsets [B + 1]`, `outcomes` int64 `[K]`, `probabilities` float64 `[K]`."""
@@ -192,6 +231,17 @@ class StatePool(ABC):
 
         A game that goes on for `Game.most_plies` more moves is left there. The positions in the pool stay as they are.
         """
+
+    def final_labels(self, slots: np.ndarray, out: np.ndarray) -> None:
+        """Whose each cell is at the end, into `out` int8 [B, H, W]: 1 player 0's, -1 player 1's, 0 nobody's.
+
+        For games with a `Game.final_label_shape`. A game that is not over is labelled as it stands.
+        """
+        raise NotImplementedError(f"{self.game.name} has no labels")
+
+    def final_scores(self, slots: np.ndarray) -> np.ndarray:
+        """By how much player 0 is ahead, float64 [B], for games with a `Game.largest_score`; as `final_labels`."""
+        raise NotImplementedError(f"{self.game.name} has no score")
 
     @abstractmethod
     def text(self, slot: int) -> str:
