@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from nets.board import Board
 from nets.config import NetConfig
 from nets.models import PolicyValueNet, build
 from nets.transforms import inverse_transform_value
@@ -61,11 +62,13 @@ class _Evaluator(nn.Module):
 
 
 def build_twin(
-    config: NetConfig, observation_shape: Sequence[int], num_actions: int, num_values: int
+    config: NetConfig, observation_shape: Sequence[int], num_actions: int, num_values: int, board: Board | None = None
 ) -> PolicyValueNet:
     """The network that folded weights fit, in evaluation mode, without gradients and auxiliary heads."""
-    bare = replace(config, batch_norm=False, reply_head=False, moves_left_head=False)
-    twin = build(bare, observation_shape, num_actions, num_values)
+    bare = replace(
+        config, batch_norm=False, reply_head=False, moves_left_head=False, ownership_head=False, score_head=False
+    )
+    twin = build(bare, observation_shape, num_actions, num_values, board=board)
     return twin.eval().requires_grad_(False)
 
 

@@ -9,11 +9,17 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nets.board import Board
+
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+TYPICAL_SIDE = 9
+"""Side of the board from which `board_summary` counts the size of others."""
 
 POOLED_SHARE = 4
 """Channels of a pooling block for each of its pooled channels (Wu 2019: 96 channels, 32 of them pooled, make 3)."""
@@ -110,11 +116,18 @@ class PoolingBlock(nn.Module):
         self.second = convolution(channels, channels, 3, batch_norm)
         self.second.zero()
 
+    def middle(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """What goes into the second convolution."""
+        summary = mean_and_maximum(torch.relu(self.pooled(x)))
+        return torch.relu(self.first(x) + self.bias(summary)[:, :, None, None])
+
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        pooled = torch.relu(self.pooled(x))
-        summary = torch.cat([pooled.mean(dim=(2, 3)), pooled.amax(dim=(2, 3))], dim=1)
-        y = torch.relu(self.first(x) + self.bias(summary)[:, :, None, None])
-        return torch.relu(x + self.second(y))
+        return torch.relu(x + self.second(self.middle(x)))
+
+
+def mean_and_maximum(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 2*C"]:
+    """The mean of each plane, then the maximum of each."""
+    return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
 
 
 class GaussianHead(nn.Module):
@@ -132,6 +145,68 @@ class GaussianHead(nn.Module):
         """[B, 2 D]: the means, then the logarithms."""
         mean = self.mean(x)
         return torch.cat([mean, self.log_std.expand_as(mean)], dim=1)
+
+
+def board_summary(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 3*C"]:
+    """The mean of each plane, that times the size of the board, and the maximum: as many numbers for every board.
+
+    Wu 2019, section 3.3 and appendix A, with the size about 0 on boards of 9x9: numbers such as a score grow with it.
+    """
+    mean = x.mean(dim=(2, 3))
+    size = (math.sqrt(x.shape[2] * x.shape[3]) - TYPICAL_SIDE) / TYPICAL_SIDE
+    return torch.cat([mean, mean * size, x.amax(dim=(2, 3))], dim=1)
+
+
+class BoardSummary(nn.Module):
+    """`board_summary` as a layer."""
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 3*C"]:
+        return board_summary(x)
+
+
+class PlaneLogits(nn.Module):
+    """Last layer of a policy head: a plane of numbers for each kind of move, of which each action reads one.
+
+    Actions that are nowhere on the board have numbers of their own, from a summary of it. The weights know nothing of
+    the size of the board. Silver et al. 2017 ("Mastering Chess and Shogi"): "Representation"; Wu 2019, appendix A.
+    """
+
+    reads: Tensor
+
+    def __init__(self, inputs: int, board: Board) -> None:
+        super().__init__()
+        height, width = board.size
+        is_on_board = board.cell >= 0
+        reads = board.plane * height * width + board.cell
+        reads[~is_on_board] = board.num_planes * height * width + np.arange(int((~is_on_board).sum()))
+        self.planes = nn.Conv2d(inputs, board.num_planes, 1)
+        nn.init.normal_(self.planes.weight, std=0.1 / math.sqrt(inputs))
+        nn.init.zeros_(self.planes.bias)  # type: ignore[arg-type]
+        elsewhere = int((~is_on_board).sum())
+        self.elsewhere = output_layer(3 * inputs, elsewhere) if elsewhere else None
+        self.register_buffer("reads", torch.from_numpy(reads), persistent=False)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B A"]:
+        logits = self.planes(x).flatten(1)
+        if self.elsewhere is not None:
+            logits = torch.cat([logits, self.elsewhere(board_summary(x))], dim=1)
+        return logits.index_select(1, self.reads)
+
+
+class PlaneScaling(nn.Module):
+    """`(x - offset) * factor` for each plane of an observation, as `games.Game.plane_scaling` has them."""
+
+    offset: Tensor
+    factor: Tensor
+
+    def __init__(self, offset: np.ndarray, factor: np.ndarray) -> None:
+        super().__init__()
+        for name, numbers in (("offset", offset), ("factor", factor)):
+            column = torch.from_numpy(np.asarray(numbers, np.float32).reshape(-1, 1, 1).copy())
+            self.register_buffer(name, column, persistent=False)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        return (x - self.offset) * self.factor
 
 
 class RunningNormaliser(nn.Module):

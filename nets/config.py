@@ -63,9 +63,19 @@ class NetConfig:
         default=0,
         metadata={
             "help": "Number of blocks from one that sees the whole board, through global pooling, to the next; 0 for "
-            "none (Wu 2019, section 3.3: 2 of 6 blocks). Such networks have no int8 form",
+            "none (Wu 2019, section 3.3: 2 of 6 blocks)",
             "min": 0,
             "max": 200,
+        },
+    )
+    heads: str = field(
+        default="auto",
+        metadata={
+            "help": "Last layers of a resnet: planes has a number for each kind of move and cell, and a value from the "
+            "mean and maximum of the board, so that the weights fit every size of board (AlphaZero's policy for chess; "
+            "Wu 2019); dense reads the board as a whole (AlphaGo Zero); auto takes planes where the game says where "
+            "its actions are",
+            "choices": ("auto", "planes", "dense"),
         },
     )
     policy_channels: int = field(
@@ -105,6 +115,20 @@ class NetConfig:
     moves_left_head: bool = field(
         default=False,
         metadata={"help": "Predict how many moves are left, in training only (Leela Chess Zero: true)"},
+    )
+    ownership_head: bool = field(
+        default=False,
+        metadata={
+            "help": "Predict whose each cell will be at the end, in training only, in games that have such labels "
+            "(Wu 2019, section 3.5: true)"
+        },
+    )
+    score_head: bool = field(
+        default=False,
+        metadata={
+            "help": "Predict by how much the game will be won, in training only, in games that have a score (Wu 2019, "
+            "section 3.5: true)"
+        },
     )
     batch_norm: bool = field(
         default=True,

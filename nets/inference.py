@@ -18,6 +18,7 @@ from torch import Tensor
 
 from nets import int8
 from nets.backends import Backend, CpuBackend, CudaBackend, build_twin, input_dtype
+from nets.board import Board
 from nets.config import NetConfig
 from nets.folding import fold_batch_norm
 from nets.models import PolicyValueNet, build
@@ -78,12 +79,14 @@ class Inference:
         dtype: str = "auto",
         measure_seconds: float = 0.3,
         calibration: Float[np.ndarray, "B ..."] | None = None,
+        board: Board | None = None,
     ) -> None:
         """Build and measure, for about `measure_seconds` a candidate, or a tenth of that where there is only one.
 
         `device` None means `default_device()`. `dtype` is `auto`, `float32`, `bfloat16` or `int8`; the last needs
         `calibration`, some hundred observations of the game, and `auto` leaves it out without. Larger batches than
-        `max_batch` are split, and so is one that the GPU has no memory for. Raises ValueError for bad settings.
+        `max_batch` are split, and so is one that the GPU has no memory for. `board` as in
+        `nets.build`. Raises ValueError for bad settings.
         """
         if max_batch < 1:
             raise ValueError(f"inference max_batch: {max_batch} is below 1")
@@ -92,11 +95,12 @@ class Inference:
         self.device = default_device() if device is None else torch.device(device)
         self.version = NO_WEIGHTS
         self._sizes = (config, tuple(observation_shape), num_actions, num_values)
+        self._board = board
         self._shape = tuple(observation_shape)
         self._dtype = np.dtype(np.uint8 if input_dtype(config) == torch.uint8 else np.float32)
         self._buckets = batch_buckets(max_batch)
         self._calibration = calibration
-        self._expected = {name: tensor.shape for name, tensor in build(*self._sizes).state_dict().items()}
+        self._expected = {name: tensor.shape for name, tensor in build(*self._sizes, board=board).state_dict().items()}
         self._backend, self._rate = self._choose(dtype, measure_seconds)
 
     def predict(
@@ -155,14 +159,12 @@ class Inference:
         """Backends to choose from, the finest first, each built when it is asked for."""
         names = tuple(DTYPES) if dtype == "auto" else (dtype,)
         for name in names:
-            twin = build_twin(*self._sizes)
+            twin = build_twin(*self._sizes, self._board)
             if name == "int8":
                 if self.device.type == "cpu" and self._calibration is not None and int8.is_supported(twin):
                     yield int8.Int8Backend(twin, self._calibration)
                 elif dtype == "int8":
-                    raise ValueError(
-                        "inference dtype: int8 needs a resnet without pooling or separate_value, and VNNI; use auto"
-                    )
+                    raise ValueError("inference dtype: int8 needs a resnet without separate_value, and VNNI; use auto")
             elif self.device.type == "cuda":
                 try:
                     yield self._cuda_backend(twin, DTYPES[name], may_shrink=name == names[0])

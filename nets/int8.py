@@ -10,7 +10,7 @@ Inference".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nets.backends import Backend, Outputs, channels_last, copy_in_place, padded
-from nets.blocks import ResidualBlock
+from nets.blocks import PoolingBlock, ResidualBlock, mean_and_maximum
 from nets.config import NetConfig
 from nets.models import PolicyValueNet, resolve_kind
 from nets.transforms import inverse_transform_value
@@ -45,12 +45,12 @@ def is_supported(twin: PolicyValueNet) -> bool:
 
 
 def has_form(config: NetConfig, observation_shape: Sequence[int]) -> bool:
-    """True for one residual tower without pooling, the only network that can be evaluated in bytes.
+    """True for one residual tower, the only network that can be evaluated in bytes.
 
     Raises ValueError where `config.kind` does not fit the observation.
     """
     is_tower = resolve_kind(config, observation_shape) == "resnet" and not config.separate_value
-    return is_tower and config.policy != "gaussian" and not 0 < config.pooling_every <= config.blocks
+    return is_tower and config.policy != "gaussian"
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Scale:
 class ByteConvolution:
     """One convolution of the folded network, with its weights in oneDNN's layout."""
 
-    def __init__(self, layer: nn.Conv2d, source: Scale, target: Scale | None) -> None:
-        """`target` None gives float32 results."""
+    def __init__(self, layer: nn.Conv2d, source: Scale, target: Scale | None, unit: float = 1.0) -> None:
+        """`target` None gives float32 results, in multiples of `unit`."""
         assert layer.bias is not None  # normalisation has been folded into it
         self.source, self.target = source, target
-        self.bias = layer.bias.detach().clone()
+        self.bias = layer.bias.detach() / unit
         self.padding = [int(p) for p in layer.padding]
-        weight = layer.weight.detach()
+        weight = layer.weight.detach() / unit
         self.steps = weight.abs().amax(dim=(1, 2, 3)).clamp(min=1e-12) / 127
         self.zero_points = torch.zeros(len(weight), dtype=torch.int32)
         quantised = (weight / self.steps.view(-1, 1, 1, 1)).round().to(torch.int8)
@@ -116,42 +116,87 @@ class ByteConvolution:
 
 
 class ByteHead:
-    """1x1 convolution in bytes, then linear layers in float32 on the board as it lies in memory."""
+    """1x1 convolution in bytes, then the rest of the head in float32."""
 
     def __init__(self, head: nn.Sequential, source: Scale) -> None:
         self.convolution = ByteConvolution(head[0].layer, source, None)  # type: ignore[arg-type]
-        first = head[3].layer if hasattr(head[3], "layer") else head[3]
-        assert isinstance(first, nn.Linear)
-        channels = len(self.convolution.bias)
-        by_channel = first.weight.detach().view(len(first.weight), channels, -1)
-        self.weight = by_channel.transpose(1, 2).reshape(len(first.weight), -1).contiguous()
-        self.bias = first.bias.detach()
-        self.rest = head[4:]
+        self.finish: Callable[[Tensor], Tensor]
+        if isinstance(head[2], nn.Flatten):
+            self.finish = _flat_layers(list(head)[3:], len(self.convolution.bias))
+        else:
+            self.finish = head[2:]
 
     def __call__(self, x: Tensor) -> Tensor:
-        board = self.convolution.relu(x).permute(0, 2, 3, 1)
-        return self.rest(nn.functional.linear(board.reshape(len(x), -1), self.weight, self.bias))
+        return self.finish(self.convolution.relu(x))
 
 
-ByteBlock = tuple[ByteConvolution, ByteConvolution, Scale]
-"""The two convolutions of a residual block, and the scale of what goes into it."""
+def _flat_layers(layers: Sequence[nn.Module], channels: int) -> Callable[[Tensor], Tensor]:
+    """Dense layers behind a board of `channels` planes, on the board as it lies in memory, channels last."""
+    first = layers[0].layer if hasattr(layers[0], "layer") else layers[0]
+    assert isinstance(first, nn.Linear)
+    by_channel = first.weight.detach().view(len(first.weight), channels, -1)
+    weight = by_channel.transpose(1, 2).reshape(len(first.weight), -1).contiguous()
+    bias, rest = first.bias.detach(), nn.Sequential(*layers[1:])
+
+    def run(board: Tensor) -> Tensor:
+        flat = board.permute(0, 2, 3, 1).reshape(len(board), -1)
+        return rest(nn.functional.linear(flat, weight, bias))
+
+    return run
 
 
-def byte_blocks(blocks: Iterable[nn.Module], x: Tensor, source: Scale) -> tuple[list[ByteBlock], Scale]:
-    """Residual blocks in bytes, and the scale of what comes out.
+class ByteBlock:
+    """A residual block in bytes; what goes in has the scale `source`, what comes out `target`."""
+
+    def __init__(self, block: ResidualBlock, x: Tensor, source: Scale, target: Scale) -> None:
+        """`x` are examples of what goes in, as floats."""
+        middle = Scale.of(torch.relu(block.first(x)))
+        self.source = source
+        self.first = ByteConvolution(block.first.layer, source, middle)  # type: ignore[arg-type]
+        self.second = ByteConvolution(block.second.layer, middle, target)  # type: ignore[arg-type]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.second.add_relu(self.first.relu(x), x, self.source)
+
+
+class BytePoolingBlock:
+    """A block with global pooling: its convolutions in bytes, what the whole board adds in float32."""
+
+    def __init__(self, block: PoolingBlock, x: Tensor, source: Scale, target: Scale) -> None:
+        """`x` are examples of what goes in, as floats."""
+        middle = Scale.of(block.middle(x))
+        self.source = source
+        self.pooled = ByteConvolution(block.pooled.layer, source, None)  # type: ignore[arg-type]
+        # Its results are counted in bytes at once; half a byte more makes the cut below a rounding.
+        self.first = ByteConvolution(block.first.layer, source, None, unit=middle.step)  # type: ignore[arg-type]
+        self.weight = block.bias.weight.detach() / middle.step
+        self.bias = block.bias.bias.detach() / middle.step + 0.5
+        self.second = ByteConvolution(block.second.layer, middle, target)  # type: ignore[arg-type]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        summary = mean_and_maximum(self.pooled.relu(x))
+        added = nn.functional.linear(summary, self.weight, self.bias)
+        y = self.first.plain(x).add_(added[:, :, None, None]).clamp_(0, LEVELS).to(torch.uint8)
+        return self.second.add_relu(y, x, self.source)
+
+
+def byte_blocks(
+    blocks: Iterable[nn.Module], x: Tensor, source: Scale
+) -> tuple[list[ByteBlock | BytePoolingBlock], Scale]:
+    """The blocks of a tower in bytes, and the scale of what comes out.
 
     `x` goes into them, as floats here and as bytes of `source` later.
     """
-    made: list[ByteBlock] = []
+    made: list[ByteBlock | BytePoolingBlock] = []
     for block in blocks:
-        assert isinstance(block, ResidualBlock)
-        middle = Scale.of(torch.relu(block.first(x)))
-        x = block(x)
-        target = Scale.of(x)
-        first = ByteConvolution(block.first.layer, source, middle)  # type: ignore[arg-type]
-        second = ByteConvolution(block.second.layer, middle, target)  # type: ignore[arg-type]
-        made.append((first, second, source))
-        source = target
+        following = block(x)
+        target = Scale.of(following)
+        if isinstance(block, PoolingBlock):
+            made.append(BytePoolingBlock(block, x, source, target))
+        else:
+            assert isinstance(block, ResidualBlock)
+            made.append(ByteBlock(block, x, source, target))
+        x, source = following, target
     return made, source
 
 
@@ -177,8 +222,8 @@ class _Tower:
         x = torch.round(x / scale.step).add_(scale.zero_point).clamp_(0, LEVELS).to(torch.uint8)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.stem.relu(x)
-        for first, second, source in self.blocks:
-            x = second.add_relu(first.relu(x), x, source)
+        for block in self.blocks:
+            x = block(x)
         return self.policy_head(x), self.output_value(self.value_head(x))
 
 

@@ -57,6 +57,16 @@ def moves_left_error(predicted: Float[Tensor, "B 1"], moves_left: Float[Tensor, 
     return torch.square(torch.log1p(moves_left.detach()) - predicted.squeeze(-1))
 
 
+def final_label_error(predicted: Float[Tensor, "B ..."], labels: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
+    """`(y - l)^2`, averaged over the numbers of a sample; a label that is not a number counts nothing.
+
+    Ownership and score in "Accelerating Self-Play Learning in Go" (Wu 2019), section 3.5, which has cross-entropies.
+    """
+    labels = labels.detach()
+    error = torch.square(labels.nan_to_num(0.0) - predicted)
+    return torch.where(labels.isnan(), 0.0, error).flatten(1).mean(dim=1)
+
+
 def policy_gradient(log_probability: Float[Tensor, " B"], advantage: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
     """`- A_t log p(a_t)`: its gradient is that of REINFORCE with a baseline.
 

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 from nets.blocks import (
     ACTIVATIONS,
+    BoardSummary,
     GaussianHead,
+    PlaneLogits,
+    PlaneScaling,
     PoolingBlock,
     ResidualBlock,
     RunningNormaliser,
@@ -28,6 +31,7 @@ from nets.blocks import (
     dense,
     output_layer,
 )
+from nets.board import Board
 from nets.config import NetConfig
 from nets.transforms import symlog
 
@@ -58,6 +62,7 @@ class PolicyValueNet(nn.Module):
         value_head: nn.Module,
         auxiliary: dict[str, nn.Module],
         value_trunk: nn.Module | None = None,
+        board: Board | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -69,7 +74,11 @@ class PolicyValueNet(nn.Module):
         self.value_head = value_head
         self.auxiliary = nn.ModuleDict(auxiliary)
         self.value_trunk = value_trunk
-        self.normaliser = RunningNormaliser(observation_shape) if config.input_transform == "running" else None
+        self.normaliser: RunningNormaliser | PlaneScaling | None = None
+        if config.input_transform == "running":
+            self.normaliser = RunningNormaliser(observation_shape)
+        elif config.input_transform == "none" and board is not None and board.scaling is not None:
+            self.normaliser = PlaneScaling(*board.scaling)
 
     def forward(self, observation: Shaped[Tensor, "B ..."]) -> tuple[Float[Tensor, "B A"], Float[Tensor, "B V"]]:
         return self.evaluate(self.transform_input(observation))
@@ -80,7 +89,8 @@ class PolicyValueNet(nn.Module):
         """The outputs of `forward`, and those of the auxiliary heads by name.
 
         `reply`: logits [B, A] of the move that follows the next one. `moves_left` [B, 1]: the logarithm of 1 + the
-        number of moves until the end.
+        number of moves until the end. `ownership` [B, H, W] and `score` [B, 1], both within [-1, 1]: whose each cell
+        will be, and by how much of the most the game will be won, for the player to move.
         """
         transformed = self.transform_input(observation)
         x = self.trunk(transformed)
@@ -132,18 +142,32 @@ def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:
     return config.kind
 
 
+def has_plane_heads(config: NetConfig, observation_shape: Sequence[int], board: Board | None) -> bool:
+    """Whether the heads are those of `NetConfig.heads` planes. Raises ValueError where these are asked for in vain."""
+    is_possible = board is not None and board.num_planes > 0 and resolve_kind(config, observation_shape) == "resnet"
+    if config.heads == "planes" and not is_possible:
+        raise ValueError("net.heads: planes needs a resnet, and a game that says where its actions are; use auto")
+    return is_possible and config.heads != "dense" and config.policy != "gaussian"
+
+
 def build(
-    config: NetConfig, observation_shape: Sequence[int], num_actions: int, num_values: int, seed: int = 0
+    config: NetConfig,
+    observation_shape: Sequence[int],
+    num_actions: int,
+    num_values: int,
+    seed: int = 0,
+    board: Board | None = None,
 ) -> PolicyValueNet:
     """A network with initial weights, on the CPU, in float32 and training mode.
 
-    The weights depend on `seed` alone, and torch's global generator is left as it was. Raises ValueError where
-    `config.kind` does not fit the observation.
+    `board` is what a game says of its board. With heads of planes, the weights fit boards of every size. The weights
+    depend on `seed` alone, and torch's global generator is left as it was. Raises ValueError where `config.kind`,
+    `heads` or an auxiliary head does not fit the game.
     """
     shape = tuple(int(size) for size in observation_shape)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
-        trunk, new_policy_head, new_value_head = make_parts(config, shape)
+        trunk, new_policy_head, new_value_head = make_parts(config, shape, board)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
         value_trunk = make_parts(config, shape)[0] if config.separate_value else None
         auxiliary = {}
@@ -151,8 +175,12 @@ def build(
             auxiliary["reply"] = new_policy_head(num_actions)
         if config.moves_left_head:
             auxiliary["moves_left"] = new_value_head(1)
+        if config.ownership_head:
+            auxiliary["ownership"] = _ownership_head(config, shape)
+        if config.score_head:
+            auxiliary["score"] = nn.Sequential(new_value_head(1), nn.Tanh())
         return PolicyValueNet(
-            config, shape, num_actions, num_values, trunk, policy_head, value_head, auxiliary, value_trunk
+            config, shape, num_actions, num_values, trunk, policy_head, value_head, auxiliary, value_trunk, board
         )
 
 
@@ -160,9 +188,10 @@ NewHead = Callable[[int], nn.Module]
 """Makes a head with the given number of outputs."""
 
 
-def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+def _resnet_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
     """The residual tower of a board [C, H, W], and functions that make its policy and value heads."""
     planes, height, width = shape
+    has_planes = has_plane_heads(config, shape, board)
     trunk = nn.Sequential(
         convolution(planes, config.channels, 3, config.batch_norm),
         nn.ReLU(),
@@ -170,17 +199,18 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module,
     )
 
     def policy_head(outputs: int) -> nn.Module:
-        return nn.Sequential(
-            convolution(config.channels, config.policy_channels, 1, config.batch_norm),
-            nn.ReLU(),
-            nn.Flatten(),
-            _policy_layer(config)(config.policy_channels * height * width, outputs),
-        )
+        head = nn.Sequential(convolution(config.channels, config.policy_channels, 1, config.batch_norm), nn.ReLU())
+        if has_planes and board is not None:
+            return head.append(PlaneLogits(config.policy_channels, board))
+        inputs = config.policy_channels * height * width
+        return head.append(nn.Flatten()).append(_policy_layer(config)(inputs, outputs))
 
     def value_head(outputs: int) -> nn.Module:
-        inputs = config.value_channels * height * width
+        inputs = config.value_channels * (3 if has_planes else height * width)
         head = nn.Sequential(
-            convolution(config.channels, config.value_channels, 1, config.batch_norm), nn.ReLU(), nn.Flatten()
+            convolution(config.channels, config.value_channels, 1, config.batch_norm),
+            nn.ReLU(),
+            BoardSummary() if has_planes else nn.Flatten(),
         )
         if config.value_hidden > 0:
             head.append(dense(inputs, config.value_hidden, config.batch_norm)).append(nn.ReLU())
@@ -189,13 +219,24 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module,
     return trunk, policy_head, value_head
 
 
+def _ownership_head(config: NetConfig, shape: tuple[int, ...]) -> nn.Module:
+    """A number within [-1, 1] for each cell of the board. Raises ValueError where the trunk keeps no board."""
+    if resolve_kind(config, shape) != "resnet":
+        raise ValueError("net.ownership_head: only a resnet keeps the cells of a board apart; use false")
+    last = nn.Conv2d(config.value_channels, 1, 1)
+    nn.init.normal_(last.weight, std=0.1 / math.sqrt(config.value_channels))
+    nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+    first = convolution(config.channels, config.value_channels, 1, config.batch_norm)
+    return nn.Sequential(first, nn.ReLU(), last, nn.Flatten(1, 2), nn.Tanh())
+
+
 def _block(config: NetConfig, number: int) -> nn.Module:
     """Block `number` of the tower, counted from 1."""
     pools = config.pooling_every > 0 and number % config.pooling_every == 0
     return (PoolingBlock if pools else ResidualBlock)(config.channels, config.batch_norm)
 
 
-def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+def _mlp_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk of a multilayer perceptron, and functions that make its policy and value heads."""
     widths = [math.prod(shape)] + [config.hidden] * config.layers
     trunk = nn.Sequential(nn.Flatten())
@@ -205,7 +246,7 @@ def _mlp_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, Ne
     return trunk, *_flat_heads(config, widths[-1])
 
 
-def _nature_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+def _nature_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk for screens (Mnih et al. 2015, "Model architecture"), and functions that make its heads."""
     first, later = config.channels, 2 * config.channels
     cells = math.prod(((((side - 8) // 4 + 1) - 4) // 2 + 1) - 2 for side in shape[1:])
@@ -246,7 +287,7 @@ def _policy_layer(config: NetConfig) -> Callable[[int, int], nn.Module]:
     return GaussianHead if config.policy == "gaussian" else output_layer
 
 
-def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+def _table_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
     """A trunk that does nothing, and functions that make heads of zeros: a row for every one-hot observation."""
     if config.policy == "gaussian":
         raise ValueError("net.kind: a table has a row for each of finitely many states and actions; use auto or mlp")
@@ -259,12 +300,16 @@ def _table_parts(config: NetConfig, shape: tuple[int, ...]) -> tuple[nn.Module, 
     return nn.Flatten(), head, head
 
 
-def make_parts(config: NetConfig, observation_shape: tuple[int, ...]) -> tuple[nn.Module, NewHead, NewHead]:
+def make_parts(
+    config: NetConfig, observation_shape: tuple[int, ...], board: Board | None = None
+) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk of the kind that `config` names, and functions that make policy and value heads behind it.
 
-    Raises ValueError for a kind that does not fit the observation.
+    Raises ValueError for a kind or heads that do not fit the observation and the board.
     """
-    return _PARTS[resolve_kind(config, observation_shape)](config, observation_shape)
+    kind = resolve_kind(config, observation_shape)
+    has_plane_heads(config, observation_shape, board)
+    return _PARTS[kind](config, observation_shape, board)
 
 
 _PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}

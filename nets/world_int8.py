@@ -65,11 +65,14 @@ class _Tower:
         residual = latents.to(torch.float32).mul_(self._from_bytes).add_(self.table[actions])
         residual = residual.clamp_(0, LEVELS).to(torch.uint8).contiguous(memory_format=torch.channels_last)
         x = self.entry.add_relu(latents, residual, self.residual_scale)
-        *blocks, (first, second, source) = self.blocks
-        for early, late, scale in blocks:
-            x = late.add_relu(early.relu(x), x, scale)
+        *blocks, last = self.blocks
+        for block in blocks:
+            x = block(x)
         # The last sum stays in floats: of a range of bytes that all latents share, each would use a part.
-        total = second.plain(first.relu(x)).add_(x.to(torch.float32).sub_(source.zero_point), alpha=source.step)
+        source = last.source
+        total = last.second.plain(last.first.relu(x)).add_(
+            x.to(torch.float32).sub_(source.zero_point), alpha=source.step
+        )
         following = as_bytes(scaled(total.relu_()))
         policy, value, *others = (None if head is None else head(following) for head in self.heads)
         assert policy is not None and value is not None

@@ -120,7 +120,7 @@ def _check_search(config: Config, algorithm: AlphaZero) -> None:
     if config.actors.resign_value > 0 and game.has_rewards:
         raise UserError(f"actors.resign_value: {game.name} is not won or lost, it pays on the way; leave it at 0")
     if config.actors.dtype == "int8" and not _has_int8_form(config.net, game):
-        raise UserError("actors.dtype: int8 needs a resnet without pooling or separate_value; use auto")
+        raise UserError("actors.dtype: int8 needs a resnet without separate_value; use auto")
 
 
 def _has_int8_form(net: NetConfig, game: games.Game) -> bool:

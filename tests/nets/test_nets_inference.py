@@ -20,23 +20,37 @@ from nets import (
 )
 from nets import inference as inference_module
 from nets.backends import CpuBackend
+from nets.board import Board
 
 SMALL = NetConfig(channels=16, blocks=2, hidden=32, layers=2, policy_channels=8, value_channels=8, value_hidden=16)
 BOARD, ACTIONS = (5, 6, 7), 7
+PLANES = Board(
+    size=(6, 7),
+    num_planes=2,
+    plane=np.array([0, 1, 0, 1, 1, -1, -1]),
+    cell=np.array([0, 0, 41, 41, 7, -1, -1]),
+    scaling=(np.linspace(0.0, 1.0, 5, dtype=np.float32), np.linspace(0.5, 2.0, 5, dtype=np.float32)),
+)
+"""Seven actions, two of which are nowhere on the board."""
 BATCHES = (1, 7, 8, 200, 300)
 KINDS = [
     pytest.param({}, BOARD, 1, id="resnet"),
     pytest.param({"batch_norm": False}, BOARD, 3, id="resnet-no-norm-three-players"),
     pytest.param({"pooling_every": 1, "reply_head": True, "moves_left_head": True}, BOARD, 1, id="pooling"),
+    pytest.param({"heads": "planes", "ownership_head": True, "score_head": True}, BOARD, 1, id="planes"),
     pytest.param({"kind": "mlp"}, BOARD, 1, id="mlp-on-a-board"),
     pytest.param({}, (4, 9), 2, id="mlp"),
     pytest.param({"input_transform": "symlog", "value_transform": "signed_sqrt"}, (3, 4, 4), 1, id="transforms"),
 ]
 
 
+def board_of(config: NetConfig) -> Board | None:
+    return PLANES if config.heads == "planes" else None
+
+
 def trained_like(config: NetConfig, shape=BOARD, num_values=1, seed=0) -> PolicyValueNet:
     """A network where nothing is at its initial value: no zero weights, no unit scales, uneven running statistics."""
-    net = build(config, shape, ACTIONS, num_values)
+    net = build(config, shape, ACTIONS, num_values, board=board_of(config))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in net.state_dict().items():
@@ -50,7 +64,11 @@ def trained_like(config: NetConfig, shape=BOARD, num_values=1, seed=0) -> Policy
 
 def inference(config: NetConfig = SMALL, shape=BOARD, num_values=1, **settings) -> Inference:
     return Inference(
-        config, shape, ACTIONS, num_values, **{"device": "cpu", "dtype": "float32", "measure_seconds": 0.0, **settings}
+        config,
+        shape,
+        ACTIONS,
+        num_values,
+        **{"device": "cpu", "dtype": "float32", "measure_seconds": 0.0, "board": board_of(config), **settings},
     )
 
 
@@ -111,7 +129,7 @@ def test_what_observations_are_normalised_by_keeps_its_precision():
 BYTES = pytest.mark.skipif(
     not torch.cpu._is_vnni_supported(), reason="no instructions for bytes: it needs a processor with VNNI or AMX"
 )
-BOARDS = [case for case in KINDS if case.id in ("resnet", "resnet-no-norm-three-players", "transforms")]
+BOARDS = [case for case in KINDS if case.id not in ("mlp", "mlp-on-a-board")]
 
 
 def byte_inference(config: NetConfig, shape=BOARD, num_values=1) -> Inference:
@@ -122,7 +140,7 @@ def byte_inference(config: NetConfig, shape=BOARD, num_values=1) -> Inference:
 @pytest.mark.parametrize(("settings", "shape", "num_values"), BOARDS)
 def test_int8_is_near_the_plain_network(settings, shape, num_values):
     config = dataclasses.replace(SMALL, **settings)
-    net = build(config, shape, ACTIONS, num_values).eval()
+    net = build(config, shape, ACTIONS, num_values, board=board_of(config)).eval()
     fast = byte_inference(config, shape, num_values)
     fast.load(net.state_dict(), version=1)
     assert fast.describe()["dtype"] == "int8" and fast._backend._tower is not None
@@ -165,7 +183,7 @@ def test_int8_steps_back_to_float32_for_a_version_that_loses_too_much(monkeypatc
 
 def test_int8_is_refused_where_it_cannot_be_had():
     some = observations(256, seed=7)
-    without_form = ({"kind": "mlp"}, {"pooling_every": 1}, {"separate_value": True})
+    without_form = ({"kind": "mlp"}, {"separate_value": True})
     for settings, calibration in (*((settings, some) for settings in without_form), ({}, None)):
         with pytest.raises(ValueError, match="int8 needs a resnet"):
             inference(dataclasses.replace(SMALL, **settings), dtype="int8", calibration=calibration)

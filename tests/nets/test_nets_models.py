@@ -21,6 +21,7 @@ from nets import (
     symlog,
     transform_value,
 )
+from nets.board import Board
 
 SMALL = NetConfig(channels=8, blocks=2, hidden=16, layers=2, policy_channels=4, value_channels=4, value_hidden=8)
 CASES = [
@@ -58,11 +59,13 @@ def test_untrained_network_is_nearly_uniform_and_undecided(kind, batch_norm):
     assert policy_logits.std() > 0, "exactly constant outputs would make every tree of a batch the same"
 
 
+@pytest.mark.parametrize("board", [None, Board((6, 7), 1, np.array([0] * 6 + [-1]), np.array([*range(6), -1]))])
 @pytest.mark.parametrize("batch_norm", [True, False])
-def test_every_parameter_can_learn(batch_norm):
+def test_every_parameter_can_learn(batch_norm, board):
     """Zero-initialised layers open on the first step; nothing is dead or disconnected after it."""
-    everything = {"pooling_every": 2, "reply_head": True, "moves_left_head": True}
-    net = build(dataclasses.replace(SMALL, batch_norm=batch_norm, **everything), (5, 6, 7), 7, 1)
+    everything = dict.fromkeys(("reply_head", "moves_left_head", "ownership_head", "score_head"), True)
+    config = dataclasses.replace(SMALL, batch_norm=batch_norm, pooling_every=2, **everything)
+    net = build(config, (5, 6, 7), 7, 1, board=board)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
     observation = torch.randn(16, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     for _ in range(3):
@@ -93,6 +96,72 @@ def test_auxiliary_heads_change_nothing_else():
         torch.testing.assert_close(one, other)
     assert {name: tuple(output.shape) for name, output in said.items()} == {"reply": (4, 7), "moves_left": (4, 1)}
     assert bare.forward_training(observation)[2] == {}
+
+
+def go_like(side: int) -> Board:
+    """One plane of moves and a pass, which is nowhere on the board."""
+    cells = np.append(np.arange(side * side), -1)
+    return Board((side, side), 1, np.where(cells < 0, -1, 0), cells)
+
+
+def test_plane_heads_read_the_plane_and_the_cell_of_each_action():
+    board = Board((3, 4), 2, np.array([1, 0, -1, 1]), np.array([5, 11, -1, 0]))
+    net = build(dataclasses.replace(SMALL, heads="planes"), (5, 3, 4), 4, 1, board=board).eval()
+    head = net.policy_head[-1]
+    with torch.no_grad():
+        head.planes.bias.copy_(torch.tensor([10.0, 20.0]))
+        head.elsewhere.bias.fill_(30.0)
+        for cell in range(12):
+            at_the_cell = torch.zeros(1, SMALL.policy_channels, 3, 4)
+            at_the_cell[0, :, cell // 4, cell % 4] = 100.0
+            moved = (head(at_the_cell) - head(torch.zeros_like(at_the_cell)))[0]
+            assert [i for i in (0, 1, 3) if moved[i] != 0] == [i for i in (0, 1, 3) if board.cell[i] == cell]
+        logits = head(torch.zeros(1, SMALL.policy_channels, 3, 4))[0]
+    assert logits.round().tolist() == [20.0, 10.0, 30.0, 20.0]
+
+
+def test_weights_of_plane_heads_fit_boards_of_every_size():
+    everything = {"ownership_head": True, "score_head": True, "reply_head": True, "pooling_every": 2}
+    config = dataclasses.replace(SMALL, **everything)
+    small, large = (build(config, (5, n, n), n * n + 1, 1, seed=n, board=go_like(n)) for n in (5, 9))
+    large.load_state_dict(small.state_dict())
+    for net, n in ((small, 5), (large, 9)):
+        policy_logits, value, said = net.forward_training(torch.randn(2, 5, n, n))
+        assert policy_logits.shape == said["reply"].shape == (2, n * n + 1)
+        assert said["ownership"].shape == (2, n, n) and value.shape == said["score"].shape == (2, 1)
+        assert all(said[name].abs().max() < 1 for name in ("ownership", "score"))
+
+
+def test_plane_heads_turn_with_the_board():
+    """A board turned by a quarter has the turned policy, where the trunk sees none of its sides."""
+    net = build(dataclasses.replace(SMALL, blocks=0), (5, 6, 6), 37, 1, board=go_like(6)).eval()
+    with torch.no_grad():
+        layer = net.trunk[0].layer.weight
+        layer.copy_(sum(torch.rot90(layer, k, (2, 3)) for k in range(4)))
+        observation = torch.rand(3, 5, 6, 6)
+        (logits, value), (turned, same) = net(observation), net(torch.rot90(observation, 1, (2, 3)))
+    expected = torch.rot90(logits[:, :36].reshape(3, 6, 6), 1, (1, 2)).flatten(1)
+    torch.testing.assert_close(turned, torch.cat([expected, logits[:, 36:]], dim=1))
+    torch.testing.assert_close(value, same)
+
+
+def test_planes_are_scaled_as_the_game_says():
+    offset, factor = np.float32([128.0, 0, 0, 0, 1]), np.float32([0.1, 1, 1, 1, -1])
+    board = dataclasses.replace(go_like(5), scaling=(offset, factor))
+    net = build(SMALL, (5, 5, 5), 26, 1, board=board)
+    x = net.transform_input(torch.full((1, 5, 5, 5), 138.0))
+    torch.testing.assert_close(x[0, :, 2, 2], torch.tensor([1.0, 138.0, 138.0, 138.0, -137.0]))
+    assert not [name for name in net.state_dict() if "normaliser" in name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "board"),
+    [({"heads": "planes"}, None), ({"heads": "planes", "kind": "mlp"}, go_like(5)),
+     ({"ownership_head": True, "kind": "mlp"}, go_like(5))],
+)  # fmt: skip
+def test_heads_that_need_a_board_are_refused_without_one(settings, board):
+    with pytest.raises(ValueError, match=r"^net\.(heads|ownership_head): .*; use (auto|false)$"):
+        build(dataclasses.replace(SMALL, **settings), (5, 5, 5), 26, 1, board=board)
 
 
 def test_pooling_lets_every_cell_see_the_whole_board():
