@@ -143,11 +143,18 @@ def resolve_kind(config: NetConfig, observation_shape: Sequence[int]) -> str:
 
 
 def has_plane_heads(config: NetConfig, observation_shape: Sequence[int], board: Board | None) -> bool:
-    """Whether the heads are those of `NetConfig.heads` planes. Raises ValueError where these are asked for in vain."""
+    """Whether the heads are those of planes, by `NetConfig.heads`."""
     is_possible = board is not None and board.num_planes > 0 and resolve_kind(config, observation_shape) == "resnet"
-    if config.heads == "planes" and not is_possible:
-        raise ValueError("net.heads: planes needs a resnet, and a game that says where its actions are; use auto")
     return is_possible and config.heads != "dense" and config.policy != "gaussian"
+
+
+def check_fit(config: NetConfig, observation_shape: Sequence[int], board: Board | None = None) -> None:
+    """Raises ValueError, with one line for a person, where the settings do not fit what a game shows."""
+    is_tower = resolve_kind(config, observation_shape) == "resnet"
+    if config.heads == "planes" and not has_plane_heads(config, observation_shape, board):
+        raise ValueError("net.heads: planes needs a resnet, and a game that says where its actions are; use auto")
+    if config.ownership_head and not is_tower:
+        raise ValueError("net.ownership_head: only a resnet keeps the cells of a board apart; use false")
 
 
 def build(
@@ -165,6 +172,7 @@ def build(
     `heads` or an auxiliary head does not fit the game.
     """
     shape = tuple(int(size) for size in observation_shape)
+    check_fit(config, shape, board)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
         trunk, new_policy_head, new_value_head = make_parts(config, shape, board)
@@ -176,7 +184,7 @@ def build(
         if config.moves_left_head:
             auxiliary["moves_left"] = new_value_head(1)
         if config.ownership_head:
-            auxiliary["ownership"] = _ownership_head(config, shape)
+            auxiliary["ownership"] = _ownership_head(config)
         if config.score_head:
             auxiliary["score"] = nn.Sequential(new_value_head(1), nn.Tanh())
         return PolicyValueNet(
@@ -219,10 +227,8 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None
     return trunk, policy_head, value_head
 
 
-def _ownership_head(config: NetConfig, shape: tuple[int, ...]) -> nn.Module:
-    """A number within [-1, 1] for each cell of the board. Raises ValueError where the trunk keeps no board."""
-    if resolve_kind(config, shape) != "resnet":
-        raise ValueError("net.ownership_head: only a resnet keeps the cells of a board apart; use false")
+def _ownership_head(config: NetConfig) -> nn.Module:
+    """A number within [-1, 1] for each cell of the board, from a trunk that keeps the board."""
     last = nn.Conv2d(config.value_channels, 1, 1)
     nn.init.normal_(last.weight, std=0.1 / math.sqrt(config.value_channels))
     nn.init.zeros_(last.bias)  # type: ignore[arg-type]
@@ -305,11 +311,9 @@ def make_parts(
 ) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk of the kind that `config` names, and functions that make policy and value heads behind it.
 
-    Raises ValueError for a kind or heads that do not fit the observation and the board.
+    Raises ValueError for a kind that does not fit the observation.
     """
-    kind = resolve_kind(config, observation_shape)
-    has_plane_heads(config, observation_shape, board)
-    return _PARTS[kind](config, observation_shape, board)
+    return _PARTS[resolve_kind(config, observation_shape)](config, observation_shape, board)
 
 
 _PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}

@@ -20,7 +20,9 @@ player to move (V as in `search.perspective`)."""
 
 
 class Evaluation(NamedTuple):
-    """Legal actions and their logits in compressed rows, and a value for every player."""
+    """Actions to look at and their logits in compressed rows, and a value for every player.
+
+    The actions are `StatePool.candidates`: the legal ones, less those that the game leaves out."""
 
     offsets: np.ndarray  # [n + 1] int64
     actions: np.ndarray  # [K] int64
@@ -68,8 +70,8 @@ class ConstantEvaluator(Evaluator):
         self._values = np.zeros((0, 0))
 
     def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
-        """Zeros for the legal actions."""
-        offsets, actions = pool.legal(slots)
+        """Zeros for the candidates."""
+        offsets, actions = pool.candidates(slots)
         if len(actions) > len(self._logits):
             self._logits = np.zeros(2 * len(actions), np.float32)
         if self._values.shape != (len(slots), pool.game.num_players):
@@ -85,7 +87,7 @@ class RolloutEvaluator(Evaluator):
 
     def evaluate(self, pool: StatePool, slots: np.ndarray) -> Evaluation:
         """One or more random games from each position."""
-        offsets, actions = pool.legal(slots)
+        offsets, actions = pool.candidates(slots)
         values = pool.rollout(slots, self.rng)
         for _ in range(self.rollouts - 1):
             values = values + pool.rollout(slots, self.rng)
@@ -122,7 +124,7 @@ class NetworkEvaluator(Evaluator):
         if n > len(self._observations):
             self._observations = np.zeros((n, *self.game.observation_shape), np.float32)
         observations = self._observations[:n]
-        offsets, actions = pool.legal(slots)
+        offsets, actions = pool.candidates(slots)
         pool.observe(slots, observations)
         answers = Answers.allocate(offsets, actions, self.num_values)
         self._counts.evaluations += n

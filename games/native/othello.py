@@ -42,6 +42,8 @@ class Othello(Game):
     observation_shape = with_seats((OWN_PLANES, SIZE, SIZE), NUM_PLAYERS)
     max_game_length = MAX_GAME_LENGTH
     name = rules = "othello"
+    final_label_shape = (SIZE, SIZE)
+    largest_score = float(CELLS)
 
     def new_pool(self, capacity: int) -> OthelloPool:
         return OthelloPool(self, capacity)
@@ -72,6 +74,18 @@ class OthelloPool(NativePool):
 
     def _rollout_into(self, slots: np.ndarray, seeds: np.ndarray, rewards: np.ndarray) -> None:
         _rollout(self._boards, self._to_play, slots, seeds, rewards)
+
+    def final_labels(self, slots: np.ndarray, out: np.ndarray) -> None:
+        """The discs."""
+        cells = np.arange(CELLS, dtype=np.uint64)
+        black, white = ((self._boards[slots, player, None] >> cells) & _ONE for player in range(NUM_PLAYERS))
+        out[:] = (black.astype(np.int8) - white.astype(np.int8)).reshape(out.shape)
+
+    def final_scores(self, slots: np.ndarray) -> np.ndarray:
+        """Discs of player 0, less those of player 1."""
+        labels = np.zeros((len(slots), SIZE, SIZE), np.int8)
+        self.final_labels(slots, labels)
+        return labels.sum(axis=(1, 2), dtype=np.float64)
 
     def text(self, slot: int) -> str:
         to_play = int(self._to_play[slot])

@@ -18,6 +18,7 @@ from games import Game
 from games.observation_layout import layout_notes
 from nets.inference import Inference
 from nets.losses import (
+    final_label_error,
     moves_left_error,
     policy_cross_entropy,
     policy_entropy,
@@ -26,14 +27,14 @@ from nets.losses import (
     reply_cross_entropy,
     value_mse,
 )
-from nets.models import PolicyValueNet, resolve_kind
+from nets.models import PolicyValueNet, check_fit, resolve_kind
 from nets.policies import Categorical
 from nets.transforms import transform_value
 from search import ModelFactory, ModelTraits
 from selfplay.algorithms.algorithm import PLAYER, Inferences
 from selfplay.algorithms.learner import Learner, Loss, LossFunction
 from selfplay.algorithms.models import blind_models, network_models, selfplay_models
-from selfplay.algorithms.networks import game_net_config, make_inference, make_net
+from selfplay.algorithms.networks import board_of, game_net_config, make_inference, make_net
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -57,8 +58,9 @@ class AlphaZero:
 
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, self.load_game(config)
+        check_labels(config, self.game)
         try:
-            resolve_kind(config.net, self.game.observation_shape)
+            check_fit(config.net, self.game.observation_shape, board_of(self.game))
         except ValueError as error:
             raise UserError(str(error)) from None
         self.traits = ModelTraits.of_game(self.game)
@@ -155,6 +157,14 @@ class AlphaZero:
         return {**played, **calibration_error(records, self.game, self.targets)}
 
 
+def check_labels(config: Config, game: Game) -> None:
+    """Raises UserError for a head that the game has no labels for."""
+    if config.net.ownership_head and game.final_label_shape is None:
+        raise UserError(f"net.ownership_head: {game.name} does not say whose a cell is at the end; use false")
+    if config.net.score_head and game.largest_score <= 0:
+        raise UserError(f"net.score_head: {game.name} has no score besides its result; use false")
+
+
 def warm_up(config: Config, game: Game, models: ModelFactory) -> None:
     """Play one game with one simulation a move, so that the kernels of the search are compiled and cached.
 
@@ -217,6 +227,14 @@ def make_loss(config: Config, game: Game) -> LossFunction:
             moves_left = torch.from_numpy(batch.moves_left).to(device)
             more["moves_left_loss"] = moves_left_error(auxiliary["moves_left"].float(), moves_left).mean()
             total = total + learner.moves_left_weight * more["moves_left_loss"]
+        if "ownership" in auxiliary:
+            labels = torch.from_numpy(batch.final_labels).to(device)
+            more["ownership_loss"] = final_label_error(auxiliary["ownership"].float(), labels).mean()
+            total = total + learner.ownership_weight * more["ownership_loss"]
+        if "score" in auxiliary:
+            score = torch.from_numpy(batch.final_score).to(device)[:, None] / game.largest_score
+            more["score_loss"] = final_label_error(auxiliary["score"].float(), score).mean()
+            total = total + learner.score_weight * more["score_loss"]
         with torch.no_grad():
             terms = {
                 **more,

@@ -173,9 +173,11 @@ def refuse_unused(config: Config, game: Game) -> None:
             "learner.root_value_share: with learner.td_steps the returns of muzero end in the value of the network; "
             "use 0 for one of the two"
         )
-    for name in ("reply_head", "moves_left_head", "separate_value"):
+    for name in ("reply_head", "moves_left_head", "ownership_head", "score_head", "separate_value"):
         if getattr(config.net, name):
             raise UserError(f"net.{name}: the model of muzero has none; use false")
+    if config.net.heads == "planes":
+        raise UserError("net.heads: the heads of muzero read the board as a whole; use auto")
     if config.learner.policy_gradient_weight > 0:
         raise UserError("learner.policy_gradient_weight: muzero learns from the search alone; use 0")
     if config.search.discount < 1 and not game.has_rewards:  # the value behind the end would be discounted for ever

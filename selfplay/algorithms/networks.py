@@ -12,6 +12,7 @@ import numpy as np
 import games
 from games import Game
 from games.environments.environment import Environment
+from nets.board import Board
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.models import PolicyValueNet, build
@@ -35,6 +36,17 @@ def game_net_config(config: Config, game: Game) -> NetConfig:
     return config.net
 
 
+def board_of(game: Game) -> Board | None:
+    """What a network has to know of the board of a game; None for a game without one."""
+    if len(game.observation_shape) != 3:
+        return None
+    height, width = game.observation_shape[1:]
+    planes = game.action_planes
+    if planes is None:
+        return Board((height, width), scaling=game.plane_scaling)
+    return Board(planes.size, planes.num_planes, planes.plane, planes.cell, game.plane_scaling)
+
+
 def make_net(config: Config, game: Game) -> PolicyValueNet:
     """A fresh network for the game; the seed of the run decides its weights."""
     return build(
@@ -43,6 +55,7 @@ def make_net(config: Config, game: Game) -> PolicyValueNet:
         game.num_actions,
         num_values(game),
         seed=config.seed % 2**63,
+        board=board_of(game),
     )
 
 
@@ -60,6 +73,7 @@ def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: 
         max_batch=max_batch,
         dtype=actors.dtype,
         calibration=random_observations(game, CALIBRATION_POSITIONS, np.random.default_rng(0)),
+        board=board_of(game),
     )
 
 
@@ -83,6 +97,11 @@ def environment_net_config(config: Config, environment: Environment) -> NetConfi
     return net
 
 
+def environment_board(config: Config) -> Board | None:
+    """What a network has to know of the board where the run plays a game; None in environments."""
+    return None if config.environment else board_of(games.load(config.game))
+
+
 def net_sizes(environment: Environment) -> tuple[tuple[int, ...], int, int]:
     """Observation shape, outputs of the policy head, number of values."""
     if environment.is_continuous:
@@ -93,7 +112,12 @@ def net_sizes(environment: Environment) -> tuple[tuple[int, ...], int, int]:
 
 def make_environment_net(config: Config, environment: Environment) -> PolicyValueNet:
     """A fresh network for the environment; the seed of the run decides its weights."""
-    return build(environment_net_config(config, environment), *net_sizes(environment), seed=config.seed % 2**63)
+    return build(
+        environment_net_config(config, environment),
+        *net_sizes(environment),
+        seed=config.seed % 2**63,
+        board=environment_board(config),
+    )
 
 
 def make_environment_inference(
@@ -106,6 +130,7 @@ def make_environment_inference(
         device=choose_device(actors.device),
         max_batch=max_batch,
         dtype=actors.dtype,
+        board=environment_board(config),
     )
 
 

@@ -90,6 +90,12 @@ class LearnerConfig:
     moves_left_weight: float = setting(
         0.1, "weight of the loss of net.moves_left_head (Leela Chess Zero has such a head)", 0
     )
+    ownership_weight: float = setting(
+        1.5, "weight of the loss of net.ownership_head, a mean square over the cells (Wu 2019, KataGo: 1.5)", 0
+    )
+    score_weight: float = setting(
+        0.5, "weight of the loss of net.score_head, as a share of the largest score (no paper: KataGo learns points)", 0
+    )
     td_steps: int = setting(
         0, "number of moves of the n-step returns of games with rewards; 0 goes to the end (MuZero: 10)", 0
     )

@@ -101,6 +101,14 @@ def _fact_faults(record: GameRecord, game: Game) -> Iterator[str]:
     yield _outside("final_legal_actions", record.final_legal_actions, 0, game.num_actions - 1)
     if (len(record.final_legal_actions) > 0) != (num_rows > 0):
         yield f"final_legal_actions are {len(record.final_legal_actions)} in a game that is {record.ending.name}"
+    if len(record.final_labels):
+        if record.final_labels.shape != game.final_label_shape:
+            yield f"final_labels are {list(record.final_labels.shape)}, not {list(game.final_label_shape or ())}"
+        yield _outside("final_labels", record.final_labels, -1, 1)
+    if len(record.final_score):
+        yield array_fault("final_score", record.final_score, (1,))
+        if abs(record.final_score[0]) > game.largest_score:
+            yield f"final_score is {record.final_score[0]:g}, the largest possible is {game.largest_score:g}"
 
 
 def _outside(name: str, array: np.ndarray, least: int, most: int | None = None) -> str:

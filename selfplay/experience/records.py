@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, get_type_hints
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32, Integer, UInt8, jaxtyped
+from jaxtyping import Bool, Float32, Float64, Int8, Int32, Integer, UInt8, jaxtyped
 
 NO_ACTION = -1
 """Fills `legal_actions` where a position has fewer of them than the row has room for."""
@@ -27,7 +27,7 @@ PADDING: dict[str, float] = {"legal_actions": NO_ACTION, "policy_target": 0.0}
 
 OF_THE_GAME = (
     "decided_at", "ending", "judge_reward", "opening", "chance",
-    "final_observation", "final_to_play", "final_legal_actions",
+    "final_observation", "final_to_play", "final_legal_actions", "final_labels", "final_score",
 )  # fmt: skip
 """Fields of `GameRecord` that belong to the game as a whole; all others have a row for each move."""
 
@@ -92,6 +92,9 @@ class GameRecord(SearchedMoves):
     final_observation: UInt8[np.ndarray, "F *observation"] | Float32[np.ndarray, "F *observation"]
     final_to_play: Int32[np.ndarray, " F"]
     final_legal_actions: Int32[np.ndarray, " M"]  # the legal actions of that one position; M is 0 without it
+    # Whose each cell was at the end: 1 player 0's, -1 player 1's. No rows where nobody says, and in a game CUT_OFF.
+    final_labels: Int8[np.ndarray, "labelled_rows columns"]
+    final_score: Float64[np.ndarray, " S"]  # by how much player 0 was ahead then: one number or none, likewise
 
     @property
     def is_full(self) -> Bool[np.ndarray, " T"]:
@@ -133,6 +136,9 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
         values.setdefault("weight", np.ones(np.shape(values["value_target"])[:1], np.float32))
     elif "is_full" in values:  # the name that the lot had at first
         values.setdefault("is_chosen", values["is_full"])
+    if kind is GameRecord:  # before games had labels
+        values.setdefault("final_labels", np.zeros((0, 0), np.int8))
+        values.setdefault("final_score", np.zeros(0))
     names = {entry.name for entry in fields(kind)}
     if missing := names - values.keys():
         raise ValueError(f"a game has no field {min(missing)!r}")

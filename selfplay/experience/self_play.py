@@ -249,12 +249,16 @@ class SelfPlay:
         self.counts.policy_kl += float(surprise.sum())
         self.counts.target_entropy -= float((target * log_target).sum())
         self.counts.positions += len(slots)
+        offsets, legal_actions = self.pool.legal(slots)
+        legal_actions = legal_actions.astype(np.int32)  # a copy: what a pool returns is overwritten by its next answer
         for i, slot in enumerate(slots):
             trajectory = self.trajectories[slot]
-            legal = statistics.actions[i] != NO_ACTION
+            legal, searched = legal_actions[offsets[i] : offsets[i + 1]], statistics.actions[i] != NO_ACTION
             trajectory.observation.append(observations[i])
-            trajectory.legal_actions.append(statistics.actions[i, legal].astype(np.int32))
-            trajectory.policy_target.append(target[i, legal].astype(np.float32))
+            trajectory.legal_actions.append(legal)
+            trajectory.policy_target.append(
+                policy_over(legal, statistics.actions[i, searched], target[i, searched].astype(np.float32))
+            )
             trajectory.root_value.append(statistics.root_value[i])
             trajectory.action.append(int(actions[i]))
             trajectory.to_play.append(int(statistics.to_play[i]))
@@ -285,6 +289,7 @@ class SelfPlay:
         if not is_finite(np.abs(rewards).sum(axis=0) + np.abs(judge_reward) + np.abs(root_values).max(axis=0)):
             return f"{name}: its rewards add up to more than can be stored"  # in any target that may be made of them
         observation, to_play, legal_actions = self._final_position(slot, is_terminal)
+        labels, score = self._final_labels(slot, ending)
         if fault := (self.pool.unsound or {}).pop(slot, ""):
             return fault
         self._count_game(trajectory, rewards, judge_reward, ending)
@@ -311,6 +316,8 @@ class SelfPlay:
             final_observation=observations[length:],
             final_to_play=to_play,
             final_legal_actions=legal_actions,
+            final_labels=labels,
+            final_score=score,
         )
 
     def _final_position(self, slot: int, is_terminal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -324,6 +331,17 @@ class SelfPlay:
         self.pool.observe(slots, observation)
         legal_actions = self.pool.legal(slots)[1].astype(np.int32)
         return observation, self.pool.to_play(slots).astype(np.int32), legal_actions
+
+    def _final_labels(self, slot: int, ending: Ending) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the cells int8 [H, W] and the score [1] of a finished game; without rows where there are none."""
+        slots, has_end = np.array([slot]), ending != Ending.CUT_OFF
+        height, width = self.game.final_label_shape or (0, 0)
+        labels, score = np.zeros((height if has_end else 0, width), np.int8), np.zeros(0)
+        if labels.size:
+            self.pool.final_labels(slots, labels[None])
+        if has_end and self.game.largest_score > 0:
+            score = self.pool.final_scores(slots).astype(np.float64)
+        return labels, score
 
     def _count_game(
         self, trajectory: Trajectory, rewards: np.ndarray, judge_reward: np.ndarray, ending: Ending
@@ -341,6 +359,19 @@ class SelfPlay:
             if ending == Ending.CUT_OFF:
                 result = returns_of_game(rewards, np.array(trajectory.root_value), self.discount, 0, False)[0]
             counts.decided_wrongly += int(result[trajectory.winner] < self.actors.resign_value)
+
+
+def policy_over(legal: np.ndarray, searched: np.ndarray, policy: np.ndarray) -> np.ndarray:
+    """The policy [L] over the `legal` actions [L], from that over those that the search looked at; both ascend.
+
+    Actions that it left out get 0: then a network learns not to play them. Left out of the legal ones, they would keep
+    whatever probability they have.
+    """
+    if len(legal) == len(searched):
+        return policy
+    full = np.zeros(len(legal), policy.dtype)
+    full[np.searchsorted(legal, searched)] = policy
+    return full
 
 
 def sharpened(policy: np.ndarray, temperature: float) -> np.ndarray:

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int8, Int32, Int64
 
 from games import Game
 from search.perspective import from_players, num_values
 from selfplay.config.run import Config
 from selfplay.experience.records import UNDECIDED, Ending, GameRecord, TargetRecord
+
+NO_LABEL = -128
+"""Label of a cell where nobody says whose it was."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class TargetSettings:
     """`learner.policy_surprise`, see `sampling_weights`."""
     resign_weight: float = 1.0
     """`actors.resign_weight`: factor for positions after the verdict of a decided game."""
+    label_shape: tuple[int, int] = (0, 0)
+    """`Game.final_label_shape`; zeros for a game without labels."""
 
     @classmethod
     def of(cls, config: Config, game: Game) -> TargetSettings:
@@ -45,6 +50,7 @@ class TargetSettings:
             learner.root_value_share,
             learner.policy_surprise,
             config.actors.resign_weight,
+            game.final_label_shape or (0, 0),
         )
 
 
@@ -70,6 +76,25 @@ def targets_of(record: GameRecord | TargetRecord, settings: TargetSettings) -> T
     mixed = (1.0 - share) * returns + share * record.root_value
     value, outcome = (seen_by_movers(record, values, settings.num_values) for values in (mixed, paid))
     return Targets(value, outcome, weight)
+
+
+def labels_seen(
+    record: GameRecord | TargetRecord, settings: TargetSettings
+) -> tuple[Int8[np.ndarray, "T H W"], Float32[np.ndarray, " T"]]:
+    """The labels of the cells and the score at the end for the player to move at each position: 1 is a cell of its own.
+
+    NO_LABEL and not-a-number where the record has none.
+    """
+    length = len(record)
+    labels = np.full((length, *settings.label_shape), NO_LABEL, np.int8)
+    score = np.full(length, np.nan, np.float32)
+    if isinstance(record, GameRecord):
+        sign = np.where(record.to_play == 0, 1, -1)
+        if record.final_labels.size:
+            labels = (sign[:, None, None] * record.final_labels).astype(np.int8)
+        if len(record.final_score):
+            score = (sign * record.final_score[0]).astype(np.float32)
+    return labels, score
 
 
 def outcomes(record: GameRecord, settings: TargetSettings) -> Float32[np.ndarray, "T V"]:

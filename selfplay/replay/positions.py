@@ -23,7 +23,9 @@ from games import Symmetry
 from selfplay.config.run import ReplayConfig
 from selfplay.experience.records import NO_ACTION, PADDING, Ending, GameRecord, TargetRecord, widen
 from selfplay.experience.targets import (
+    NO_LABEL,
     TargetSettings,
+    labels_seen,
     rewards_of,
     rows_by_weight,
     seen_by_movers,
@@ -81,6 +83,9 @@ class Batch:
     reply: Int64[np.ndarray, " B"]  # the move played after `action`, NO_ACTION at the end
     moves_left: Float32[np.ndarray, " B"]  # moves until the game ended or was cut off, at least 1
     to_play: Int64[np.ndarray, " B"]  # who made the move
+    # Whose each cell was at the end of the game, and by how much it was won, for `to_play`; nan where nobody says.
+    final_labels: Float32[np.ndarray, "B H W"]
+    final_score: Float32[np.ndarray, " B"]
     following: Following | None = None
     """What came after, where it was asked for."""
 
@@ -211,6 +216,8 @@ class PositionReplay:
             reply=self._columns["reply"][places].astype(np.int64),
             moves_left=self._columns["moves_left"][places].astype(np.float32),
             to_play=self._columns["to_play"][places].astype(np.int64),
+            final_labels=_floats(self._columns["final_labels"][places]),
+            final_score=self._columns["final_score"][places],
             following=self._following(positions, steps) if steps else None,
         )
         if self._symmetries:
@@ -276,6 +283,9 @@ class PositionReplay:
         for k, symmetry in enumerate(self._symmetries, start=1):
             rows = np.nonzero(choice == k)[0]
             _turn(symmetry, rows, batch.observation, batch.legal_mask, batch.policy_target, batch.action, batch.reply)
+            if labels := batch.final_labels[0].size:
+                flat = batch.final_labels.reshape(-1, labels)
+                flat[rows] = flat[rows][:, symmetry.observation[:labels] % labels]  # cells turn as in the first plane
             if following is not None:
                 policies = following.legal_mask, following.policy_target
                 _turn(symmetry, rows, following.observation, *policies, following.action)
@@ -320,6 +330,7 @@ def columns_of(
 ) -> tuple[dict[str, np.ndarray], Float32[np.ndarray, " T"]]:
     """What is kept of each position of a game, [T, ...] each, and the weights of the positions."""
     targets, length = targets_of(record, settings), len(record)
+    labels, score = labels_seen(record, settings)
     if isinstance(record, GameRecord):
         reward = seen_by_movers(record, rewards_of(record), settings.num_values)
         is_over = record.ending != Ending.CUT_OFF
@@ -339,8 +350,15 @@ def columns_of(
         "reward": reward,
         "is_over": np.full(length, is_over),
         "is_learned": targets.weight > 0,
+        "final_labels": labels,
+        "final_score": score,
     }
     return columns, targets.weight
+
+
+def _floats(labels: np.ndarray) -> Float32[np.ndarray, "B H W"]:
+    """Labels as numbers, nan for NO_LABEL."""
+    return np.where(labels == NO_LABEL, np.float32(np.nan), labels.astype(np.float32))
 
 
 def _turn(

@@ -53,6 +53,8 @@ METRICS: dict[str, Metric] = {
         "", "policy gradient's loss on the moves played (`learner.policy_gradient_weight`)"
     ),
     "train/reply_loss": Metric("nats", "cross-entropy of `net.reply_head` against the move after the next one"),
+    "train/ownership_loss": Metric("", "squared error of `net.ownership_head`, averaged over the cells of the board"),
+    "train/score_loss": Metric("", "squared error of `net.score_head` as a share of the largest score"),
     "train/moves_left_loss": Metric("", "squared error of `net.moves_left_head` on a logarithmic scale"),
     "train/reward_loss": Metric("nats", "muzero: cross-entropy of the model's rewards against those that were paid"),
     "train/seat_loss": Metric(

@@ -42,6 +42,8 @@ def made_up_batch(game: games.Game, size: int) -> Batch:
         reply=rng.integers(-1, game.num_actions, size=size),
         moves_left=rng.integers(1, 9, size=size).astype(np.float32),
         to_play=np.zeros(size, np.int64),
+        final_labels=rng.integers(-1, 2, size=(size, *(game.final_label_shape or (0, 0)))).astype(np.float32),
+        final_score=rng.uniform(-game.largest_score, game.largest_score, size=size).astype(np.float32),
     )
 
 
@@ -106,6 +108,27 @@ def test_auxiliary_heads_are_learned_with_their_weights(kind: str, dtype: str) -
     total = last["policy_loss"] + last["value_loss"] + 0.3 * last["reply_loss"] + 0.7 * last["moves_left_loss"]
     assert last["loss"] == pytest.approx(total, rel=1e-5)
     assert all(weight.dtype != torch.bfloat16 for weight in learner.weights().values())
+
+
+def test_labels_of_the_end_are_learned_with_their_weights_and_none_counts_nothing() -> None:
+    game = games.load("othello")
+    net = NetConfig(channels=16, blocks=1, policy_channels=4, value_channels=16, ownership_head=True, score_head=True)
+    learner_config = replace(PLAIN, learning_rate=1e-2, ownership_weight=0.3, score_weight=0.7)
+    config = replace(Config(), game=game.name, net=net, learner=learner_config)
+    learner = Learner(networks.make_net(config, game), learner_config, alphazero.make_loss(config, game))
+    batch = made_up_batch(game, 8)
+    first = learner.step(batch, 0.0).terms
+    for _ in range(300):
+        last = learner.step(batch, 0.0).terms
+    for name, least in (("ownership_loss", 0.0), ("score_loss", 0.0)):
+        assert least < last[name] < 0.2 * first[name]
+    total = last["policy_loss"] + last["value_loss"] + 0.3 * last["ownership_loss"] + 0.7 * last["score_loss"]
+    assert last["loss"] == pytest.approx(total, rel=1e-5)
+    unlabelled = replace(
+        batch, final_labels=np.full_like(batch.final_labels, np.nan), final_score=np.full(8, np.nan, np.float32)
+    )
+    terms = learner.step(unlabelled, 0.0).terms
+    assert terms["ownership_loss"] == terms["score_loss"] == 0 and np.isfinite(terms["grad_norm"])
 
 
 @pytest.mark.parametrize(("float32", "bfloat16", "pays"), [(2.0, 1.0, True), (1.1, 1.0, False), (1.0, 1.5, False)])

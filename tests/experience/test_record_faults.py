@@ -95,6 +95,14 @@ IN_FACTS: dict[str, tuple[Callable[[Row], object], str]] = {
     "an opening below 0": (lambda row: row.update(opening=np.array([3, -2], np.int32)), "opening[1] is -2"),
     "a position after the last move that is missing": (no_final_position, "final_to_play has 0 rows"),
     "a last mover beyond all": (put("final_to_play", 5, 0), "final_to_play[0] is 5"),
+    "labels of a game that has none": (
+        lambda row: row.update(final_labels=np.zeros((6, 7), np.int8)),
+        "final_labels are [6, 7], not []",
+    ),
+    "a score of a game that has none": (
+        lambda row: row.update(final_score=np.ones(1)),
+        "final_score is 1, the largest possible is 0",
+    ),
     "a last legal action beyond all": (put("final_legal_actions", 70, 1), "final_legal_actions[1] is 70"),
 }
 

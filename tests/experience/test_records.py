@@ -11,11 +11,14 @@ from record_helpers import facts
 from search_helpers import noisy_predict
 
 import games
+from games.base import compressed
+from games.native.connect_four import ConnectFour, ConnectFourPool
 from search import SearchConfig
 from search.perspective import num_values
 from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig
 from selfplay.experience.records import (
+    NO_ACTION,
     UNDECIDED,
     Ending,
     GameRecord,
@@ -26,7 +29,7 @@ from selfplay.experience.records import (
     widen,
 )
 from selfplay.experience.self_play import SelfPlay
-from selfplay.experience.targets import TargetSettings, weights_of
+from selfplay.experience.targets import NO_LABEL, TargetSettings, labels_seen, weights_of
 from selfplay.storage import shards
 from selfplay.storage.run_folder import RunFolder
 from selfplay.training.run_state import save_games
@@ -58,6 +61,8 @@ def read_back(records: list[GameRecord], path: Path) -> list[GameRecord | Target
         ("connect_four", {"full_search_share": 0.5, "resign_value": 0.1, "resign_plies": 1, "opening_plies": 3}),
         ("pig(winscore=15)", {"max_plies": 12, "opening_plies": 2}),
         ("2048", {"max_plies": 9}),
+        ("othello", {}),
+        ("othello", {"max_plies": 9}),
         ("chinese_checkers(players=3)", {"max_plies": 7, "games_per_actor": 3}),
     ],
 )
@@ -91,6 +96,52 @@ def test_how_a_game_ended_is_known() -> None:
     for record in recorded("chinese_checkers(players=3)", max_plies=6, games_per_actor=3):
         assert record.ending == Ending.JUDGED and record.judge_reward.any()
         assert not record.reward.any(), "what the judge says is kept apart"
+
+
+def test_labels_of_the_end_are_those_of_the_game_played_again() -> None:
+    game = games.load("othello")
+    for record in recorded("othello"):
+        pool, here = game.new_pool(1), np.zeros(1, np.int64)
+        pool.reset(here)
+        for action in (action for turn in record.history() for action in turn):
+            pool.step(here, np.array([action]), here)
+        discs = [line.split()[1:9] for line in pool.text(0).splitlines()[2:10]]
+        expected = np.array([[{"x": 1, "o": -1, "-": 0}[disc] for disc in row] for row in discs])
+        np.testing.assert_array_equal(record.final_labels, expected)
+        assert record.final_score.tolist() == [expected.sum()]
+        assert np.sign(expected.sum()) == record.reward[-1, 0]
+        labels, score = labels_seen(record, TargetSettings(1, label_shape=(8, 8)))
+        for t, mover in enumerate(record.to_play.tolist()):
+            sign = 1 if mover == 0 else -1
+            np.testing.assert_array_equal(labels[t], sign * expected)
+            assert score[t] == sign * expected.sum()
+
+
+def test_a_game_that_was_cut_off_has_no_labels() -> None:
+    for record in recorded("othello", max_plies=9):
+        assert record.ending == Ending.CUT_OFF and record.final_labels.shape == (0, 8) and not len(record.final_score)
+        labels, score = labels_seen(record, TargetSettings(1, label_shape=(8, 8)))
+        assert (labels == NO_LABEL).all() and np.isnan(score).all()
+
+
+class Picky(ConnectFourPool):
+    """Connect Four where the search does not look at the leftmost column while another is open."""
+
+    def candidates(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        offsets, actions = self.legal(slots)
+        rows = np.split(actions.copy(), offsets[1:-1])
+        return compressed([row[row > 0] if len(row) > 1 else row for row in rows], np.int64)
+
+
+def test_moves_that_the_search_leaves_out_stay_legal_with_a_target_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConnectFour, "new_pool", lambda game, capacity: Picky(game, capacity))
+    left_out = 0
+    for record in recorded("connect_four", opening_plies=0):
+        for legal, target, action in zip(record.legal_actions, record.policy_target, record.action, strict=True):
+            if legal[0] == 0 and legal[1] != NO_ACTION:
+                assert target[0] == 0 and action != 0 and target.sum() == pytest.approx(1)
+                left_out += 1
+    assert left_out > 20
 
 
 def test_positions_of_old_networks_are_left_out_of_a_new_record() -> None:
@@ -136,7 +187,7 @@ def test_what_decides_the_weights_had_another_name_on_disk() -> None:
 
 def test_a_row_that_is_no_game_is_refused() -> None:
     row = facts(3).arrays()
-    for name in row:
+    for name in row.keys() - {"final_labels", "final_score"}:  # games of before have none
         with pytest.raises(ValueError, match=f"no field '{name}'"):
             from_arrays({key: value for key, value in row.items() if key != name})
     with pytest.raises(ValueError, match=r"fields of \[2, 3\] moves"):

@@ -244,3 +244,18 @@ def test_games_without_a_row_take_no_memory() -> None:
     (record,) = numbered([50], np.random.default_rng(0))
     replay.add(replace(record, learn=np.zeros(50, np.bool_)))
     assert (replay.total, replay.positions, replay.nbytes) == (0, 0, 0)
+
+
+def test_labels_turn_with_the_board() -> None:
+    """Where a label is the disc at a cell, it stays the label of the cell that shows the disc."""
+    game = games.load("othello")
+    rng = np.random.default_rng(3)
+    discs = rng.integers(-1, 2, size=(8, 8)).astype(np.int8)
+    planes = np.stack([discs == 0, discs == 1, discs == -1, np.ones((8, 8)), np.zeros((8, 8))]).astype(np.uint8)
+    record = facts(1, observation=planes[None], final_observation=planes[None][:0], final_labels=discs)
+    settings = TargetSettings(1, label_shape=(8, 8))
+    replay = PositionReplay(ReplayConfig(), game.num_actions, game.symmetries(), settings)
+    replay.add(record)
+    batch = replay.sample(200, rng)
+    np.testing.assert_array_equal(batch.final_labels, batch.observation[:, 1] - batch.observation[:, 2])
+    assert len({labels.tobytes() for labels in batch.final_labels}) == 1 + len(game.symmetries())

@@ -37,6 +37,8 @@ def facts(length: int, players: int = 2, **given: Any) -> GameRecord:
         "final_observation": np.zeros((0, 1), np.uint8),
         "final_to_play": nothing,
         "final_legal_actions": nothing,
+        "final_labels": np.zeros((0, 0), np.int8),
+        "final_score": np.zeros(0),
     }
     return GameRecord(**{**values, **given})
 
