@@ -6,13 +6,30 @@ In the flow: `games.environments.game` and `selfplay.experience.self_play` begin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from games.base import CHANCE, TERMINAL, StatePool, chance_rounds
 
+Choose = Callable[[StatePool, np.ndarray, np.random.Generator], np.ndarray]
+"""(pool, slots [n], rng) -> an action for each of `slots`, int64 [n]; a player is to move in all of them."""
 
-def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.random.Generator) -> list[list[int]]:
-    """New games in `slots` [n], each after between 0 and `opening_plies` random moves, at a decision of a player.
+
+def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A uniformly random legal action for each of `slots` [n] (a player is to move), int64 [n]."""
+    offsets, actions = pool.legal(slots)
+    return actions[offsets[:-1] + rng.integers(np.diff(offsets))]
+
+
+def begin_games(
+    pool: StatePool,
+    slots: np.ndarray,
+    opening_plies: int,
+    rng: np.random.Generator,
+    choose: Choose = random_actions,
+) -> list[list[int]]:
+    """New games in `slots` [n], each after between 0 and `opening_plies` moves by `choose`, at a decision of a player.
 
     The number of moves is uniform and drawn for each game; chance that comes between them does not count. A game that
     they end, or that is cut off after them, begins again without any. Rewards of chance and of these moves are dropped.
@@ -26,19 +43,13 @@ def begin_games(pool: StatePool, slots: np.ndarray, opening_plies: int, rng: np.
         left = rng.integers(0, opening_plies, size=len(slots), endpoint=True)
         for ply in range(int(left.max())):
             moving = slots[left > ply]
-            _step(pool, moving, random_actions(pool, moving, rng), played)
+            _step(pool, moving, choose(pool, moving, rng), played)
             _play_chance(pool, moving, rng, played)
             ended = moving[(pool.to_play(moving) == TERMINAL) | pool.cut_off(moving)]
             if ended.size:
                 _reset(pool, ended, rng, played)
                 left[np.isin(slots, ended)] = 0
     return [played[slot] for slot in slots.tolist()]
-
-
-def random_actions(pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random legal action for each of `slots` [n] (a player is to move), int64 [n]."""
-    offsets, actions = pool.legal(slots)
-    return actions[offsets[:-1] + rng.integers(np.diff(offsets))]
 
 
 def draw_outcomes(pool: StatePool, slots: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:

@@ -42,6 +42,7 @@ class Othello(Game):
     observation_shape = with_seats((OWN_PLANES, SIZE, SIZE), NUM_PLAYERS)
     max_game_length = MAX_GAME_LENGTH
     name = rules = "othello"
+    pass_action = PASS
     final_label_shape = (SIZE, SIZE)
     largest_score = float(CELLS)
 

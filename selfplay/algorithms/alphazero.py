@@ -38,7 +38,13 @@ from selfplay.algorithms.networks import board_of, game_net_config, make_inferen
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
-from selfplay.experience.figures import SelfPlayCounts, calibration_error, describe_game, selfplay_metrics
+from selfplay.experience.figures import (
+    SelfPlayCounts,
+    calibration_error,
+    describe_game,
+    endings_metrics,
+    selfplay_metrics,
+)
 from selfplay.experience.records import GameRecord
 from selfplay.experience.self_play import SelfPlay
 from selfplay.experience.targets import TargetSettings
@@ -154,7 +160,8 @@ class AlphaZero:
 
     def metrics(self, counts: SelfPlayCounts, records: Sequence[GameRecord]) -> dict[str, float]:
         played = selfplay_metrics(counts, self.config.actors.num_actors, self.game)
-        return {**played, **calibration_error(records, self.game, self.targets)}
+        endings = endings_metrics(records, self.game)
+        return {**played, **endings, **calibration_error(records, self.game, self.targets)}
 
 
 def check_labels(config: Config, game: Game) -> None:

@@ -45,6 +45,12 @@ class ActorsConfig:
         0,
         10_000,
     )
+    opening_moves: str = setting(
+        "uniform",
+        "how these moves are drawn: uniform from the legal ones, or policy, from the network's, without search "
+        "(KataGo and Sayuri: policy, where a random move decides a game)",
+        choices=("uniform", "policy"),
+    )
     full_search_share: float = setting(
         1.0,
         "share of the moves that are searched in full; the others are searched fast, without noise, and not learned "

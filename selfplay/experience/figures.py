@@ -77,6 +77,36 @@ def calibration_error(records: Sequence[GameRecord], game: Game, settings: Targe
     return {"train/value_calibration_error": calibration(predicted, outcome).error}
 
 
+THIRDS = ("first", "second", "last")
+
+
+def endings_metrics(records: Sequence[GameRecord], game: Game) -> dict[str, float]:
+    """How games ended and when players passed, in games that have a pass or a score; nothing without records.
+
+    Passes early in games, and scores that lie far apart, show a run that goes wrong before matches do.
+    """
+    values: dict[str, float] = {}
+    if not records:
+        return values
+    if game.pass_action is not None:
+        passed = [record.action == game.pass_action for record in records]
+        for third, name in enumerate(THIRDS):
+            parts = [np.array_split(passes, 3)[third] for passes in passed]
+            values[f"selfplay/passes_{name}_third"] = (
+                float(np.concatenate(parts).mean()) if any(map(len, parts)) else 0.0
+            )
+        values["selfplay/ended_by_passes"] = float(
+            np.mean([len(passes) > 1 and passes[-2:].all() for passes in passed])
+        )
+    if game.pass_action is not None and game.max_chance_outcomes == 0:  # else an opening is not made of moves alone
+        lengths = np.array([len(record) + len(record.opening) for record in records])
+        values["selfplay/ended_by_length"] = float((lengths >= game.max_game_length).mean())
+    scores = np.array([record.final_score[0] for record in records if len(record.final_score)])
+    if len(scores):
+        values["selfplay/score"], values["selfplay/score_deviation"] = float(scores.mean()), float(scores.std())
+    return values
+
+
 def selfplay_metrics(counts: SelfPlayCounts, num_actors: int, game: Game) -> dict[str, float]:
     """Rates and shares of self-play since the last report; empty if nothing was played."""
     if counts.seconds <= 0:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from games import CHANCE, TERMINAL, Game
+from games import CHANCE, TERMINAL, Game, StatePool
 from games.base import chance_rounds
-from games.random_play import begin_games, draw
+from games.random_play import Choose, begin_games, draw, random_actions
 from games.soundness import MOST_IN_A_ROW, UnsoundError, array_fault, is_finite
 from search import ModelFactory, RootStatistics, Search, SearchConfig
 from selfplay.config.run import ActorsConfig
@@ -82,6 +82,9 @@ class SelfPlay:
         self.pool.unsound = {}
         self.trajectories = [Trajectory() for _ in range(size)]
         self.counts = SelfPlayCounts()
+        self.choose_opening: Choose = random_actions
+        if actors.opening_moves == "policy" and actors.opening_plies > 0:
+            self.choose_opening = PolicyMoves(models, size)
         self.running = np.arange(size)
         self._start_games(self.running)
 
@@ -118,7 +121,7 @@ class SelfPlay:
         return counts
 
     def _start_games(self, slots: np.ndarray) -> None:
-        openings = begin_games(self.pool, slots, self.actors.opening_plies, self.rng)
+        openings = begin_games(self.pool, slots, self.actors.opening_plies, self.rng, self.choose_opening)
         for slot, opening in zip(slots.tolist(), openings, strict=True):
             self.trajectories[slot] = Trajectory(opening)
         self.pool.to_play(slots)  # the first answer of a game that begins without chance
@@ -359,6 +362,25 @@ class SelfPlay:
             if ending == Ending.CUT_OFF:
                 result = returns_of_game(rewards, np.array(trajectory.root_value), self.discount, 0, False)[0]
             counts.decided_wrongly += int(result[trajectory.winner] < self.actors.resign_value)
+
+
+class PolicyMoves:
+    """Draws moves from the network's policy, without search: see `games.random_play.Choose`."""
+
+    def __init__(self, models: ModelFactory, most: int) -> None:
+        """`most`: positions at once."""
+        self._model = models.make_model()
+        self._model.allocate(most)
+
+    def __call__(self, pool: StatePool, slots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        places = np.arange(len(slots))
+        self._model.load(places, pool, slots)
+        offsets, actions, logits, _ = self._model.evaluate(places)
+        chosen = np.empty(len(slots), np.int64)
+        for i in range(len(slots)):
+            row = slice(offsets[i], offsets[i + 1])
+            chosen[i] = actions[row][draw(np.exp(logits[row] - logits[row].max()), rng)]
+        return chosen
 
 
 def policy_over(legal: np.ndarray, searched: np.ndarray, policy: np.ndarray) -> np.ndarray:

@@ -110,6 +110,13 @@ METRICS: dict[str, Metric] = {
     "selfplay/first_player_win": Metric("share", "games won by the first player"),
     "selfplay/draw": Metric("share", "games drawn"),
     "selfplay/second_player_win": Metric("share", "games won by the second player"),
+    "selfplay/passes_first_third": Metric("share", "moves that are passes, in the first third of games (Go, Othello)"),
+    "selfplay/passes_second_third": Metric("share", "the same in the second third"),
+    "selfplay/passes_last_third": Metric("share", "the same in the last third"),
+    "selfplay/ended_by_passes": Metric("share", "games that ended with two passes"),
+    "selfplay/ended_by_length": Metric("share", "games that ended at the largest number of moves of their rules"),
+    "selfplay/score": Metric("points", "mean lead of the first player at the end, in games with a score"),
+    "selfplay/score_deviation": Metric("points", "standard deviation of that score"),
     "selfplay/decided": Metric(
         "share", "games that a player had as good as won before their end (`actors.resign_value`)"
     ),

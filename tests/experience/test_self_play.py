@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from record_helpers import facts
 from search_helpers import noisy_predict, positions
 
 import games
@@ -15,6 +16,7 @@ from search import RootStatistics, SearchConfig
 from search.perspective import num_values
 from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig
+from selfplay.experience.figures import endings_metrics
 from selfplay.experience.records import NO_ACTION, GameRecord, SearchedMoves, TargetRecord
 from selfplay.experience.self_play import SelfPlay, sharpened
 from selfplay.experience.targets import TargetSettings, sampling_weights, seen_by_movers, targets_of
@@ -45,6 +47,32 @@ def play_all(collector: SelfPlay) -> list[GameRecord]:
     while not collector.done:
         records += collector.collect()
     return records
+
+
+def test_passes_and_ends_are_counted_where_the_game_has_them() -> None:
+    game = games.load("othello")
+    assert game.pass_action == 64
+
+    def record(actions: list[int], score: float) -> GameRecord:
+        return facts(len(actions), action=np.array(actions, np.int32), final_score=np.array([score]))
+
+    records = [record([64, 1, 2, 3, 64, 64], 4.0), record([0, 1, 2, 64, 4, 5], -2.0), record([1], 1.0)]
+    found = endings_metrics(records, game)
+    assert found == {
+        "selfplay/passes_first_third": pytest.approx(1 / 5),
+        "selfplay/passes_second_third": pytest.approx(1 / 4),
+        "selfplay/passes_last_third": pytest.approx(2 / 4),
+        "selfplay/ended_by_passes": pytest.approx(1 / 3),
+        "selfplay/ended_by_length": 0.0,
+        "selfplay/score": pytest.approx(1.0),
+        "selfplay/score_deviation": pytest.approx(np.std([4, -2, 1])),
+    }
+    long = record([0] * (game.max_game_length - 1), 0.0)
+    assert endings_metrics([long], game)["selfplay/ended_by_length"] == 0.0
+    opened = replace(long, opening=np.zeros(1, np.int32))
+    assert endings_metrics([opened], game)["selfplay/ended_by_length"] == 1.0
+    assert set(endings_metrics(records, games.load("connect_four"))) == {"selfplay/score", "selfplay/score_deviation"}
+    assert endings_metrics([], game) == {}
 
 
 def learned(record: GameRecord, game: Game, **settings) -> TargetRecord:
@@ -140,6 +168,22 @@ def test_games_begin_with_as_many_random_moves_as_the_opening_says(name: str) ->
         assert set(made) == {0, 1, 2, 3, 4}
         assert all(ply % 2 == record.to_play[0] for ply, record in zip(made, records))
     assert len({record.observation[0].tobytes() for record in records}) > 10
+
+
+def test_openings_may_be_drawn_from_the_policy() -> None:
+    """A network that wants the fourth column three times as often as any other, and no other at all on the left."""
+    game, logits = games.load("connect_four"), np.array([-50, -50, -50, np.log(3), 0, 0, 0], np.float32)
+
+    def predict(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.tile(logits, (len(observations), 1)), np.zeros((len(observations), 1), np.float32)
+
+    settings = ActorsConfig(games_per_actor=400, opening_plies=2, opening_moves="policy")
+    playing = SelfPlay(game, network_models(game, predict, 1), PUCT, settings, np.random.default_rng(0), endless=False)
+    openings = [trajectory.opening for trajectory in playing.trajectories]
+    assert {len(opening) for opening in openings} == {0, 1, 2}
+    moves = Counter(move for opening in openings for move in opening)
+    assert set(moves) == {3, 4, 5, 6}
+    assert moves[3] / moves.total() == pytest.approx(0.5, abs=0.1)
 
 
 def test_an_opening_that_ends_the_game_is_taken_back() -> None:
