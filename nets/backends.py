@@ -140,6 +140,7 @@ def trace(evaluator: nn.Module, *example: Tensor) -> nn.Module:
     with torch.inference_mode(), warnings.catch_warnings():
         # torch recommends torch.compile, which needs a C++ compiler on the machine and minutes to warm up.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # a trace has one size of board
         return torch.jit.trace(evaluator, example, check_trace=False)
 
 

@@ -11,7 +11,9 @@ import torch
 from games_helpers import shipped_names
 
 import games
-from games import TERMINAL, Game
+from games import CHANCE, TERMINAL, Game
+from games.base import NO_CELL
+from games.random_play import begin_games, draw_outcomes, random_actions
 from nets import NetConfig, PolicyValueNet
 from search import SearchConfig
 from selfplay.algorithms import alphazero, networks
@@ -130,3 +132,54 @@ def test_every_game_on_disk_is_played_again_as_it_was(name: str, tmp_path: Path)
             assert pool.legal(HERE)[1].tolist() == record.final_legal_actions.tolist()
         judged = game.judge(pool, HERE) if record.ending == Ending.JUDGED else np.zeros((1, game.num_players))
         np.testing.assert_array_equal(record.judge_reward, judged[0])
+
+
+def actions_on_a_board(game: Game) -> None:
+    """Every action has a place of its own, on the board that the observation shows, or none."""
+    planes = game.action_planes
+    assert planes is not None and planes.size == tuple(game.observation_shape[1:])
+    assert len(planes.plane) == len(planes.cell) == game.num_actions
+    placed = planes.plane >= 0
+    np.testing.assert_array_equal(placed, planes.cell >= 0)
+    assert (planes.plane[~placed] == NO_CELL).all() and (planes.cell[~placed] == NO_CELL).all()
+    assert planes.plane.max() < planes.num_planes and planes.cell.max() < np.prod(planes.size)
+    assert len(set(zip(planes.plane[placed], planes.cell[placed], strict=True))) == placed.sum()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_every_game_says_besides_its_rules_is_true(name: str) -> None:
+    """Actions on the board, candidates, labels and scores in positions of random games, ends among them."""
+    game, rng = games.load(name), np.random.default_rng(5)
+    if game.action_planes is not None:
+        actions_on_a_board(game)
+    if game.plane_scaling is not None:
+        assert [scale.shape for scale in game.plane_scaling] == [game.observation_shape[:1]] * 2
+    pool, slots = game.new_pool(3), np.arange(3)
+    begin_games(pool, slots, 0, rng)
+    for _ in range(min(game.most_plies, 150)):
+        to_play = pool.to_play(slots)
+        if game.final_label_shape is not None:
+            labels = np.full((len(slots), *game.final_label_shape), 9, np.int8)
+            pool.final_labels(slots, labels)
+            assert set(np.unique(labels)) <= {-1, 0, 1}
+        if game.largest_score > 0:
+            scores = pool.final_scores(slots)
+            assert scores.shape == slots.shape and (np.abs(scores) <= game.largest_score).all()
+        moving = slots[(to_play >= 0) & ~pool.cut_off(slots)]
+        if not len(moving):
+            break
+        legal = compressed_rows(*pool.legal(moving))
+        looked_at = compressed_rows(*pool.candidates(moving))
+        assert all(
+            set(some) <= set(every) and some == sorted(some) for some, every in zip(looked_at, legal, strict=True)
+        )
+        assert all(looked_at)
+        if game.pass_action is not None:
+            assert 0 <= game.pass_action < game.num_actions
+        pool.step(moving, random_actions(pool, moving, rng), moving)
+        while (chance := moving[pool.to_play(moving) == CHANCE]).size:
+            pool.step(chance, draw_outcomes(pool, chance, [rng] * len(chance)), chance)
+
+
+def compressed_rows(offsets: np.ndarray, flat: np.ndarray) -> list[list[int]]:
+    return [flat[start:end].tolist() for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
