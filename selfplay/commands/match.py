@@ -1,4 +1,4 @@
-"""Play two players against each other: paired openings with seats swapped, Elo difference with a 95 % interval.
+"""Play two players against each other: paired openings with seats swapped (or one colour), Elo with a 95 % interval.
 
 A PLAYER is random, human, solver, mcts:simulations=N, uniform:simulations=N, run:RUN_DIR[@VERSION]:simulations=N,
 net:RUN_DIR[@VERSION], pretrained:GAME:simulations=N, gtp:COMMAND or uci:COMMAND (docs/engines.md); more options follow
@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--game", metavar="G", help="the game; may be left out when a player is a run")
     parser.add_argument("--games", metavar="N", type=integer(1, 10**7), required=True, help="number of games")
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), default=0, help="of everything random (0)")
+    parser.add_argument(
+        "--colour",
+        choices=("both", "first", "second"),
+        default="both",
+        help="seat of the first PLAYER: both in turn with each opening, or one of them in every game (both)",
+    )
     parser.add_argument(
         "--opening-plies", metavar="K", type=integer(0, 10_000), help="random moves at the start (2 to 4, as needed)"
     )
@@ -68,6 +74,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
             max_plies=args.max_plies,
             games_at_once=1 if any(spec.kind.is_person for spec in specs) else None,
             on_progress=show_progress("games"),
+            colour=args.colour,
         )
     finally:
         for player in players:
@@ -100,9 +107,10 @@ def _save(path: Path, result: MatchResult) -> None:
 
 def _text(result: MatchResult) -> str:
     cut_off = f", {result.unfinished} cut off" if result.unfinished else ""
+    seat = "" if result.colour == "both" else f", {result.first} always moves {result.colour}"
     return "\n".join(
         [
-            f"{result.first} against {result.second}: {result.game}, {result.games} games",
+            f"{result.first} against {result.second}: {result.game}, {result.games} games{seat}",
             f"  score           {with_interval(result.score, result.score_low, result.score_high, SHARE_FORM)}",
             f"  wins            {result.wins}",
             f"  draws           {result.draws}",

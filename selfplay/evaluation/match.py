@@ -1,4 +1,4 @@
-"""Matches: two players, many games at once, every opening played with each seating.
+"""Matches: two players, many games at once, every opening played with each seating, or all in one.
 
 All games of a match run in lockstep in one pool, so that each player sees hundreds of positions in one call. Games of
 more than two players seat the first player once in each seat against copies of the second. In a game for one player
@@ -23,6 +23,10 @@ from selfplay.players.player import Player
 from selfplay.stats.intervals import elo_difference, score_interval
 
 FIRST, SECOND = 0, 1
+
+BOTH = "both"
+COLOURS = (BOTH, "first", "second")
+"""Seats of the first player in the games of a match: each seat once an opening, or always the first or the second."""
 
 Thinking = Callable[[int, list[list[int]]], None]
 
@@ -68,6 +72,8 @@ class MatchResult:
     game: str
     first: str
     second: str
+    colour: str
+    """Seats of the first player, one of `COLOURS`."""
     score: float
     """Share of the wins, draws counted half, in [0, 1]."""
     score_low: float
@@ -108,29 +114,36 @@ def play_match(
     max_plies: int | None = None,
     games_at_once: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    colour: str = BOTH,
 ) -> MatchResult:
     """Play `num_games` games, a multiple of the number of players so that every opening gets every seating.
 
     Args:
-        num_games: in a game for one player, the number of comparisons, each of one game of each player.
+        num_games: in a game for one player, the number of comparisons, each of one game of each player. With a fixed
+            `colour` any number will do.
         seed: of openings and chance; players have their own seeds.
         opening_plies: random moves at the start, see `draw_openings`.
         max_plies: moves of players after which a game is cut off (see `MatchResult.unfinished`); None means
             `Game.most_plies`.
         games_at_once: fewer save memory; None plays all together.
         on_progress: called with the number of finished games and of all games.
+        colour: one of `COLOURS`. A fixed one is for games of two players, and every game has an opening of its own.
 
-    Raises UserError for a bad number of games, and where a player chooses an illegal move.
+    Raises UserError for a bad number of games or colour, and where a player chooses an illegal move.
     """
-    if num_games < 1 or (game.num_players > 1 and num_games % game.num_players):
+    seats = _seatings_of(game, colour)
+    group_size = len(seats) if game.num_players > 1 else 1
+    if num_games < 1 or num_games % group_size:
         raise UserError(
-            f"games: {num_games} is not a multiple of {game.num_players}; every opening is played with each seating"
+            f"games: {num_games} is not a multiple of {group_size}; every opening is played with each seating"
         )
-    groups = num_games // game.num_players
+    groups = num_games // group_size
     openings_seed, chance_seed = np.random.SeedSequence(seed).spawn(2)
     openings = draw_openings(game, groups, np.random.default_rng(openings_seed), opening_plies)
     tables = [
-        table for opening, luck in zip(openings, chance_seed.spawn(groups)) for table in seat(game, opening, luck)
+        TableSetup(opening, seating, luck)
+        for opening, luck in zip(openings, chance_seed.spawn(groups))
+        for seating in seats
     ]
     finished: list[MatchGame] = []
     size = games_at_once or len(tables)
@@ -142,7 +155,7 @@ def play_match(
                 on_progress(start + done, len(tables))
 
         finished += play_tables(game, (first, second), part, max_plies, on_progress=show)
-    return summarise(game, first.name, second.name, score_comparisons(game, finished))
+    return summarise(game, first.name, second.name, score_comparisons(game, finished), colour)
 
 
 def seat(game: Game, opening: Opening, luck: np.random.SeedSequence) -> list[TableSetup]:
@@ -195,12 +208,12 @@ def whole_groups(game: Game, num_games: int) -> int:
     return -(-num_games // size) * size
 
 
-def groups_of(game: Game, scores: Sequence[float]) -> list[Sequence[float]]:
+def groups_of(game: Game, scores: Sequence[float], colour: str = BOTH) -> list[Sequence[float]]:
     """Scores of games in the order in which a pair played them, opening by opening: what is independent of each other.
 
-    Two games of one player with the same luck are one comparison.
+    Two games of one player with the same luck are one comparison. With a fixed `colour` every game is a group.
     """
-    size = len(seatings(game.num_players))
+    size = len(_seatings_of(game, colour))
     groups = [scores[i : i + size] for i in range(0, len(scores), size)]
     return groups if game.num_players > 1 else [group[:1] for group in groups]
 
@@ -210,19 +223,20 @@ def draw_score(game: Game) -> float:
     return 1.0 / max(2, game.num_players)
 
 
-def summarise(game: Game, first: str, second: str, records: list[MatchGame]) -> MatchResult:
-    """The result of games that are grouped by opening, each group with every seating in turn."""
-    size = len(seatings(game.num_players))
+def summarise(game: Game, first: str, second: str, records: list[MatchGame], colour: str = BOTH) -> MatchResult:
+    """The result of games that are grouped by opening, each group with every seating of `colour` in turn."""
+    size = len(_seatings_of(game, colour))
     groups = [records[i : i + size] for i in range(0, len(records), size)]
     games = groups if game.num_players == 1 else [[record] for record in records]
     scores = [played[0].score for played in games]
     score = sum(scores) / len(scores)
-    low, high = score_interval(groups_of(game, [record.score for record in records]), draw_score(game))
+    low, high = score_interval(groups_of(game, [record.score for record in records], colour), draw_score(game))
     wins, losses = scores.count(1.0), scores.count(0.0)
     return MatchResult(
         game=game.name,
         first=first,
         second=second,
+        colour=colour,
         score=score,
         score_low=low,
         score_high=high,
@@ -245,6 +259,17 @@ def seatings(num_players: int) -> list[tuple[int, ...]]:
     if num_players == 1:
         return [(FIRST,), (SECOND,)]
     return [tuple(FIRST if seat == own else SECOND for seat in range(num_players)) for own in range(num_players)]
+
+
+def _seatings_of(game: Game, colour: str) -> list[tuple[int, ...]]:
+    """`seatings` in which the first player has its `colour`. Raises UserError."""
+    if colour not in COLOURS:
+        raise UserError(f"colour: {colour!r} is not one of {', '.join(COLOURS)}")
+    if colour != BOTH and game.num_players != 2:
+        raise UserError(f"colour: {game.name} is no game for two players; leave the colour out")
+    return [
+        seats for seats in seatings(game.num_players) if colour == BOTH or seats[COLOURS.index(colour) - 1] == FIRST
+    ]
 
 
 class _Hall:

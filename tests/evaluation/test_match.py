@@ -228,6 +228,46 @@ def test_intervals_use_pairs():
     assert result.elo_low == elo_difference(result.score_low)
 
 
+@pytest.mark.parametrize("colour", ["first", "second"])
+def test_a_fixed_colour_is_the_same_seat_in_every_game(colour):
+    result = random_match(CONNECT_FOUR, 31, opening_plies=3, colour=colour)
+    seats = (FIRST, SECOND) if colour == "first" else (SECOND, FIRST)
+    assert {record.seats for record in result.records} == {seats}
+    assert result.games == len(result.records) == 31 and result.colour == colour
+    assert len({record.moves[:3] for record in result.records}) == 31  # an opening a game
+    won = [record.returns[seats.index(FIRST)] for record in result.records]
+    assert (result.wins, result.losses) == (won.count(1.0), won.count(-1.0))
+
+
+def test_games_of_a_fixed_colour_are_independent_of_each_other():
+    result = random_match(TIC_TAC_TOE, 40, colour="first")
+    assert (result.score_low, result.score_high) == score_interval([(record.score,) for record in result.records])
+    assert result.score > 0.5  # who begins has the better of random games
+
+
+def test_a_game_that_repeats_is_counted_once():
+    # Two players without luck and no opening: one game a seating, however many are played.
+    match = [
+        play_match(TIC_TAC_TOE, FixedPlayer("a"), FixedPlayer("b", -1), 6, opening_plies=0, colour=colour)
+        for colour in ("first", "second", "both")
+    ]
+    assert [result.distinct_games for result in match] == [1, 1, 2]
+    assert match[0].score + match[1].score == 2 * match[2].score
+
+
+@pytest.mark.parametrize(
+    ("game", "colour", "part"),
+    [
+        ("2048", "first", "no game for two"),
+        ("chinese_checkers(players=3)", "second", "no game for two"),
+        ("tic_tac_toe", "white", "'white' is not one of both, first, second"),
+    ],
+)
+def test_colours_that_cannot_be_are_refused(game, colour, part):
+    with pytest.raises(UserError, match=f"colour: .*{part}"):
+        play_match(games.load(game), FixedPlayer("a"), FixedPlayer("b"), 6, max_plies=10, colour=colour)
+
+
 @pytest.mark.parametrize("num_games", [0, -2, 3])
 def test_odd_number_of_games_is_refused(num_games):
     with pytest.raises(UserError, match=f"games: {num_games} is not a multiple of 2"):
@@ -272,6 +312,27 @@ def test_command_prints_one_json_object_that_any_reader_takes(capsys, tmp_path):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_command_takes_a_colour(capsys):
+    arguments = [
+        "match",
+        "mcts:simulations=50",
+        "random",
+        "--game",
+        "tic_tac_toe",
+        "--games",
+        "5",
+        "--colour",
+        "second",
+    ]
+    assert cli.main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["colour"] == "second" and result["games"] == 5 and 1 <= result["distinct_games"] <= 5
+    assert cli.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "5 games, mcts:simulations=50 always moves second" in text
+    assert f"distinct games  {result['distinct_games']}\n" in text
+
+
 def test_infinite_elo_is_null_and_a_bound_in_the_text(capsys):
     arguments = ["match", "mcts:simulations=200", "random", "--game", "connect_four", "--games", "10"]
     assert cli.main([*arguments, "--json"]) == 0
@@ -287,6 +348,8 @@ def test_infinite_elo_is_null_and_a_bound_in_the_text(capsys):
         (["random", "random", "--games", "2"], "--game is missing"),
         (["random", "random", "--game", "tic_tac_toe", "--games", "3"], "games: 3 is not a multiple of 2"),
         (["random", "random", "--game", "tic_tac_toe"], "--games"),
+        (["random", "random", "--game", "tic_tac_toe", "--games", "2", "--colour", "black"], "--colour"),
+        (["random", "random", "--game", "2048", "--games", "2", "--colour", "first"], "no game for two players"),
         (["random", "run:none", "--games", "2"], "none"),
         (["random", "random", "--game", "tic_tac_toe", "--games", "2", "--opening-plies", "9"], "opening plies: 9"),
         (["random", "random", "--game", "tic_tac_toe", "--games", "2", "--seed", "-1"], "--seed"),
