@@ -8,6 +8,12 @@ from collections.abc import Sequence
 
 from selfplay.engines.process import EngineError, EngineProcess
 
+VARIANT = "UCI_Variant"
+"""The option of engines that play variants of chess."""
+
+USUAL_VARIANT = "chess"
+"""What engines without that option play."""
+
 NO_MOVE = ("(none)", "0000", "NULL")
 """Answers of engines where there is no move."""
 
@@ -36,6 +42,14 @@ class UciEngine:
         if bounds and not int(bounds[1]) <= value <= int(bounds[2]):
             raise EngineError(f"engine {self.name}: {name} goes from {bounds[1]} to {bounds[2]}, not to {value}")
         self._send(f"setoption name {name} value {str(value).lower() if isinstance(value, bool) else value}")
+
+    def set_variant(self, variant: str) -> None:
+        """Let the engine play a variant of chess. Raises EngineError where it does not know it."""
+        known = re.findall(r"(?<= var )\S+", self.options.get(VARIANT, f" var {USUAL_VARIANT}"))
+        if variant not in known:
+            raise EngineError(f"engine {self.name}: does not play {variant}; an engine of variants is Fairy-Stockfish")
+        if VARIANT in self.options:
+            self._send(f"setoption name {VARIANT} value {variant}")
 
     def new_game(self) -> None:
         """Let the engine forget what it has searched."""

@@ -1,4 +1,4 @@
-"""A program that speaks UCI as a player of chess.
+"""A program that speaks UCI as a player of chess, or of a variant that it knows (`selfplay.engines.uci_game`).
 
 One process serves all games of a match; it is given the whole game with every move, and told of a new game where a
 position does not follow from the one before.
@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from games import Game, StatePool, check_action
-from selfplay.engines.chess_moves import legal_moves, require_chess, start_state, write_moves
 from selfplay.engines.options import UciOptions
 from selfplay.engines.process import EngineError, split_command
 from selfplay.engines.uci import UciEngine
+from selfplay.engines.uci_game import uci_game
 from selfplay.errors import UserError
 
 DEFAULT_MOVETIME = 100
@@ -25,8 +25,8 @@ class UciPlayer:
     """Asks an engine for every move. The engine is started when the first move is wanted, and again after it failed."""
 
     def __init__(self, name: str, command: str, game: Game, options: UciOptions) -> None:
-        """Raises UserError for any game but chess, and where the program does not exist."""
-        require_chess(game)
+        """Raises UserError for a game that is not played through UCI, and where the program does not exist."""
+        self._game = uci_game(game)
         split_command(command)  # complain now rather than in the middle of a match
         self.name, self._command, self._options = name, command, options
         self._limits, self._thinking_seconds = _limits(options)
@@ -45,10 +45,7 @@ class UciPlayer:
         self._engine = self._asked = None
 
     def _choose(self, pool: StatePool, slot: int, history: list[int]) -> int:
-        state = start_state()
-        moves = write_moves(state, history)
-        for action in history:
-            state.apply_action(action)
+        moves, legal = self._game.write(history)
         try:
             engine = self._engine
             if engine is None:
@@ -59,7 +56,6 @@ class UciPlayer:
                 engine.new_game()
             self._asked = history
             answer = engine.best_move(moves, self._limits, self._thinking_seconds)
-            legal = legal_moves(state)
             if answer.lower() not in legal:
                 raise EngineError(f"engine {engine.name}: played {answer[:20]!r}, which is illegal")
         except UserError:
@@ -71,6 +67,7 @@ class UciPlayer:
 
     def _configure(self, engine: UciEngine) -> None:
         options = self._options
+        engine.set_variant(self._game.variant)
         if options.threads is not None:
             engine.set_option("Threads", options.threads)
         if options.hash is not None:

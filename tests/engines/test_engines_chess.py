@@ -24,6 +24,7 @@ from selfplay.servers.chess_position import set_up
 from selfplay.servers.uci_server import UciServer, centipawns
 
 CHESS = games.load("chess")
+DROPS = games.load("variant_games:drops")
 
 REPEATED = "g1f3 g8f6 f3g1 f6g8 g1f3 g8f6 f3g1 f6g8".split()
 """The start, for the third time."""
@@ -242,6 +243,62 @@ def test_an_engine_that_fails_is_one_line_and_starts_again(tmp_path, behaviour, 
         assert part in str(caught.value) and "\n" not in str(caught.value)
     assert log.read_text().split().count("start") == 2
     player.close()
+
+
+# Variants of chess.
+
+
+def drops(monkeypatch, tmp_path, variants: str, moves: str):
+    """A player of `Drops` whose engine knows some variants and plays some moves, and the engine's log."""
+    monkeypatch.setenv("FAKE_VARIANTS", variants)
+    log = tmp_path / "log"
+    return parse_player(f"uci:{fake_engine('uci', 'moves', log, moves)}:skill=0,nodes=5", DROPS), log
+
+
+def test_an_engine_is_told_of_the_variant_and_of_drops(monkeypatch, tmp_path):
+    player, log = drops(monkeypatch, tmp_path, "chess drops gardner", "a2a3Q,n@b3")
+    pool, slots = after(DROPS, (), (0, 2, 1))
+    actions = player.choose(pool, slots, [(), (0, 2, 1)])
+    player.close()
+    assert actions.tolist() == [3, 4]  # whatever case the engine writes
+    go = "go nodes 5"
+    assert log.read_text().splitlines() == [
+        *("start", "uci", "setoption name UCI_Variant value drops", "setoption name Skill Level value 0"),
+        *("ucinewgame", "isready", "position startpos", go),
+        *("position startpos moves P@a1 a1a2+ a1a2", go),
+    ]
+
+
+def test_a_move_that_the_variant_does_not_have_is_illegal(monkeypatch, tmp_path):
+    player, _ = drops(monkeypatch, tmp_path, "drops", "p@b3")
+    with pytest.raises(EngineError, match="played 'p@b3', which is illegal"):
+        player.choose(*after(DROPS, ()), [()])
+    player.close()
+
+
+@pytest.mark.parametrize("variants", ["", "chess gardner"])
+def test_an_engine_without_the_variant_is_one_line(monkeypatch, tmp_path, variants):
+    player, log = drops(monkeypatch, tmp_path, variants, "P@a1")
+    with pytest.raises(EngineError) as caught:
+        player.choose(*after(DROPS, ()), [()])
+    assert "does not play drops; an engine of variants is Fairy-Stockfish" in str(caught.value)
+    assert "go" not in log.read_text()
+    player.close()
+
+
+def test_chess_is_a_variant_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("FAKE_VARIANTS", "gardner chess")
+    log = tmp_path / "log"
+    player = parse_player(f"uci:{fake_engine('uci', 'moves', log, 'e2e4')}", CHESS)
+    player.choose(*after(CHESS, ()), [()])
+    assert "setoption name UCI_Variant value chess" in log.read_text().splitlines()
+    player.close()
+
+
+def test_games_that_no_engine_knows_are_refused():
+    for name in ("connect_four", "chess(chess960=true)"):
+        with pytest.raises(UserError, match="UCI: chess and its variants are played through it, not c"):
+            parse_player("uci:stockfish", games.load(name))
 
 
 # The server.

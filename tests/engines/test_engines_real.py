@@ -30,6 +30,7 @@ from selfplay.storage.run_folder import RunFolder
 GO = games.load("go(board_size=9)")
 CHESS = games.load("chess")
 OTHELLO = games.load("othello")
+BREAKTHROUGH = games.load("variant_games:python_breakthrough")
 
 needs_gnu_go, needs_rhino = needs("gnugo"), needs("gtp-rhino")
 needs_stockfish, needs_fairy = needs("stockfish"), needs("fairy-stockfish")
@@ -111,6 +112,17 @@ def test_gogui_twogtp_drives_the_server(tmp_path):
     for row in games_played:
         assert row["ERR"] == "0" and row["RES_B"] == row["RES_W"] != "?", row
         print(row["RES_B"], "after", row["LEN"], "moves")
+
+
+# Variants of chess.
+
+
+@needs_fairy
+def test_fairy_stockfish_plays_breakthrough_by_our_rules():
+    result = match(BREAKTHROUGH, "uci:fairy-stockfish:skill=20,nodes=300", "random", 6, opening_plies=2)
+    assert result.wins == 6 and result.unfinished == 0
+    even = match(BREAKTHROUGH, "uci:fairy-stockfish:skill=0,nodes=50", "uci:fairy-stockfish:depth=1", 4)
+    assert even.draws == 0  # each game went to an end that both accept
 
 
 # Othello.

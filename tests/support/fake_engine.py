@@ -9,6 +9,7 @@ GTP and UCI alike. LOG is a file that gets every line it was sent, after `start`
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from itertools import cycle
 protocol, behaviour, log, moves = (sys.argv[1:] + ["", "", "", ""])[:4]
 playing = cycle(moves.split(",") if moves else ["pass"])
 OPTIONS = "option name Skill Level type spin default 20 min 0 max 20\noption name Hash type spin default 16 min 1 max 9"
+if variants := os.environ.get("FAKE_VARIANTS"):  # e.g. "chess gardner"
+    OPTIONS += f"\noption name UCI_Variant type combo default chess {' '.join(f'var {v}' for v in variants.split())}"
 
 
 def note(text: str) -> int:
