@@ -115,6 +115,9 @@ class Game(ABC):
     """Height and width of `StatePool.final_labels`; None for a game that has none."""
     largest_score: float = 0.0
     """Largest absolute value of `StatePool.final_scores`; 0 for a game that has none."""
+    family: str = ""
+    """Games of one family differ in what their observations show, such as size of board or komi: a network that was
+    trained on one plays the others, where its weights fit. Empty: only games of the same rules are played."""
     uci_variant: str = ""
     """The name that UCI engines know the game by (`UCI_Variant`); empty where they do not."""
     has_own_limit: bool = False

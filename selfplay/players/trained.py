@@ -222,9 +222,8 @@ class TrainedNetwork:
         """
         from selfplay.algorithms.registry import searcher
 
-        self.config = config = run_config(target)
-        if game is not None and (own := games.load(game_of_settings(config, target))).rules != game.rules:
-            raise UserError(f"{split_target(target)[0]} was trained on {own.name}, it cannot play {game.name}")
+        self.config = run_config(target)
+        config = self.config if game is None else _config_on(game, self.config, target)
         algorithm = searcher(config)
         self.game = algorithm.game
         weights = read_weights(target)
@@ -238,6 +237,8 @@ class TrainedNetwork:
         try:
             self._inference.load(weights.tensors, weights.version)
         except ValueError as error:
+            if config is not self.config:
+                raise UserError(_cannot_play(self.config, target, self.game)) from None
             raise UserError(
                 f"{weights.path}: version {weights.version} does not fit its config.yaml: {error}"
             ) from None
@@ -249,6 +250,23 @@ class TrainedNetwork:
         if not self._closed:
             self._closed = True
             _idle.setdefault(self._key, []).append(self._inference)
+
+
+def _config_on(game: Game, config: Config, target: str) -> Config:
+    """The settings of a run for a player of `game`: its own, or on another game of the family.
+
+    Raises UserError where the network cannot play it.
+    """
+    own = games.load(game_of_settings(config, target))
+    if own.rules == game.rules:
+        return config
+    if own.family and own.family == game.family:
+        return dataclasses.replace(config, game=game.name)
+    raise UserError(_cannot_play(config, target, game))
+
+
+def _cannot_play(config: Config, target: str, game: Game) -> str:
+    return f"{split_target(target)[0]} was trained on {config.game}, it cannot play {game.name}"
 
 
 class NetworkPlayer:
