@@ -23,7 +23,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nets.blocks import NormedLayer, ResidualBlock, convolution, dense, output_layer
+from nets.blocks import NormedLayer, PlaneScaling, ResidualBlock, convolution, dense, output_layer
+from nets.board import Board
 from nets.config import NetConfig
 from nets.models import make_parts, resolve_kind
 from nets.supports import expectation, num_bins
@@ -52,6 +53,8 @@ class WorldSizes:
     """Residual blocks of the dynamics."""
     projects: bool = False
     """With the layers of the consistency loss."""
+    board: Board | None = None
+    """What a game says of its board; its heads are dense all the same."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,10 @@ class WorldModel(nn.Module):
     def __init__(self, config: NetConfig, sizes: WorldSizes) -> None:
         super().__init__()
         self.config, self.sizes = config, sizes
+        scaling = None if sizes.board is None else sizes.board.scaling
+        self.plane_scaling = None
+        if scaling is not None and config.input_transform == "none":
+            self.plane_scaling = PlaneScaling(*scaling)
         self.trunk, _, _ = make_parts(config, sizes.observation_shape)
         plain = replace(config, batch_norm=False)
         _, new_policy_head, new_value_head = make_parts(plain, sizes.observation_shape)
@@ -111,6 +118,8 @@ class WorldModel(nn.Module):
         elif self.config.input_transform == "pixels":
             dtype = next(self.trunk.parameters()).dtype  # the twin of an actor may be in bfloat16
             observation = observation.to(dtype) * (1.0 / 255.0)
+        elif self.plane_scaling is not None:
+            observation = self.plane_scaling(observation)
         return scaled(self.trunk(observation))
 
     def advance(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:

@@ -32,7 +32,7 @@ from search.learned_model import LearnedModelFactory, learned_traits
 from search.perspective import num_values, seen_after
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner, Loss, StepResult
-from selfplay.algorithms.networks import CALIBRATION_POSITIONS
+from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of
 from selfplay.algorithms.precision import choose_device, uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -194,6 +194,7 @@ def world_sizes(config: Config, game: Game) -> WorldSizes:
         num_seats=0 if takes_turns(game) else game.num_players,
         dynamics_blocks=config.muzero.dynamics_blocks,
         projects=config.muzero.consistency_weight > 0,
+        board=board_of(game),
     )
 
 

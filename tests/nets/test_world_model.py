@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from world_helpers import BOARD, CASES, FLAT, SMALL, actions, observations, rand
 
 import games
 from nets import NetConfig
+from nets.board import Board
 from nets.world_model import WorldModel, WorldSizes, action_planes, build_world_model, scaled
 
 
@@ -194,3 +196,14 @@ def test_values_and_rewards_are_in_units_of_reward() -> None:
     assert found[0, 1].item() == pytest.approx(-23.76, abs=0.01)
     plain = build_world_model(SMALL, dataclasses.replace(FLAT, support=0, num_values=2))
     torch.testing.assert_close(plain.number(torch.tensor([[0.5, -3.0]])), torch.tanh(torch.tensor([[0.5, -3.0]])))
+
+
+def test_planes_are_scaled_as_the_game_says() -> None:
+    offset, factor = np.float32([128, 0, 1]), np.float32([0.1, 1, -2])
+    sizes = WorldSizes((3, 4, 4), 5, 1)
+    plain = build_world_model(SMALL, sizes, seed=1).eval()
+    with_scaling = dataclasses.replace(sizes, board=Board((4, 4), scaling=(offset, factor)))
+    net = build_world_model(SMALL, with_scaling, seed=1).eval()
+    x = torch.randint(0, 255, (5, 3, 4, 4)).float()
+    given = (x - torch.from_numpy(offset)[:, None, None]) * torch.from_numpy(factor)[:, None, None]
+    torch.testing.assert_close(net.represent(x), plain.represent(given))
