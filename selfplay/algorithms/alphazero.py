@@ -60,7 +60,7 @@ class AlphaZero:
     """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = True
-    warm_up_note = "compiling the search (about a minute, only for the first run after an installation)"
+    warm_up_note = "preparing the search; the first run after an installation compiles it, for about a minute"
 
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, self.load_game(config)

@@ -119,14 +119,16 @@ def _print_episodes(args: argparse.Namespace, agent: str, environment: str, resu
 
 def _positions(args: argparse.Namespace) -> int:
     import games
+    from selfplay.errors import UserError
     from selfplay.evaluation.accuracy import measure_accuracy
     from selfplay.evaluation.labelled import read_positions
     from selfplay.players.kinds import read_player
 
     spec = read_player(args.player)
-    if args.game:
-        games.load(args.game)
+    wanted = games.load(args.game) if args.game else None  # before they are read: it may bring the game
     positions = read_positions(args.positions)
+    if wanted is not None and wanted.rules != positions.game.rules:
+        raise UserError(f"--game: {args.positions} has positions of {positions.game.name}, not of {wanted.name}")
     player = spec.make_player(positions.game, args.seed)
     try:
         result = measure_accuracy(player, positions, show_progress("positions"))

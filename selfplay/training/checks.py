@@ -87,8 +87,8 @@ def _check_budget(config: Config, needs: Needs) -> None:
         need = max(needs.first_step, key=lambda need: int(getattr(need, name)), default=None)
         if need and 0 < most < getattr(need, name):
             raise UserError(
-                f"budget.{name}: {most:,} are spent before the first step, which waits for {getattr(need, name):,} "
-                f"({need.setting}); raise the budget or lower the other"
+                f"budget.{name}: a budget of {most:,} is spent before the first step, which waits for "
+                f"{getattr(need, name):,} ({need.setting}); raise the budget or lower the other"
             )
 
 

@@ -154,6 +154,13 @@ def test_command_prints_one_json_object(capsys, write):
     assert f"accuracy    {result['accuracy']:.1%}" in capsys.readouterr().out  # the seed repeats
 
 
+def test_positions_of_another_game_than_the_one_asked_for_are_refused(capsys, write):
+    path = write(*labelled(3))
+    assert cli.main(["evaluate", "random", "--positions", str(path), "--game", "hex"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("selfplay: error: --game: ") and "has positions of " in error and "not of hex" in error
+
+
 MODULE = """
 from pathlib import Path
 
