@@ -29,6 +29,7 @@ from games.base import (
     require_same_rules,
 )
 from games.judging import Judge, declared_judge
+from games.open_spiel.views import View
 from games.seats import with_seats, write_seats
 from games.symmetry import declared_symmetries
 
@@ -36,12 +37,16 @@ from games.symmetry import declared_symmetries
 class OpenSpielGame(Game):
     """An OpenSpiel game behind the `Game` interface; made by `games.load`."""
 
-    def __init__(self, game: pyspiel.Game, name: str, rules: str) -> None:
+    def __init__(self, game: pyspiel.Game, name: str, rules: str, view: View | None = None) -> None:
+        """`view`: how the observation is turned; None shows it as OpenSpiel does."""
         kind, enums = game.get_type(), pyspiel.GameType
         self.spiel_game = game
         self.spiel_name = kind.short_name
         self.name = name
         self.rules = rules
+        self.view = view
+        if view is not None:
+            self.action_planes = view.action_planes
         self.num_players = game.num_players()
         self.num_actions = game.num_distinct_actions()
         self.has_tensor = kind.provides_observation_tensor
@@ -173,6 +178,8 @@ class OpenSpielPool(StatePool):
             for i, slot in enumerate(slots.tolist()):
                 fill(states[slot], viewers[i])
                 rows[i, :size] = tensor
+            if self.game.view is not None:
+                self.game.view.turn(out[:, : -self.game.num_players], to_play)
         else:
             self._observe_moves(slots, rows)
         write_seats(out, to_play, self.game.num_players)

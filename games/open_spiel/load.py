@@ -22,6 +22,7 @@ import pyspiel
 
 from games.base import GameError
 from games.open_spiel.game import OpenSpielGame
+from games.open_spiel.views import EGOCENTRIC, VIEWS
 from games.parameters import Value, canonical, typed
 
 _Parameters: TypeAlias = tuple[tuple[str, Value], ...]
@@ -30,9 +31,7 @@ _Parameters: TypeAlias = tuple[tuple[str, Value], ...]
 CHILD_TIMEOUT = 30.0
 """Seconds of wall-clock time for the child; its limit on processor time ends it sooner on a machine that is free."""
 
-VIEW_PARAMETERS = frozenset(
-    {"ansi_color_output", "egocentric", "egocentric_obs_tensor", "plain_obs_tensor", "string_rep"}
-)
+VIEW_PARAMETERS = frozenset({"ansi_color_output", "egocentric", EGOCENTRIC, "plain_obs_tensor", "string_rep"})
 """Parameters that change what is seen or printed, not the rules."""
 
 
@@ -57,7 +56,8 @@ def known_names() -> list[str]:
 
 def openspiel_defaults(name: str) -> dict[str, Value]:
     """The parameters of a registered game with their defaults."""
-    return dict(_types()[name].parameter_specification)
+    own = {EGOCENTRIC: False} if name in VIEWS else {}
+    return {**_types()[name].parameter_specification, **own}
 
 
 def load_openspiel(name: str, given: Mapping[str, str], prefix: str = "") -> OpenSpielGame:
@@ -67,7 +67,7 @@ def load_openspiel(name: str, given: Mapping[str, str], prefix: str = "") -> Ope
     """
     if reason := unsupported_reason(name):
         raise GameError(f"{name} is not supported: {reason}")
-    defaults = _types()[name].parameter_specification
+    defaults = openspiel_defaults(name)
     parameters = typed(name, given, defaults)
     changed = {key: value for key, value in parameters.items() if value != defaults[key]}
     return _load(name, tuple(sorted(parameters.items())), bool(changed), prefix)
@@ -76,14 +76,16 @@ def load_openspiel(name: str, given: Mapping[str, str], prefix: str = "") -> Ope
 @functools.cache
 def _load(name: str, parameters: _Parameters, try_first: bool, prefix: str) -> OpenSpielGame:
     chosen = dict(parameters)
-    if try_first and (complaint := _complaint(name, parameters)):
-        raise GameError(f"{canonical(name, chosen)} cannot be used: {complaint}")
-    game = _build(name, chosen)
-    minimal = _without_redundant(name, chosen, game)
+    view = VIEWS.get(name) if chosen.get(EGOCENTRIC) else None
+    theirs = {key: value for key, value in chosen.items() if key != EGOCENTRIC or name not in VIEWS}
+    if try_first and (complaint := _complaint(name, tuple(sorted(theirs.items())))):
+        raise GameError(f"{canonical(name, theirs)} cannot be used: {complaint}")
+    game = _build(name, theirs)
+    minimal = _without_redundant(name, theirs, game) | ({EGOCENTRIC: True} if view else {})
     if minimal != chosen:
         return _load(name, tuple(sorted(minimal.items())), False, prefix)
     rules = {key: value for key, value in chosen.items() if key not in VIEW_PARAMETERS}
-    return OpenSpielGame(game, name=prefix + canonical(name, chosen), rules=canonical(name, rules))
+    return OpenSpielGame(game, name=prefix + canonical(name, chosen), rules=canonical(name, rules), view=view)
 
 
 def _build(name: str, parameters: dict[str, Value]) -> pyspiel.Game:
