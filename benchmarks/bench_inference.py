@@ -1,13 +1,15 @@
 """Positions per second of the actors' inference object, by network, batch size, precision and threads.
 
     python benchmarks/bench_inference.py --seconds 2 --json inference.json
+    python benchmarks/bench_inference.py --game 'chess(egocentric_obs_tensor=True)' --heads planes dense --threads 1
 
-The networks have Connect Four's sizes (5 planes of 6x7, 7 actions). A row is the median over the batches of its cell.
+The networks have the sizes of a game. A row is the median over the batches of its cell.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 
@@ -15,16 +17,16 @@ import numpy as np
 import torch
 from bench_report import BenchmarkRow, machine_header, print_table, write_json
 
-from nets import Inference, NetConfig, build, default_device
+import games
+from games import Game
+from nets import Inference, NetConfig, PolicyValueNet, build, default_device
 from nets.inference import DTYPES
-
-OBSERVATION_SHAPE = (5, 6, 7)
-NUM_ACTIONS = 7
+from selfplay.algorithms.networks import board_of
 
 
-def positions_per_second(inference: Inference, batch: int, seconds: float) -> float:
+def positions_per_second(inference: Inference, game: Game, batch: int, seconds: float) -> float:
     """Median rate of `predict` over at least three batches and `seconds`."""
-    observations = np.random.default_rng(0).standard_normal((batch, *OBSERVATION_SHAPE), dtype=np.float32)
+    observations = np.random.default_rng(0).standard_normal((batch, *game.observation_shape), dtype=np.float32)
     inference.predict(observations)  # kernels for this size are prepared on first use
     times: list[float] = []
     while sum(times) < seconds or len(times) < 3:
@@ -34,33 +36,38 @@ def positions_per_second(inference: Inference, batch: int, seconds: float) -> fl
     return batch / statistics.median(times)
 
 
-def make_inference(channels: int, blocks: int, dtype: str, max_batch: int) -> Inference:
-    config = NetConfig(channels=channels, blocks=blocks)
+def make_inference(net: PolicyValueNet, game: Game, dtype: str, max_batch: int) -> Inference:
     inference = Inference(
-        config, OBSERVATION_SHAPE, NUM_ACTIONS, 1, dtype=dtype, max_batch=max_batch, measure_seconds=0.0,
-        calibration=np.random.default_rng(1).random((256, *OBSERVATION_SHAPE), dtype=np.float32),
+        net.config, game.observation_shape, game.num_actions, 1, dtype=dtype, max_batch=max_batch, measure_seconds=0.0,
+        calibration=np.random.default_rng(1).random((256, *game.observation_shape), dtype=np.float32),
+        board=board_of(game),
     )  # fmt: skip
-    inference.load(build(config, OBSERVATION_SHAPE, NUM_ACTIONS, 1).state_dict(), version=0)
+    inference.load(net.state_dict(), version=0)
     return inference
 
 
 def run(arguments: argparse.Namespace) -> list[BenchmarkRow]:
     """One row a cell, printed as it is made."""
-    rows = []
-    for net in arguments.nets:
-        channels, blocks = map(int, net.split("x"))
+    rows, game = [], games.load(arguments.game)
+    for size, heads in itertools.product(arguments.nets, arguments.heads):
+        channels, blocks = map(int, size.split("x"))
+        config = NetConfig(channels=channels, blocks=blocks, heads=heads)
+        net = build(config, game.observation_shape, game.num_actions, 1, board=board_of(game))
+        name = size if heads == "auto" else f"{size} {heads}"
+        rows.append(BenchmarkRow(f"network {name}", sum(p.numel() for p in net.parameters()), "weights"))
+        print_table(rows[-1:])
         for dtype in arguments.dtypes:
             try:
-                inference = make_inference(channels, blocks, dtype, max(arguments.batches))
+                inference = make_inference(net, game, dtype, max(arguments.batches))
             except ValueError as error:
-                print(f"{net} {dtype}: left out: {error}")
+                print(f"{name} {dtype}: left out: {error}")
                 continue
             for threads in arguments.threads:
                 torch.set_num_threads(threads)
                 for batch in arguments.batches:
-                    rate = positions_per_second(inference, batch, arguments.seconds)
-                    name = f"inference {net} {dtype} threads {threads} batch {batch}"
-                    rows.append(BenchmarkRow(name, rate, "positions/s"))
+                    rate = positions_per_second(inference, game, batch, arguments.seconds)
+                    cell = f"inference {name} {dtype} threads {threads} batch {batch}"
+                    rows.append(BenchmarkRow(cell, rate, "positions/s"))
                     print_table(rows[-1:])
     return rows
 
@@ -68,6 +75,8 @@ def run(arguments: argparse.Namespace) -> list[BenchmarkRow]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each cell")
+    parser.add_argument("--game", default="connect_four", metavar="GAME", help="whose sizes the networks have")
+    parser.add_argument("--heads", nargs="+", default=["auto"], choices=["auto", "planes", "dense"])
     parser.add_argument("--nets", nargs="+", default=["64x5", "32x4"], metavar="CHANNELSxBLOCKS")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32, 64, 128, 256])
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=list(DTYPES))

@@ -69,6 +69,6 @@ def test_the_view_changes_no_rules() -> None:
         source.step(HERE, random_actions(source, HERE, rng), HERE)
     target.load(HERE, source, HERE)
     assert target.text(0) == source.text(0)
-    of_black, start = "8/8/8/8/8/8/4k3/K7 b - - 0 1", chess.STARTING_FEN
+    of_black, start = "8/8/8/8/8/p7/4k3/K7 b - - 0 1", chess.STARTING_FEN
     assert not np.array_equal(shown(plain, of_black)[0], shown(turned, of_black)[0])
     np.testing.assert_array_equal(shown(plain, start)[0], shown(turned, start)[0])
