@@ -70,6 +70,14 @@ class ActorsConfig:
         1,
     )
     resign_plies: int = setting(3, "number of moves in a row that decide a game (KataGo: 3)", 1)
+    resign_wrong_share: float = setting(
+        1.0,
+        "largest share of wrong verdicts, in the last 200 games that an actor saw decided: with more, or with fewer "
+        "than 50 games, games are searched and learned from in full to their end; 1 trusts every verdict (AlphaGo "
+        "Zero: 0.05)",
+        0,
+        1,
+    )
     resign_weight: float = setting(0.1, "weight of the positions of a decided game in learning (KataGo: 0.1)", 0, 1)
     symmetries: str = setting(
         "none",

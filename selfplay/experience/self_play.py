@@ -10,6 +10,7 @@ ones; positions weighted by surprise and soft resignation are in KataGo's KataGo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +25,9 @@ from selfplay.config.run import ActorsConfig
 from selfplay.experience.figures import SelfPlayCounts
 from selfplay.experience.records import NO_ACTION, UNDECIDED, Ending, GameRecord, compact_observations, pad_columns
 from selfplay.experience.targets import returns_of_game
+
+VERDICTS, FEWEST_VERDICTS = 200, 50
+"""Number of the last games by which verdicts are judged, and the least number of them."""
 
 
 @dataclass
@@ -81,6 +85,8 @@ class SelfPlay:
         self.pool = game.new_pool(size)
         self.pool.unsound = {}
         self.trajectories = [Trajectory() for _ in range(size)]
+        self.wrong_verdicts: deque[bool] = deque(maxlen=VERDICTS)
+        """Of the last games that were decided, whether the verdict was wrong."""
         self.counts = SelfPlayCounts()
         self.choose_opening: Choose = random_actions
         if actors.opening_moves == "policy" and actors.opening_plies > 0:
@@ -162,7 +168,7 @@ class SelfPlay:
         for slot, chosen in zip(slots, is_full.tolist(), strict=True):
             self.trajectories[slot].is_chosen.append(chosen)
         if self.actors.resign_value > 0.0:  # what is left of a decided game counts little, but it counts
-            is_full &= np.array([self.trajectories[slot].winner is None for slot in slots])
+            is_full &= np.array([self.trajectories[slot].decided_at == UNDECIDED for slot in slots])
         budget = np.where(is_full, self.num_simulations, self.actors.fast_simulations)
         self.search.begin(slots, self.pool, slots, seeds, budget, noise=is_full)
 
@@ -271,12 +277,25 @@ class SelfPlay:
             if self.actors.resign_value > 0.0:
                 self._judge(trajectory)
 
+    @property
+    def verdicts_hold(self) -> bool:
+        """Whether a game that is decided now is worth little: verdicts are not wrong too often."""
+        if self.actors.resign_wrong_share >= 1.0:
+            return True
+        wrong = self.wrong_verdicts
+        return len(wrong) >= FEWEST_VERDICTS and sum(wrong) <= self.actors.resign_wrong_share * len(wrong)
+
     def _judge(self, trajectory: Trajectory) -> None:
-        """Call the game decided once a player has been winning for `resign_plies` moves, whoever made them."""
+        """Name a winner once a player has been winning for `resign_plies` moves, whoever made them.
+
+        The game is decided then, unless verdicts have been wrong too often.
+        """
         is_winning = trajectory.root_value[-1] >= self.actors.resign_value
         trajectory.winning = winning = np.where(is_winning, trajectory.winning + 1, 0)
         if trajectory.winner is None and winning.max() >= self.actors.resign_plies:
-            trajectory.winner, trajectory.decided_at = int(winning.argmax()), len(trajectory)
+            trajectory.winner = int(winning.argmax())
+            if self.verdicts_hold:
+                trajectory.decided_at = len(trajectory)
 
     def _finish(self, slot: int, is_terminal: bool) -> GameRecord | str:
         """The record of the game in a slot; or what is wrong with the game, in one line."""
@@ -361,7 +380,9 @@ class SelfPlay:
             result = total  # undiscounted, where the game has one
             if ending == Ending.CUT_OFF:
                 result = returns_of_game(rewards, np.array(trajectory.root_value), self.discount, 0, False)[0]
-            counts.decided_wrongly += int(result[trajectory.winner] < self.actors.resign_value)
+            is_wrong = bool(result[trajectory.winner] < self.actors.resign_value)
+            counts.decided_wrongly += is_wrong
+            self.wrong_verdicts.append(is_wrong)
 
 
 class PolicyMoves:

@@ -31,7 +31,8 @@ INSTEAD = {
 WITH_GAMES = (
     "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
     "actors.opening_moves", "actors.full_search_share", "actors.fast_simulations", "actors.resign_value",
-    "actors.resign_plies", "actors.symmetries", "actors.max_plies", "replay.max_policy_lag", "muzero.inner_actions",
+    "actors.resign_plies", "actors.resign_wrong_share", "actors.symmetries", "actors.max_plies",
+    "replay.max_policy_lag", "muzero.inner_actions",
 )  # fmt: skip
 """Settings that a stored game keeps as they were when it was played: its moves, and which of them may be learned from.
 Those of the search are too, but for its cache and its discount."""

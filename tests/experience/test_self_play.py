@@ -17,8 +17,8 @@ from search.perspective import num_values
 from selfplay.algorithms.models import network_models
 from selfplay.config.run import ActorsConfig
 from selfplay.experience.figures import endings_metrics
-from selfplay.experience.records import NO_ACTION, GameRecord, SearchedMoves, TargetRecord
-from selfplay.experience.self_play import SelfPlay, sharpened
+from selfplay.experience.records import NO_ACTION, UNDECIDED, GameRecord, SearchedMoves, TargetRecord
+from selfplay.experience.self_play import SelfPlay, Trajectory, sharpened
 from selfplay.experience.targets import TargetSettings, sampling_weights, seen_by_movers, targets_of
 from selfplay.players.search import SearchPlayer
 
@@ -413,6 +413,30 @@ def test_decided_games_go_on_with_fast_searches_and_little_weight() -> None:
     assert counts.simulations == sum(2 * 3 + len(record) - 3 for record in records)
     not_won = sum(record.outcome[0, 0] < 1 for record in records)
     assert (counts.decided, counts.decided_wrongly) == (40, not_won) and 0 < not_won < 40
+
+
+def test_verdicts_count_only_while_few_of_them_are_wrong() -> None:
+    game = games.load("tic_tac_toe")
+    collector = self_play(
+        game, endless=True, games_per_actor=40, resign_value=0.2, resign_plies=1, resign_wrong_share=0.3
+    )
+    records: list[GameRecord] = []
+    while len(records) < 60:
+        records += collector.collect()
+    assert not any(record.decided_at != UNDECIDED for record in records[:50]), "nothing is known of verdicts yet"
+    assert collector.counts.decided > 0 and len(collector.wrong_verdicts) == collector.counts.decided
+
+    def decided_with(wrong: list[bool]) -> bool:
+        collector.wrong_verdicts.clear()
+        collector.wrong_verdicts.extend(wrong)
+        trajectory = Trajectory(root_value=[np.array([0.9, -0.9])])
+        collector._judge(trajectory)
+        assert trajectory.winner == 0
+        return trajectory.decided_at != UNDECIDED
+
+    assert decided_with([False] * 50) and not decided_with([False] * 49)
+    assert decided_with([True] * 30 + [False] * 70) and not decided_with([True] * 31 + [False] * 69)
+    assert decided_with([True] * 100 + [False] * 200), "the last 200 count"
 
 
 def test_a_discount_makes_no_verdict_wrong() -> None:

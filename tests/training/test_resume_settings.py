@@ -58,6 +58,11 @@ ON_POLICY = (*EPISODES, "--algorithm", "actor_critic", "--actor_critic.clip", "0
 BASES: dict[str, tuple[str, ...]] = {
     "gumbel": GAMES,
     "puct": PUCT,
+    "labelled": (
+        *("--game", "othello", "--net.ownership_head", "--net.score_head", "--net.kind", "resnet"),
+        *("--net.channels", "4", "--net.blocks", "1", "--search.num_simulations", "2"),
+        *("--replay.min_positions", "60", "--replay.window_start", "40"),
+    ),
     "sgd": (*PUCT, "--learner.optimizer", "sgd"),
     "muzero": (
         *("--algorithm", "muzero", "--muzero.unroll_steps", "2", "--muzero.consistency_weight", "1"),
@@ -146,10 +151,12 @@ CHANGES: dict[str, Change] = {
     "actors.temperature_plies": Change("puct", "1"),
     "actors.final_temperature": Change("puct", "9"),
     "actors.opening_plies": Change("puct", "2"),
+    "actors.opening_moves": Change("puct", "policy", beside=("--actors.opening_plies", "3")),
     "actors.full_search_share": Change("puct", "0.3"),
     "actors.fast_simulations": Change("puct", "5"),
     "actors.resign_value": Change("puct", "0.9"),
     "actors.resign_plies": Change("puct", "4"),
+    "actors.resign_wrong_share": Change("puct", "0"),
     "actors.resign_weight": Change("puct", "0.9"),
     "actors.symmetries": Change("puct", "random"),
     "actors.max_plies": Change("puct", "4"),
@@ -178,6 +185,8 @@ CHANGES: dict[str, Change] = {
     "learner.policy_gradient_weight": Change("puct", "1"),
     "learner.reply_weight": Change("puct", "1"),
     "learner.moves_left_weight": Change("puct", "1"),
+    "learner.ownership_weight": Change("labelled", "9"),
+    "learner.score_weight": Change("labelled", "9"),
     "learner.td_steps": Change("puct", "1"),
     "learner.ema_decay": Change("puct", "0.1"),
     "learner.symmetries": Change("puct", "false"),
