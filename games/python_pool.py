@@ -72,6 +72,18 @@ class State(ABC):
         """(outcome, probability) pairs at a chance node."""
         raise NotImplementedError
 
+    def candidates(self) -> Sequence[int]:
+        """The legal actions that a search looks at, ascending, at least one: see `StatePool.candidates`."""
+        return self.legal_actions()
+
+    def final_labels(self) -> np.ndarray:
+        """Whose each cell is, [H, W] of 1, -1 and 0, in a game with a `Game.final_label_shape`."""
+        raise NotImplementedError
+
+    def final_score(self) -> float:
+        """By how much player 0 is ahead, in a game with a `Game.largest_score`."""
+        raise NotImplementedError
+
     def action_text(self, action: int) -> str:
         """The move as a person writes it."""
         return str(action)
@@ -113,6 +125,9 @@ class BrokenState(State):
 
     def observation(self) -> np.ndarray:
         return np.zeros(0, np.float32)
+
+    def final_score(self) -> float:
+        return 0.0
 
     def chance_outcomes(self) -> Sequence[tuple[int, float]]:
         return ((0, 1.0),)
@@ -184,6 +199,45 @@ class PythonPool(StatePool):
                     self._break(int(slots[i]), fault, 0)
                     rows[i] = (0,)
         return compressed(rows, np.int64)
+
+    def candidates(self, slots: Int64[np.ndarray, " B"]) -> tuple[Int64[np.ndarray, " B+1"], Int64[np.ndarray, " K"]]:
+        """See `StatePool.candidates`."""
+        offsets, actions = self.legal(slots)
+        if type(self._initial).candidates is State.candidates:
+            return offsets, actions
+        rows = []
+        for slot, start, end in zip(slots.tolist(), offsets[:-1], offsets[1:], strict=True):
+            state, row = self._states[slot], actions[start:end].tolist()
+            if row and not isinstance(state, BrokenState):
+                chosen = list(state.candidates())
+                if not chosen or sorted(set(chosen)) != chosen or not set(chosen) <= set(row):
+                    self._break(slot, f"candidates() gave {chosen[:20]}, legal are {row[:20]}", 0)
+                else:
+                    row = chosen
+            rows.append(row)
+        return compressed(rows, np.int64)
+
+    def final_labels(self, slots: np.ndarray, out: np.ndarray) -> None:
+        """See `StatePool.final_labels`."""
+        out[:] = 0
+        for row, slot in zip(out, slots.tolist(), strict=True):
+            if isinstance(state := self._states[slot], BrokenState):
+                continue
+            labels = np.asarray(state.final_labels())
+            if labels.shape == row.shape and np.isin(labels, (-1, 0, 1)).all():
+                row[:] = labels
+            else:
+                shape = list(row.shape)
+                self._break(slot, f"final_labels() has another shape than {shape}, or numbers but 1, -1, 0", 0)
+
+    def final_scores(self, slots: np.ndarray) -> np.ndarray:
+        """See `StatePool.final_scores`."""
+        scores = np.array([self._states[slot].final_score() for slot in slots.tolist()], np.float64)
+        for i, slot in enumerate(slots.tolist()):
+            if not abs(scores[i]) <= self.game.largest_score:
+                self._break(slot, f"final_score() gave {scores[i]:g}, the largest is {self.game.largest_score:g}", 0)
+                scores[i] = 0.0
+        return scores
 
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = [self._states[slot].chance_outcomes() for slot in slots.tolist()]
