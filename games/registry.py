@@ -17,6 +17,7 @@ from games.base import Game, GameError
 from games.modules import import_module_of
 from games.native.cart_pole import CartPole
 from games.native.connect_four import ConnectFour
+from games.native.go import Go
 from games.native.hex import Hex
 from games.native.othello import Othello
 from games.open_spiel.load import known_names, load_openspiel, openspiel_defaults, unsupported_reason
@@ -89,7 +90,20 @@ def twin_of(game: Game) -> str:
     """The game string of OpenSpiel's version of a game that takes its name; empty where there is none."""
     name = parse(game.name).name
     is_taken = name in _factories and parse(game.name).prefix != OPENSPIEL and name in known_names()
-    return f"{OPENSPIEL}:{game.name}" if is_taken else ""
+    if not is_taken:
+        return ""
+    return game.twin if isinstance(game, Go) else f"{OPENSPIEL}:{game.name}"
+
+
+def earlier_meaning(text: str) -> str:
+    """The game string of what `text` meant before a game of our own with other rules took the name.
+
+    Empty where that is what it means today. Go was OpenSpiel's, on 19x19 unless told.
+    """
+    wanted = parse(text)
+    if wanted.prefix or wanted.name != "go" or not set(wanted.parameters) <= set(openspiel_defaults("go")):
+        return ""
+    return f"{OPENSPIEL}:{text.strip()}"
 
 
 def _load_registered(wanted: GameString) -> Game:
@@ -115,5 +129,6 @@ def _near(name: str) -> str:
 
 register("cart_pole", CartPole)
 register("connect_four", ConnectFour)
+register("go", Go)
 register("hex", Hex)
 register("othello", Othello)

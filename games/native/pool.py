@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -74,21 +75,22 @@ class NativePool(StatePool):
         return to_play, rewards
 
     def copy(self, src: np.ndarray, dst: np.ndarray) -> None:
-        _copy(self._boards, self._played, self._to_play, src, self._boards, self._played, self._to_play, dst)
+        self._copy_from(self, src, dst)
 
     def load(self, slots: np.ndarray, source: StatePool, source_slots: np.ndarray) -> None:
         require_same_rules(self, source)
         if isinstance(source, type(self)):
-            _copy(
-                source._boards, source._played, source._to_play, source_slots,
-                self._boards, self._played, self._to_play, slots,
-            )  # fmt: skip
+            self._copy_from(source, source_slots, slots)
             return
         self.reset(slots)
         for slot, source_slot in zip(slots, source_slots.tolist()):
             place = np.array([slot], dtype=np.int64)
             for action in source.history(source_slot):
                 self.step(place, np.array([action], dtype=np.int64), place)
+
+    def _copy_from(self, source: Self, src: np.ndarray, dst: np.ndarray) -> None:
+        """Copy positions of a pool of the same kind, one after the other."""
+        _copy(source._boards, source._played, source._to_play, src, self._boards, self._played, self._to_play, dst)
 
     def to_play(self, slots: np.ndarray) -> np.ndarray:
         return self._to_play[slots]

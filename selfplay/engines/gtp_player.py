@@ -1,7 +1,7 @@
 """A program that speaks GTP as a player of go or Othello.
 
 One process serves all games of a match. It keeps the position that it was asked about last: where the next one follows
-from that, only the new moves are sent, otherwise the board is cleared and the game replayed. OpenSpiel knows no
+from that, only the new moves are sent, otherwise the board is cleared and the game replayed. The games know no
 resignation: an engine that resigns raises an error, as one that fails does, and where a match has forfeits (tournaments
 do) it has lost that game.
 """
@@ -29,7 +29,7 @@ class GtpPlayer:
         self._game = gtp_game(game)
         split_command(command)  # complain now rather than in the middle of a match
         self._engine: GtpEngine | None = None
-        self._played: list[int] = []
+        self._komi, self._played = self._game.komi, list[int]()
 
     def choose(self, pool: StatePool, slots: np.ndarray, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """See `Player.choose`. Raises UserError where the engine fails, resigns or moves illegally."""
@@ -47,14 +47,15 @@ class GtpPlayer:
         if allowed == [self._game.pass_action]:
             return allowed[0]
         try:
-            engine = self._follow(history)
-            color = COLORS[self._game.to_play(len(history))]
+            komi, moves = self._game.split(history)
+            engine = self._follow(komi, moves)
+            color = COLORS[self._game.to_play(len(moves))]
             answer = engine.ask(f"genmove {color}", self._options.seconds or 0).strip()
             action = self._read(pool, slot, engine, answer)
         except UserError:
             self.close()  # whatever it now thinks the position is
             raise
-        self._played = [*history, action]
+        self._played = [*moves, action]
         return action
 
     def _read(self, pool: StatePool, slot: int, engine: GtpEngine, answer: str) -> int:
@@ -70,23 +71,23 @@ class GtpPlayer:
             raise EngineError(f"engine {engine.name}: played what is no move: {error}") from None
         return action
 
-    def _follow(self, history: list[int]) -> GtpEngine:
-        """The engine, at the position after `history`."""
+    def _follow(self, komi: float, moves: list[int]) -> GtpEngine:
+        """The engine, at the position after `moves` of a game with this komi."""
         engine = self._engine
         if engine is None:
             engine = self._engine = GtpEngine(self._command, self._options.timeout)
             self._configure(engine)
-            self._begin(engine)
-        elif history[: len(self._played)] != self._played:
-            self._begin(engine)
-        for ply in range(len(self._played), len(history)):
+            self._begin(engine, komi)
+        elif komi != self._komi or moves[: len(self._played)] != self._played:
+            self._begin(engine, komi)
+        for ply in range(len(self._played), len(moves)):
             try:
-                engine.ask(f"play {COLORS[self._game.to_play(ply)]} {self._game.write_move(history[ply])}")
+                engine.ask(f"play {COLORS[self._game.to_play(ply)]} {self._game.write_move(moves[ply])}")
             except GtpRefusal:
                 # GRhino knows no passes of Othello: the colour of the next move says that there was one.
-                if self._game.name != "othello" or history[ply] != self._game.pass_action:
+                if self._game.name != "othello" or moves[ply] != self._game.pass_action:
                     raise
-        self._played = list(history)
+        self._played = list(moves)
         return engine
 
     def _configure(self, engine: GtpEngine) -> None:
@@ -98,7 +99,7 @@ class GtpPlayer:
         if options.seconds is not None:
             engine.ask(f"time_settings 0 {options.seconds} 1")
 
-    def _begin(self, engine: GtpEngine) -> None:
-        self._played = []
-        for command in self._game.setup():
+    def _begin(self, engine: GtpEngine, komi: float) -> None:
+        self._komi, self._played = komi, []
+        for command in self._game.setup(komi):
             engine.ask(command)

@@ -1,9 +1,10 @@
 """Go in SGF: a game of `go` as a file, and the moves of a file for a game of `go`.
 
 A game here has a board, stones of a handicap and a side to move that its parameters fix. A file that says otherwise is
-refused by name; one with another komi or other rules has the same positions, and is read with a remark.
+refused by name; one with another komi or other rules has the same positions, and is read with a remark. A game that
+draws its komi takes the one that is nearest to that of the file.
 
-Points in SGF count from the upper left corner, OpenSpiel's actions from the lower left; the last action is the pass.
+Points in SGF count from the upper left corner, actions from the lower left; the last action is the pass.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from games import Game
+from games import Game, GameError
 from games.go_text import read_board
+from games.native.go import drawn_komis, handicap_points, komi_outcome
 from games.parameters import parse
 from selfplay.errors import UserError
 from selfplay.notation.played import Line, PlayedGame, Reading, shown, walk
@@ -37,9 +39,6 @@ GAMES = {
 USUAL_SIZE = 19
 """Size of the board of a file that gives none, and the largest on which `tt` is a pass."""
 
-HANDICAPS = range(2, 10)
-"""Stones that `go(handicap=...)` can begin with, on a board of the usual size."""
-
 AREA_RULES = ("chinese", "aga", "nz", "newzealand", "tromptaylor", "goe", "ing")
 """Rules that count points as the game here does."""
 
@@ -49,8 +48,10 @@ Stones = dict[int, str]
 
 def write_go(played: PlayedGame) -> str:
     """A game in SGF: the stones of the handicap, who begins, every move, and the result."""
-    size, komi = _size(played.game), _komi(played.game)
-    start = Line(played.game)
+    size, chance = _size(played.game), 1 if drawn_komis(played.game) else 0
+    drawn = list(played.moves[:chance])
+    komi = drawn_komis(played.game)[drawn[0]] if drawn else _komi(played.game)
+    start = _begin(played.game, drawn)
     root: dict[str, Sequence[str]] = {"FF": ["4"], "GM": [str(GO)], "CA": ["UTF-8"], "SZ": [str(size)]}
     root |= {"KM": [f"{komi:g}"], "RU": ["Chinese"]}
     stones = _stones(start)
@@ -64,8 +65,16 @@ def write_go(played: PlayedGame) -> str:
     root |= {"PB": [played.players[BLACK]], "PW": [played.players[WHITE]], "RE": [_result(played)]}
     if played.forfeit:
         root["C"] = [played.forfeit]
-    moves = [{"BW"[line.to_play]: [_point(move, size)]} for line, move in walk(played.game, played.moves)]
+    moves = [{"BW"[line.to_play]: [_point(move, size)]} for line, move in walk(played.game, played.moves)][chance:]
     return write_sgf([root, *moves])
+
+
+def _begin(game: Game, drawn: Sequence[int]) -> Line:
+    """A game before its first move. `drawn` is the outcome of its komi, where there is one."""
+    line = Line(game)
+    for outcome in drawn:
+        line.play(outcome)
+    return line
 
 
 def _result(played: PlayedGame) -> str:
@@ -91,20 +100,27 @@ def read_go(game: Game, text: str) -> list[Reading]:
 
 def _read_game(game: Game, nodes: Sequence[Node]) -> Reading:
     _check_game(game, nodes[0])
-    line, size = Line(game), _size(game)
+    line, size, komi = _begin(game, komi_outcome(game, _file_komi(game, nodes[0]))), _size(game), _komi(game)
+    if komis := drawn_komis(game):
+        komi = komis[line.moves[0]]
     first = next((i for i, node in enumerate(nodes) if any(_moves_of(node))), len(nodes))
     _check_start(line, nodes[: first + 1], size)
     for node in nodes:
-        if line.moves and _set_up_of(node):
-            raise UserError(f"stones are set up after move {len(line.moves)} ({_set_up_of(node)})")
+        if _made(line) and _set_up_of(node):
+            raise UserError(f"stones are set up after move {_made(line)} ({_set_up_of(node)})")
         moves = list(_moves_of(node))
         if not moves:  # beside a move it may speak of the position before or after it
             _check_side(line, node)
         if len(moves) > 1:
-            raise UserError(f"more than one move after move {len(line.moves)}, in one node")
+            raise UserError(f"more than one move after move {_made(line)}, in one node")
         for player, value in moves:
             _play(line, player, value, size)
-    return Reading(tuple(line.moves), tuple(_remarks(game, nodes[0])))
+    return Reading(tuple(line.moves), tuple(_remarks(komi, nodes[0])))
+
+
+def _made(line: Line) -> int:
+    """The number of moves of a line: its komi may have been drawn before them."""
+    return len(line.moves) - (1 if drawn_komis(line.game) else 0)
 
 
 def _check_game(game: Game, root: Node) -> None:
@@ -134,14 +150,23 @@ def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:
     wanted = {point: color for point, color in wanted.items() if color}
     has = _stones(line)
     if wanted != has:
-        is_handicap = set(wanted.values()) == {"X"} and len(wanted) in HANDICAPS and size == USUAL_SIZE
-        fitting = f"; go(handicap={len(wanted)}) may fit" if is_handicap and len(wanted) != len(has) else ""
+        fitting = f"; go(board_size={size},handicap={len(wanted)}) fits" if _is_handicap(wanted, size) else ""
         raise UserError(
             f"it begins with {_listed(wanted, size)}, and {line.game.name} with {_listed(has, size)}{fitting}"
         )
     handicap = _one(nodes[0], "HA", "")
     if handicap and handicap not in ({"0", "1"} if not has else {str(len(has))}):
         raise UserError(f"a handicap of {shown(handicap)} (HA), and {line.game.name} has {len(has) or 'none'}")
+
+
+def _is_handicap(stones: Stones, size: int) -> bool:
+    """Whether `go(handicap=...)` begins with these stones."""
+    if not stones or set(stones.values()) != {"X"}:
+        return False
+    try:
+        return set(handicap_points(size, len(stones)).tolist()) == set(stones)
+    except GameError:
+        return False
 
 
 def _check_side(line: Line, node: Node) -> None:
@@ -151,12 +176,12 @@ def _check_side(line: Line, node: Node) -> None:
     if side and player is None:
         raise UserError(f"{shown(side)} is no side (PL)")
     if player is not None and line.to_play >= 0 and player != line.to_play:
-        raise UserError(f"{SIDES[player]} is to make move {len(line.moves) + 1} (PL), here it is {SIDES[1 - player]}")
+        raise UserError(f"{SIDES[player]} is to make move {_made(line) + 1} (PL), here it is {SIDES[1 - player]}")
 
 
 def _play(line: Line, player: int, value: str, size: int) -> None:
     """Play a move of the file. Raises UserError where it is none."""
-    number = len(line.moves) + 1
+    number = _made(line) + 1
     move = f"{'BW'[player]}[{value}]"
     line.require_running(number, move)
     if player != line.to_play:
@@ -251,14 +276,24 @@ def _one(node: Node, name: str, default: str) -> str:
     return values.pop() if values else default
 
 
-def _remarks(game: Game, root: Node) -> Iterator[str]:
+def _file_komi(game: Game, root: Node) -> float:
+    """The komi of a file; that of the game where it gives none, or what is no number."""
+    try:
+        komi = float(_one(root, "KM", "") or _komi(game))
+    except ValueError:
+        return _komi(game)
+    return komi if math.isfinite(komi) else _komi(game)
+
+
+def _remarks(here: float, root: Node) -> Iterator[str]:
+    """What the file says otherwise than the game, which is played with a komi of `here`."""
     komi = _one(root, "KM", "")
     try:
-        differs = float(komi or _komi(game)) != _komi(game)
+        differs = float(komi or here) != here
     except ValueError:
         differs = True
     if differs:
-        yield f"komi {shown(komi)} where this game has {_komi(game):g}"
+        yield f"komi {shown(komi)} where this game has {here:g}"
     rules = _one(root, "RU", "")
     if rules and re.sub(r"[^a-z]", "", rules.lower()) not in AREA_RULES:
         yield f"rules {shown(rules)} where this game counts area"

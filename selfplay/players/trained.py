@@ -20,6 +20,7 @@ from jaxtyping import Int64
 
 import games
 from games import Game, StatePool
+from games.registry import earlier_meaning
 from search import Evaluation, Model, SearchConfig
 from selfplay.algorithms.registry import kind_of
 from selfplay.config import reader
@@ -96,6 +97,12 @@ def game_of_settings(config: Config, target: str) -> str:
             f"use `{shell_command('evaluate', compose_player('run', target), '--episodes', '100')}`"
         )
     return config.game
+
+
+def earlier_game_hint(game: str, config_path: Path) -> str:
+    """What to do about a run whose `game` had other rules when it was trained, as the end of a message; else empty."""
+    earlier = earlier_meaning(game)
+    return f"; a run that was trained on OpenSpiel's go needs `game: {earlier}` in {config_path}" if earlier else ""
 
 
 def environment_of_run(target: str) -> str | None:
@@ -241,6 +248,7 @@ class TrainedNetwork:
                 raise UserError(_cannot_play(self.config, target, self.game)) from None
             raise UserError(
                 f"{weights.path}: version {weights.version} does not fit its config.yaml: {error}"
+                f"{earlier_game_hint(config.game, RunFolder.open(split_target(target)[0]).config)}"
             ) from None
         is_averaged = config.evaluation.symmetries if symmetries is None else symmetries
         self.models = algorithm.make_player_models(self._inference, is_averaged)

@@ -1,13 +1,13 @@
 """A board of go for a GTP server: what lies where, what is legal, and who is ahead.
 
-The rules are OpenSpiel's: no suicide, no recapture of a single stone at once (simple ko), area scoring in which every
-stone on the board is alive (Tromp and Taylor). Unlike OpenSpiel's game the board never ends one: other programs play on
-after two passes, after a position was repeated, and after as many moves as OpenSpiel allows.
+The rules are simple: no suicide, no recapture of a single stone at once (simple ko), area scoring of all stones on the
+board (Tromp and Taylor). Unlike the games of go here the board never ends one: other programs play on after two passes
+and after very many moves. What else is illegal or dead in the player's game, the server asks of that game.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from selfplay.engines.go_moves import BLACK, WHITE
@@ -50,6 +50,10 @@ class GoBoard:
     def passed(self) -> GoBoard:
         """The board after a pass."""
         return GoBoard(self.size, self.points)
+
+    def without(self, stones: Collection[int]) -> GoBoard:
+        """The board after stones were taken off."""
+        return GoBoard(self.size, tuple(EMPTY if i in stones else color for i, color in enumerate(self.points)))
 
     def area(self, player: int) -> int:
         """Points with the player's stones, and empty ones that reach no stone of the other."""
@@ -108,7 +112,7 @@ def empty_board(size: int, black: Iterable[int] = ()) -> GoBoard:
 
 
 def margin(board: GoBoard, komi: float, handicap: int = 0) -> float:
-    """By how many points Black is ahead; White gets a point for each stone of a handicap, as in OpenSpiel."""
+    """By how many points Black is ahead; White gets a point for each stone of a handicap, as in the games."""
     return board.area(BLACK) - board.area(WHITE) - komi - handicap
 
 

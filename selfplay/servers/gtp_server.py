@@ -1,20 +1,22 @@
 """Our player of go for any program that speaks GTP (`selfplay gtp`).
 
 The server keeps two things: the board as the controller sees it (`go_board`), and the player's own game. They differ
-where OpenSpiel's game has ended (two passes, a repeated position, very many moves) and the controller plays on: the
-player then passes. No command leaves anything half done: it is checked whole, then carried out.
+where that game has ended (two passes, very many moves, everything decided) and the controller plays on: the player then
+passes. A game that draws its komi has the one of its komis that is nearest to the controller's. No command leaves
+anything half done: it is checked whole, then carried out.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
 import numpy as np
 
 from games import TERMINAL, Game, GameError, check_action
+from games.native.go import Go, dead_stones, komi_outcome
 from selfplay.engines.go_moves import gtp_game
 from selfplay.engines.gtp import COLORS, VERSION, GtpCommand, read_color, read_command, write_answer
 from selfplay.engines.lines import BadLine, Line, printable
@@ -65,11 +67,12 @@ class GtpServer:
         self._rules = gtp_game(game)
         if self._rules.name != "go":
             raise UserError(f"selfplay gtp: it plays go, not {game.name}")
-        self._thinker = thinker
+        self._game, self._thinker = game, thinker
         self._pool, self._slot = game.new_pool(1), np.zeros(1, np.int64)
         self._start = empty_board(self._rules.size, map(self._rules.read_move, self._rules.handicap))
         self._state = _GameState(self._start, komi=self._rules.komi)
-        self._pool.reset(self._slot)
+        self._find_dead = dead_stones if isinstance(game, Go) else _all_alive
+        self._take_back_all()
         self.is_running = True
         """False after `quit`."""
         self._commands: dict[str, Callable[[tuple[str, ...]], str]] = {
@@ -148,13 +151,23 @@ class GtpServer:
 
     def _take_back_all(self) -> None:
         self._pool.reset(self._slot)
+        for outcome in komi_outcome(self._game, self._state.komi):
+            self._pool.step(self._slot, np.array([outcome]), self._slot)
         self._state = replace(self._state, board=self._start, moves=())
+
+    def _play_again(self, moves: tuple[int, ...]) -> None:
+        """Begin anew with moves that were made before."""
+        self._take_back_all()
+        for ply, action in enumerate(moves):
+            self._move(self._rules.to_play(ply), action)
 
     def _komi(self, arguments: tuple[str, ...]) -> str:
         komi = _number(arguments, 0)
         if abs(komi) > MAX_KOMI:
             raise Refusal("unacceptable komi")
         self._state = replace(self._state, komi=komi)
+        if self._rules.drawn:
+            self._play_again(self._state.moves)
         return ""
 
     def _play(self, arguments: tuple[str, ...]) -> str:
@@ -183,9 +196,7 @@ class GtpServer:
         moves = self._state.moves
         if not moves:
             raise Refusal("cannot undo")
-        self._take_back_all()
-        for ply, action in enumerate(moves[:-1]):
-            self._move(self._rules.to_play(ply), action)
+        self._play_again(moves[:-1])
         return ""
 
     def _require_turn(self, arguments: tuple[str, ...]) -> int:
@@ -205,7 +216,8 @@ class GtpServer:
             return self._rules.pass_action
         clock = self._state.clocks[player]
         seconds = None if clock is None else move_seconds(clock.seconds, moves_to_go=clock.moves)
-        action = self._thinker.think(self._pool, self._state.moves, Limits(seconds=seconds)).action
+        history = (*komi_outcome(self._game, self._state.komi), *self._state.moves)
+        action = self._thinker.think(self._pool, history, Limits(seconds=seconds)).action
         check_action(self._pool, 0, action)
         return action
 
@@ -264,14 +276,25 @@ class GtpServer:
     # The result.
 
     def _final_score(self, arguments: tuple[str, ...]) -> str:
-        return result_text(margin(self._state.board, self._state.komi, len(self._rules.handicap)))
+        board = self._state.board.without(self._dead())
+        return result_text(margin(board, self._state.komi, len(self._rules.handicap)))
 
     def _final_status_list(self, arguments: tuple[str, ...]) -> str:
         if arguments not in (("alive",), ("dead",), ("seki",)):
             raise Refusal("syntax error: alive, dead or seki is needed")
-        if arguments != ("alive",):  # by our rules every stone on the board is alive
-            return ""
-        return "\n".join(" ".join(map(self._rules.write_move, chain)) for chain in self._state.board.chains())
+        dead = self._dead()
+        wanted = {"alive": (False,), "dead": (True,), "seki": ()}[arguments[0]]
+        chains = (chain for chain in self._state.board.chains() if (chain[0] in dead) in wanted)
+        return "\n".join(" ".join(map(self._rules.write_move, chain)) for chain in chains)
+
+    def _dead(self) -> set[int]:
+        """The stones that the rules of the player's game take off before they count."""
+        return set(self._find_dead(self._rules.size, self._state.board.points))
+
+
+def _all_alive(size: int, points: Sequence[int]) -> list[int]:
+    """The dead stones by the rules of OpenSpiel: none."""
+    return []
 
 
 def _whole_number(arguments: tuple[str, ...], place: int) -> int:

@@ -23,6 +23,10 @@ from selfplay.storage.files import publish
 _SHOWN = 3  # differences named in an error message
 
 
+class OtherNetworkError(UserError):
+    """Weights are those of a network of another shape."""
+
+
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """Tensors on any device and in any memory layout as one safetensors file. The order of the keys is not kept."""
     # safetensors refuses tensors that share memory or are not contiguous (channels-last weights are not)
@@ -70,7 +74,8 @@ def _metadata(data: bytes) -> dict[str, str]:
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]], where: str) -> None:
     """Refuse weights whose names or shapes are not the `expected` ones, or that are not finite.
 
-    `where` begins the one-line `UserError`. Costs one pass over the weights.
+    `where` begins the one-line `UserError`, an `OtherNetworkError` for names and shapes. Costs one pass over the
+    weights.
     """
     wrong = [f"{name} is missing" for name in expected if name not in weights]
     wrong += [f"{name} is unknown" for name in weights if name not in expected]
@@ -81,7 +86,7 @@ def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Sequence
     ]
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise UserError(
+        raise OtherNetworkError(
             f"{where}: the weights do not fit the network: {'; '.join(wrong[:_SHOWN])}{more}; "
             "use the game and the net settings that they were trained with"
         )

@@ -24,8 +24,10 @@ from selfplay.algorithms.registry import load_algorithm
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord
+from selfplay.players.trained import earlier_game_hint
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.run_folder import RunFolder
+from selfplay.storage.tensors import OtherNetworkError
 from selfplay.system.deadline import TimeIsUp, deadline
 from selfplay.system.failures import told
 from selfplay.system.machine import MEMORY_SECONDS, give_back_memory
@@ -78,7 +80,7 @@ class Trainer:
         self.stop_requested: str | None = None
         self.is_breakable = False
         self._is_started = False
-        if self.state.restore(self.inline, display.warning):
+        if self._restore():
             display.message(f"resumed at step {self.learner.steps} with {len(self.replay):,} positions in the replay")
         elif config.init is not None:
             self.state.begin_with(read_initial(config.init))
@@ -94,6 +96,13 @@ class Trainer:
         self._bad_shards = shards.damaged(folder.games)  # no more are found before the next start
         self._stale = 0  # positions left out for their age
         self.reporter.open()
+
+    def _restore(self) -> bool:
+        """`RunState.restore`; a game that has changed since is named with what it was."""
+        try:
+            return self.state.restore(self.inline, self.display.warning)
+        except OtherNetworkError as error:
+            raise UserError(f"{error}{earlier_game_hint(self.config.game, self.folder.config)}") from error
 
     def _make_source(self) -> Source:
         config, progress = self.config, self.progress

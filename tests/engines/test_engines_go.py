@@ -69,8 +69,8 @@ def test_what_is_no_point_of_the_board(text):
         gtp.read_vertex(text, 9)
 
 
-@pytest.mark.parametrize("name", ["go(board_size=9)", "go", "othello"])
-def test_moves_are_those_that_openspiel_writes(name):
+@pytest.mark.parametrize("name", ["go(board_size=9)", "go(board_size=19)", "openspiel:go(board_size=9)", "othello"])
+def test_moves_are_those_that_the_games_write(name):
     game = games.load(name)
     rules, rng = gtp_game(game), np.random.default_rng(1)
     for _ in range(5):
@@ -88,7 +88,7 @@ def test_setup_knows_size_komi_and_handicap():
     assert gtp_game(GO).setup() == ["boardsize 9", "clear_board", "komi 7.5"]
     assert gtp_game(SMALL).setup() == ["boardsize 5", "clear_board", "komi 0.5"]
     assert gtp_game(OTHELLO).setup() == ["boardsize 8", "clear_board"]
-    handicap = gtp_game(games.load("go(handicap=3)"))
+    handicap = gtp_game(games.load("go(board_size=19,handicap=3)"))
     assert handicap.setup()[-1] == "set_free_handicap D4 D16 Q16"
     assert handicap.to_play(0) == WHITE
     with pytest.raises(UserError, match="not tic_tac_toe"):
@@ -118,7 +118,7 @@ def test_answers_hold_no_empty_line():
 def test_the_board_is_openspiels_move_by_move():
     rng = np.random.default_rng(3)
     for size in (2, 3, 5, 9):
-        game = games.load(f"go(board_size={size})")
+        game = games.load(f"openspiel:go(board_size={size})")
         pass_action = gtp_game(game).pass_action
         for _ in range(6):
             board, (pool, place) = empty_board(size), after(game, ())
@@ -135,11 +135,12 @@ def test_the_board_is_openspiels_move_by_move():
 def test_scores_are_openspiels():
     rng = np.random.default_rng(4)
     results = set()
+    game = games.load("openspiel:go(board_size=5,komi=0.5)")
     for _ in range(60):
-        history = random_history(SMALL, 400, rng)
-        pool, place = SMALL.new_pool(1), np.zeros(1, np.int64)
+        history = random_history(game, 400, rng)
+        pool, place = game.new_pool(1), np.zeros(1, np.int64)
         pool.reset(place)
-        board, rules = empty_board(5), gtp_game(SMALL)
+        board, rules = empty_board(5), gtp_game(game)
         for ply, action in enumerate(history):
             _, rewards = pool.step(place, np.array([action]), place)
             board = board.passed() if action == rules.pass_action else board.play(rules.to_play(ply), action)
@@ -417,11 +418,11 @@ def test_after_its_own_game_has_ended_the_player_passes_and_others_play_on():
 
 def test_a_handicap_without_stones_is_refused():
     with pytest.raises(UserError, match="take a handicap from 2 to 9"):  # OpenSpiel knows no ten stones; White begins
-        gtp_game(games.load("go(handicap=10)"))
+        gtp_game(games.load("openspiel:go(handicap=10)"))
 
 
 def test_handicap_lies_on_the_board_and_is_paid_back():
-    on = GtpServer(games.load("go(handicap=2)"), FirstMove())
+    on = GtpServer(games.load("go(board_size=19,handicap=2)"), FirstMove())
     assert on.answer("play b D4").startswith("? out of turn")
     assert on.answer("play w D4").startswith("? illegal move")
     assert on.answer("final_score") == f"= B+{361 - 7.5 - 2:g}\n\n"

@@ -232,8 +232,8 @@ BOARDS: dict[str, tuple[Board, dict[str, str | tuple[str, str]]]] = {
          "the same of black": "gaehrcs"},
     ),
     "go": (
-        lambda text: lines(r"^ ?\d+ ([XO+]{19})$")(text)[::-1],
-        {"black stones (player 0)": "X", "white stones (player 1)": "O", "empty cells": "+"},
+        lambda text: lines(r"^ ?\d+ ([XO+]{9})$")(text)[::-1],
+        {"stones of the player to move": ("X", "O"), "stones of the opponent": ("O", "X")},
     ),
     "pentago": (
         lines(r"^[^\d]*\d ((?:[.O@] ){5}[.O@])"),

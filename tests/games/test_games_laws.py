@@ -21,11 +21,15 @@ VARIANTS = [
     "hex(num_cols=4,num_rows=3)",
     "openspiel:hex(num_cols=4,num_rows=3)",
     "go(board_size=5)",
+    "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)",
+    "openspiel:go(board_size=5)",
     "breakthrough(columns=4,rows=5)",
     "dots_and_boxes(utility_margin=True)",
 ]
 OWN = ["cart_pole"]
 """Games that OpenSpiel does not have."""
+OWN_RULES = ["go", "go(board_size=5)", "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)"]
+"""Games that OpenSpiel has by other rules."""
 ALL = shipped_names() + VARIANTS
 MAX_STEPS = 150
 BATCH = 3
@@ -107,7 +111,7 @@ def spiel_state(game: games.Game, history: list[int]) -> pyspiel.State:
 def check_returns(game: games.Game, pool: games.StatePool, slot: int, total: np.ndarray) -> None:
     if game.name == "morpion_solitaire":  # states of its own die before their copies do: see the test below
         return
-    if game.name in OWN:
+    if game.name.split("(")[0] in (*OWN, *OWN_RULES):
         assert (total == replayed_rewards(game, pool.history(slot))).all()
         return
     state = spiel_state(game, pool.history(slot))
@@ -124,7 +128,7 @@ def replayed_rewards(game: games.Game, history: list[int]) -> np.ndarray:
     return total
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in OWN])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in (*OWN, *OWN_RULES)])
 def test_observation_is_openspiels_for_the_player_to_move(name: str) -> None:
     game = games.load(name)
     rng = np.random.default_rng(2)
@@ -183,6 +187,8 @@ def test_step_copy_load_and_rollout_leave_other_positions_alone(game: games.Game
         "2048(max_tile=16)",
         "cliff_walking",
         "cart_pole",
+        "go(board_size=3,komi=2.5)",
+        "go(board_size=4,komi_spread=3)",
     ],
 )
 def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
@@ -210,7 +216,7 @@ def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
 
 
 def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
-    for name in ("connect_four", "openspiel:connect_four", "othello", "hex(board_size=4)"):
+    for name in ("connect_four", "openspiel:connect_four", "othello", "hex(board_size=4)", "go(board_size=4)"):
         pool, rng = games.load(name).new_pool(1), np.random.default_rng(0)
         pool.reset(slots(0))
         while len(live(pool, slots(0))):
@@ -219,7 +225,17 @@ def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tic_tac_toe", "connect_four", "othello", "2048", "pig", "hex(board_size=3)", "cart_pole"]
+    "name",
+    [
+        "tic_tac_toe",
+        "connect_four",
+        "othello",
+        "2048",
+        "pig",
+        "hex(board_size=3)",
+        "cart_pole",
+        "go(board_size=4,komi_spread=1)",
+    ],
 )
 def test_a_single_state_plays_like_its_pool(name: str) -> None:
     game = games.load(name)

@@ -69,12 +69,14 @@ def replay_sgf(game: sgf.Sgf_game) -> tuple[list[list[str]], list[str]]:
         ("go(board_size=5)", (), None),
         ("go(board_size=9,komi=0.5)", (4, 81, 40), None),
         ("go(board_size=2,komi=0)", (), None),
-        ("go", (0, 360, 361, 18), 80),
-        ("go(handicap=2)", (), 60),
-        ("go(handicap=3,komi=0.5)", (5, 7), 60),
+        ("go(board_size=19)", (0, 360, 361, 18), 80),
+        ("go(board_size=19,handicap=2)", (), 60),
+        ("go(board_size=19,handicap=3,komi=0.5)", (5, 7), 60),
         ("go(handicap=9)", (), 60),
-        ("go(handicap=10)", (), 20),
-        ("go(handicap=1)", (), 20),
+        ("openspiel:go", (0, 360, 361, 18), 80),
+        ("openspiel:go(handicap=3,komi=0.5)", (5, 7), 60),
+        ("openspiel:go(handicap=10)", (), 20),
+        ("openspiel:go(handicap=1)", (), 20),
     ],
 )
 def test_another_program_ends_a_game_of_go_where_it_ended_here(name, opening, max_plies):
@@ -99,7 +101,7 @@ def test_a_handicap_game_of_a_tournament_has_its_stones(tmp_path, capsys):
         "random",
         "random:seed=7",
         "--game",
-        "go(handicap=3)",
+        "go(board_size=19,handicap=3)",
         "--games",
         "2",
         "--opening-plies",
@@ -113,7 +115,7 @@ def test_a_handicap_game_of_a_tournament_has_its_stones(tmp_path, capsys):
     assert len(trees) == len(rows) == 2
     for tree, row in zip(trees, rows):
         found = sgf.Sgf_game.from_coarse_game_tree(tree)
-        assert replay_sgf(found)[0] == read_board(end_of("go(handicap=3)", row["moves"]).pool.text(0))
+        assert replay_sgf(found)[0] == read_board(end_of("go(board_size=19,handicap=3)", row["moves"]).pool.text(0))
         assert [found.get_player_name(color) for color in "bw"] == row["players"]
 
 
@@ -348,10 +350,10 @@ NINE = "go(board_size=9)"
         (NINE, "(;SZ[9]B[ee];W[cc])", "e5 c7"),
         (NINE, "(;SZ[9]XX[1][2]PL[B]HA[0]AE[aa][bb:cc]MULTIGOGM[1];B[ee]PL[W];W[cc])", "e5 c7"),
         (NINE, "(;SZ[9](;B[ee];W[cc](;B[dd])(;B[ff]))(;B[aa](;W[bb])(;W[cc])))", "e5 c7 d6"),
-        ("go", "(;B[pd];W[dp];B[jj])", "q16 d4 k10"),
-        ("go(handicap=3)", "(;GM[1]HA[3]AB[pd][dp][dd]PL[W];W[qq];B[cc])", "r3 c17"),
-        ("go(handicap=3)", "(;GM[1]HA[3];AB[dd:dd][pd][dp][aa]AW[bb];AE[aa:bb];W[qq])", "r3"),
-        ("go(handicap=2)", "(;AB[pd][dp])", ""),
+        ("go(board_size=19)", "(;B[pd];W[dp];B[jj])", "q16 d4 k10"),
+        ("go(board_size=19,handicap=3)", "(;GM[1]HA[3]AB[pd][dp][dd]PL[W];W[qq];B[cc])", "r3 c17"),
+        ("go(board_size=19,handicap=3)", "(;GM[1]HA[3];AB[dd:dd][pd][dp][aa]AW[bb];AE[aa:bb];W[qq])", "r3"),
+        ("go(board_size=19,handicap=2)", "(;AB[pd][dp])", ""),
     ],
 )
 def test_the_main_line_of_an_sgf_is_read(name, text, moves):
@@ -366,9 +368,19 @@ def test_the_main_line_of_an_sgf_is_read(name, text, moves):
         (
             NINE,
             "(;GM[1]SZ[13];B[ee])",
-            "a board of 13 by 13 (SZ[13]), and go(board_size=9) has 9 by 9; go(board_size=13) fits",
+            "a board of 13 by 13 (SZ[13]), and go has 9 by 9; go(board_size=13) fits",
         ),
-        ("go", "(;HA[2]AB[pd][dp];W[dd])", "on D4, Q16, and go with an empty board; go(handicap=2) may fit"),
+        (
+            "go(board_size=19)",
+            "(;HA[2]AB[pd][dp];W[dd])",
+            "on D4, Q16, and go(board_size=19) with an empty board; go(board_size=19,handicap=2) fits",
+        ),
+        (
+            NINE,
+            "(;SZ[9]HA[2]AB[gc][cg];W[dd])",
+            "on C3, G7, and go with an empty board; go(board_size=9,handicap=2) fits",
+        ),
+        (NINE, "(;SZ[9]AB[gd][cg];W[dd])", "on C3, G6, and go with an empty board"),
         (NINE, "(;GM[1]SZ[9:13];B[ee])", "a board of 9 by 13"),
         (NINE, "(;GM[1];B[ee])", "19 by 19 (no SZ means 19)"),
         (NINE, "(;GM[1]SZ[nine];B[ee])", "'nine' is no size"),
@@ -397,13 +409,13 @@ def test_the_main_line_of_an_sgf_is_read(name, text, moves):
         (NINE, "(;SZ[9](;B[ee]);W[cc])", "a node after side lines"),
         (NINE, ";B[ee];W[cc]", "there is no game"),
         (
-            "go(handicap=3)",
+            "go(board_size=19,handicap=3)",
             "(;HA[3]AB[pd][dp][pp];W[qq])",
-            "D4, Q4, Q16, and go(handicap=3) with black stones on D4, D16",
+            "D4, Q4, Q16, and go(board_size=19,handicap=3) with black stones on D4, D16",
         ),
-        ("go(handicap=3)", "(;HA[4]AB[pd][dp][dd];W[qq])", "a handicap of '4'"),
-        ("go(handicap=3)", "(;HA[3];W[qq])", "it begins with an empty board"),
-        ("go(handicap=3)", "(;AB[pd][dp][dd];B[qq])", "it is White's turn"),
+        ("go(board_size=19,handicap=3)", "(;HA[4]AB[pd][dp][dd];W[qq])", "a handicap of '4'"),
+        ("go(board_size=19,handicap=3)", "(;HA[3];W[qq])", "it begins with an empty board"),
+        ("go(board_size=19,handicap=3)", "(;AB[pd][dp][dd];B[qq])", "it is White's turn"),
     ],
 )
 def test_an_sgf_that_cannot_be_honoured_is_refused_by_name(name, text, part):

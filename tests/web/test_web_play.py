@@ -314,7 +314,14 @@ def test_a_game_of_chess_is_read_from_pgn():
 
 @pytest.mark.parametrize(
     "game",
-    ["tic_tac_toe", "connect_four", "hex(board_size=5)", "go(board_size=5)", "go(handicap=3)", "y(board_size=5)"],
+    [
+        "tic_tac_toe",
+        "connect_four",
+        "hex(board_size=5)",
+        "go(board_size=5)",
+        "go(board_size=19,handicap=3)",
+        "y(board_size=5)",
+    ],
 )
 def test_a_board_is_reached_by_some_order_of_moves(game):
     rules, rng = games.load(game), np.random.default_rng(3)
@@ -366,7 +373,7 @@ CHESS, NINE = "chess", "go(board_size=9)"
         (CHESS, "89\n90,", "a3 a5"),
         (NINE, "(;GM[1]FF[4]SZ[9];B[ee](;W[dd];B[fe])(;W[cc];B[gg]))", "B e5 W d6 B f5"),
         (NINE, "(;GM[1]SZ[9];BL[30]B[ee];WL[29.5]W[dd])", "B e5 W d6"),
-        ("go(handicap=2)", "(;HA[2]AB[pd][dp];W[dd])", "W d16"),
+        ("go(board_size=19,handicap=2)", "(;HA[2]AB[pd][dp];W[dd])", "W d16"),
     ],
 )
 def test_a_file_that_is_pasted_gives_its_main_line(game, text, moves):
