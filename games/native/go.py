@@ -83,7 +83,7 @@ class Go(Game):
     """
 
     num_players = NUM_PLAYERS
-    observation_dtype = np.dtype(np.uint8)
+    family = "go"
 
     def __init__(
         self,
