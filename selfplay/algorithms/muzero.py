@@ -7,13 +7,9 @@ search: Danihelka et al. 2022. docs/muzero.md lists every departure.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional
 
 import games
 from games import TERMINAL, Game
@@ -23,22 +19,19 @@ from games.environments.pool import EnvironmentGame
 from games.environments.registry import load_environment
 from games.random_play import begin_games, draw_outcomes, random_actions
 from nets.config import NetConfig
-from nets.losses import value_mse
-from nets.models import resolve_kind
-from nets.supports import is_beyond, two_hot
 from nets.world_inference import Roots, Steps, WorldInference
-from nets.world_model import Prediction, Unrolled, WorldModel, WorldSizes, build_world_model
+from nets.world_model import WorldModel, WorldSizes, build_world_model
 from search.learned_model import LearnedModelFactory, learned_traits
-from search.perspective import num_values, seen_after
+from search.perspective import num_values
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
-from selfplay.algorithms.learner import Learner, Loss, StepResult
+from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of
-from selfplay.algorithms.precision import choose_device, uses_bfloat16
+from selfplay.algorithms.precision import choose_device
+from selfplay.algorithms.world_learner import WorldLearner, td_steps
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.openings import random_observations
-from selfplay.replay.positions import Batch, PositionReplay
-from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
+from selfplay.replay.positions import PositionReplay
 from selfplay.system.preflight import MemoryNeed, Needs
 
 AUDITED_GAMES = 16
@@ -65,7 +58,7 @@ class MuZero(AlphaZero):
         searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
         numbers = searches * config.search.num_simulations * math.prod(self.latent_shape)
         batch, steps = config.learner.batch_size, config.muzero.unroll_steps
-        followed = steps + _td_steps(config, self.game)
+        followed = steps + td_steps(config, self.game)
         kept, learned = batch * followed, 4 * batch * (1 + steps)  # bytes, and then float32
         memory = (
             *needs.memory,
@@ -105,7 +98,7 @@ class MuZero(AlphaZero):
 
     def make_replay(self) -> PositionReplay:
         replay = super().make_replay()
-        replay.steps = self.config.muzero.unroll_steps + _td_steps(self.config, self.game)
+        replay.steps = self.config.muzero.unroll_steps + td_steps(self.config, self.game)
         return replay
 
     def make_inference(self, max_batch: int | None = None) -> WorldInference:  # type: ignore[override]
@@ -168,7 +161,7 @@ def refuse_unused(config: Config, game: Game) -> None:
         raise UserError("net.input_transform: muzero keeps no running moments; use none or symlog")
     if config.net.value_transform != "none":
         raise UserError("net.value_transform: muzero has a scale of its own, see muzero.support; use none")
-    if config.learner.root_value_share > 0 and _td_steps(config, game) > 0:
+    if config.learner.root_value_share > 0 and td_steps(config, game) > 0:
         raise UserError(
             "learner.root_value_share: with learner.td_steps the returns of muzero end in the value of the network; "
             "use 0 for one of the two"
@@ -225,183 +218,3 @@ def takes_turns(game: Game) -> bool:
         if not len(slots):
             break
     return True
-
-
-def _td_steps(config: Config, game: Game) -> int:
-    """n of n-step returns; 0 where value targets are those of the records."""
-    return config.learner.td_steps if game.has_rewards else 0
-
-
-class WorldLearner(Learner):
-    """Unrolls batches, and values what stands behind n-step returns by the averaged weights.
-
-    Values that are asked for when they are learned from never grow old (MuZero Unplugged, Schrittwieser et al. 2021:
-    value reanalysis with a target network).
-    """
-
-    def __init__(self, net: WorldModel, config: Config, game: Game) -> None:
-        super().__init__(net, config.learner, WorldLoss(config, net))
-        self._run, self._game = config, game
-
-    def step(self, batch: Batch, progress: float) -> StepResult:
-        """See `Learner.step`."""
-        settings = self._run
-        sample = unrolled(
-            batch,
-            settings.muzero.unroll_steps,
-            self._game.num_players,
-            self._game.has_rewards,
-            _td_steps(settings, self._game),
-            settings.search.discount,
-            np.random.default_rng([settings.seed, self.steps]),  # a resumed run draws the same
-        )
-        if sample.bootstrap is not None:
-            missing = self._missing(sample.bootstrap)
-            sample = replace(sample, value_target=sample.value_target + missing, bootstrap=None)
-        return super().step(sample, progress)
-
-    def _missing(self, bootstrap: Bootstrap) -> Float[np.ndarray, "B depths V"]:
-        """What the values behind n-step returns add to them."""
-        net = self.net
-        assert isinstance(net, WorldModel)
-        weights = self.average if self.config.ema_decay > 0 else net.state_dict()
-        observations = bootstrap.observation
-        flat = torch.from_numpy(observations.reshape(-1, *observations.shape[2:])).to(self.device)
-        net.eval()
-        with torch.no_grad():
-            prediction = torch.func.functional_call(_Initial(net), _under("net", weights), (flat,))
-        net.train()
-        values = prediction.value.float().cpu().numpy().reshape(*observations.shape[:2], -1)
-        turned = seen_after(values, -bootstrap.turns, self._game.num_players)
-        return (bootstrap.factor[..., None] * turned).astype(np.float32)
-
-
-class _Initial(nn.Module):
-    """`WorldModel.initial` as a forward pass, which `functional_call` needs."""
-
-    def __init__(self, net: WorldModel) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, observation: Tensor) -> Prediction:
-        return self.net.initial(observation)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-@dataclass(frozen=True)
-class _Means:
-    """Means over those entries [B, K] of a batch that count, weighted by depth."""
-
-    scale: Tensor  # [K]
-
-    def __call__(self, errors: Float[Tensor, "B K"], mask: Tensor) -> Float[Tensor, ""]:
-        return (torch.where(mask, errors, 0.0) * self.scale).sum(dim=1).mean()
-
-
-class WorldLoss:
-    """The loss of an unroll (equation 1 of the paper): the sampled position counts once, each of the K depths 1 / K.
-
-    The policy loss is over all actions: nothing else tells the model which moves are illegal.
-    """
-
-    def __init__(self, config: Config, net: WorldModel) -> None:
-        self._settings, self._learner, self._sizes = config.muzero, config.learner, net.sizes
-        self._is_bfloat16 = uses_bfloat16(config.learner, resolve_kind(config.net, net.sizes.observation_shape))
-
-    def __call__(self, net: nn.Module, batch: UnrolledBatch, device: torch.device) -> Loss:
-        assert isinstance(net, WorldModel)
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(device)
-
-        steps = self._settings.unroll_steps
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
-            outputs = net.unroll(tensor(batch.observation), tensor(batch.action))
-        every = _Means(torch.tensor([1.0] + [1.0 / steps] * steps, device=device))
-        later = _Means(torch.full((steps,), 1.0 / steps, device=device))
-        logits = outputs.policy_logits.float()
-        policy_target, policy_mask = tensor(batch.policy_target), tensor(batch.policy_mask)
-        log_policy = torch.log_softmax(logits, dim=-1)
-        policy_errors = -(policy_target * log_policy).sum(dim=-1)
-        value_target, value_mask = tensor(batch.value_target), tensor(batch.value_mask)
-        value_errors = self._errors(net, outputs.value_output.float(), value_target)
-        parts = {
-            "policy_loss": every(policy_errors, policy_mask),
-            "value_loss": every(value_errors, value_mask),
-        }
-        total = parts["policy_loss"] + self._learner.value_weight * parts["value_loss"]
-        if outputs.reward_output is not None:
-            reward_target, reward_mask = tensor(batch.reward_target), tensor(batch.reward_mask)
-            reward_errors = self._errors(net, outputs.reward_output.float(), reward_target)
-            parts["reward_loss"] = later(reward_errors, reward_mask)
-            total = total + parts["reward_loss"]
-        exists = tensor(batch.exists)
-        if outputs.seat_logits is not None:
-            seat_logits, turns = outputs.seat_logits.float().flatten(0, 1), tensor(batch.turns).flatten()
-            seat_errors = functional.cross_entropy(seat_logits, turns, reduction="none").view_as(exists)
-            parts["seat_loss"] = later(seat_errors, tensor(batch.turns_mask))
-            total = total + parts["seat_loss"]
-        if self._settings.consistency_weight > 0:
-            parts["consistency_loss"] = later(1.0 - self._similarity(net, outputs, batch, device), exists)
-            total = total + self._settings.consistency_weight * parts["consistency_loss"]
-        with torch.no_grad():
-            terms = {"loss": total, **parts, **self._figures(outputs, batch, policy_errors, value_errors, device)}
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
-
-    def _errors(
-        self, net: WorldModel, output: Float[Tensor, "B K outputs"], target: Float[Tensor, "B K V"]
-    ) -> Float[Tensor, "B K"]:
-        """Cross-entropy of a distribution to its target, or the square of the difference without a support."""
-        if self._sizes.support == 0:
-            flat = value_mse(torch.tanh(output).flatten(0, 1), target.flatten(0, 1))
-            return flat.view(target.shape[:2])
-        log_probabilities = torch.log_softmax(net.distribution(output), dim=-1)
-        return -(two_hot(target, self._sizes.support) * log_probabilities).sum(dim=-1).mean(dim=-1)
-
-    def _similarity(
-        self, net: WorldModel, outputs: Unrolled, batch: UnrolledBatch, device: torch.device
-    ) -> Float[Tensor, "B K"]:
-        """Cosines of the latents of depth 1 to K and those of the observations there.
-
-        Where there is no observation, the sampled one takes its place: zeros would spoil the statistics of batch
-        normalisation.
-        """
-        exists = batch.exists.reshape(*batch.exists.shape, *(1,) * (batch.observation.ndim - 1))
-        seen_there = np.where(exists, batch.following, batch.observation[:, None])
-        observations = torch.from_numpy(seen_there).to(device).flatten(0, 1)
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
-            seen = net.represent(observations)
-        return net.similarity(outputs.latents[:, 1:].flatten(0, 1).float(), seen.float()).view(batch.exists.shape)
-
-    def _figures(
-        self,
-        outputs: Unrolled,
-        batch: UnrolledBatch,
-        policy_errors: Tensor,
-        value_errors: Tensor,
-        device: torch.device,
-    ) -> dict[str, Tensor]:
-        """What shows how well the model holds with depth: losses at the first and the last depth, and the probability
-        of moves that are not legal there."""
-        figures: dict[str, Tensor] = {}
-        legal = torch.from_numpy(batch.legal_mask).to(device)
-        is_known = legal.any(dim=-1)
-        illegal = torch.where(legal, 0.0, torch.softmax(outputs.policy_logits.float(), dim=-1)).sum(dim=-1)
-        policy_mask = torch.from_numpy(batch.policy_mask).to(device)
-        value_mask = torch.from_numpy(batch.value_mask).to(device)
-        for name, depth in (("first", 0), ("last", self._settings.unroll_steps)):
-            figures[f"policy_loss_{name}"] = _mean(policy_errors[:, depth], policy_mask[:, depth])
-            figures[f"value_loss_{name}"] = _mean(value_errors[:, depth], value_mask[:, depth])
-            figures[f"illegal_share_{name}"] = _mean(illegal[:, depth], is_known[:, depth])
-        if self._sizes.support:
-            target = torch.from_numpy(batch.value_target).to(device)
-            figures["support_clipped"] = _mean(is_beyond(target, self._sizes.support).float().mean(dim=-1), value_mask)
-        return figures
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the entries [B] that count; 0 where there are none."""
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)

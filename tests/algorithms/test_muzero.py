@@ -26,8 +26,9 @@ from nets import NetConfig
 from nets.supports import two_hot
 from nets.world_model import WorldModel, build_world_model
 from selfplay import cli
-from selfplay.algorithms.muzero import WorldLearner, takes_turns, world_sizes
+from selfplay.algorithms.muzero import takes_turns, world_sizes
 from selfplay.algorithms.registry import load_algorithm
+from selfplay.algorithms.world_learner import WorldLearner
 from selfplay.config.reader import load
 from selfplay.config.run import Config, ReplayConfig
 from selfplay.errors import UserError
