@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 
 from selfplay.commands.arguments import integer
+from selfplay.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the player and the game."""
     parser.add_argument("player", metavar="PLAYER", help="who plays")
     parser.add_argument("--game", metavar="G", help="e.g. 'go(board_size=9)'; may be left out when the player is a run")
+    parser.add_argument("--name", metavar="TEXT", help="answer to the command name, e.g. KataGo for Lizzie's ownership")
     parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
 
 
@@ -22,19 +24,29 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Serve until `quit`, or until the input ends."""
     import numpy as np
 
-    from selfplay.engines.lines import read_lines
-    from selfplay.players.thinking import make_thinker, try_out
+    from games import Game
+    from selfplay.engines.lines import LineQueue
+    from selfplay.players.thinking import Thinker, make_thinker, try_out
+    from selfplay.servers.gtp_analysis import MOST_MOVES
     from selfplay.servers.gtp_server import GtpServer
     from selfplay.servers.serving import read_served_player, served_game, standard_input
 
     spec = read_served_player(args.player)
     game = served_game("gtp", spec, args.game)
     seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
-    thinker = make_thinker(spec.make_player(game, seed))
+
+    def thinker_for(game: Game) -> Thinker:
+        return make_thinker(spec.make_player(game, seed), num_lines=MOST_MOVES)
+
+    thinker = thinker_for(game)
     try:
-        server = GtpServer(game, thinker)  # complains of other games
-        try_out(thinker, game.new_pool(1))
-        server.serve(read_lines(standard_input()), args.output)
-    finally:
+        server = GtpServer(game, thinker, thinker_for, args.name)  # complains of other games
+    except UserError:
         thinker.close()
+        raise
+    try:
+        try_out(thinker, game.new_pool(1))
+        server.serve(LineQueue(standard_input()), args.output)
+    finally:
+        server.close()
     return 0

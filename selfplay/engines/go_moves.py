@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import games
 from games import Game
 from games.go_text import read_board
 from games.native.go import drawn_komis, komi_outcome
-from games.parameters import parse
+from games.parameters import Value, canonical, parse
 from selfplay.engines.gtp import PASS, read_vertex, write_vertex
 from selfplay.errors import UserError
 
@@ -95,6 +96,19 @@ def gtp_game(game: Game) -> GtpGame:
     if pool.to_play(place)[0] != description.first_player:
         raise UserError(f"GTP: {game.name} has no stones of a handicap and White begins; take a handicap from 2 to 9")
     return description
+
+
+def go_of_size(game: Game, size: int, komi: float) -> Game:
+    """The same kind of go on another board, or with another komi; stones of a handicap are of one board alone.
+
+    Raises GameError where there is no such game.
+    """
+    own = parse(game.name)
+    parameters: dict[str, Value] = {**own.parameters, "board_size": size, "komi": komi}
+    if size != math.isqrt(game.num_actions - 1):
+        parameters.pop("handicap", None)
+    name = canonical(own.name, parameters)
+    return games.load(f"{own.prefix}:{name}" if own.prefix else name)
 
 
 def board_rows(game: Game) -> list[list[str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from games import Game, GameError
 from games.go_text import read_board
@@ -44,6 +45,24 @@ AREA_RULES = ("chinese", "aga", "nz", "newzealand", "tromptaylor", "goe", "ing")
 
 Stones = dict[int, str]
 """Set-up stones by action: `X` black, `O` white."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a file says of a game."""
+
+    size: int
+    """Rows and columns of the board."""
+    komi: float | None
+    """None where the file gives none that is a number."""
+    handicap: int
+    """Stones of a handicap, which are among `stones`; 0 for none."""
+    stones: tuple[tuple[int, int], ...]
+    """Seat and point of each stone that is set up before the first move."""
+    first_player: int
+    """Who is to move first."""
+    moves: tuple[tuple[int, int], ...]
+    """Seat and action of each move; they need not alternate, and nothing says that they are legal."""
 
 
 def write_go(played: PlayedGame) -> str:
@@ -98,6 +117,49 @@ def read_go(game: Game, text: str) -> list[Reading]:
     return readings
 
 
+def read_record(text: str) -> Record:
+    """The first game of a text, whatever board it is played on. Raises UserError that says what cannot be read."""
+    nodes = read_sgf(text)[0]
+    try:
+        return _read_record(nodes)
+    except UserError as error:
+        raise UserError(f"SGF: {error}") from None
+
+
+def _read_record(nodes: Sequence[Node]) -> Record:
+    _, (columns, rows) = _read_size(nodes[0])
+    if columns != rows:
+        raise UserError(f"a board of {columns} by {rows}, which is no square")
+    first = next((i for i, node in enumerate(nodes) if any(_moves_of(node))), len(nodes))
+    stones, side = dict[int, int](), ""
+    for number, node in enumerate(nodes):
+        if _set_up_of(node) and (number > first or node.get("AE")):
+            raise UserError(f"stones are set up, or taken away, in the middle of the game ({_set_up_of(node)})")
+        for player, name in enumerate(("AB", "AW")):
+            for value in node.get(name, ()):
+                stones |= dict.fromkeys(_points(plain(value), rows, name), player)
+        side = _one(node, "PL", "") if number <= first and not side else side
+    given = _one(nodes[0], "HA", "")
+    handicap = int(given) if given.isascii() and given.isdigit() and 2 <= int(given[:4]) <= len(stones) else 0
+    try:
+        komi = float(_one(nodes[0], "KM", "nan"))
+    except ValueError:
+        komi = math.nan
+    moves: list[tuple[int, int]] = []
+    for player, value in (move for node in nodes for move in _moves_of(node)):
+        is_pass = not value or (value == "tt" and rows <= USUAL_SIZE)
+        moves.append((player, rows * rows if is_pass else _action(value, rows, f"move {len(moves) + 1}")))
+    begins = {"b": BLACK, "w": WHITE}.get(side[:1].lower(), WHITE if stones and WHITE not in stones.values() else BLACK)
+    return Record(
+        size=rows,
+        komi=komi if math.isfinite(komi) else None,
+        handicap=handicap,
+        stones=tuple((player, point) for point, player in stones.items()),
+        first_player=begins,
+        moves=tuple(moves),
+    )
+
+
 def _read_game(game: Game, nodes: Sequence[Node]) -> Reading:
     _check_game(game, nodes[0])
     line, size, komi = _begin(game, komi_outcome(game, _file_komi(game, nodes[0]))), _size(game), _komi(game)
@@ -129,15 +191,21 @@ def _check_game(game: Game, root: Node) -> None:
     if kind != str(GO):
         name = GAMES.get(int(kind)) if kind.isascii() and kind.isdigit() and len(kind) < 4 else None
         raise UserError(f"a game of {name or 'another kind'} (GM[{kind[:20]}]), not of go (GM[1])")
-    text, size = _one(root, "SZ", ""), _size(game)
-    sides = text.split(":")
-    if text and (len(sides) > 2 or not all(re.fullmatch(r"\s*\d{1,4}\s*", side, re.ASCII) for side in sides)):
-        raise UserError(f"{shown(text)} is no size of a board (SZ)")
-    columns, rows = (int(sides[0]), int(sides[-1])) if text else (USUAL_SIZE, USUAL_SIZE)
+    text, (columns, rows) = _read_size(root)
+    size = _size(game)
     if (columns, rows) != (size, size):
         given = f"SZ[{text}]" if text else "no SZ means 19"
         fitting = f"; go(board_size={rows}) fits" if columns == rows and 2 <= rows <= USUAL_SIZE else ""
         raise UserError(f"a board of {columns} by {rows} ({given}), and {game.name} has {size} by {size}{fitting}")
+
+
+def _read_size(root: Node) -> tuple[str, tuple[int, int]]:
+    """The size that a root gives, as it stands there, and the columns and rows of the board. Raises UserError."""
+    text = _one(root, "SZ", "")
+    sides = text.split(":")
+    if text and (len(sides) > 2 or not all(re.fullmatch(r"\s*\d{1,4}\s*", side, re.ASCII) for side in sides)):
+        raise UserError(f"{shown(text)} is no size of a board (SZ)")
+    return text, (int(sides[0]), int(sides[-1])) if text else (USUAL_SIZE, USUAL_SIZE)
 
 
 def _check_start(line: Line, nodes: Sequence[Node], size: int) -> None:

@@ -59,6 +59,14 @@ class Thought:
     """All legal moves, best first; empty for a player without an opinion."""
     line: tuple[int, ...] = ()
     """The moves that the player expects, `action` first; empty where it does not say."""
+    lines: tuple[tuple[int, ...], ...] = ()
+    """The moves that the player expects after each of the first `moves`, that move first; as many as it was made to
+    tell (`make_thinker`)."""
+    score: float = math.nan
+    """By how much the player to move is expected to win, as `StatePool.final_scores`; nan where unknown."""
+    ownership: np.ndarray | None = None
+    """Whose each cell is expected to be, float [H, W] as `StatePool.final_labels`: 1 the player's to move, -1 the
+    opponent's; None where unknown."""
     num_simulations: int = 0
     """Simulations made so far; 0 where nothing is searched."""
     planned_simulations: int = 0
@@ -111,12 +119,13 @@ def move_seconds(remaining: float, increment: float = 0.0, moves_to_go: int = 0)
     return max(0.0, SAFETY * min(share, remaining))
 
 
-def make_thinker(player: Player, plays_line: bool = False) -> Thinker:
+def make_thinker(player: Player, plays_line: bool = False, num_lines: int = 0) -> Thinker:
     """The thinker of a player; closing it closes the player.
 
     With `plays_line`, a player without a search finds its line by playing on against itself, an analysis a move.
+    `num_lines` is the largest number of `Thought.lines` of a player that searches; each costs time.
     """
-    return SearchThinker(player) if isinstance(player, SearchPlayer) else PlayerThinker(player, plays_line)
+    return SearchThinker(player, num_lines) if isinstance(player, SearchPlayer) else PlayerThinker(player, plays_line)
 
 
 def try_out(thinker: Thinker, pool: StatePool) -> None:
@@ -169,8 +178,9 @@ class SearchThinker:
 
     needs_history = False
 
-    def __init__(self, player: SearchPlayer) -> None:
-        self.name, self._player = player.name, player
+    def __init__(self, player: SearchPlayer, num_lines: int = 0) -> None:
+        """`num_lines` as in `make_thinker`."""
+        self.name, self._player, self._num_lines = player.name, player, num_lines
         self._speed: float | None = None  # simulations a second in the last search of MEASURED_SIMULATIONS or more
 
     def think(
@@ -206,8 +216,20 @@ class SearchThinker:
 
     def _thought(self, search: Search, pool: StatePool, done: int, planned: int, seconds: float) -> Thought:
         analysis = self._player.read(search, pool, 0)
-        line = tuple(expected_line(search, pool, 0, analysis.action, LONGEST_LINE))
-        return Thought(analysis.action, analysis.value, analysis.moves, line, done, planned, seconds)
+        line, *lines = (
+            tuple(expected_line(search, pool, 0, action, LONGEST_LINE))
+            for action in (analysis.action, *(move.action for move in analysis.moves[: self._num_lines] if move.visits))
+        )
+        return Thought(
+            analysis.action,
+            analysis.value,
+            analysis.moves,
+            line,
+            tuple(lines),
+            num_simulations=done,
+            planned_simulations=planned,
+            seconds=seconds,
+        )
 
     def _num_simulations(self, limits: Limits) -> int:
         """The number of simulations to plan with: a Gumbel search must know it from the start."""

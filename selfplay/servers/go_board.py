@@ -27,6 +27,11 @@ class GoBoard:
     ko: int = NO_POINT
     """Where the next move may not take back a single stone."""
 
+    @property
+    def num_empty(self) -> int:
+        """Number of points without a stone."""
+        return self.points.count(EMPTY)
+
     def play(self, player: int, point: int) -> GoBoard | None:
         """The board after a stone was put on a point; None where that is illegal."""
         if self.points[point] != EMPTY or point == self.ko:

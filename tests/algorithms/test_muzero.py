@@ -31,6 +31,7 @@ from selfplay.algorithms.registry import load_algorithm
 from selfplay.algorithms.world_learner import WorldLearner
 from selfplay.config.reader import load
 from selfplay.config.run import Config, ReplayConfig
+from selfplay.engines.lines import LineQueue
 from selfplay.errors import UserError
 from selfplay.experience.records import Ending, GameRecord
 from selfplay.experience.targets import TargetSettings
@@ -581,7 +582,7 @@ def test_a_run_of_go_speaks_gtp(tmp_path: Path) -> None:
     player = selfplay.parse_player(f"run:{tmp_path / 'run'}:simulations=8", game, 1)
     server, output = GtpServer(game, make_thinker(player)), io.StringIO()
     lines = ["boardsize 5", "genmove b", "play w C3", "genmove b", "genmove w", "quit"]
-    server.serve(io.StringIO("\n".join(lines) + "\n"), output)
+    server.serve(LineQueue(io.BytesIO("\n".join(lines).encode())), output)
     answers = [answer for answer in output.getvalue().split("\n\n") if answer]
     assert len(answers) == 6 and all(answer.startswith("=") or "illegal" in answer for answer in answers), answers
     assert re.match(r"= ([A-E][1-5]|PASS)", answers[1])

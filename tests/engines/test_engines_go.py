@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import numpy as np
 import pytest
@@ -12,12 +11,12 @@ from engine_helpers import after, fake_engine, random_history
 import games
 from selfplay.engines import gtp
 from selfplay.engines.go_moves import gtp_game, read_board
-from selfplay.engines.lines import MAX_LINE, BadLine, read_lines
+from selfplay.engines.lines import MAX_LINE, BadLine, LineQueue, read_lines
 from selfplay.engines.process import EngineError
 from selfplay.errors import UserError
 from selfplay.evaluation.match import SECOND, play_tables, seat
 from selfplay.players.kinds import parse_player, read_player
-from selfplay.players.thinking import Limits, Thought, make_thinker, move_seconds, never
+from selfplay.players.thinking import Limits, Thought, make_thinker, never
 from selfplay.servers.go_board import EMPTY, GoBoard, draw_board, empty_board, margin, result_text
 from selfplay.servers.gtp_server import GtpServer
 
@@ -311,7 +310,7 @@ def test_texts_of_players_with_commands():
         ("gtp:gnugo:levl=1", "did you mean 'level'"),
         ("gtp:gnugo:level=-1", "out of range"),
         ("gtp:no-such-engine", "there is no such program"),
-        ("uci:no-such-engine", "UCI: chess is played through it"),
+        ("uci:no-such-engine", "UCI: chess and its variants are played"),
     ],
 )
 def test_mistyped_players_are_one_line(text, part):
@@ -343,7 +342,7 @@ def test_a_session():
     assert on.answer("undo") == "= \n\n" and on.answer("genmove white") == "= C1\n\n"
     assert on.answer("final_status_list alive") == "= B1\nC1\nA2\n\n"
     assert on.answer("final_status_list dead") == "= \n\n"
-    assert answers(on, "known_command undo", "known_command loadsgf") == ["= true\n\n", "= false\n\n"]
+    assert answers(on, "known_command lz-analyze", "known_command cheese") == ["= true\n\n", "= false\n\n"]
     assert on.answer("9 quit") == "=9 \n\n" and not on.is_running
 
 
@@ -357,9 +356,18 @@ def test_every_listed_command_is_known():
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("play w D4", "out of turn: black is to move"),
-        ("genmove white", "out of turn"),
-        ("reg_genmove white", "out of turn"),
+        ("play w A1", "illegal move"),
+        ("gg-undo 9", "cannot undo"),
+        ("gg-undo 0", "cannot undo"),
+        ("fixed_handicap 2", "board not empty"),
+        ("set_free_handicap C3", "syntax error: two points or more"),
+        ("loadsgf", "syntax error"),
+        ("loadsgf no-such-file.sgf", "cannot load file: No such file"),
+        ("kata-analyze b avoid b C3 1", "a search here cannot leave moves out"),
+        ("kata-analyze cheese", "syntax error: 'cheese' is no colour"),
+        ("lz-genmove_analyze b maxmoves", "'maxmoves' with '' is not understood"),
+        ("kgs-time_settings fischer 1 2", "none, absolute, canadian or byoyomi"),
+        ("time_left b -1 0", "not negative"),
         ("play b A1", "illegal move"),
         ("play b J10", "invalid vertex"),
         ("play b resign", "invalid vertex"),
@@ -423,34 +431,10 @@ def test_a_handicap_without_stones_is_refused():
 
 def test_handicap_lies_on_the_board_and_is_paid_back():
     on = GtpServer(games.load("go(board_size=19,handicap=2)"), FirstMove())
-    assert on.answer("play b D4").startswith("? out of turn")
     assert on.answer("play w D4").startswith("? illegal move")
+    assert on.answer("fixed_handicap 2").startswith("? board not empty")
     assert on.answer("final_score") == f"= B+{361 - 7.5 - 2:g}\n\n"
     assert on.answer("genmove w") == "= A1\n\n"
-
-
-def test_clocks_become_limits():
-    on = server()
-    asked = on._thinker.limits
-    answers(on, "time_settings 300 10 5", "genmove b", "time_left w 6 3", "genmove w")
-    answers(on, "time_settings 0 10 0", "genmove b")
-    assert [limits.seconds for limits in asked] == [move_seconds(300), move_seconds(6, moves_to_go=3), None]
-    assert move_seconds(300) == pytest.approx(9) and move_seconds(1, 10) == pytest.approx(0.9)
-    assert on._state.clocks == (None, None)
-
-
-def test_a_clock_has_byo_yomi_after_its_main_time_and_begins_anew_with_a_game(monkeypatch):
-    on = server()
-    asked = on._thinker.limits
-    ticks = itertools.count(step=40.0)
-    monkeypatch.setattr("selfplay.servers.gtp_server.time.monotonic", lambda: next(ticks))  # 40 s a move
-    answers(on, "time_settings 60 30 5", *["genmove b", "genmove w"] * 3)
-    spent = [move_seconds(60)] * 2 + [move_seconds(20)] * 2 + [move_seconds(30, moves_to_go=5)] * 2
-    assert [limits.seconds for limits in asked] == spent
-    answers(on, "undo", "genmove w", "clear_board", "genmove b")
-    assert [limits.seconds for limits in asked[6:]] == [move_seconds(30, moves_to_go=5), move_seconds(60)]
-    answers(on, "clear_board", "time_settings 60 30 0", "genmove b")
-    assert asked[-1].seconds is None
 
 
 def test_a_player_that_fails_is_an_error_and_no_move():
@@ -460,7 +444,7 @@ def test_a_player_that_fails_is_an_error_and_no_move():
     def fail(*arguments, **options):
         raise RuntimeError("out of\ncheese")
 
-    on._thinker.think = fail
+    on.session.own.thinker.think = fail
     assert on.answer("4 genmove b") == "?4 RuntimeError: out of\\ncheese\n\n"
     assert on.state() == before
 
@@ -469,7 +453,7 @@ def test_a_run_of_lines_with_all_that_goes_wrong():
     out = io.StringIO()
     text = b"\n# hi\nname\n\xff\xfe\nplay b \0 D4\n" + b"x" * 3 * MAX_LINE + b"\nplay b D4\r\nquit\nplay w E5\n"
     on = server()
-    on.serve(read_lines(io.BytesIO(text)), out)
+    on.serve(LineQueue(io.BytesIO(text)), out)
     assert out.getvalue().split("\n\n") == [
         "= selfplay first",
         "? the line is not UTF-8 text",
@@ -479,7 +463,7 @@ def test_a_run_of_lines_with_all_that_goes_wrong():
         "= ",
         "",
     ]
-    assert len(on._state.moves) == 1
+    assert len(on.session.state.moves) == 1
 
 
 def test_lines_come_whole_however_they_are_cut():

@@ -17,13 +17,16 @@ import numpy as np
 import games
 from selfplay.engines.chess_moves import legal_moves
 from selfplay.engines.lines import MAX_LINE, Line, LineQueue, read_lines
-from selfplay.players.thinking import Thought, never
+from selfplay.players.player import MoveAnalysis
+from selfplay.players.thinking import Thought, never, no_report
 from selfplay.servers.gtp_server import GtpServer
 from selfplay.servers.uci_server import UciServer
 
 GTP_WORDS = (
     "play genmove undo clear_board boardsize komi final_score showboard list_commands known_command name version quit "
     "reg_genmove time_settings time_left final_status_list protocol_version b w black WHITE pass resign alive dead # "
+    "analyze lz-analyze kata-analyze kata-genmove_analyze interval maxmoves minmoves ownership true false avoid stop "
+    "gg-undo fixed_handicap set_free_handicap loadsgf kgs-time_settings none absolute canadian byoyomi 2 3 300 "
     "A1 D4 J9 K10 I5 T19 e5 9 19 0 -1 7.5 nan inf 1e400 99999999999999 \u2603 \t \x01 ="
 ).split(" ")
 UCI_WORDS = (
@@ -31,7 +34,11 @@ UCI_WORDS = (
     "nodes movetime wtime btime winc movestogo depth mate searchmoves e2e4 e7e5 g1f3 e1g1 a7a8q e2e5 0000 - w b KQkq "
     "4k3/8/8/8/8/8/8/4K2R 8/8 rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR 1 0 -1 99999999999999 x \u2603 \t \x01 ="
 ).split(" ")
-GTP_GOOD = ("play b", "play w", "genmove b", "genmove w", "undo", "clear_board", "komi 7.5", "showboard", "final_score")
+GTP_GOOD = (
+    "play b", "play w", "genmove b", "genmove w", "undo", "clear_board", "komi 7.5", "showboard", "final_score",
+    "kata-analyze 10", "lz-genmove_analyze b 10", "genmove_analyze w", "set_free_handicap C3 G7 C7", "gg-undo 2",
+    "time_settings 60 10 5", "kgs-time_settings byoyomi 30 5 3",
+)  # fmt: skip
 UCI_GOOD = (
     "position startpos",
     "position startpos moves e2e4 e7e5 g1f3",
@@ -52,10 +59,13 @@ class AnyMove:
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
 
-    def think(self, pool, history, limits, should_stop=never) -> Thought:
+    def think(self, pool, history, limits, should_stop=never, report=no_report) -> Thought:
         should_stop()
-        action = int(self._rng.choice(pool.legal(np.zeros(1, np.int64))[1]))
-        return Thought(action, 0.0, num_simulations=1)
+        legal = pool.legal(np.zeros(1, np.int64))[1].tolist()
+        moves = tuple(MoveAnalysis(action, "", 1, 0.0, 1 / len(legal)) for action in legal)
+        thought = Thought(int(self._rng.choice(legal)), 0.0, moves, num_simulations=1)
+        report(thought)
+        return thought
 
     def close(self) -> None:
         pass
@@ -120,12 +130,12 @@ def fuzz_gtp(data: bytes) -> int:
 
 def check_gtp(server: GtpServer) -> None:
     """The server's state is that of a fresh one that was sent its moves."""
-    state = server._state
-    fresh = GtpServer(server._pool.game, AnyMove(0))
-    for ply, action in enumerate(state.moves):
-        color = "bw"[fresh._rules.to_play(ply)]
-        assert fresh.answer(f"play {color} {fresh._rules.write_move(action)}") == "= \n\n"
-    assert (fresh._state.board, fresh._pool.text(0)) == (state.board, server._pool.text(0))
+    session, state = server.session, server.session.state
+    fresh = GtpServer(session.own.game, AnyMove(0))
+    for player, action in (*state.stones, *state.moves):
+        assert fresh.answer(f"play {'bw'[player]} {session.own.rules.write_move(action)}") == "= \n\n"
+    session.own.follow((*state.stones, *state.moves), None, state.komi)  # the last thought may have been about the other side
+    assert (fresh.session.state.board, fresh.session.own.pool.text(0)) == (state.board, session.own.pool.text(0))
 
 
 def fuzz_uci(data: bytes) -> int:
