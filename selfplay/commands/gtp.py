@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
 
     def thinker_for(game: Game) -> Thinker:
-        return make_thinker(spec.make_player(game, seed), num_lines=MOST_MOVES)
+        return make_thinker(spec.make_player(game, seed), num_lines=MOST_MOVES, forecasts=True)
 
     thinker = thinker_for(game)
     try:

@@ -6,6 +6,7 @@ one's own with `name`, `choose` and `close` is a player as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -70,6 +71,26 @@ class Analyst(Protocol):
 
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """Think about the position in `slot`, where a player is to move."""
+        ...
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a player expects of the end of a game, for the player to move."""
+
+    score: float = math.nan
+    """By how much it will win, as `StatePool.final_scores`; nan where unknown."""
+    ownership: np.ndarray | None = None
+    """Whose each cell will be, float [H, W] as `StatePool.final_labels`: 1 its own, -1 the opponent's. None where
+    unknown."""
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """A player that may know how a game ends besides who wins."""
+
+    def forecast(self, pool: StatePool, slot: int) -> Forecast:
+        """What it expects of the position in `slot`, where a player is to move."""
         ...
 
 

@@ -17,7 +17,7 @@ from search import ModelFactory, ModelTraits, RootStatistics, Search, SearchConf
 from search.search import bytes_per_tree
 from selfplay.experience.self_play import sharpened
 from selfplay.players.options import MAX_TREES
-from selfplay.players.player import Analysis, MoveAnalysis
+from selfplay.players.player import Analysis, Forecast, MoveAnalysis
 
 MEMORY_BYTES = 1 << 30
 """Largest number of bytes of the trees of one player and their positions."""
@@ -40,14 +40,15 @@ class SearchPlayer:
         temperature: float = 0.0,
         max_trees: int = MAX_TREES,
         on_close: Callable[[], None] | None = None,
+        forecast: Callable[[StatePool, int], Forecast] | None = None,
     ) -> None:
         """`temperature` 0 plays the best move; above it, moves are drawn by policy target ** (1 / temperature).
 
-        `on_close` frees what the models hold.
+        `on_close` frees what the models hold. `forecast` is that of `Forecasts`; None for a player that knows none.
         """
         self.name, self.config, self.temperature = name, config, temperature
         self.max_trees = min(max_trees, trees_that_fit(models.traits, config))
-        self._models, self._on_close = models, on_close
+        self._models, self._on_close, self._forecast = models, on_close, forecast
         self._rng = np.random.default_rng(seed)
         self._search: Search | None = None
 
@@ -72,6 +73,10 @@ class SearchPlayer:
     def analyse(self, pool: StatePool, slot: int) -> Analysis:
         """See `Analyst.analyse`."""
         return self._analysis(pool, slot, self._run(pool, np.array([slot], np.int64)))
+
+    def forecast(self, pool: StatePool, slot: int) -> Forecast:
+        """See `Forecasts.forecast`."""
+        return Forecast() if self._forecast is None else self._forecast(pool, slot)
 
     def begin(self, pool: StatePool, slot: int, num_simulations: int | None = None) -> Search:
         """Begin a search of one position in tree 0, which the caller goes on with; `read` gives its result so far.

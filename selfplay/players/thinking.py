@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from games import StatePool
 from search import Search
-from selfplay.players.player import Analysis, Analyst, MoveAnalysis, Player
+from selfplay.players.player import Analysis, Analyst, Forecast, Forecasts, MoveAnalysis, Player
 from selfplay.players.search import SearchPlayer, expected_line
 
 HERE = np.zeros(1, np.int64)
@@ -62,11 +62,8 @@ class Thought:
     lines: tuple[tuple[int, ...], ...] = ()
     """The moves that the player expects after each of the first `moves`, that move first; as many as it was made to
     tell (`make_thinker`)."""
-    score: float = math.nan
-    """By how much the player to move is expected to win, as `StatePool.final_scores`; nan where unknown."""
-    ownership: np.ndarray | None = None
-    """Whose each cell is expected to be, float [H, W] as `StatePool.final_labels`: 1 the player's to move, -1 the
-    opponent's; None where unknown."""
+    forecast: Forecast = Forecast()
+    """What the player expects of the end, if it was made to tell (`make_thinker`)."""
     num_simulations: int = 0
     """Simulations made so far; 0 where nothing is searched."""
     planned_simulations: int = 0
@@ -119,13 +116,16 @@ def move_seconds(remaining: float, increment: float = 0.0, moves_to_go: int = 0)
     return max(0.0, SAFETY * min(share, remaining))
 
 
-def make_thinker(player: Player, plays_line: bool = False, num_lines: int = 0) -> Thinker:
+def make_thinker(player: Player, plays_line: bool = False, num_lines: int = 0, forecasts: bool = False) -> Thinker:
     """The thinker of a player; closing it closes the player.
 
     With `plays_line`, a player without a search finds its line by playing on against itself, an analysis a move.
-    `num_lines` is the largest number of `Thought.lines` of a player that searches; each costs time.
+    `num_lines` is the largest number of `Thought.lines` of a player that searches; each costs time, and so does
+    `Thought.forecast` with `forecasts`.
     """
-    return SearchThinker(player, num_lines) if isinstance(player, SearchPlayer) else PlayerThinker(player, plays_line)
+    if isinstance(player, SearchPlayer):
+        return SearchThinker(player, num_lines, forecasts)
+    return PlayerThinker(player, plays_line, forecasts)
 
 
 def try_out(thinker: Thinker, pool: StatePool) -> None:
@@ -137,8 +137,9 @@ def try_out(thinker: Thinker, pool: StatePool) -> None:
 class PlayerThinker:
     """Any player: asked for one move, however long it takes."""
 
-    def __init__(self, player: Player, plays_line: bool = False) -> None:
-        """`plays_line` as in `make_thinker`."""
+    def __init__(self, player: Player, plays_line: bool = False, forecasts: bool = False) -> None:
+        """`plays_line` and `forecasts` as in `make_thinker`."""
+        self._forecasts = forecasts
         self.name, self.needs_history = player.name, not isinstance(player, Analyst)
         self._player, self._plays_line = player, plays_line
 
@@ -156,8 +157,11 @@ class PlayerThinker:
             action = int(self._player.choose(pool, HERE, [history])[0])
             return Thought(action, seconds=time.monotonic() - began)
         deadline = math.inf if limits.seconds is None else began + limits.seconds
-        analysis = self._player.analyse(pool, 0)
-        report(Thought(analysis.action, analysis.value, analysis.moves, seconds=time.monotonic() - began))
+        analysis, forecast = self._player.analyse(pool, 0), Forecast()
+        if self._forecasts and isinstance(self._player, Forecasts):
+            forecast = self._player.forecast(pool, 0)
+        so_far = time.monotonic() - began
+        report(Thought(analysis.action, analysis.value, analysis.moves, forecast=forecast, seconds=so_far))
         line = _played_line(
             self._player,
             pool,
@@ -166,7 +170,7 @@ class PlayerThinker:
             lambda: should_stop() or time.monotonic() >= deadline,
         )
         seconds = time.monotonic() - began
-        return Thought(analysis.action, analysis.value, analysis.moves, line, seconds=seconds)
+        return Thought(analysis.action, analysis.value, analysis.moves, line, (), forecast, seconds=seconds)
 
     def close(self) -> None:
         """See `Player.close`."""
@@ -178,9 +182,9 @@ class SearchThinker:
 
     needs_history = False
 
-    def __init__(self, player: SearchPlayer, num_lines: int = 0) -> None:
-        """`num_lines` as in `make_thinker`."""
-        self.name, self._player, self._num_lines = player.name, player, num_lines
+    def __init__(self, player: SearchPlayer, num_lines: int = 0, forecasts: bool = False) -> None:
+        """`num_lines` and `forecasts` as in `make_thinker`."""
+        self.name, self._player, self._num_lines, self._forecasts = player.name, player, num_lines, forecasts
         self._speed: float | None = None  # simulations a second in the last search of MEASURED_SIMULATIONS or more
 
     def think(
@@ -195,8 +199,13 @@ class SearchThinker:
         began = time.monotonic()
         deadline = math.inf if limits.seconds is None else began + limits.seconds
         planned = self._num_simulations(limits)
+        forecast = self._player.forecast(pool, 0) if self._forecasts else Forecast()
         search = self._player.begin(pool, 0, planned)
         done, reported = 0, began
+
+        def so_far() -> Thought:
+            return replace(self._thought(search, pool, done, planned, time.monotonic() - began), forecast=forecast)
+
         while True:
             done += search.simulate(HERE)  # 0 for the call that evaluates the root itself
             now = time.monotonic()
@@ -204,8 +213,8 @@ class SearchThinker:
                 break
             if now - reported >= REPORT_SECONDS:
                 reported = now
-                report(self._thought(search, pool, done, planned, now - began))
-        thought = self._thought(search, pool, done, planned, time.monotonic() - began)
+                report(so_far())
+        thought = so_far()
         if done >= MEASURED_SIMULATIONS:
             self._speed = done / max(thought.seconds, 1e-6)
         return thought

@@ -28,7 +28,7 @@ from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
 from selfplay.players.options import MAX_TREES, RunOptions
-from selfplay.players.player import Analysis, MoveAnalysis, Player
+from selfplay.players.player import Analysis, Forecast, MoveAnalysis, Player
 from selfplay.players.search import SearchPlayer
 from selfplay.players.text import PlayerSpec, compose_player
 from selfplay.storage.run_folder import RunFolder
@@ -36,7 +36,7 @@ from selfplay.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nets import Inference
+    from nets import Inference, PolicyValueNet
 
 DIGEST_LENGTH = 32
 """Hexadecimal digits of a hash of weights that tell players apart."""
@@ -205,7 +205,9 @@ def make_run_player(spec: PlayerSpec, game: Game | None, seed: int) -> Player:
     shown = dataclasses.replace(options, simulations=search.num_simulations)
     target = network.target if spec.kind.is_of_run else spec.target
     name = dataclasses.replace(spec, target=target, options=shown).name
-    return SearchPlayer(name, network.models, search, seed, options.temperature, options.batch, network.close)
+    return SearchPlayer(
+        name, network.models, search, seed, options.temperature, options.batch, network.close, network.forecast
+    )
 
 
 def make_net_player(spec: PlayerSpec, game: Game | None, seed: int) -> Player:
@@ -250,8 +252,33 @@ class TrainedNetwork:
                 f"{weights.path}: version {weights.version} does not fit its config.yaml: {error}"
                 f"{earlier_game_hint(config.game, RunFolder.open(split_target(target)[0]).config)}"
             ) from None
+        self._playing, self._tensors = config, weights.tensors
+        self._whole: PolicyValueNet | None = None
         is_averaged = config.evaluation.symmetries if symmetries is None else symmetries
         self.models = algorithm.make_player_models(self._inference, is_averaged)
+
+    def forecast(self, pool: StatePool, slot: int) -> Forecast:
+        """See `Forecasts.forecast`: by the heads for learning alone, which what plays does not have."""
+        import torch
+
+        from selfplay.algorithms.networks import make_net
+
+        net = self._playing.net
+        if self._playing.algorithm != "alphazero" or not (net.ownership_head or net.score_head):
+            return Forecast()
+        if self._whole is None:
+            self._whole = make_net(self._playing, self.game).eval()
+            self._whole.load_state_dict(self._tensors)
+        own, here = self.game.new_pool(1), np.zeros(1, np.int64)
+        own.load(here, pool, np.array([slot], np.int64))
+        observation = np.empty((1, *self.game.observation_shape), self.game.observation_dtype)
+        own.observe(here, observation)
+        with torch.inference_mode():
+            heads = self._whole.forward_training(torch.from_numpy(observation))[2]
+        return Forecast(
+            float(heads["score"][0, 0]) * self.game.largest_score if "score" in heads else math.nan,
+            heads["ownership"][0].numpy() if "ownership" in heads else None,
+        )
 
     def close(self) -> None:
         """Leave the inference object to the next network of the same sizes; this one is not used afterwards."""
@@ -311,6 +338,10 @@ class NetworkPlayer:
             for k in np.argsort(-prior, kind="stable")
         )
         return Analysis(moves[0].action, float(self._values(output, pool.to_play(slots))[0]), moves)
+
+    def forecast(self, pool: StatePool, slot: int) -> Forecast:
+        """See `Forecasts.forecast`."""
+        return self.network.forecast(pool, slot)
 
     def close(self) -> None:
         """Free the network and the model."""

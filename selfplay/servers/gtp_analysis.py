@@ -158,11 +158,12 @@ def write_info(thought: Thought, request: AnalysisRequest, rules: GtpGame, in_te
         if in_ten_thousands:
             values = f"winrate {round(10_000 * win)} prior {round(10_000 * move.prior)}"
         else:
-            score = thought.score if move.action == thought.action else math.nan
+            score = thought.forecast.score if move.action == thought.action else math.nan
             lead = "" if math.isnan(score) else f" scoreMean {score:.3f} scoreLead {score:.3f}"
             values = f"winrate {win:.6f}{lead} prior {move.prior:.6f}"
         parts.append(f"info move {text} visits {move.visits} {values} order {order} pv {line}")
-    if parts and request.ownership and thought.ownership is not None and not in_ten_thousands:
-        rows = np.asarray(thought.ownership)[::-1]  # from the highest row on
+    ownership = thought.forecast.ownership
+    if parts and request.ownership and ownership is not None and not in_ten_thousands:
+        rows = np.asarray(ownership)[::-1]  # from the highest row on
         parts.append(f"ownership {' '.join(f'{value:.4f}' for value in rows.ravel())}")
     return " ".join(parts)

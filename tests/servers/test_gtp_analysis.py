@@ -17,7 +17,7 @@ from selfplay.engines.gtp import GtpEngine, write_vertex
 from selfplay.engines.lines import LineQueue
 from selfplay.errors import UserError
 from selfplay.players.kinds import parse_player
-from selfplay.players.player import MoveAnalysis
+from selfplay.players.player import Forecast, MoveAnalysis
 from selfplay.players.thinking import SAFETY, Limits, Thought, make_thinker, move_seconds, never, no_report
 from selfplay.servers.go_clock import Clock, TimeControl, after_move, first_clock, seconds_for_move
 from selfplay.servers.gtp_analysis import AnalysisRequest, read_request, write_info
@@ -198,7 +198,7 @@ def test_a_line_by_hand():
         MoveAnalysis(0, "", 0, math.nan, 0.1),
     )
     ownership = np.arange(25).reshape(5, 5) / 100
-    thought = Thought(12, 0.3, moves, (12, 7), ((12, 7), (PASS,)), score=2.5, ownership=ownership)
+    thought = Thought(12, 0.3, moves, (12, 7), ((12, 7), (PASS,)), Forecast(2.5, ownership))
     rules = GtpServer(SMALL, Scripted()).session.own.rules
     request = AnalysisRequest(ownership=True)
     assert write_info(thought, request, rules, in_ten_thousands=True) == (
