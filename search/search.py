@@ -11,6 +11,7 @@ on in one game while others are still thinking, and the batch stays full.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +55,24 @@ USUAL_EDGES = 40
 
 class SearchError(GameError, RuntimeError):
     """The evaluator or the game gave the search something it cannot work with."""
+
+
+class TreeEdge(NamedTuple):
+    """A move in a tree, or an outcome of chance, as `Search.most_visited` lists it."""
+
+    parent: int
+    """Index in the list of the edge that leads to its node; ROOT for those of the root."""
+    to_play: int
+    """Who makes the move: a player, or `games.CHANCE`."""
+    action: int
+    visits: int
+    q: float
+    """Mean return of the player who makes the move; 0 at chance nodes, where nobody moves."""
+    prior: float
+
+
+ROOT = -1
+"""`TreeEdge.parent` of the moves at the root."""
 
 
 @dataclass(frozen=True)
@@ -326,6 +345,30 @@ class Search:
             line.append(int(here["action"][best]))
             node = int(here["child"][best])
         return line
+
+    def most_visited(self, b: int, most: int) -> list[TreeEdge]:
+        """The edges of tree b with the most visits, at most `most` and none without a visit, each behind its parent."""
+        nodes, edges = self.tree.nodes[b], self.tree.edges[b]
+        found: list[TreeEdge] = []
+        waiting: list[tuple[int, int, int, int]] = []  # fewest visits first, with a sign; then the order of arrival
+
+        def add(node: int, parent: int) -> None:
+            first = int(nodes[node]["first_edge"])
+            for e in range(first, first + int(nodes[node]["num_edges"])):
+                if edges[e]["visits"] > 0:
+                    heapq.heappush(waiting, (-int(edges[e]["visits"]), e, node, parent))
+
+        if self.tree.node_count[b] > 0:
+            add(0, ROOT)
+        while waiting and len(found) < most:
+            _, e, node, parent = heapq.heappop(waiting)
+            edge = edges[e]
+            to_play = int(nodes[node]["to_play"])
+            q = float(edge["q"]) if to_play >= 0 else 0.0
+            found.append(TreeEdge(parent, to_play, int(edge["action"]), int(edge["visits"]), q, float(edge["prior"])))
+            if edge["child"] != UNVISITED:
+                add(int(edge["child"]), len(found) - 1)
+        return found
 
     # Faults of a game.
 

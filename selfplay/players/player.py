@@ -65,6 +65,22 @@ class Analysis:
     """All legal moves, best first."""
 
 
+@dataclass(frozen=True)
+class Branch:
+    """A move in a player's search, or an outcome of chance, with what was searched behind it."""
+
+    action: int
+    text: str
+    to_play: int
+    """Who makes the move: a player, or `games.CHANCE`."""
+    visits: int
+    q: float
+    """Mean return of the player who makes the move; nan for an outcome of chance."""
+    prior: float
+    replies: tuple[Branch, ...]
+    """The most visited first."""
+
+
 @runtime_checkable
 class Analyst(Protocol):
     """A player that can say why."""

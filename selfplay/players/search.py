@@ -6,18 +6,19 @@ positions than trees fit into `MEMORY_BYTES` is played in parts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 
-from games import StatePool
+from games import CHANCE, StatePool
 from games.random_play import draw
 from search import ModelFactory, ModelTraits, RootStatistics, Search, SearchConfig
-from search.search import bytes_per_tree
+from search.search import ROOT, bytes_per_tree
 from selfplay.experience.self_play import sharpened
 from selfplay.players.options import MAX_TREES
-from selfplay.players.player import Analysis, Forecast, MoveAnalysis
+from selfplay.players.player import Analysis, Branch, Forecast, MoveAnalysis
 
 MEMORY_BYTES = 1 << 30
 """Largest number of bytes of the trees of one player and their positions."""
@@ -148,3 +149,31 @@ def expected_line(search: Search, pool: StatePool, slot: int, action: int, most:
             return
         yield move
         own.step(place, np.array([move], np.int64), place)
+
+
+def search_branches(search: Search, pool: StatePool, slot: int, most: int) -> tuple[Branch, ...]:
+    """The most visited part of tree 0, at most `most` moves, from the position in `slot` of `pool` on.
+
+    Moves that a learned model believes to be legal and that are not are left out, with all that is behind them.
+    """
+    edges = search.most_visited(0, most)
+    own = pool.game.new_pool(1 + len(edges))  # position 0 is that of the root, position 1 + i that behind edge i
+    own.load(np.zeros(1, np.int64), pool, np.array([slot], np.int64))
+    texts: dict[int, str] = {}
+    for i, edge in enumerate(edges):
+        before = edge.parent + 1
+        if before == 0 or before - 1 in texts:
+            here = np.array([before], np.int64)
+            mover = int(own.to_play(here)[0])
+            allowed = own.legal(here) if mover >= 0 else own.chance(here) if mover == CHANCE else (None, ())
+            if mover == edge.to_play and edge.action in allowed[1]:
+                texts[i] = own.action_text(before, edge.action)
+                own.step(here, np.array([edge.action], np.int64), np.array([i + 1], np.int64))
+    replies: dict[int, list[Branch]] = {}
+    for i in reversed(texts):  # what is behind a move comes after it
+        edge = edges[i]
+        q = edge.q if edge.to_play >= 0 else math.nan
+        behind = tuple(reversed(replies.pop(i, [])))
+        branch = Branch(edge.action, texts[i], edge.to_play, edge.visits, q, edge.prior, behind)
+        replies.setdefault(edge.parent, []).append(branch)
+    return tuple(reversed(replies.get(ROOT, [])))

@@ -17,8 +17,8 @@ import numpy as np
 
 from games import StatePool
 from search import Search
-from selfplay.players.player import Analysis, Analyst, Forecast, Forecasts, MoveAnalysis, Player
-from selfplay.players.search import SearchPlayer, expected_line
+from selfplay.players.player import Analysis, Analyst, Branch, Forecast, Forecasts, MoveAnalysis, Player
+from selfplay.players.search import SearchPlayer, expected_line, search_branches
 
 HERE = np.zeros(1, np.int64)
 """The slot of the position, and the tree of a search."""
@@ -64,6 +64,8 @@ class Thought:
     tell (`make_thinker`)."""
     forecast: Forecast = Forecast()
     """What the player expects of the end, if it was made to tell (`make_thinker`)."""
+    branches: tuple[Branch, ...] = ()
+    """The most visited part of the search, when it has ended and if it was made to tell (`make_thinker`)."""
     num_simulations: int = 0
     """Simulations made so far; 0 where nothing is searched."""
     planned_simulations: int = 0
@@ -116,15 +118,17 @@ def move_seconds(remaining: float, increment: float = 0.0, moves_to_go: int = 0)
     return max(0.0, SAFETY * min(share, remaining))
 
 
-def make_thinker(player: Player, plays_line: bool = False, num_lines: int = 0, forecasts: bool = False) -> Thinker:
+def make_thinker(
+    player: Player, plays_line: bool = False, num_lines: int = 0, forecasts: bool = False, num_branches: int = 0
+) -> Thinker:
     """The thinker of a player; closing it closes the player.
 
     With `plays_line`, a player without a search finds its line by playing on against itself, an analysis a move.
     `num_lines` is the largest number of `Thought.lines` of a player that searches; each costs time, and so does
-    `Thought.forecast` with `forecasts`.
+    `Thought.forecast` with `forecasts`. `num_branches` is the largest number of moves in `Thought.branches`.
     """
     if isinstance(player, SearchPlayer):
-        return SearchThinker(player, num_lines, forecasts)
+        return SearchThinker(player, num_lines, forecasts, num_branches)
     return PlayerThinker(player, plays_line, forecasts)
 
 
@@ -182,9 +186,12 @@ class SearchThinker:
 
     needs_history = False
 
-    def __init__(self, player: SearchPlayer, num_lines: int = 0, forecasts: bool = False) -> None:
-        """`num_lines` and `forecasts` as in `make_thinker`."""
+    def __init__(
+        self, player: SearchPlayer, num_lines: int = 0, forecasts: bool = False, num_branches: int = 0
+    ) -> None:
+        """`num_lines`, `forecasts` and `num_branches` as in `make_thinker`."""
         self.name, self._player, self._num_lines, self._forecasts = player.name, player, num_lines, forecasts
+        self._num_branches = num_branches
         self._speed: float | None = None  # simulations a second in the last search of MEASURED_SIMULATIONS or more
 
     def think(
@@ -215,6 +222,8 @@ class SearchThinker:
                 reported = now
                 report(so_far())
         thought = so_far()
+        if self._num_branches:
+            thought = replace(thought, branches=search_branches(search, pool, 0, self._num_branches))
         if done >= MEASURED_SIMULATIONS:
             self._speed = done / max(thought.seconds, 1e-6)
         return thought

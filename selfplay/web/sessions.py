@@ -21,7 +21,7 @@ from selfplay.players.thinking import Limits, Thought, line_texts, make_thinker
 from selfplay.web.opponents import Opponents, Seat
 from selfplay.web.refusals import CONFLICT, Refused
 from selfplay.web.table import HERE, Table
-from selfplay.web.thinking import Job, Opinion, ThinkingThread, finite
+from selfplay.web.thinking import SHOWN_BRANCHES, Job, Opinion, ThinkingThread, finite
 
 MOVE, HINT = "move", "hint"
 """What an opinion is for."""
@@ -239,7 +239,8 @@ class Session:
         report: Callable[[Opinion], None] = lambda opinion: None,
     ) -> Opinion:
         """What the player of a seat thinks of the position in slot 0; `report` gets its opinions on the way."""
-        thinker = make_thinker(self._opponents.make(seat, self.table.game), plays_line=True)
+        player = self._opponents.make(seat, self.table.game)
+        thinker = make_thinker(player, plays_line=True, num_branches=SHOWN_BRANCHES)
         name, to_play = self._opponents.label(seat), int(pool.to_play(HERE)[0])
 
         def opinion(thought: Thought) -> Opinion:

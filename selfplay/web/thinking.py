@@ -15,10 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from selfplay.players.player import Branch
 from selfplay.players.thinking import Thought
 
 SHOWN_MOVES = 400
 """Largest number of moves of an opinion that are sent, best first."""
+
+
+SHOWN_BRANCHES = 300
+"""Largest number of moves of a search that are sent with a finished thought, the most visited ones."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,21 @@ class Opinion:
             "moves": moves,
             "hidden_moves": max(0, len(thought.moves) - SHOWN_MOVES),
             "line": list(self.line),
+            "branches": [_branch_as_json(branch) for branch in thought.branches],
             "simulations": thought.num_simulations,
             "budget": thought.planned_simulations,
         }
+
+
+def _branch_as_json(branch: Branch) -> dict[str, Any]:
+    return {
+        "text": branch.text,
+        "to_play": branch.to_play,
+        "visits": branch.visits,
+        "q": finite(branch.q),
+        "prior": finite(branch.prior),
+        "replies": [_branch_as_json(reply) for reply in branch.replies],
+    }
 
 
 def finite(value: float | None) -> float | None:

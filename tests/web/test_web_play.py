@@ -161,6 +161,10 @@ def test_a_thought_belongs_to_its_position(client):
     state = act(client, begin(client, "tic_tac_toe", HUMAN, HUMAN), "move", ply=0, action=4)
     state = settled(client, act(client, state, "hint", ply=1, player=mcts()))
     assert state["thinking"]["ply"] == 1
+    thought = state["thinking"]["thought"]
+    searched = {move["text"]: move["visits"] for move in thought["moves"] if move["visits"]}
+    assert {branch["text"]: branch["visits"] for branch in thought["branches"]} == searched
+    assert any(branch["replies"] for branch in thought["branches"])
     state = act(client, state, "undo", ply=1)
     assert act(client, state, "move", ply=0, action=0)["thinking"] is None
 

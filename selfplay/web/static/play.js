@@ -296,6 +296,7 @@ function showThought() {
   const thinking = state?.thinking;
   const place = byId("thought");
   if (!thinking?.thought) {
+    delete place.dataset.shown;
     const waiting = thinking && !thinking.done;
     place.replaceChildren(
       el(
@@ -309,6 +310,9 @@ function showThought() {
   }
   const { thought } = thinking;
   const here = thinking.ply === state.ply;
+  const now = JSON.stringify([thinking.ply, here, thought, state.sides]);
+  if (now === place.dataset.shown) return; // what a reader has opened stays open
+  place.dataset.shown = now;
   const after = here ? "" : ", before its move";
   place.replaceChildren(...thoughtView(thought, state.sides, `${thought.player}${after}`));
   board.consider(here ? sharesOf(thought, byId("overlay").value) : []);

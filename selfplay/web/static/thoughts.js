@@ -43,7 +43,35 @@ export function thoughtView(thought, sides, caption) {
   parts.push(moveTable(thought, searched));
   if (thought.line.length)
     parts.push(el("p", { class: "pv" }, el("strong", {}, "Expected: "), thought.line.join("  ")));
+  if (thought.branches.length) parts.push(treeView(thought.branches, sides));
   return parts;
+}
+
+/** The most visited part of the search; a move opens to show its replies. */
+function treeView(branches, sides) {
+  return el("details", { class: "tree" }, el("summary", {}, "Search tree"), branchList(branches, sides));
+}
+
+function branchList(branches, sides) {
+  return el(
+    "ul",
+    {},
+    branches.map((branch) => {
+      const side = sides.length > 1 && branch.to_play >= 0 ? ` (${sides[branch.to_play]})` : "";
+      const value = branch.q === null ? "" : `, value ${signed(branch.q)}`;
+      const words = [
+        el("strong", {}, branch.text),
+        `${side}: ${branch.visits} visits, prior ${percent(branch.prior ?? 0)}${value}`,
+      ];
+      if (!branch.replies.length) return el("li", {}, ...words);
+      const inner = el("details", {}, el("summary", {}, ...words));
+      // Replies are made when they are first looked at: a search has hundreds of moves.
+      inner.addEventListener("toggle", () => {
+        if (inner.open && inner.children.length === 1) inner.append(branchList(branch.replies, sides));
+      });
+      return el("li", {}, inner);
+    }),
+  );
 }
 
 function moveTable(thought, searched) {
