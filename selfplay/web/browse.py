@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from games import Game, GameError
 from selfplay.errors import UserError
 from selfplay.experience.record_faults import record_of_game
@@ -24,6 +26,9 @@ from selfplay.web.thinking import finite
 
 MAX_FILE = 256 << 20
 """Largest number of bytes of a file of games."""
+
+BLUNDER = 0.5
+"""Fall of the value that makes a move a blunder; the page has the same number."""
 
 PAGE = 100
 """Number of games of a list that are sent at once."""
@@ -65,7 +70,8 @@ class Browser:
         return [] if run.config.environment else shard_ids(run.folder.games)[::-1][:MAX_SHARDS]
 
     def shard(self, index: int, shard_id: int) -> list[dict[str, Any]]:
-        """The games of a shard: their searched moves, the first player's outcome, and the version that played."""
+        """The games of a shard: their searched moves, the first player's outcome, the version that played, and the
+        plies of blunders."""
         run = self._library.run(index)
         return [
             {
@@ -73,6 +79,7 @@ class Browser:
                 "length": len(record),
                 "outcome": _outcome(record, run.game.num_players),
                 "version": int(record.version[-1]),
+                "blunders": blunders(record),
             }
             for number, record in enumerate(self._records(run, shard_id))
         ]
@@ -149,6 +156,20 @@ class Browser:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return value
+
+
+def blunders(record: GameRecord | TargetRecord) -> list[int]:
+    """The plies of moves after which the search's value for who made them was lower by BLUNDER or more.
+
+    In games of two players, where no chance came between; records with targets do not have the values of both.
+    """
+    if not isinstance(record, GameRecord) or record.root_value.shape[1] != 2:
+        return []
+    made = np.arange(len(record) - 1)
+    mover = record.to_play[:-1]
+    fall = record.root_value[made, mover] - record.root_value[made + 1, mover]
+    plies = len(record.opening) + made + np.cumsum(record.chance_count)[:-1] - record.chance_count[:-1]
+    return [int(ply) for ply in plies[(fall >= BLUNDER) & (record.chance_count[:-1] == 0)]]
 
 
 def _outcome(record: GameRecord | TargetRecord, num_players: int) -> float | None:

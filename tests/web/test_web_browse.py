@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import old_records
 import pytest
+from record_helpers import facts
 from run_helpers import wait_until
 from web_helpers import VERSIONS, change_settings, make_run, make_tournament, page, recorded_games
 
@@ -22,6 +23,7 @@ from selfplay.errors import UserError
 from selfplay.experience.records import GameRecord, TargetRecord, from_arrays
 from selfplay.experience.targets import TargetSettings
 from selfplay.storage.metrics import METRICS
+from selfplay.web.browse import blunders
 from selfplay.web.curves import Curves
 from selfplay.web.films import Films
 from selfplay.web.library import Library
@@ -121,6 +123,23 @@ def test_games_of_a_run_are_listed_and_stepped_through(client):
     last = client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0, "ply": len(first["moves"])}).json()
     assert last["noted"] is None and last["result"]
     assert client.get("/api/replay", params={"run": 0, "shard": 0, "number": 0}).json() == last
+
+
+def test_blunders_are_moves_after_which_the_value_fell_for_who_made_them():
+    mine = np.array([0.2, 0.1, -0.5, -0.6, 0.3, 0.4])  # of player 0, before each move
+    made = facts(
+        6,
+        to_play=np.array([0, 1, 0, 1, 0, 1], np.int32),
+        root_value=np.stack([mine, -mine], axis=1),
+        opening=np.array([4, 5], np.int32),
+    )
+    # Move 1 is player 1's, who gains 0.6. Move 3 is player 1's, who loses 0.9. No move of player 0 loses half a point.
+    assert blunders(made) == [2 + 3]
+    with_chance = replace(made, chance=np.array([0, 0], np.int32), chance_count=np.array([1, 0, 1, 0, 0, 0], np.int32))
+    assert blunders(with_chance) == [2 + 3 + 2]
+    lucky = replace(made, chance=np.zeros(1, np.int32), chance_count=np.array([0, 0, 0, 1, 0, 0], np.int32))
+    assert blunders(lucky) == [], "chance came between"
+    assert blunders(facts(3, players=1, root_value=np.array([[1.0], [0.0], [0.0]]))) == []
 
 
 def test_games_of_a_tournament(client):

@@ -285,12 +285,12 @@ def test_nonsense_that_is_pasted_is_one_line(screen):
 
 def test_a_run_is_loaded_and_its_games_are_stepped_through(screen):
     screen.open("browse")
-    screen.until(lambda: len(screen.all("#games button")) == 3, "the games are listed")
+    screen.until(lambda: len(screen.all("#games li > button:first-child")) == 3, "the games are listed")
     screen.until(lambda: "game 2: move" in screen.text("#replay-status"), "the newest game is shown")
     assert screen.text("#games li:first-child [aria-current]").startswith("game 2") and screen.all(
         "#replay-board .last"
     )
-    screen.all("#games button")[1].click()
+    screen.all("#games li > button:first-child")[1].click()
     screen.until(lambda: "move 0 of" in screen.text("#replay-status"), "the game is shown")
     screen.find("#last").click()
     screen.until(lambda: not screen.find("#forth").is_enabled(), "the end")
@@ -311,7 +311,7 @@ def test_a_run_is_loaded_and_its_games_are_stepped_through(screen):
 def test_games_of_a_tournament_are_shown(screen):
     screen.open("browse")
     screen.choose("#source", "tournament 0")
-    screen.until(lambda: len(screen.all("#games button")) == 2, "the games are listed")
+    screen.until(lambda: len(screen.all("#games li > button:first-child")) == 2, "the games are listed")
     screen.until(lambda: "mcts:simulations=10" in screen.text("#replay-status"), "the newest game is shown")
 
 

@@ -8,6 +8,7 @@ import { valueCaption, valueLines, valueRange, viewpoint } from "./thoughts.js";
 
 const POLL = 5000;
 const BLUNDER = 0.5;
+const LINKED = 8; // blunders of a game that the list leads to
 const END = -1; // stands for the last position of a game
 
 let setup = null;
@@ -113,7 +114,13 @@ async function loadGames() {
   const part = Number(byId("part").value);
   if (kind === "run") {
     const { games } = await get("/api/shards", { run: index, shard: part });
-    await list(games.map((entry) => [{ run: index, shard: part, number: entry.number }, selfPlayText(entry)]));
+    await list(
+      games.map((entry) => [
+        { run: index, shard: part, number: entry.number },
+        selfPlayText(entry),
+        entry.blunders.slice(0, LINKED),
+      ]),
+    );
   } else {
     const { games } = await get("/api/tournament", { tournament: index, start: part });
     await list(games.map((entry) => [{ tournament: index, number: entry.number }, tournamentText(entry)]));
@@ -129,7 +136,9 @@ function selfPlayText(entry) {
         : entry.outcome < 0
           ? ", first player lost"
           : ", drawn";
-  return `game ${entry.number}: ${entry.length} moves${won}, version ${entry.version}`;
+  const blunders = entry.blunders.length;
+  const bad = blunders ? `, ${blunders} blunder${blunders > 1 ? "s" : ""}` : "";
+  return `game ${entry.number}: ${entry.length} moves${won}, version ${entry.version}${bad}`;
 }
 
 function tournamentText(entry) {
@@ -144,15 +153,31 @@ async function list(entries) {
   if (found === newest && byId("games").children.length) return;
   newest = found;
   const buttons = entries.map(([query, text]) => {
-    const choose = () => {
-      follow(false);
-      open_game(query, button, 0);
-    };
-    const button = el("button", { type: "button", click: choose }, text);
+    const button = el("button", { type: "button", click: () => choose(query, button, 0) }, text);
     return button;
   });
-  byId("games").replaceChildren(...buttons.map((button) => el("li", {}, button)).reverse());
+  const items = entries.map(([query, , blunders], i) => {
+    const links = (blunders ?? []).map((ply) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: "blunder",
+          "aria-label": `the blunder at move ${ply + 1} of this game`,
+          click: () => choose(query, buttons[i], ply + 1),
+        },
+        `move ${ply + 1} ?`,
+      ),
+    );
+    return el("li", {}, buttons[i], ...links);
+  });
+  byId("games").replaceChildren(...items.reverse());
   if (following && entries.length) await open_game(entries[entries.length - 1][0], buttons[entries.length - 1], END);
+}
+
+function choose(query, button, ply) {
+  follow(false);
+  open_game(query, button, ply);
 }
 
 async function open_game(query, button, ply) {
