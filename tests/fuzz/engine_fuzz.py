@@ -134,7 +134,9 @@ def check_gtp(server: GtpServer) -> None:
     fresh = GtpServer(session.own.game, AnyMove(0))
     for player, action in (*state.stones, *state.moves):
         assert fresh.answer(f"play {'bw'[player]} {session.own.rules.write_move(action)}") == "= \n\n"
-    session.own.follow((*state.stones, *state.moves), None, state.komi)
+    session.own.follow(
+        (*state.stones, *state.moves), None, state.komi
+    )  # the last thought may have been about the other side
     assert (fresh.session.state.board, fresh.session.own.pool.text(0)) == (state.board, session.own.pool.text(0))
 
 

@@ -12,7 +12,7 @@ import pytest
 from engine_helpers import needs
 
 import games
-from selfplay.engines.go_moves import handicap_points
+from games.native.go import handicap_points
 from selfplay.engines.gtp import GtpEngine, write_vertex
 from selfplay.engines.lines import LineQueue
 from selfplay.errors import UserError
@@ -285,8 +285,8 @@ def test_fixed_handicaps_are_those_of_gnu_go():
             except UserError:
                 theirs = set()
             try:
-                ours = {write_vertex(*point) for point in handicap_points(size, stones)}
-            except ValueError:
+                ours = {write_vertex(*divmod(point, size)) for point in handicap_points(size, stones).tolist()}
+            except games.GameError:
                 ours = set()
             assert ours == theirs, (size, stones)
     engine.close()
@@ -338,6 +338,29 @@ def test_a_file_is_loaded_as_gnu_go_loads_it(tmp_path):
             ours = {server.session.own.rules.write_move(p) for p, mark in enumerate(points) if mark == player}
             assert ours == set(engine.ask(f"list_stones {color}").split())
     engine.close()
+
+
+def test_a_game_that_draws_its_komi_takes_the_nearest():
+    game = games.load("go(board_size=5,komi=7,komi_spread=1)")
+    thinker = Scripted()
+    server = GtpServer(game, thinker, lambda game: thinker)
+    for komi in (6.5, 7.5, 100):
+        assert server.answer(f"komi {komi}") == "= \n\n" and server.answer("reg_genmove b").startswith("=")
+        assert game.komis[thinker.histories[-1][0]] == min(komi, game.komis.max())
+    server.answer("play b C3")
+    server.answer("genmove w")
+    assert server.session.state.moves == ((BLACK, 12), (WHITE, 0)) and thinker.histories[-1][1:] == (12,)
+    assert server.session.own.game is game and server.session.margin() == 1 - 1 - 100
+
+
+def test_dead_stones_do_not_count_by_the_rules_of_the_player():
+    lines = [f"play b {point}" for point in "A2 B2 C2 D2 E2 C1".split()] + ["play w A1"]
+    for name, score, dead in [("go", "B+24.5", "A1"), ("openspiel:go", "B+21.5", "")]:
+        server = GtpServer(games.load(f"{name}(board_size=5,komi=0.5)"), Scripted())
+        assert [server.answer(line) for line in lines] == ["= \n\n"] * len(lines)
+        assert server.answer("final_score") == f"= {score}\n\n"
+        assert server.answer("final_status_list dead") == f"= {dead}\n\n"
+        assert ("A1" in server.answer("final_status_list alive")) != bool(dead)
 
 
 def test_size_and_komi_change_the_player_where_it_can():
