@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from games.base import Game, GameError
 from games.modules import import_module_of
+from games.native.breakthrough import Breakthrough
 from games.native.cart_pole import CartPole
 from games.native.connect_four import ConnectFour
 from games.native.go import Go
@@ -127,6 +128,7 @@ def _near(name: str) -> str:
     return f": did you mean {' or '.join(close)}?" if close else ": `selfplay games` lists the known ones"
 
 
+register("breakthrough", Breakthrough)
 register("cart_pole", CartPole)
 register("connect_four", ConnectFour)
 register("go", Go)

@@ -7,13 +7,13 @@ symmetries that keep the initial position are declared. Seat planes never move.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 
-from games.base import Game, Symmetry
+from games.base import ActionPlanes, Game, Symmetry
 
 _Builder = Callable[[Game, Mapping[str, Any]], list[Symmetry]]
 
@@ -22,6 +22,22 @@ def declared_symmetries(name: str, game: Game, parameters: Mapping[str, Any]) ->
     """The symmetries of an OpenSpiel game (or our version of it) by its short name; empty when none is declared."""
     build = _BUILDERS.get(name)
     return build(game, parameters) if build else []
+
+
+def planes_of_cells(num_planes: int, rows: int, columns: int) -> ActionPlanes:
+    """The planes of a game whose actions are `plane * rows * columns + cell`, for every plane and cell."""
+    actions, cells = np.arange(num_planes * rows * columns), rows * columns
+    return ActionPlanes(num_planes, (rows, columns), actions // cells, actions % cells)
+
+
+def mirror_of_planes(game: Game, planes: Sequence[int]) -> Symmetry:
+    """The mirror image, left for right, of a game with `planes_of_cells`.
+
+    `planes[p]` is the plane of actions that becomes plane p.
+    """
+    rows, columns = game.observation_shape[1:]
+    cells = _board_maps(rows, columns)["mirror"]
+    return _of_cells(game, cells, actions=(np.array(planes)[:, None] * cells.size + cells).ravel())
 
 
 def _of_cells(game: Game, cells: np.ndarray, actions: np.ndarray | None = None, planes: Any = None) -> Symmetry:

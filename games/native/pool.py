@@ -127,6 +127,13 @@ def _copy(boards, played, to_play, src, out_boards, out_played, out_to_play, dst
 
 
 @njit(cache=True)
+def copy_cells(source, target, count):  # type: ignore[no-untyped-def]
+    """Copy the first `count` entries of an array into another."""
+    for k in range(count):
+        target[k] = source[k]
+
+
+@njit(cache=True)
 def random_bits(state):  # type: ignore[no-untyped-def]
     """SplitMix64 (Steele et al. 2014): the next state, and 31 random bits as a signed number."""
     state = state + np.uint64(0x9E3779B97F4A7C15)

@@ -34,6 +34,9 @@ CHILD_TIMEOUT = 30.0
 VIEW_PARAMETERS = frozenset({"ansi_color_output", "egocentric", EGOCENTRIC, "plain_obs_tensor", "string_rep"})
 """Parameters that change what is seen or printed, not the rules."""
 
+OTHER_ACTIONS = frozenset({"breakthrough"})
+"""Games whose actions have other numbers in our own version: the rules of OpenSpiel's keep the prefix of its name."""
+
 
 def unsupported_reason(name: str) -> str:
     """Why a registered OpenSpiel game cannot be used here; empty when it can."""
@@ -85,7 +88,8 @@ def _load(name: str, parameters: _Parameters, try_first: bool, prefix: str) -> O
     if minimal != chosen:
         return _load(name, tuple(sorted(minimal.items())), False, prefix)
     rules = {key: value for key, value in chosen.items() if key not in VIEW_PARAMETERS}
-    return OpenSpielGame(game, name=prefix + canonical(name, chosen), rules=canonical(name, rules), view=view)
+    own = prefix if name in OTHER_ACTIONS else ""
+    return OpenSpielGame(game, name=prefix + canonical(name, chosen), rules=own + canonical(name, rules), view=view)
 
 
 def _build(name: str, parameters: dict[str, Value]) -> pyspiel.Game:

@@ -206,8 +206,8 @@ BOARDS: dict[str, tuple[Board, dict[str, str | tuple[str, str]]]] = {
         {"stones of player 0 (x)": "x", "stones of player 1 (o)": "o", "empty cells": "."},
     ),
     "breakthrough": (
-        lines(r"^\d([bw.]{8})$"),
-        {"pieces of player 0": "b", "pieces of player 1": "w", "empty cells": "."},
+        lines(r"^\d ([bw.]{8})$"),
+        {"pieces of the player to move": ("w", "b"), "pieces of the opponent": ("b", "w")},
     ),
     "checkers": (
         lines(r"^\d([o8+*.]{8})$"),
@@ -244,6 +244,10 @@ BOARDS: dict[str, tuple[Board, dict[str, str | tuple[str, str]]]] = {
 }  # fmt: skip
 
 
+TURNED = {"breakthrough": True}
+"""Games whose boards are turned to the player to move: half a turn, or else upside down."""
+
+
 def check_boards(name: str, variant: str, table: list[list[str]]) -> None:
     board_of, marks = BOARDS[name]
     described = {what: numbers(where) for where, what in table}
@@ -252,6 +256,8 @@ def check_boards(name: str, variant: str, table: list[list[str]]) -> None:
     assert len(checked) >= len(marks) - 2 and checked
     for pool, slot, seen, mover in views(variant):
         board = board_of(pool.text(slot))
+        if name in TURNED and mover == 1:
+            board = board[::-1, ::-1] if TURNED[name] else board[::-1]
         assert board.shape == seen.shape[1:]
         for what in checked:
             mark = known[what]

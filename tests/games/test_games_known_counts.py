@@ -21,6 +21,7 @@ OTHELLO_PATHS = [4, 12, 56, 244, 1396, 8200, 55092, 390216]
         ("othello", OTHELLO_PATHS),
         ("openspiel:othello", OTHELLO_PATHS[:6]),
         ("hex(board_size=3)", [9, 72, 504, 3024]),
+        ("breakthrough", [22, 484, 11132, 256036]),
         ("checkers", [7, 49, 302, 1469, 7361, 36768]),
         ("chess", [20, 400, 8902]),
     ],

@@ -23,13 +23,13 @@ VARIANTS = [
     "go(board_size=5)",
     "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)",
     "openspiel:go(board_size=5)",
-    "breakthrough(columns=4,rows=5)",
+    "openspiel:breakthrough(columns=4,rows=5)",
     "dots_and_boxes(utility_margin=True)",
 ]
 OWN = ["cart_pole"]
 """Games that OpenSpiel does not have."""
-OWN_RULES = ["go", "go(board_size=5)", "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)"]
-"""Games that OpenSpiel has by other rules."""
+OWN_RULES = ["breakthrough", "go", "go(board_size=5)", "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)"]
+"""Games that OpenSpiel has by other rules, or with other actions."""
 ALL = shipped_names() + VARIANTS
 MAX_STEPS = 150
 BATCH = 3

@@ -63,6 +63,8 @@ ABSURD = [
     ("connect_four(rows=1000000)", "more than 32767 cells"),
     ("connect_four(rows=0)", "must be at least 1"),
     ("amazons(board_size=3)", "cannot be used"),
+    ("breakthrough(columns=1)", "rows and columns must be at least 2"),
+    ("breakthrough(rows=200,columns=200)", "200 rows of 200 columns are more than"),
     ("openspiel:hex(num_cols=3,num_rows=5,plain_obs_tensor=True)", "not square"),
     (
         "hex(board_size=4,plain_obs_tensor=True,swap=True)",
@@ -105,6 +107,8 @@ def test_bad_game_strings_are_one_clear_line(text: str, complaint: str, capfd: p
         ("openspiel:connect_four(rows=6)", "openspiel:connect_four", "connect_four"),
         ("openspiel:hex(num_cols=5,num_rows=5)", "openspiel:hex(num_cols=5,num_rows=5)", "hex(num_cols=5,num_rows=5)"),
         ("openspiel:hex", "openspiel:hex", "hex"),
+        ("breakthrough(rows=6,columns=8)", "breakthrough(rows=6)", "breakthrough(rows=6)"),
+        ("openspiel:breakthrough(rows=6)", "openspiel:breakthrough(rows=6)", "openspiel:breakthrough(rows=6)"),
         ("openspiel:chess", "chess", "chess"),
     ],
 )

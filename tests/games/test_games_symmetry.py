@@ -25,6 +25,8 @@ DECLARING = {
     "openspiel:hex(board_size=4,plain_obs_tensor=True)": 1,
     "breakthrough": 1,
     "breakthrough(columns=5,rows=6)": 1,
+    "openspiel:breakthrough": 1,
+    "openspiel:breakthrough(columns=5,rows=6)": 1,
     "connect_four": 1,
     "openspiel:connect_four": 1,
     "connect_four(columns=4,egocentric_obs_tensor=True,rows=5,x_in_row=3)": 1,

@@ -157,7 +157,10 @@ def test_chess_moves_have_their_squares():
 
 
 def test_moves_of_pieces_go_from_cell_to_cell():
-    assert place(after("breakthrough"), "a7a6") == ["a7", "a6"]
+    ours, theirs = after("breakthrough"), after("openspiel:breakthrough")
+    assert place(ours, "a2b3") == ["a2", "b3"] and ours.drawing.sides == ("white", "black")
+    assert place(after("breakthrough", ours.legal[0][0]), "h7g6") == ["h7", "g6"]
+    assert place(theirs, "a7a6") == ["a7", "a6"] and theirs.drawing.sides == ("black", "white")
     assert place(after("checkers"), "a3b4") == ["a3", "b4"]
     assert place(after("xiangqi"), "C(7,1)-(5,1)") == ["(7,1)", "(5,1)"]
     assert place(after("shogi"), "7g7f") == ["7g", "7f"]

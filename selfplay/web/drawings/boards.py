@@ -15,6 +15,7 @@ import numpy as np
 
 from games import Game, StatePool
 from games.parameters import parse
+from games.registry import OPENSPIEL
 from selfplay.web.drawings import linked_boards, odd_boards, piece_boards, stone_boards
 from selfplay.web.drawings.drawing import Draw, Drawing, Position
 
@@ -123,7 +124,7 @@ def outcome_text(pool: StatePool, slot: int, outcome: int) -> str:
 def _draw(pool: StatePool, slot: int, text: str, to_play: int, legal: tuple[tuple[int, str], ...]) -> Drawing | None:
     rules = parse(pool.game.rules)
     draw = DRAWINGS.get(rules.name)
-    if draw is None or rules.prefix:
+    if draw is None or rules.prefix not in ("", OPENSPIEL):
         return None
 
     def texts_after() -> list[str]:

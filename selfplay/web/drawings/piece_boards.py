@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from games.parameters import parse
+from games.registry import OPENSPIEL
 from selfplay.web.drawings.drawing import (
     CHEQUERED,
     POINTS,
@@ -23,7 +25,7 @@ from selfplay.web.drawings.drawing import (
     numbered,
 )
 
-BLACK_AND_WHITE = ("black", "white")
+BLACK_AND_WHITE, WHITE_AND_BLACK = ("black", "white"), ("white", "black")
 
 TEXT_FORM = "\ufe0e"
 """Asks for the plain form of a character that phones draw as a picture."""
@@ -53,7 +55,7 @@ def _labelled_rows(text: str) -> list[str]:
     """The rows of a board whose lines begin with their number and which a line of letters ends."""
     lines = text.splitlines()
     height = next(i for i, line in enumerate(lines) if re.fullmatch(r" +[a-z{|}~]+ *", line))
-    return [line.strip().removeprefix(str(height - i)) for i, line in enumerate(lines[:height])]
+    return [line.strip().removeprefix(str(height - i)).strip() for i, line in enumerate(lines[:height])]
 
 
 def _labelled(position: Position, pieces: dict[str, Piece | None], sides: tuple[str, str]) -> Drawing:
@@ -66,10 +68,11 @@ def _labelled(position: Position, pieces: dict[str, Piece | None], sides: tuple[
 
 
 def breakthrough(position: Position) -> Drawing:
-    """Black is at the top and moves down."""
+    """Black is at the top and moves down; in OpenSpiel's game it moves first."""
     pawn = CHESS["p"][0] + TEXT_FORM
     pieces = {"b": Piece("black", pawn, "black pawn"), "w": Piece("white", pawn, "white pawn"), ".": None}
-    return replace(_labelled(position, pieces, BLACK_AND_WHITE), figures=True)
+    sides = BLACK_AND_WHITE if parse(position.game.name).prefix == OPENSPIEL else WHITE_AND_BLACK
+    return replace(_labelled(position, pieces, sides), figures=True)
 
 
 def checkers(position: Position) -> Drawing:
