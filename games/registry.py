@@ -15,11 +15,14 @@ from dataclasses import dataclass
 
 from games.base import Game, GameError
 from games.modules import import_module_of
+from games.native.animal_shogi import AnimalShogi
 from games.native.breakthrough import Breakthrough
 from games.native.cart_pole import CartPole
 from games.native.connect_four import ConnectFour
+from games.native.gardner_chess import GardnerChess
 from games.native.go import Go
 from games.native.hex import Hex
+from games.native.mini_shogi import MiniShogi
 from games.native.othello import Othello
 from games.open_spiel.load import known_names, load_openspiel, openspiel_defaults, unsupported_reason
 from games.parameters import GameString, Value, canonical, parse, typed
@@ -128,9 +131,12 @@ def _near(name: str) -> str:
     return f": did you mean {' or '.join(close)}?" if close else ": `selfplay games` lists the known ones"
 
 
+register("animal_shogi", AnimalShogi)
 register("breakthrough", Breakthrough)
 register("cart_pole", CartPole)
 register("connect_four", ConnectFour)
+register("gardner_chess", GardnerChess)
 register("go", Go)
 register("hex", Hex)
+register("mini_shogi", MiniShogi)
 register("othello", Othello)

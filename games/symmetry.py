@@ -1,8 +1,8 @@
 """Symmetries of games, declared once per game as gather indices (see `games.base.Symmetry`).
 
 Training mirrors positions and policies with them. A declaration is a claim about OpenSpiel's rules, encoding of
-actions and layout of observations, so a law in the tests plays every game and its mirror image side by side. Only
-symmetries that keep the initial position are declared. Seat planes never move.
+actions and layout of observations, so a law in the tests plays every game and its mirror image side by side. A mirror
+image of the initial position may be another one, as in chess; it keeps the rules. Seat planes never move.
 """
 
 from __future__ import annotations

@@ -183,6 +183,16 @@ def fen(text: str) -> np.ndarray:
     return np.array([list(row) for row in rows[::-1]])
 
 
+PROMOTED = {"+C": "H", "+P": "T", "+S": "N", "+B": "H", "+R": "D"}
+
+
+def shogi_board(text: str) -> np.ndarray:
+    """The board of a small shogi, promoted pieces as letters of their own."""
+    rows = [line.split()[1:] for line in text.splitlines() if re.match(r"\d ", line)]
+    letters = PROMOTED | {s.lower(): x.lower() for s, x in PROMOTED.items()}
+    return np.array([[letters.get(sign, sign) for sign in row] for row in rows])
+
+
 CHESS = {
     "kings, queens, rooks, bishops, knights, pawns of white": "KQRBNP",
     "the same of black": "kqrbnp",
@@ -239,12 +249,35 @@ BOARDS: dict[str, tuple[Board, dict[str, str | tuple[str, str]]]] = {
         lines(r"^[^\d]*\d ((?:[.O@] ){5}[.O@])"),
         {"stones of the player to move": ("O", "@"), "stones of the opponent": ("@", "O"), "empty cells": "."},
     ),
+    "animal_shogi": (
+        shogi_board,
+        {
+            "own chicks, elephants, giraffes, lion, hens": ("CEGLH", "ceglh"),
+            "the same of the opponent": ("ceglh", "CEGLH"),
+        },
+    ),
+    "mini_shogi": (
+        shogi_board,
+        {
+            "own pawns, silvers, golds, bishops, rooks, king": ("PSGBRK", "psgbrk"),
+            "own promoted pawns, silvers, bishops, rooks": ("TNHD", "tnhd"),
+            "pawns, silvers, golds, bishops, rooks, king of the opponent": ("psgbrk", "PSGBRK"),
+            "promoted pawns, silvers, bishops, rooks of the opponent": ("tnhd", "TNHD"),
+        },
+    ),
+    "gardner_chess": (
+        lines(r"^\d ((?:[A-Za-z.] ?){5})$"),
+        {
+            "own pawns, knights, bishops, rooks, queens, king": ("PNBRQK", "pnbrqk"),
+            "the same of the opponent": ("pnbrqk", "PNBRQK"),
+        },
+    ),
     "chess": (fen, CHESS),
     "antichess": (fen, CHESS),
 }  # fmt: skip
 
 
-TURNED = {"breakthrough": True}
+TURNED = {"breakthrough": True, "gardner_chess": False, "animal_shogi": True, "mini_shogi": True}
 """Games whose boards are turned to the player to move: half a turn, or else upside down."""
 
 

@@ -24,6 +24,9 @@ OTHELLO_PATHS = [4, 12, 56, 244, 1396, 8200, 55092, 390216]
         ("breakthrough", [22, 484, 11132, 256036]),
         ("checkers", [7, 49, 302, 1469, 7361, 36768]),
         ("chess", [20, 400, 8902]),
+        ("animal_shogi", [4, 17, 123, 976, 8122, 71677]),
+        ("mini_shogi", [14, 181, 2512, 35401, 533203]),
+        ("gardner_chess", [7, 53, 506, 4775, 52512]),
     ],
 )
 def test_move_paths_by_ply(name: str, counts: list[int]) -> None:

@@ -26,7 +26,7 @@ VARIANTS = [
     "openspiel:breakthrough(columns=4,rows=5)",
     "dots_and_boxes(utility_margin=True)",
 ]
-OWN = ["cart_pole"]
+OWN = ["animal_shogi", "cart_pole", "gardner_chess", "mini_shogi"]
 """Games that OpenSpiel does not have."""
 OWN_RULES = ["breakthrough", "go", "go(board_size=5)", "go(board_size=4,handicap=0,komi=2.0,komi_spread=1.5)"]
 """Games that OpenSpiel has by other rules, or with other actions."""
@@ -189,6 +189,9 @@ def test_step_copy_load_and_rollout_leave_other_positions_alone(game: games.Game
         "cart_pole",
         "go(board_size=3,komi=2.5)",
         "go(board_size=4,komi_spread=3)",
+        "breakthrough(rows=5,columns=4)",
+        "gardner_chess",
+        "animal_shogi",
     ],
 )
 def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
@@ -216,7 +219,15 @@ def test_rollouts_pay_what_their_games_paid_from_there_on(name: str) -> None:
 
 
 def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
-    for name in ("connect_four", "openspiel:connect_four", "othello", "hex(board_size=4)", "go(board_size=4)"):
+    for name in (
+        "connect_four",
+        "openspiel:connect_four",
+        "othello",
+        "hex(board_size=4)",
+        "gardner_chess",
+        "mini_shogi",
+        "go(board_size=4)",
+    ):
         pool, rng = games.load(name).new_pool(1), np.random.default_rng(0)
         pool.reset(slots(0))
         while len(live(pool, slots(0))):
@@ -234,6 +245,7 @@ def test_a_rollout_of_a_finished_game_pays_nothing() -> None:
         "pig",
         "hex(board_size=3)",
         "cart_pole",
+        "mini_shogi",
         "go(board_size=4,komi_spread=1)",
     ],
 )

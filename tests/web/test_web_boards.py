@@ -161,9 +161,25 @@ def test_moves_of_pieces_go_from_cell_to_cell():
     assert place(ours, "a2b3") == ["a2", "b3"] and ours.drawing.sides == ("white", "black")
     assert place(after("breakthrough", ours.legal[0][0]), "h7g6") == ["h7", "g6"]
     assert place(theirs, "a7a6") == ["a7", "a6"] and theirs.drawing.sides == ("black", "white")
+    gardner = after("gardner_chess")
+    assert place(gardner, "b1c3") == ["b1", "c3"] and cell(gardner, "e5").piece.name == "black king"
+    assert place(after("gardner_chess", gardner.legal[0][0]), "b5c3") == ["b5", "c3"]
+    assert place(after("mini_shogi"), "d1b3") == ["d1", "b3"]
+    assert cell(after("mini_shogi"), "a5").piece.sign == "飛"
     assert place(after("checkers"), "a3b4") == ["a3", "b4"]
     assert place(after("xiangqi"), "C(7,1)-(5,1)") == ["(7,1)", "(5,1)"]
     assert place(after("shogi"), "7g7f") == ["7g", "7f"]
+
+
+def test_pieces_in_hand_are_dropped_from_beside_the_board():
+    table = Table(games.load("animal_shogi"))
+    table.play(next(action for action, text in table.view.legal if text == "b2b3"))
+    held = [c for c in table.view.drawing.cells if "in hand" in c.label]
+    assert [(c.label, c.piece.colour) for c in held] == [("1 black chick in hand", "black")]
+    table.play(next(action for action, text in table.view.legal if text == "b4b3"))
+    held = {c.label for c in table.view.drawing.cells if "in hand" in c.label}
+    assert held == {"1 black chick in hand", "1 white chick in hand"}
+    assert place(table.view, "C@a2") == ["1 black chick in hand", "a2"]
 
 
 def test_a_line_between_dots_is_drawn_once_it_is_no_move():

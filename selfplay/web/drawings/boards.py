@@ -30,6 +30,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 DRAWINGS: dict[str, Draw] = {
     "2048": odd_boards.tiles_2048,
     "amazons": piece_boards.amazons,
+    "animal_shogi": piece_boards.animal_shogi,
     "antichess": piece_boards.chess,
     "banqi": piece_boards.banqi,
     "breakthrough": piece_boards.breakthrough,
@@ -44,6 +45,7 @@ DRAWINGS: dict[str, Draw] = {
     "cursor_go": stone_boards.go,
     "dots_and_boxes": odd_boards.dots_and_boxes,
     "einstein_wurfelt_nicht": piece_boards.einstein,
+    "gardner_chess": piece_boards.small_chess,
     "go": stone_boards.go,
     "gomoku": stone_boards.gomoku,
     "havannah": stone_boards.havannah,
@@ -51,6 +53,7 @@ DRAWINGS: dict[str, Draw] = {
     "hive": linked_boards.hive,
     "lines_of_action": piece_boards.lines_of_action,
     "mancala": odd_boards.mancala,
+    "mini_shogi": piece_boards.mini_shogi,
     "mnk": stone_boards.tic_tac_toe,
     "morpion_solitaire": odd_boards.morpion_solitaire,
     "nim": odd_boards.nim,

@@ -10,8 +10,10 @@ from games.parameters import parse
 from games.registry import OPENSPIEL
 from selfplay.web.drawings.drawing import (
     CHEQUERED,
+    MARKED,
     POINTS,
     SQUARES,
+    Cell,
     Drawing,
     Line,
     Piece,
@@ -33,6 +35,17 @@ TEXT_FORM = "\ufe0e"
 CHESS = {"k": ("♚", "king"), "q": ("♛", "queen"), "r": ("♜", "rook"), "b": ("♝", "bishop"), "n": ("♞", "knight"),
          "p": ("♟", "pawn")}  # fmt: skip
 SHOGI = {"k": "king", "r": "rook", "b": "bishop", "g": "gold", "s": "silver", "n": "knight", "l": "lance", "p": "pawn"}
+MINI_SHOGI = {"k": ("玉", "king"), "r": ("飛", "rook"), "b": ("角", "bishop"), "g": ("金", "gold"),
+              "s": ("銀", "silver"), "p": ("歩", "pawn"), "+r": ("龍", "promoted rook"), "+b": ("馬", "promoted bishop"),
+              "+s": ("全", "promoted silver"), "+p": ("と", "promoted pawn")}  # fmt: skip
+"""The characters on the pieces."""
+ANIMAL_SHOGI = {
+    "l": ("L", "lion"),
+    "g": ("G", "giraffe"),
+    "e": ("E", "elephant"),
+    "c": ("C", "chick"),
+    "+c": ("H", "hen"),
+}
 XIANGQI = {"r": "chariot", "h": "horse", "e": "elephant", "a": "adviser", "g": "general", "c": "cannon",
            "s": "soldier"}  # fmt: skip
 
@@ -111,15 +124,20 @@ def _fen_rows(text: str) -> list[list[str]]:
     return rows
 
 
-def chess(position: Position) -> Drawing:
-    """Moves are in algebraic notation, which names the square of arrival; the positions that follow show what moved."""
-    rows = _fen_rows(position.text)
+def _chess_pieces(rows: Rows) -> dict[str, Piece | None]:
+    """The pieces of chess on a board, by their signs."""
     pieces: dict[str, Piece | None] = {"": None}
     for sign in {sign for row in rows for sign in row if sign}:
         glyph, name = CHESS.get(sign.lower(), (sign.upper(), sign.upper()))  # crazyhouse has pieces of its own
         colour = "white" if sign.isupper() else "black"
         pieces[sign] = Piece(colour, glyph if glyph.isascii() else glyph + TEXT_FORM, f"{colour} {name}")
-    cells = grid(rows, pieces, lambda r, c: f"{letter(c)}{8 - r}", chequered=True)
+    return pieces
+
+
+def chess(position: Position) -> Drawing:
+    """Moves are in algebraic notation, which names the square of arrival; the positions that follow show what moved."""
+    rows = _fen_rows(position.text)
+    cells = grid(rows, _chess_pieces(rows), lambda r, c: f"{letter(c)}{8 - r}", chequered=True)
     white = position.text.split()[1] == "w"
     before = [sign for row in rows for sign in row]
     places = {}
@@ -131,6 +149,16 @@ def chess(position: Position) -> Drawing:
     notes = (f"in hand (capitals: white): {hand[1]}",) if hand else ()
     marks = border([letter(c) for c in range(8)], [str(8 - r) for r in range(8)])
     return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=notes, figures=True, material=CHEQUERED)
+
+
+def small_chess(position: Position) -> Drawing:
+    """Chess on 5x5; the last line of the text is FEN, moves are written as two squares."""
+    rows = _fen_rows(position.text.splitlines()[-1])
+    height, width = len(rows), len(rows[0])
+    cells = grid(rows, _chess_pieces(rows), lambda r, c: f"{letter(c)}{height - r}", chequered=True)
+    places = by_pairs(position, r"([a-z])(\d)", lambda c, r: (height - int(r)) * width + ord(c) - ord("a"))
+    marks = border([letter(c) for c in range(width)], [str(height - r) for r in range(height)])
+    return Drawing(SQUARES, cells, places, WHITE_AND_BLACK, marks=marks, figures=True, material=CHEQUERED)
 
 
 def _chess_place(text: str, before: list[str], after: list[str], white: bool) -> Place | None:
@@ -168,6 +196,53 @@ def shogi(position: Position) -> Drawing:
     notes = (f"in hand (capitals: black): {hand}",) if hand != "-" else ()
     marks = border([str(size - c) for c in range(size)], [letter(r) for r in range(size)])
     return Drawing(SQUARES, cells, places, BLACK_AND_WHITE, marks=marks, notes=notes)
+
+
+def mini_shogi(position: Position) -> Drawing:
+    """The pieces have the characters of shogi; see `_small_shogi`."""
+    return _small_shogi(position, MINI_SHOGI)
+
+
+def animal_shogi(position: Position) -> Drawing:
+    """The pieces have the letters of their animals; see `_small_shogi`."""
+    return _small_shogi(position, ANIMAL_SHOGI)
+
+
+def _small_shogi(position: Position, names: dict[str, tuple[str, str]]) -> Drawing:
+    """Pieces in hand lie beside the board, black's on the right, white's on the left. A drop starts there: `P@c3`.
+
+    The last line of the text is FEN, where capitals are black, who moves first, as people say in shogi.
+    """
+    rows = _fen_rows(position.text.splitlines()[-1])
+    height, width = len(rows), len(rows[0])
+    pieces: dict[str, Piece | None] = {"": None}
+    for sign, (character, name) in names.items():
+        for colour, own in (("black", sign.upper()), ("white", sign)):
+            pieces[own] = Piece(colour, character, f"{colour} {name}")
+    cells = list(grid(rows, pieces, lambda r, c: f"{letter(c)}{height - r}"))
+    held = re.search(r"\[([A-Za-z]*)-?\]", position.text.splitlines()[-1])[1]  # type: ignore[index]
+    in_hand = {}
+    for colour, x, letters in (("black", width + 0.4, str.isupper), ("white", -1.8, str.islower)):
+        for i, sign in enumerate(sorted(filter(letters, set(held)))):
+            piece, count = pieces[sign], held.count(sign)
+            assert piece is not None
+            in_hand[sign] = len(cells)
+            y = height - 1.0 - i if colour == "black" else float(i)
+            label = f"{count} {piece.name}{'s' if count > 1 else ''} in hand"
+            cells.append(Cell(label, x, y, Piece(colour, piece.sign * count, label), MARKED))
+
+    def square(text: str) -> int:
+        return (height - int(text[1])) * width + ord(text[0]) - ord("a")
+
+    places = {}
+    for action, text in position.legal:
+        if "@" in text:
+            sign = text[0] if position.to_play == 0 else text[0].lower()
+            places[action] = Place((square(text[2:]),), in_hand[sign])
+        else:
+            places[action] = Place((square(text[2:4]),), square(text[:2]))
+    marks = border([letter(c) for c in range(width)], [str(height - r) for r in range(height)])
+    return Drawing(SQUARES, tuple(cells), places, BLACK_AND_WHITE, marks=marks)
 
 
 # Boards of letters whose moves name rows and columns from 0.
