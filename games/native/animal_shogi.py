@@ -21,7 +21,13 @@ LETTERS = ("C", "E", "G", "L", "+C")
 MOVE_PLANES, ACTION_PLANES = 8, 8 + HANDS
 """Planes of actions: the directions of a move, drops by kind. A chick that reaches the last row always promotes."""
 
-_KINDS = [{"near": (FORWARD,)}, {"near": DIAGONAL}, {"near": STRAIGHT}, {"near": EVERYWHERE}, {"near": GOLDS}]
+_KINDS: list[dict[str, tuple[int, ...]]] = [
+    {"near": (FORWARD,)},
+    {"near": DIAGONAL},
+    {"near": STRAIGHT},
+    {"near": EVERYWHERE},
+    {"near": GOLDS},
+]
 _RULES = ShogiRules(
     moves=moves_of(ROWS, COLUMNS, _KINDS, is_half_turn=True),
     promoted=np.array([0, HEN, 0, 0, 0, 0]),

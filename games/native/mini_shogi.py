@@ -23,7 +23,7 @@ MOVE_PLANES, ACTION_PLANES = 16, 16 + HANDS
 """Planes of actions: the directions of a move, the same with promotion, drops by kind."""
 
 _TOKIN, _PROMOTED_SILVER, _HORSE, _DRAGON = range(7, 11)
-_KINDS = [
+_KINDS: list[dict[str, tuple[int, ...]]] = [
     {"near": (FORWARD,)},
     {"near": (*DIAGONAL, FORWARD)},
     {"near": GOLDS},

@@ -275,7 +275,7 @@ def _advance(rows, slot, rules, ply, action, packed):  # type: ignore[no-untyped
     rows.actions[slot, ply] = action
     cells = rules.moves.turned.shape[0]
     plane, end = action // cells, action % cells
-    captured = 0
+    captured = np.int64(0)
     if plane >= rules.drop_plane:
         kind = plane - rules.drop_plane + 1
         position[end] = kind

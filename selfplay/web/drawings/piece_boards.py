@@ -35,9 +35,18 @@ TEXT_FORM = "\ufe0e"
 CHESS = {"k": ("♚", "king"), "q": ("♛", "queen"), "r": ("♜", "rook"), "b": ("♝", "bishop"), "n": ("♞", "knight"),
          "p": ("♟", "pawn")}  # fmt: skip
 SHOGI = {"k": "king", "r": "rook", "b": "bishop", "g": "gold", "s": "silver", "n": "knight", "l": "lance", "p": "pawn"}
-MINI_SHOGI = {"k": ("玉", "king"), "r": ("飛", "rook"), "b": ("角", "bishop"), "g": ("金", "gold"),
-              "s": ("銀", "silver"), "p": ("歩", "pawn"), "+r": ("龍", "promoted rook"), "+b": ("馬", "promoted bishop"),
-              "+s": ("全", "promoted silver"), "+p": ("と", "promoted pawn")}  # fmt: skip
+MINI_SHOGI = {
+    "k": ("玉", "king"),
+    "r": ("飛", "rook"),
+    "b": ("角", "bishop"),
+    "g": ("金", "gold"),
+    "s": ("銀", "silver"),
+    "p": ("歩", "pawn"),
+    "+r": ("龍", "promoted rook"),
+    "+b": ("馬", "promoted bishop"),
+    "+s": ("全", "promoted silver"),
+    "+p": ("と", "promoted pawn"),
+}
 """The characters on the pieces."""
 ANIMAL_SHOGI = {
     "l": ("L", "lion"),
