@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from nets.board import Board
@@ -173,24 +173,37 @@ class PlaneLogits(nn.Module):
 
     reads: Tensor
 
-    def __init__(self, inputs: int, board: Board) -> None:
+    def __init__(self, inputs: int, board: Board, *others: Board) -> None:
+        """`others` are boards of other sizes, with the same planes and as many actions elsewhere."""
         super().__init__()
-        height, width = board.size
-        is_on_board = board.cell >= 0
-        reads = board.plane * height * width + board.cell
-        reads[~is_on_board] = board.num_planes * height * width + np.arange(int((~is_on_board).sum()))
         self.planes = nn.Conv2d(inputs, board.num_planes, 1)
         nn.init.normal_(self.planes.weight, std=0.1 / math.sqrt(inputs))
         nn.init.zeros_(self.planes.bias)  # type: ignore[arg-type]
-        elsewhere = int((~is_on_board).sum())
-        self.elsewhere = output_layer(3 * inputs, elsewhere) if elsewhere else None
-        self.register_buffer("reads", torch.from_numpy(reads), persistent=False)
+        self.elsewhere = output_layer(3 * inputs, board.num_elsewhere) if board.num_elsewhere else None
+        self.register_buffer("reads", torch.from_numpy(entries_read(board)), persistent=False)
+        self._others = {one.size: "reads_{}x{}".format(*one.size) for one in others}
+        for one in others:
+            self.register_buffer(self._others[one.size], torch.from_numpy(entries_read(one)), persistent=False)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B A"]:
         logits = self.planes(x).flatten(1)
         if self.elsewhere is not None:
             logits = torch.cat([logits, self.elsewhere(board_summary(x))], dim=1)
-        return logits.index_select(1, self.reads)
+        return logits.index_select(1, self._reads_of(x) if self._others else self.reads)
+
+    def _reads_of(self, x: Float[Tensor, "B C H W"]) -> Tensor:
+        """The entries that the actions read on a board as large as that of `x`."""
+        name = self._others.get((x.shape[2], x.shape[3]))
+        return self.reads if name is None else self.get_buffer(name)
+
+
+def entries_read(board: Board) -> Int64[np.ndarray, " A"]:
+    """The entry of each action in the planes of a policy, one after the other, and the numbers of the actions that are
+    nowhere on the board behind them."""
+    height, width = board.size
+    reads = board.plane * height * width + board.cell
+    reads[board.cell < 0] = board.num_planes * height * width + np.arange(board.num_elsewhere)
+    return reads
 
 
 class PlaneScaling(nn.Module):

@@ -22,3 +22,8 @@ class Board:
     """Its cell, row * W + column, likewise."""
     scaling: tuple[Float32[np.ndarray, " C"], Float32[np.ndarray, " C"]] | None = None
     """Offset and factor of each plane of the observation: a network reads `(x - offset) * factor`."""
+
+    @property
+    def num_elsewhere(self) -> int:
+        """Number of actions that are nowhere on the board, such as a pass."""
+        return int((self.cell < 0).sum())

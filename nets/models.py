@@ -164,18 +164,20 @@ def build(
     num_values: int,
     seed: int = 0,
     board: Board | None = None,
+    more_boards: Sequence[Board] = (),
 ) -> PolicyValueNet:
     """A network with initial weights, on the CPU, in float32 and training mode.
 
-    `board` is what a game says of its board. With heads of planes, the weights fit boards of every size. The weights
-    depend on `seed` alone, and torch's global generator is left as it was. Raises ValueError where `config.kind`,
-    `heads` or an auxiliary head does not fit the game.
+    `board` is what a game says of its board. With heads of planes, the weights fit boards of every size, and the
+    network evaluates batches of `board` and of each of `more_boards`. The weights depend on `seed` alone, and torch's
+    global generator is left as it was. Raises ValueError where `config.kind`, `heads` or an auxiliary head does not fit
+    the game.
     """
     shape = tuple(int(size) for size in observation_shape)
     check_fit(config, shape, board)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
-        trunk, new_policy_head, new_value_head = make_parts(config, shape, board)
+        trunk, new_policy_head, new_value_head = make_parts(config, shape, board, more_boards)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)
         value_trunk = make_parts(config, shape)[0] if config.separate_value else None
         auxiliary = {}
@@ -196,7 +198,9 @@ NewHead = Callable[[int], nn.Module]
 """Makes a head with the given number of outputs."""
 
 
-def _resnet_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
+def _resnet_parts(
+    config: NetConfig, shape: tuple[int, ...], board: Board | None, more_boards: Sequence[Board]
+) -> tuple[nn.Module, NewHead, NewHead]:
     """The residual tower of a board [C, H, W], and functions that make its policy and value heads."""
     planes, height, width = shape
     has_planes = has_plane_heads(config, shape, board)
@@ -209,7 +213,7 @@ def _resnet_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None
     def policy_head(outputs: int) -> nn.Module:
         head = nn.Sequential(convolution(config.channels, config.policy_channels, 1, config.batch_norm), nn.ReLU())
         if has_planes and board is not None:
-            return head.append(PlaneLogits(config.policy_channels, board))
+            return head.append(PlaneLogits(config.policy_channels, board, *more_boards))
         inputs = config.policy_channels * height * width
         return head.append(nn.Flatten()).append(_policy_layer(config)(inputs, outputs))
 
@@ -242,7 +246,9 @@ def _block(config: NetConfig, number: int) -> nn.Module:
     return (PoolingBlock if pools else ResidualBlock)(config.channels, config.batch_norm)
 
 
-def _mlp_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
+def _mlp_parts(
+    config: NetConfig, shape: tuple[int, ...], board: Board | None, more_boards: Sequence[Board]
+) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk of a multilayer perceptron, and functions that make its policy and value heads."""
     widths = [math.prod(shape)] + [config.hidden] * config.layers
     trunk = nn.Sequential(nn.Flatten())
@@ -252,7 +258,9 @@ def _mlp_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -
     return trunk, *_flat_heads(config, widths[-1])
 
 
-def _nature_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
+def _nature_parts(
+    config: NetConfig, shape: tuple[int, ...], board: Board | None, more_boards: Sequence[Board]
+) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk for screens (Mnih et al. 2015, "Model architecture"), and functions that make its heads."""
     first, later = config.channels, 2 * config.channels
     cells = math.prod(((((side - 8) // 4 + 1) - 4) // 2 + 1) - 2 for side in shape[1:])
@@ -293,7 +301,9 @@ def _policy_layer(config: NetConfig) -> Callable[[int, int], nn.Module]:
     return GaussianHead if config.policy == "gaussian" else output_layer
 
 
-def _table_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None) -> tuple[nn.Module, NewHead, NewHead]:
+def _table_parts(
+    config: NetConfig, shape: tuple[int, ...], board: Board | None, more_boards: Sequence[Board]
+) -> tuple[nn.Module, NewHead, NewHead]:
     """A trunk that does nothing, and functions that make heads of zeros: a row for every one-hot observation."""
     if config.policy == "gaussian":
         raise ValueError("net.kind: a table has a row for each of finitely many states and actions; use auto or mlp")
@@ -307,13 +317,16 @@ def _table_parts(config: NetConfig, shape: tuple[int, ...], board: Board | None)
 
 
 def make_parts(
-    config: NetConfig, observation_shape: tuple[int, ...], board: Board | None = None
+    config: NetConfig,
+    observation_shape: tuple[int, ...],
+    board: Board | None = None,
+    more_boards: Sequence[Board] = (),
 ) -> tuple[nn.Module, NewHead, NewHead]:
     """The trunk of the kind that `config` names, and functions that make policy and value heads behind it.
 
     Raises ValueError for a kind that does not fit the observation.
     """
-    return _PARTS[resolve_kind(config, observation_shape)](config, observation_shape, board)
+    return _PARTS[resolve_kind(config, observation_shape)](config, observation_shape, board, more_boards)
 
 
 _PARTS = {"resnet": _resnet_parts, "mlp": _mlp_parts, "nature": _nature_parts, "table": _table_parts}

@@ -2,7 +2,8 @@
 
 In the flow: the driver starts `actor_main` with `spawn` and one Pipe. Messages are tuples, first entry the kind.
 
-* driver to actor: `("weights",)` new weights lie in the run's weights file; `("play", completed, played)`, `("stop",)`
+* driver to actor: `("weights",)` new weights lie in the run's weights file; `("progress", share)` so much of the budget
+  is spent; `("play", completed, played)`, `("stop",)`
 * actor to driver: `("hello", description)`, `("games", finished)`, `("failed", failure)`,
   `("unsound", message)` where no actor can play the game or environment
 
@@ -153,6 +154,8 @@ class _Actor:
             if kind == "weights":
                 self._load_weights()
                 self.collector.weights_changed(self.inferences[PLAYER].version)
+            elif kind == "progress":
+                self.collector.progress_changed(content[0])
             elif kind == "play":
                 self._limits = content[0], content[1]
         return True

@@ -50,6 +50,9 @@ BACKOFF_SECONDS = 0.5
 END_SECONDS = 1.0
 """Seconds that an actor gets to end once it has closed its pipe."""
 
+PROGRESS_STEP = 1e-3
+"""Share of the budget that is spent between two messages about it at least."""
+
 STOP_SECONDS = 2.0
 """Seconds that actors get to end by themselves when they are told to stop."""
 
@@ -104,6 +107,7 @@ class Fleet:
         self._failures = 0
         self._seen: set[tuple[str, str]] = set()  # keys of the failures so far
         self._deliveries = Deliveries()
+        self._progress = 0.0  # what the actors were told last
         self._polled = time.monotonic()
         self._members = [self._start(index) for index in range(config.actors.num_actors)]
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
@@ -155,6 +159,13 @@ class Fleet:
         driver. Small messages only."""
         for member in self._members:
             self._send_to(member, message)
+
+    def progress_changed(self, progress: float) -> None:
+        """Tell the actors how much of the budget is spent, in [0, 1]; those that take the place of others hear it
+        before they may play."""
+        if progress - self._progress >= PROGRESS_STEP:
+            self._progress = progress
+            self.send(("progress", progress))
 
     def allow(self, ahead: float, left: int | None) -> None:
         """Let the actors play on, with equal shares: until their records have `ahead` positions more than those that
@@ -248,7 +259,9 @@ class Fleet:
         self.restarts += 1
         old.connection.close()
         old.stacks.close()
-        self._members[old.index] = self._start(old.index, old.incarnation + 1)
+        self._members[old.index] = member = self._start(old.index, old.incarnation + 1)
+        if self._progress:
+            self._send_to(member, ("progress", self._progress))
 
     def _receive(self) -> None:
         """The thread: pass on messages, and the end of an actor as ("gone",)."""

@@ -66,6 +66,10 @@ class Source(Protocol):
         negative, and `left` positions more in all; None is no limit."""
         ...
 
+    def progress_changed(self, progress: float) -> None:
+        """Say how much of the budget is spent, in [0, 1], before `allow`: some games are for a part of it."""
+        ...
+
     def stop(self) -> None:
         """End everything that plays."""
         ...
@@ -141,6 +145,11 @@ class FleetSource:
         if self._fleet:
             self._fleet.allow(ahead, left)
 
+    def progress_changed(self, progress: float) -> None:
+        """See `Source.progress_changed`."""
+        if self._fleet:
+            self._fleet.progress_changed(progress)
+
     def stop(self) -> None:
         """See `Source.stop`."""
         if self._fleet:
@@ -181,6 +190,7 @@ class InlineSource:
         self._inferences: Inferences = {}
         self._collector: Collector | None = None
         self._rounds = 0
+        self._progress = 0.0
 
     def start(self) -> None:
         """Make the networks."""
@@ -212,6 +222,7 @@ class InlineSource:
         rng = np.random.default_rng([self._seed, self._rounds])
         collector = self._algorithm.next_round(self._collector, self._inferences, rng, self._positions_played())
         collector.weights_changed(self._inferences[PLAYER].version)
+        collector.progress_changed(self._progress)
         self._collector = collector
         while not collector.done and not self._budget.is_spent(collector.counts):
             if self._stop():
@@ -226,6 +237,10 @@ class InlineSource:
 
     def allow(self, ahead: float, left: int | None) -> None:
         """A round is never started before the learner has caught up, and ends when the budget is spent."""
+
+    def progress_changed(self, progress: float) -> None:
+        """See `Source.progress_changed`; a round that has begun is not changed."""
+        self._progress = progress
 
     def stop(self) -> None:
         """Nothing runs between rounds."""

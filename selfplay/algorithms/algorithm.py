@@ -107,6 +107,10 @@ class Collector(Protocol):
         """The inference object has new weights."""
         ...
 
+    def progress_changed(self, progress: float) -> None:
+        """So much of the run's budget is spent, in [0, 1]; said before the first `collect`."""
+        ...
+
     def take_counts(self) -> SelfPlayCounts:
         """What happened since the last call."""
         ...
@@ -119,8 +123,8 @@ class Algorithm(Protocol):
     """What is played, for the heading of a run."""
     keeps_games: bool
     """Records are finished games, which are saved and fill the replay of a resumed run."""
-    game: Game | None
-    """What they are games of; None where `keeps_games` is false."""
+    games: tuple[Game, ...]
+    """What they are games of, the one that the run is for first; empty where `keeps_games` is false."""
     warm_up_note: str
     """What a person reads while `warm_up` runs."""
     limit_note: str

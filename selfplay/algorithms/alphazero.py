@@ -64,6 +64,7 @@ class AlphaZero:
 
     def __init__(self, config: Config) -> None:
         self.config, self.game = config, self.load_game(config)
+        self.games: tuple[Game, ...] = (self.game,)
         check_labels(config, self.game)
         try:
             check_fit(config.net, self.game.observation_shape, board_of(self.game))
@@ -135,19 +136,26 @@ class AlphaZero:
     def make_collector(
         self, inferences: Inferences, rng: np.random.Generator, positions_played: int, actor_index: int
     ) -> SelfPlay:
-        return self._play(inferences, rng)
+        return self.play(inferences, rng)
 
     def next_round(
         self, last: SelfPlay | None, inferences: Inferences, rng: np.random.Generator, positions_played: int
     ) -> SelfPlay:
         dropped = 0 if last is None else last.dropped_in_a_row
-        return self._play(inferences, rng, endless=False, dropped_in_a_row=dropped)
+        return self.play(inferences, rng, endless=False, dropped_in_a_row=dropped)
 
-    def _play(
-        self, inferences: Inferences, rng: np.random.Generator, endless: bool = True, dropped_in_a_row: int = 0
+    def play(
+        self,
+        inferences: Inferences,
+        rng: np.random.Generator,
+        endless: bool = True,
+        dropped_in_a_row: int = 0,
+        num_games: int | None = None,
     ) -> SelfPlay:
+        """Self-play as the settings say; the other arguments as in `SelfPlay`."""
         game, models = self.game_of_collector(rng), self.make_models(inferences[PLAYER], rng)
-        return SelfPlay(game, models, self.config.search, self.config.actors, rng, endless, dropped_in_a_row)
+        search, actors = self.config.search, self.config.actors
+        return SelfPlay(game, models, search, actors, rng, endless, dropped_in_a_row, num_games)
 
     def warm_up(self) -> None:
         warm_up(self.config, self.game, blind_models(self.game, min(1, self.config.search.cache_megabytes)))

@@ -39,7 +39,7 @@ class ModelFree(ABC):
     """See `selfplay.algorithms.algorithm.Algorithm`."""
 
     keeps_games = False
-    game = None
+    games = ()
     warm_up_note = "starting"
 
     def __init__(self, config: Config) -> None:

@@ -47,8 +47,9 @@ def board_of(game: Game) -> Board | None:
     return Board(planes.size, planes.num_planes, planes.plane, planes.cell, game.plane_scaling)
 
 
-def make_net(config: Config, game: Game) -> PolicyValueNet:
-    """A fresh network for the game; the seed of the run decides its weights."""
+def make_net(config: Config, game: Game, *others: Game) -> PolicyValueNet:
+    """A fresh network for the game, and for `others` on boards of other sizes; the seed of the run decides its
+    weights."""
     return build(
         game_net_config(config, game),
         game.observation_shape,
@@ -56,6 +57,7 @@ def make_net(config: Config, game: Game) -> PolicyValueNet:
         num_values(game),
         seed=config.seed % 2**63,
         board=board_of(game),
+        more_boards=[board for other in others if (board := board_of(other)) is not None],
     )
 
 

@@ -91,6 +91,9 @@ class SweepReplay:
     def weights_changed(self, version: int) -> None:
         """Nobody acts."""
 
+    def progress_changed(self, progress: float) -> None:
+        """Nobody acts."""
+
     def take_counts(self) -> SelfPlayCounts:
         """Positions of a sweep are its backups."""
         return self.counts

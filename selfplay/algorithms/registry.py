@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from selfplay.config.run import Config
+from selfplay.errors import UserError
 
 if TYPE_CHECKING:
     from selfplay.algorithms.algorithm import Algorithm  # loads torch, which takes two seconds
@@ -35,10 +36,18 @@ class AlgorithmKind:
     """Its replay holds transitions, which no game on disk brings back: it can be saved."""
     learns_rollouts: bool = False
     """It learns from rollouts of `actors.rollout_steps`, all of their steps or batches of them."""
+    curriculum: tuple[str, str] | None = None
+    """Module and class of the algorithm with a `curriculum`; None where it plays one game alone."""
 
 
 KINDS = {
-    "alphazero": AlgorithmKind("selfplay.algorithms.alphazero", "AlphaZero", searches=True, can_be_measured=True),
+    "alphazero": AlgorithmKind(
+        "selfplay.algorithms.alphazero",
+        "AlphaZero",
+        searches=True,
+        can_be_measured=True,
+        curriculum=("selfplay.algorithms.curriculum", "CurriculumAlphaZero"),
+    ),
     "muzero": AlgorithmKind("selfplay.algorithms.muzero", "MuZero", searches=True),
     "dqn": AlgorithmKind(
         "selfplay.algorithms.dqn",
@@ -71,11 +80,16 @@ def kind_of(config: Config) -> AlgorithmKind:
 def load_algorithm(config: Config) -> Algorithm:
     """The algorithm of a run. Raises UserError or GameError for settings that do not fit the game or environment."""
     kind = kind_of(config)
-    return cast("Algorithm", getattr(import_module(kind.module), kind.class_name)(config))
+    module, class_name = kind.module, kind.class_name
+    if config.curriculum:
+        if kind.curriculum is None:
+            raise UserError(f"curriculum: {config.algorithm} plays one game; use alphazero, or leave it out")
+        module, class_name = kind.curriculum
+    return cast("Algorithm", getattr(import_module(module), class_name)(config))
 
 
 def searcher(config: Config) -> AlphaZero:
-    """What makes network and models of the players of a run.
+    """What makes network and models of the players of a run, for `game` alone.
 
     The networks of algorithms without search are AlphaZero's, in games.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from selfplay.commands.arguments import CONFIG_HELP, integer, require_measurable
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
     check(config, is_new=False)  # how long a run would be does not matter here
     choose_device(config.learner.device)  # complains where there is none
-    config = with_actors(config)
+    config = with_actors(replace(config, curriculum=()))  # what is measured is `game`
     game = games.load(config.game)
     print(f"{machine_header()}\nsettings: {_settings_line(config)}", flush=True)
     rows = [BenchmarkRow("compile or load the search", measure_warm_up(config), "s")]

@@ -123,7 +123,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _read_sprt(text: str, num_players: int, tournament_format: str) -> Sprt:
-    from selfplay.players.text import read_options
+    from selfplay.config.options import read_options
     from selfplay.stats.sprt import Sprt
 
     if num_players != 2:

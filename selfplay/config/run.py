@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from nets.config import NetConfig
 from search.config import SearchConfig
+from selfplay.config.curriculum import read_stages
 from selfplay.config.learning import ActorCriticConfig, DqnConfig, LearnerConfig, MuZeroConfig, ReplayConfig
 from selfplay.config.playing import ActorsConfig, RewardsConfig
 from selfplay.config.schema import setting
@@ -125,6 +126,12 @@ class Config:
     """Dotted keys that settings once had, and those that they have now. The old ones are read with a warning."""
 
     game: str = setting("connect_four", "the game; `selfplay games` lists them")
+    curriculum: tuple[str, ...] = setting(
+        (),
+        "alphazero: games on boards of other sizes that the same network plays first or beside `game`, a text for each "
+        "stage: 'go(board_size=5) until=0.05' plays nothing else until 5 % of the budget are spent, 'go(board_size=7) "
+        "share=0.2' is a fifth of the games from there to the end (no paper: Wu 2019 mixes all sizes in every batch)",
+    )
     environment: str = setting(
         "", "what algorithms without search play in place of a game: CartPole-v1, ALE/Pong-v5, ..."
     )
@@ -151,3 +158,7 @@ class Config:
     wandb: WandbConfig = field(default_factory=WandbConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a curriculum that is none."""
+        read_stages(self.curriculum)

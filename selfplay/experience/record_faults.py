@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from games import Game
 from games.soundness import array_fault, is_finite
@@ -20,16 +21,21 @@ TOLERANCE = 1e-3
 """Largest difference from 1 of the sum of a policy, and of the mean weight of a game's positions above 1."""
 
 
-def record_of_game(row: Mapping[str, Any], game: Game) -> GameRecord | TargetRecord:
-    """The record that a shard of `game` stores as `row`.
+def record_of_game(row: Mapping[str, Any], *games: Game) -> GameRecord | TargetRecord:
+    """The record that a shard of one of `games` stores as `row`.
 
     Raises ValueError, one line, where arrays are missing or do not fit each other (`from_arrays`), and for numbers that
     the game cannot have given.
     """
     record = from_arrays(row)
-    if fault := fault_of(record, game):
+    if fault := fault_of(record, game_of(record.observation, games)):
         raise ValueError(f"of another game, or with wrong numbers: {fault}")
     return record
+
+
+def game_of(observation: Shaped[np.ndarray, "T *observation"], games: Sequence[Game]) -> Game:
+    """The one of `games` that observations are of, by their shape; the first where they are of none."""
+    return next((game for game in games if game.observation_shape == observation.shape[1:]), games[0])
 
 
 def fault_of(record: GameRecord | TargetRecord, game: Game) -> str:

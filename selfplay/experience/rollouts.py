@@ -171,6 +171,9 @@ class Experience:
         self.version = version
         self._output = None
 
+    def progress_changed(self, progress: float) -> None:
+        """See `algorithm.Collector.progress_changed`: what changes here goes by the positions."""
+
     def take_counts(self) -> SelfPlayCounts:
         """See `algorithm.Collector`."""
         counts, self.counts = self.counts, SelfPlayCounts()

@@ -67,10 +67,12 @@ class SelfPlay:
         rng: np.random.Generator,
         endless: bool = True,
         dropped_in_a_row: int = 0,
+        num_games: int | None = None,
     ) -> None:
         """`endless`: a finished game is followed by a new one; otherwise B games are played and `done` becomes true.
 
-        `dropped_in_a_row`: games that were dropped before, see `collect`.
+        `dropped_in_a_row`: games that were dropped before, see `collect`. `num_games`: so many begin at once, B where
+        it is None; others may follow (`begin`).
         """
         self.game, self.models, self.actors, self.rng = game, models, actors, rng
         self.discount, self.num_simulations = search.discount, search.num_simulations
@@ -91,13 +93,20 @@ class SelfPlay:
         self.choose_opening: Choose = random_actions
         if actors.opening_moves == "policy" and actors.opening_plies > 0:
             self.choose_opening = PolicyMoves(models, size)
-        self.running = np.arange(size)
-        self._start_games(self.running)
+        self.running = np.arange(0)
+        self.begin(size if num_games is None else num_games)
 
     @property
     def done(self) -> bool:
         """True when no game is left to play."""
         return len(self.running) == 0
+
+    def begin(self, count: int) -> None:
+        """Begin `count` more games, of the B that there is room for."""
+        free = np.setdiff1d(np.arange(len(self.trajectories)), self.running)[:count]
+        if len(free):
+            self.running = np.union1d(self.running, free)
+            self._start_games(free)
 
     def collect(self) -> list[GameRecord]:
         """One simulation in every game, and a move where a search is finished; returns the games that ended.
@@ -114,6 +123,9 @@ class SelfPlay:
         """The network has new weights: what was evaluated with the old ones is forgotten."""
         self.version = version
         self.models.weights_changed()
+
+    def progress_changed(self, progress: float) -> None:
+        """See `algorithm.Collector.progress_changed`: all games are played alike."""
 
     def take_counts(self) -> SelfPlayCounts:
         """The counts so far, which start again at zero."""

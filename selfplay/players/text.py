@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from games import Game
 from games.environments.environment import Environment
-from selfplay.config.schema import settings_of
+from selfplay.config.options import quoted, read_options
 from selfplay.errors import UserError, did_you_mean
 from selfplay.players.player import Agent, Player
-
-LONGEST_SHOWN = 200
-"""Largest number of characters of the given text in an error message."""
 
 RUN_DIR = "RUN_DIR[@VERSION]"
 """`PlayerKind.target` of players from the folder of a run (`selfplay.players.trained.split_target` reads it)."""
@@ -142,14 +139,14 @@ def read_text(text: str, kinds: Mapping[str, PlayerKind]) -> PlayerSpec:
     kind = kinds.get(name)
     if kind is None:
         forms = did_you_mean(name, kinds) or f"; a player is one of {', '.join(kinds)}"
-        raise UserError(f"player {_quoted(text)}: unknown kind {_quoted(name)}{forms}")
+        raise UserError(f"player {quoted(text)}: unknown kind {quoted(name)}{forms}")
     target = ""
     if kind.target:
         target, colon, rest = _split_command(rest) if kind.is_command else _split_target(rest)
         if not target:
-            raise UserError(f"player {_quoted(text)}: {kind.target} is missing; write it as {kind.form}")
+            raise UserError(f"player {quoted(text)}: {kind.target} is missing; write it as {kind.form}")
     parts = rest.split(",") if colon else []
-    options = read_options(f"player {_quoted(text)}", kind.options, parts, f"; write it as {kind.form}")
+    options = read_options(f"player {quoted(text)}", kind.options, parts, f"; write it as {kind.form}")
     return PlayerSpec(kind, target, options)
 
 
@@ -172,12 +169,6 @@ def _split_target(text: str) -> tuple[str, str, str]:
     return text[:end].replace("\\:", ":"), text[end : end + 1], text[end + 1 :]
 
 
-def _quoted(text: str) -> str:
-    """A text as an error message shows it."""
-    quoted = repr(text)
-    return quoted if len(quoted) <= LONGEST_SHOWN else f"{quoted[:LONGEST_SHOWN]}..."
-
-
 def _split_command(text: str) -> tuple[str, str, str]:
     """A command line up to its first colon that is not quoted, that colon, and the rest; like `str.partition`.
 
@@ -186,24 +177,5 @@ def _split_command(text: str) -> tuple[str, str, str]:
     match = re.match(r"""(?:[^:'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", text, re.DOTALL)
     end = match.end() if match else 0
     if text[end : end + 1] not in ("", ":"):
-        raise UserError(f"player {_quoted(text)}: a quote is not closed")
+        raise UserError(f"player {quoted(text)}: a quote is not closed")
     return text[:end], text[end : end + 1], text[end + 1 :]
-
-
-def read_options(what: str, options: type, parts: Sequence[str], hint: str = "") -> Any:
-    """An object of the frozen dataclass `options` from `name=value` parts. Raises UserError that begins with `what`."""
-    settings = settings_of(options)
-    values: dict[str, Any] = {}
-    for part in parts:
-        key, equals, value = map(str.strip, part.partition("="))
-        if not (key and equals):
-            raise UserError(f"{what}: option {_quoted(part)} is not name=value{hint}")
-        if key not in settings:
-            raise UserError(f"{what}: unknown option {_quoted(key)}{did_you_mean(key, settings) or hint}")
-        if key in values:
-            raise UserError(f"{what}: option {_quoted(key)} is given twice")
-        try:
-            values[key] = settings[key].parse(value)
-        except ValueError as error:
-            raise UserError(f"{what}: {key}: {error}") from None
-    return options(**values)

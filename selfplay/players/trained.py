@@ -24,6 +24,7 @@ from games.registry import earlier_meaning
 from search import Evaluation, Model, SearchConfig
 from selfplay.algorithms.registry import kind_of
 from selfplay.config import reader
+from selfplay.config.curriculum import read_stages
 from selfplay.config.run import Config
 from selfplay.console.shell import shell_command
 from selfplay.errors import UserError
@@ -288,14 +289,16 @@ class TrainedNetwork:
 
 
 def _config_on(game: Game, config: Config, target: str) -> Config:
-    """The settings of a run for a player of `game`: its own, or on another game of the family.
+    """The settings of a run for a player of `game`: its own, or on another game of the family or of
+    its curriculum.
 
     Raises UserError where the network cannot play it.
     """
     own = games.load(game_of_settings(config, target))
     if own.rules == game.rules:
         return config
-    if own.family and own.family == game.family:
+    learned = [games.load(stage.game).rules for stage in read_stages(config.curriculum)]
+    if own.family and own.family == game.family or game.rules in learned:
         return dataclasses.replace(config, game=game.name)
     raise UserError(_cannot_play(config, target, game))
 

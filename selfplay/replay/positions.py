@@ -151,6 +151,11 @@ class PositionReplay:
         return min(self.total, self.config.capacity)
 
     @property
+    def capacity(self) -> int:
+        """Rows that are kept at most."""
+        return self.config.capacity
+
+    @property
     def window(self) -> int:
         """Rows that are sampled at present."""
         return window_size(self.total, self.config)
@@ -180,8 +185,7 @@ class PositionReplay:
             return
         self._games.append(_Kept(self.total, self.total + len(rows), self._end))
         self.total += len(rows)
-        while self._games[0].rows_end <= self.total - self.config.capacity:
-            self._games.popleft()
+        self.keep(self.config.capacity)
         self._fit(columns)
         places = np.arange(self._end, self._end + len(record)) % self._room
         for name, array in columns.items():
@@ -192,16 +196,25 @@ class PositionReplay:
         if isinstance(record, TargetRecord):
             self._followed_from = self._end
 
-    def sample(self, size: int, rng: np.random.Generator, steps: int | None = None) -> Batch:
-        """`size` rows drawn uniformly (with replacement) from the window, each under a random symmetry; with `steps` K
-        also what was played in the K moves from there on, under the same one.
+    def keep(self, rows: int) -> None:
+        """Give up the games without one of the newest `rows` rows."""
+        while self._games and self._games[0].rows_end <= self.total - rows:
+            self._games.popleft()
+        if not self._games:
+            self._columns, self._room = {}, 0
+
+    def sample(self, size: int, rng: np.random.Generator, steps: int | None = None, window: int | None = None) -> Batch:
+        """`size` rows drawn uniformly (with replacement) from the newest `window` ones, each under a random symmetry;
+        with `steps` K also what was played in the K moves from there on, under the same one. `window` None is as the
+        settings say.
 
         Raises ValueError while the replay is empty, and for `steps` while it has a game that does not know its rewards.
         """
         if self.total == 0:
             raise ValueError("replay: nothing to sample yet")
         steps = self.steps if steps is None else steps
-        rows = (self.total - 1 - rng.integers(0, self.window, size=size)) % self.config.capacity
+        window = self.window if window is None else window
+        rows = (self.total - 1 - rng.integers(0, window, size=size)) % self.config.capacity
         positions = self._index[rows]
         places = positions % self._room
         legal_mask, policy_target = self._policies(places)

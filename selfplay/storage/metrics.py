@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,9 @@ METRICS: dict[str, Metric] = {
     ),
     "selfplay/batch_fill": Metric("share", "positions in a network call against its batch size"),
     "selfplay/cache_hit_rate": Metric("share", "evaluations answered by the cache"),
+    "selfplay/share/GAME": Metric(
+        "share", "positions of GAME among those of the games finished since the last row, in a run with a `curriculum`"
+    ),
     "selfplay/network_share": Metric(
         "share", "time of the actors spent in the network call; waiting for the learner is time outside it"
     ),
@@ -160,7 +164,8 @@ METRICS: dict[str, Metric] = {
 }
 """Every name that a row may have, in the order of docs/metrics.md. A part in capitals stands for any text."""
 
-_EVAL_SCORE = "eval/score/"
+_ANY_TEXT = tuple(re.split(r"[A-Z]", name)[0] for name in METRICS if re.search(r"[A-Z]", name))
+"""What names with a part in capitals begin with."""
 
 
 def add_row(kept: list[Row], row: Row) -> None:
@@ -186,11 +191,11 @@ def _is_ahead(before: object, after: object) -> bool:
 
 def unknown_names(row: Mapping[str, object]) -> list[str]:
     """Names in a row that neither `AXES` nor `METRICS` explains."""
-    return [name for name in row if name not in AXES and name not in METRICS and not _is_score(name)]
+    return [name for name in row if name not in AXES and name not in METRICS and not _has_any_text(name)]
 
 
-def _is_score(name: str) -> bool:
-    return name.startswith(_EVAL_SCORE) and len(name) > len(_EVAL_SCORE)
+def _has_any_text(name: str) -> bool:
+    return any(name.startswith(start) and len(name) > len(start) for start in _ANY_TEXT)
 
 
 def to_json_value(value: Any) -> Any:

@@ -14,9 +14,10 @@ from nets.config import NetConfig
 from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.alphazero import AlphaZero
+from selfplay.algorithms.curriculum import CurriculumAlphaZero
 from selfplay.algorithms.registry import kind_of, load_algorithm
 from selfplay.config import reader
-from selfplay.config.run import Config
+from selfplay.config.run import BudgetConfig, Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
 from selfplay.system.preflight import Needs, require_memory
@@ -29,8 +30,8 @@ def check(config: Config, is_new: bool = True) -> None:
     reader.check(config)  # a config may have been built in Python
     _check_algorithm(config)
     algorithm = load_algorithm(config)
-    if isinstance(algorithm, AlphaZero):
-        _check_search(config, algorithm)
+    for searching in _searching(algorithm):
+        _check_search(config, searching)
     needs = algorithm.needs
     require_memory(needs.memory)
     if config.replay.least_reuse > needs.sample_reuse:
@@ -46,6 +47,8 @@ def check(config: Config, is_new: bool = True) -> None:
             f"{config.replay.capacity}; learning would never start"
         )
     _check_batch_norm(config, algorithm)
+    if config.curriculum and config.budget == BudgetConfig():
+        raise UserError("curriculum: its stages are parts of the budget, and there is none; set budget.minutes, say")
     if is_new:
         _check_budget(config, needs)
         if config.init is not None:
@@ -100,6 +103,13 @@ def _check_gate(config: Config) -> None:
         raise UserError(
             "evaluation.gate: with evaluation.every_minutes 0 no network is ever compared with the actors' one"
         )
+
+
+def _searching(algorithm: Algorithm) -> tuple[AlphaZero, ...]:
+    """What searches, for each game that the run plays; nothing of algorithms without search."""
+    if isinstance(algorithm, CurriculumAlphaZero):
+        return algorithm.parts
+    return (algorithm,) if isinstance(algorithm, AlphaZero) else ()
 
 
 def _check_search(config: Config, algorithm: AlphaZero) -> None:

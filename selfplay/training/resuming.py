@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from operator import attrgetter
 
+from selfplay.config.curriculum import read_stages
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten
 from selfplay.errors import UserError
@@ -24,6 +25,7 @@ FIXED = (
 INSTEAD = {
     "name": "it is part of the folder's name; rename the folder",
     "muzero.consistency_weight": "at 0 the network has fewer layers than above it; start a new run for it",
+    "curriculum": "the games on disk are of its games, of which none may go or come; start a new run with init",
     "learner.optimizer": "what one optimiser has gathered is of no use to another; start a new run for it",
 }
 """What to do, where it is not to start a new run."""
@@ -32,7 +34,7 @@ WITH_GAMES = (
     "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
     "actors.opening_moves", "actors.full_search_share", "actors.fast_simulations", "actors.resign_value",
     "actors.resign_plies", "actors.resign_wrong_share", "actors.symmetries", "actors.max_plies",
-    "replay.max_policy_lag", "muzero.inner_actions",
+    "replay.max_policy_lag", "muzero.inner_actions", "curriculum",
 )  # fmt: skip
 """Settings that a stored game keeps as they were when it was played: its moves, and which of them may be learned from.
 Those of the search are too, but for its cache and its discount."""
@@ -50,6 +52,8 @@ def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
     changed = [name for name in FIXED if attrgetter(name)(new) != attrgetter(name)(old)]
     if (new.muzero.consistency_weight > 0) != (old.muzero.consistency_weight > 0):
         changed.append("muzero.consistency_weight")
+    if {stage.game for stage in read_stages(new.curriculum)} != {stage.game for stage in read_stages(old.curriculum)}:
+        changed.append("curriculum")
     for name in changed:
         instead = INSTEAD.get(name, "start a new run for it")
         raise UserError(f"{folder.path}: {name} cannot change in a run that has started; {instead}")

@@ -6,8 +6,8 @@ A checkpoint is written after the games that it counts, so what it says has been
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from selfplay.errors import UserError
 from selfplay.experience.record_faults import record_of_game
 from selfplay.experience.records import GameRecord, TargetRecord, from_arrays, rows_for_a_shard
 from selfplay.replay import saved as saved_replay
-from selfplay.replay.positions import PositionReplay
+from selfplay.replay.games import GamesReplay
 from selfplay.replay.saved import SavedReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.checkpoint_faults import GATHERED, LOSS, RAW, fault_for, fault_within, under
@@ -45,38 +45,77 @@ FEW_SHARDS = 3
 
 BAD_BATCH = "bad_batch.npz"
 
-Understand = Callable[[shards.StoredRecord], GameRecord | TargetRecord]
+Record = GameRecord | TargetRecord
+
+Understand = Callable[[shards.StoredRecord], Record]
 """Makes a record of each game that a shard stores; raises ValueError for one that is none."""
+
+NUMBER = "number"
+"""Field of a stored game beside those of its record, where games of several shapes were saved together: how many games
+were saved before it."""
 
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
 """Unpacked size from which on games go to another shard; one game may be larger."""
 
 
 def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | None = None) -> None:
-    """Finished games as one more shard, or as several where they are many; none for an empty list.
+    """Finished games as one more shard, or as several where they are many or on boards of several sizes; none for an
+    empty list.
 
     The oldest go beyond `most_bytes` of them.
     """
     if not records:
         return
-    _, _, shard_id = shards.totals(folder.games)
-    rows: list[dict[str, np.ndarray]] = []
-    positions = size = 0
-    for record, row in zip(records, rows_for_a_shard(records), strict=True):
-        row_size = sum(array.nbytes for array in row.values())
-        if rows and size + row_size > MOST_SHARD_BYTES:
-            shards.write_shard(folder.games, shard_id, rows, positions)
-            shard_id, rows, positions, size = shard_id + 1, [], 0, 0
-        rows.append(row)
-        positions, size = positions + len(record), size + row_size
-    shards.write_shard(folder.games, shard_id, rows, positions)
+    before, _, shard_id = shards.totals(folder.games)
+    by_shape: dict[tuple[int, ...], list[int]] = {}  # the places of records whose arrays fit together
+    for place, record in enumerate(records):
+        by_shape.setdefault(record.observation.shape[1:], []).append(place)
+    for places in by_shape.values():
+        same = [records[place] for place in places]
+        rows = rows_for_a_shard(same)
+        if len(by_shape) > 1:
+            rows = [{**row, NUMBER: np.array(before + place)} for row, place in zip(rows, places, strict=True)]
+        shard_id = _write_games(folder, shard_id, same, rows)
     if most_bytes is not None:
         shards.trim(folder.games, most_bytes)
 
 
+def _write_games(
+    folder: RunFolder, shard_id: int, records: Sequence[GameRecord], rows: Sequence[dict[str, np.ndarray]]
+) -> int:
+    """Games of one shape as the shards from `shard_id` on; returns the next free id."""
+    kept: list[dict[str, np.ndarray]] = []
+    positions = size = 0
+    for record, row in zip(records, rows, strict=True):
+        row_size = sum(array.nbytes for array in row.values())
+        if kept and size + row_size > MOST_SHARD_BYTES:
+            shards.write_shard(folder.games, shard_id, kept, positions)
+            shard_id, kept, positions, size = shard_id + 1, [], 0, 0
+        kept.append(row)
+        positions, size = positions + len(record), size + row_size
+    shards.write_shard(folder.games, shard_id, kept, positions)
+    return shard_id + 1
+
+
+def in_order_of_play(
+    found: Sequence[tuple[int, Sequence[tuple[shards.StoredRecord, Record]]]],
+) -> list[tuple[int, Record]]:
+    """The games of some shards, each with its shard, in the order in which they were finished: several games are in
+    several shards that were written together, where each has its `NUMBER`."""
+    numbered, newest = [], -1
+    for shard_id, games in found:
+        for row, record in games:
+            number = int(row[NUMBER]) if NUMBER in row else newest
+            newest = max(newest, number)
+            numbered.append((number, shard_id, record))
+    return [(shard_id, record) for _, shard_id, record in sorted(numbered, key=itemgetter(0))]
+
+
 def understand_games(algorithm: Algorithm) -> Understand:
     """How a run reads its games on disk."""
-    return from_arrays if algorithm.game is None else partial(record_of_game, game=algorithm.game)
+    if not algorithm.games:
+        return from_arrays
+    return lambda row: record_of_game(row, *algorithm.games)
 
 
 def save_bad_batch(folder: RunFolder, batch: Any) -> Path:
@@ -198,8 +237,8 @@ class RunState:
         self.rng = generator_from_state(saved.state["sampling_rng"])
         if exactly:
             shards.drop_after(folder.games, saved.state["last_shard"])
-        is_same_replay = isinstance(self.replay, PositionReplay)  # as the checkpoint counted it
-        if isinstance(self.replay, PositionReplay):
+        is_same_replay = isinstance(self.replay, GamesReplay)  # as the checkpoint counted it
+        if isinstance(self.replay, GamesReplay):
             self._read_games(self.replay, saved.state["last_shard"], damaged, warn)
         elif isinstance(self.replay, SavedReplay):
             step = saved_replay.load_latest(folder.replay, self.replay, warn)
@@ -219,7 +258,7 @@ class RunState:
         states = {name: owner.state_dict() for name, owner in self.owners.items()}
         return pack(states, {"last_shard": last_shard, "sampling_rng": generator_state(self.rng)})
 
-    def _read_games(self, replay: PositionReplay, last_shard: int, damaged: int, warn: Callable[[str], None]) -> None:
+    def _read_games(self, replay: GamesReplay, last_shard: int, damaged: int, warn: Callable[[str], None]) -> None:
         """The games on disk into a replay that counts on from the checkpoint, whose last shard is `last_shard`."""
         folder, kept = self.folder, replay.total
         self.progress.recount(*shards.totals(folder.games)[:2])
@@ -236,19 +275,17 @@ class RunState:
             replay.add(record)
         self.games_with_targets = sum(isinstance(record, TargetRecord) for _, record in records)
 
-    def _newest_games(
-        self, replay: PositionReplay, warn: Callable[[str], None]
-    ) -> tuple[list[tuple[int, GameRecord | TargetRecord]], bool]:
+    def _newest_games(self, replay: GamesReplay, warn: Callable[[str], None]) -> tuple[list[tuple[int, Record]], bool]:
         """The newest games with their shards, oldest first, and whether they fill the replay.
 
         A shard knows how many positions were played, which may be several for a row of the replay: more are read until
         there are enough rows, or all have been read.
         """
-        wanted = replay.config.capacity
+        wanted = replay.capacity
         while True:
-            found = shards.read_shards(self.folder.games, wanted, warn, self._understand)
-            records = [(shard_id, record) for shard_id, read in found for record in read]
-            is_full = sum(replay.rows_of(record) for _, record in records) >= replay.config.capacity
+            found = shards.read_shards(self.folder.games, wanted, warn, lambda row: (row, self._understand(row)))
+            records = in_order_of_play(found)
+            is_full = sum(replay.rows_of(record) for _, record in records) >= replay.capacity
             if is_full or sum(len(record) for _, record in records) < wanted:
                 return records, is_full
             wanted *= 2

@@ -227,6 +227,7 @@ class Trainer:
 
     def _allow(self) -> None:
         """Tell the source how far it may play."""
+        self.source.progress_changed(self.progress.fraction)
         self.source.allow(self.reuse.ahead(), self.progress.positions_left())
 
     def _learn(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 
 from games import Game, GameError
 from selfplay.errors import UserError
-from selfplay.experience.record_faults import record_of_game
+from selfplay.experience.record_faults import game_of, record_of_game
 from selfplay.experience.records import GameRecord, TargetRecord
 from selfplay.storage.files import storage_errors
 from selfplay.storage.shards import read_shard, shard_ids
@@ -107,9 +107,10 @@ class Browser:
             records = self._records(run, shard_id)
             if not 0 <= number < len(records):
                 raise Refused(f"shard {shard_id} has {len(records)} games", NOT_FOUND)
-            found: Retraced = retrace(run.game, records[number], run.config.actors.opening_plies)
+            game = game_of(records[number].observation, run.games)
+            found: Retraced = retrace(game, records[number], run.config.actors.opening_plies)
             title = f"{run.name}, shard {shard_id}, game {number}"
-            return FinishedGame(run.game, title, (), found.moves, found.opening, found.notes, found.complaint)
+            return FinishedGame(game, title, (), found.moves, found.opening, found.notes, found.complaint)
 
         return self._keep(("game", index, shard_id, number), load)
 
@@ -131,7 +132,7 @@ class Browser:
             raise Refused(f"{run.name} was trained on {run.config.environment}: its episodes have no board", NOT_FOUND)
         if shard_id not in shard_ids(folder):
             raise Refused(f"{run.name} has no shard {shard_id}", NOT_FOUND)
-        return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id, run.game))
+        return self._keep(("shard", str(folder), shard_id), lambda: _read_shard(folder, shard_id, run.games))
 
     def _tournament(self, tournament: Tournament) -> list[dict[str, Any]]:
         path = tournament.path / "games.jsonl"
@@ -230,13 +231,13 @@ def _noted_as_json(noted: Noted) -> dict[str, Any]:
     return {"value": finite(noted.value), "policy": policy, "action": noted.action, "version": noted.version}
 
 
-def _read_shard(folder: Path, shard_id: int, game: Game) -> list[GameRecord | TargetRecord]:
+def _read_shard(folder: Path, shard_id: int, games: Sequence[Game]) -> list[GameRecord | TargetRecord]:
     path = folder / f"{shard_id:08d}.npz"
     with storage_errors(path):
         if path.stat().st_size > MAX_FILE:
             raise UserError(f"{path} is larger than {MAX_FILE:,} bytes")
     try:
-        return [record_of_game(row, game) for row in read_shard(folder, shard_id)]
+        return [record_of_game(row, *games) for row in read_shard(folder, shard_id)]
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 

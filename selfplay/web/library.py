@@ -18,6 +18,7 @@ import games
 from games import Game
 from games.parameters import parse
 from selfplay.config import reader
+from selfplay.config.curriculum import read_stages
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.pretrained import pretrained_names
@@ -52,6 +53,13 @@ class Run:
     folder: RunFolder
     config: Config
     game: Game
+    others: tuple[Game, ...] = ()
+    """The other games of its curriculum."""
+
+    @property
+    def games(self) -> tuple[Game, ...]:
+        """All games that it was trained on."""
+        return self.game, *self.others
 
     @property
     def searches(self) -> bool:
@@ -115,7 +123,7 @@ class Library:
                 self.runs.append(_open_run(path))
         self._lock = threading.Lock()
         self._pretrained = pretrained_names()
-        self._own = {entry.game.name: entry.game for entry in self.runs}
+        self._own = {game.name: game for entry in self.runs for game in entry.games}
         self._own |= {entry.game.name: entry.game for entry in self.tournaments}
         self._plain = [info.name for info in games.names() if info.supported]
         self._variants = {parse(rules).name: rules for rules in self._pretrained}
@@ -155,7 +163,9 @@ class Library:
 
     def newest_run(self, rules: str = "") -> int | None:
         """The run whose checkpoint is the newest, of those that play a game, with these `rules` if given."""
-        ages = {i: run.saved_at() for i, run in enumerate(self.runs) if rules in ("", run.game.rules)}
+        ages = {
+            i: run.saved_at() for i, run in enumerate(self.runs) if rules in ("", *(game.rules for game in run.games))
+        }
         return max((i for i, age in ages.items() if age > 0), key=lambda i: ages[i], default=None)
 
     def load_game(self, text: str) -> Game:
@@ -189,7 +199,9 @@ def _try_game(text: str) -> Game | str:
 def _open_run(path: Path) -> Run:
     folder = RunFolder.open(path)
     config = reader.load(Config, folder.config)
-    return Run(path.resolve().name, folder, config, games.load(config.game))
+    game, stages = games.load(config.game), read_stages(config.curriculum)
+    others = {other.name: other for other in (games.load(stage.game) for stage in stages) if other.name != game.name}
+    return Run(path.resolve().name, folder, config, game, tuple(others.values()))
 
 
 def _open_tournament(path: Path) -> Tournament:

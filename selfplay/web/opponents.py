@@ -148,7 +148,7 @@ class Opponents:
         entry = self.library.run(run)
         if entry.config.environment:
             raise Refused(f"{entry.name} was trained on {entry.config.environment}, which is no game")
-        if entry.game.rules != game.rules:
+        if game.rules not in (own.rules for own in entry.games):
             raise Refused(f"{entry.name} was trained on {entry.game.name}, it cannot play {game.name}")
         versions = entry.versions()
         if not versions:

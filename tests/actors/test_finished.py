@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from run_helpers import tiny_config
@@ -35,3 +37,21 @@ def test_a_fleet_hands_out_and_counts_a_batch_once(tmp_path, monkeypatch: pytest
     handed_out = actors.poll(0.0)
     assert [message[1].number for message in handed_out] == [0, 1]
     assert member.played == 10
+
+
+def test_an_actor_hears_how_far_the_run_is_before_it_may_play(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(
+        fleet.Fleet, "_start", lambda self, index, incarnation=0: fleet._Member(index, None, closed, closed, np.inf)
+    )
+    monkeypatch.setattr(fleet.Fleet, "_receive", lambda self: None)
+    monkeypatch.setattr(fleet, "_send_waiting", lambda member: None)
+    config = tiny_config(tmp_path, "--actors.num_actors", "1")
+    actors = fleet.Fleet(config, tmp_path / "weights", np.random.SeedSequence(0), lambda: 0, pytest.fail)
+    for progress in (0.0, 0.25, 0.2504):
+        actors.progress_changed(progress)
+    (first,) = actors._members
+    assert first.unsent == [("progress", 0.25)], "small changes are not worth a message"
+    actors._restart(first)
+    actors.allow(100, None)
+    assert actors._members[0].unsent == [("progress", 0.25), ("play", 100, np.inf)]

@@ -247,3 +247,24 @@ def test_settings_are_described_and_within_their_own_ranges():
 def test_settings_load_without_torch():
     code = "import sys; from nets.config import NetConfig; NetConfig(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_one_network_evaluates_boards_of_several_sizes_as_networks_of_one_size_do():
+    config = dataclasses.replace(SMALL, reply_head=True, ownership_head=True, score_head=True, pooling_every=2)
+    boards = {n: go_like(n) for n in (7, 5, 9)}
+    whole = build(config, (5, 7, 7), 50, 1, seed=3, board=boards[7], more_boards=[boards[5], boards[9]])
+    for n, board in boards.items():
+        alone = build(config, (5, n, n), n * n + 1, 1, seed=n, board=board)
+        alone.load_state_dict(whole.state_dict())
+        observation = torch.randn(4, 5, n, n)
+        for mine, its in zip(whole.eval()(observation), alone.eval()(observation), strict=True):
+            assert torch.equal(mine, its)
+        for mine, its in zip(
+            whole.forward_training(observation)[2].values(),
+            alone.forward_training(observation)[2].values(),
+            strict=True,
+        ):
+            assert torch.equal(mine, its)
+    single = build(config, (5, 7, 7), 50, 1, seed=3, board=boards[7])
+    assert all(torch.equal(tensor, single.state_dict()[name]) for name, tensor in whole.state_dict().items())
+    assert len(single.state_dict()) == len(whole.state_dict()), "what is saved says nothing of sizes"
