@@ -8,7 +8,7 @@ or `selfplay uci`, and a referee stands between the two: this script for Go, pyt
 
 Every move must be legal, on a board of our own for Go, by python-chess for chess. Go: both programs must give the same
 `final_score`. Where it was not two passes that ended a game, or GNU Go sees dead stones, it plays on for both sides
-first: ours counts stones as they lie. Chess: results must be those of python-chess.
+first: ours takes off only those that are dead whatever follows. Chess: results must be those of python-chess.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import games
 from games import Game
+from games.native.go import dead_stones
 from selfplay.commands.arguments import integer
 from selfplay.engines.chess_moves import start_state, write_moves
 from selfplay.engines.go_moves import GtpGame, gtp_game
@@ -30,7 +31,7 @@ from selfplay.evaluation.match import MatchResult, play_match
 from selfplay.players.kinds import parse_player
 from selfplay.servers.go_board import GoBoard, empty_board, margin, result_text
 
-GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --never-resign --level 1 --seed 1"
+GNU_GO = "gnugo --mode gtp --chinese-rules --capture-all-dead --positional-superko --never-resign --level 1 --seed 1"
 STOCKFISH = "stockfish"
 GO, CHESS = "go(board_size=9)", "chess"
 
@@ -65,6 +66,11 @@ def following(board: GoBoard, rules: GtpGame, ply: int, action: int) -> GoBoard:
     after = board.passed() if action == rules.pass_action else board.play(rules.to_play(ply), action)
     assert after is not None, f"{rules.write_move(action)} as move {ply + 1} is illegal"
     return after
+
+
+def lead(board: GoBoard, rules: GtpGame) -> float:
+    """By how much Black is ahead, without the stones that are dead by our rules."""
+    return margin(board.without(dead_stones(rules.size, board.points)), rules.komi)
 
 
 def referee_game(black: GtpEngine, white: GtpEngine, rules: GtpGame) -> tuple[list[int], GoBoard]:
@@ -110,9 +116,7 @@ def judge_go_match(result: MatchResult) -> Iterator[str]:
         for ply, action in enumerate(record.moves):
             board = following(board, rules, ply, action)
             judge.ask(f"play {COLORS[rules.to_play(ply)]} {rules.write_move(action)}")
-        ahead = margin(board, rules.komi)
-        # A position that comes again is a draw.
-        assert record.returns in (((1.0, -1.0) if ahead > 0 else (-1.0, 1.0)), (0.0, 0.0)), record
+        assert record.returns == ((1.0, -1.0) if lead(board, rules) > 0 else (-1.0, 1.0)), record
         yield _judged(judge, [], board, rules, list(record.moves))
     judge.close()
 
@@ -124,7 +128,7 @@ def go_games_through_gtp(player: str, num_games: int) -> Iterator[str]:
     for number in range(num_games):
         black, white = (ours, theirs) if number % 2 == 0 else (theirs, ours)
         moves, board = referee_game(black, white, rules)
-        assert ours.ask("final_score") == result_text(margin(board, rules.komi))
+        assert ours.ask("final_score") == result_text(lead(board, rules))
         yield f"{'black' if number % 2 == 0 else 'white'}: {_judged(theirs, [ours], board, rules, moves)}"
     ours.close()
     theirs.close()
@@ -133,7 +137,7 @@ def go_games_through_gtp(player: str, num_games: int) -> Iterator[str]:
 def _judged(judge: GtpEngine, others: Sequence[GtpEngine], board: GoBoard, rules: GtpGame, moves: list[int]) -> str:
     """The result of a game; that of GNU Go and of `others` is the same once no dead stones are left."""
     clean = clear_up(judge, others, board, rules, moves)
-    result, after = result_text(margin(board, rules.komi)), result_text(margin(clean, rules.komi))
+    result, after = result_text(lead(board, rules)), result_text(lead(clean, rules))
     scores = [engine.ask("final_score") for engine in (judge, *others)]
     assert set(scores) == {after}, (scores, after)
     stones = sum(point >= 0 for point in board.points)

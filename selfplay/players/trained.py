@@ -304,7 +304,9 @@ def _config_on(game: Game, config: Config, target: str) -> Config:
 
 
 def _cannot_play(config: Config, target: str, game: Game) -> str:
-    return f"{split_target(target)[0]} was trained on {config.game}, it cannot play {game.name}"
+    run = split_target(target)[0]
+    hint = earlier_game_hint(config.game, RunFolder.open(run).config)
+    return f"{run} was trained on {config.game}, it cannot play {game.name}{hint}"
 
 
 class NetworkPlayer:

@@ -19,6 +19,7 @@ from selfplay.players.kinds import parse_player, read_player
 from selfplay.players.thinking import Limits, Thought, make_thinker, never
 from selfplay.servers.go_board import EMPTY, GoBoard, draw_board, empty_board, margin, result_text
 from selfplay.servers.gtp_server import GtpServer
+from selfplay.servers.own_game import OwnGame
 
 GO = games.load("go(board_size=9)")
 SMALL = games.load("go(board_size=5,komi=0.5)")
@@ -435,6 +436,41 @@ def test_handicap_lies_on_the_board_and_is_paid_back():
     assert on.answer("fixed_handicap 2").startswith("? board not empty")
     assert on.answer("final_score") == f"= B+{361 - 7.5 - 2:g}\n\n"
     assert on.answer("genmove w") == "= A1\n\n"
+
+
+def test_dead_stones_are_not_counted():
+    """White's stone lies in territory that Black cannot lose; by OpenSpiel's rules it counts."""
+    rows = "XX.XX XXXXX XO..X XXXXX XXXXX".split()
+    black = [f"{'ABCDE'[column]}{5 - row}" for row in range(5) for column in range(5) if rows[row][column] == "X"]
+    lines = [line for n, point in enumerate(black) for line in (f"play b {point}", f"play w {'pass' if n else 'B3'}")]
+    ours, theirs = server(SMALL), server(games.load("openspiel:go(board_size=5,komi=0.5)"))
+    for on in (ours, theirs):
+        assert set(answers(on, *lines)) == {"= \n\n"}
+    assert answers(ours, "final_score", "final_status_list dead") == ["= B+24.5\n\n", "= B3\n\n"]
+    assert answers(theirs, "final_score", "final_status_list dead") == ["= B+20.5\n\n", "= \n\n"]
+    assert "B3" in theirs.answer("final_status_list alive") and "B3" not in ours.answer("final_status_list alive")
+
+
+def test_a_game_that_draws_its_komi_has_the_nearest_one():
+    game = games.load("go(board_size=5,komi=4,komi_spread=1)")
+    rules = gtp_game(game)
+    assert rules.drawn == (1.5, 2.5, 3.5, 4.5, 5.5, 6.5) and rules.split([2, 7, 25]) == (3.5, [7, 25])
+    own = OwnGame(game, FirstMove())
+    for komi, outcome in ((5.5, 4), (3.1, 2), (-100, 0)):
+        own.follow([(BLACK, 12)], None, komi)
+        assert own.pool.history(0) == [outcome, 12]
+
+
+def test_an_engine_is_told_the_komi_that_was_drawn(tmp_path):
+    game, log = games.load("go(board_size=5,komi=4,komi_spread=1)"), tmp_path / "log"
+    player = parse_player(f"gtp:{fake_engine('gtp', 'moves', log)}", game)
+    pool, slots = after(game, [4, 12])
+    player.choose(pool, slots, [[4, 12]])
+    pool, slots = after(game, [1, 12])
+    player.choose(pool, slots, [[1, 12]])
+    player.close()
+    said = log.read_text()
+    assert "komi 5.5" in said and "komi 2.5" in said and said.count("C3") == 2
 
 
 def test_a_player_that_fails_is_an_error_and_no_move():

@@ -95,6 +95,19 @@ def test_another_program_ends_a_game_of_go_where_it_ended_here(name, opening, ma
         assert form_of(game).read(game, text)[0].moves == record.moves
 
 
+def test_a_komi_that_was_drawn_is_written_and_read():
+    game = games.load("go(board_size=5,komi=4,komi_spread=1)")
+    record = play("go(board_size=5,komi=4,komi_spread=1)", 3, max_plies=12)
+    text = to_sgf(game, record, NAMES)
+    assert sgf.Sgf_game.from_string(text).get_komi() == game.komis[record.moves[0]]
+    (reading,) = form_of(game).read(game, text)
+    assert reading.moves == record.moves and reading.remarks == ()
+    (reading,) = form_of(game).read(game, "(;SZ[5]KM[99];B[cc])")
+    assert reading.moves == (5, 12) and reading.remarks == ("komi '99' where this game has 6.5",)
+    with pytest.raises(UserError, match="move 2, 'B"):
+        form_of(game).read(game, "(;SZ[5];B[cc];B[dd])")
+
+
 def test_a_handicap_game_of_a_tournament_has_its_stones(tmp_path, capsys):
     words = [
         "tournament",
