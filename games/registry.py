@@ -102,12 +102,13 @@ def twin_of(game: Game) -> str:
 def earlier_meaning(text: str) -> str:
     """The game string of what `text` meant before a game of our own with other rules took the name.
 
-    Empty where that is what it means today. Go was OpenSpiel's, on 19x19 unless told.
+    Empty where that is what it means today. Go was OpenSpiel's, on 19x19 unless told, and so was Breakthrough.
     """
     wanted = parse(text)
-    if wanted.prefix or wanted.name != "go" or not set(wanted.parameters) <= set(openspiel_defaults("go")):
+    if wanted.prefix or wanted.name not in ("breakthrough", "go"):
         return ""
-    return f"{OPENSPIEL}:{text.strip()}"
+    is_theirs = set(wanted.parameters) <= set(openspiel_defaults(wanted.name))
+    return f"{OPENSPIEL}:{text.strip()}" if is_theirs else ""
 
 
 def _load_registered(wanted: GameString) -> Game:

@@ -33,7 +33,6 @@ class Breakthrough(Game):
     """
 
     num_players = NUM_PLAYERS
-    observation_dtype = np.dtype(np.uint8)
 
     def __init__(self, columns: int = SIZE, rows: int = SIZE) -> None:
         if min(rows, columns) < 2:

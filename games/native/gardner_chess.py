@@ -94,7 +94,6 @@ class GardnerChess(Game):
     num_players = NUM_PLAYERS
     num_actions = ACTION_PLANES * CELLS
     observation_shape = with_seats((OWN_PLANES, SIZE, SIZE), NUM_PLAYERS)
-    observation_dtype = np.dtype(np.uint8)
     max_game_length = MAX_PLIES
     name = rules = "gardner_chess"
     uci_variant = "gardner"

@@ -75,7 +75,6 @@ class ShogiGame(Game):
     """
 
     num_players = NUM_PLAYERS
-    observation_dtype = np.dtype(np.uint8)
     max_game_length = MAX_PLIES
 
     def __init__(self, shogi_rules: ShogiRules, letters: Sequence[str], board: Sequence[int], king: int) -> None:

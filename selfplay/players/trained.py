@@ -20,6 +20,7 @@ from jaxtyping import Int64
 
 import games
 from games import Game, StatePool
+from games.parameters import parse
 from games.registry import earlier_meaning
 from search import Evaluation, Model, SearchConfig
 from selfplay.algorithms.registry import kind_of
@@ -103,7 +104,9 @@ def game_of_settings(config: Config, target: str) -> str:
 def earlier_game_hint(game: str, config_path: Path) -> str:
     """What to do about a run whose `game` had other rules when it was trained, as the end of a message; else empty."""
     earlier = earlier_meaning(game)
-    return f"; a run that was trained on OpenSpiel's go needs `game: {earlier}` in {config_path}" if earlier else ""
+    if not earlier:
+        return ""
+    return f"; a run that was trained on OpenSpiel's {parse(earlier).name} needs `game: {earlier}` in {config_path}"
 
 
 def environment_of_run(target: str) -> str | None:

@@ -118,6 +118,20 @@ def test_names_are_canonical(text: str, name: str, rules: str) -> None:
     assert games.load(game.name).name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("breakthrough", "openspiel:breakthrough"),
+        ("breakthrough(rows=6,columns=6)", "openspiel:breakthrough(rows=6,columns=6)"),
+        ("openspiel:breakthrough", ""),
+        ("othello", ""),
+    ],
+)
+def test_what_a_name_meant_before_we_took_it_is_known(text: str, before: str) -> None:
+    assert registry.earlier_meaning(text) == before
+    assert not before or games.load(before).num_actions != games.load(text).num_actions
+
+
 def test_warnings_of_openspiel_do_not_reach_the_user(capfd: pytest.CaptureFixture[str]) -> None:
     games.load("quoridor(board_size=5)")
     assert capfd.readouterr() == ("", "")
