@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from games import Game
     from selfplay.engines.lines import LineQueue
     from selfplay.players.thinking import Thinker, make_thinker, try_out
-    from selfplay.servers.gtp_analysis import MOST_MOVES
+    from selfplay.servers.gtp_analysis import MOST_LINES
     from selfplay.servers.gtp_server import GtpServer
     from selfplay.servers.serving import read_served_player, served_game, standard_input
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     seed = int(np.random.SeedSequence(args.seed).generate_state(1)[0])
 
     def thinker_for(game: Game) -> Thinker:
-        return make_thinker(spec.make_player(game, seed), num_lines=MOST_MOVES, forecasts=True)
+        return make_thinker(spec.make_player(game, seed), num_lines=MOST_LINES, forecasts=True)
 
     thinker = thinker_for(game)
     try:

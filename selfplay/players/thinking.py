@@ -29,6 +29,9 @@ LONGEST_LINE = 16
 REPORT_SECONDS = 0.1
 """Shortest time between two reports of a search."""
 
+REPORT_SPACING = 10
+"""Shortest time between two reports, in times that the last one took: a busy machine searches, and does not report."""
+
 MEASURED_SIMULATIONS = 32
 """Fewest simulations of a search that tells the speed: shorter ones, such as the first, mostly load kernels."""
 
@@ -208,7 +211,7 @@ class SearchThinker:
         planned = self._num_simulations(limits)
         forecast = self._player.forecast(pool, 0) if self._forecasts else Forecast()
         search = self._player.begin(pool, 0, planned)
-        done, reported = 0, began
+        done, next_report = 0, began + REPORT_SECONDS
 
         def so_far() -> Thought:
             return replace(self._thought(search, pool, done, planned, time.monotonic() - began), forecast=forecast)
@@ -218,9 +221,10 @@ class SearchThinker:
             now = time.monotonic()
             if search.finished(HERE)[0] or ((now >= deadline or should_stop()) and done > 0):
                 break
-            if now - reported >= REPORT_SECONDS:
-                reported = now
+            if now >= next_report:
                 report(so_far())
+                after = time.monotonic()
+                next_report = after + max(REPORT_SECONDS, (after - now) * REPORT_SPACING)
         thought = so_far()
         if self._num_branches:
             thought = replace(thought, branches=search_branches(search, pool, 0, self._num_branches))

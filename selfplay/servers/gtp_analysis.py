@@ -29,6 +29,9 @@ MAX_NUMBER = 10**7
 MOST_MOVES = 30
 """Moves of a line where nobody asks for another number."""
 
+MOST_LINES = 10
+"""Moves of a line that have more than themselves as their expected moves: each costs half a millisecond."""
+
 USUAL_INTERVAL = 100
 """Hundredths of a second between two lines, unless given."""
 

@@ -188,6 +188,29 @@ def test_nothing_is_said_of_a_game_that_is_over_or_by_a_player_without_an_opinio
     assert re.fullmatch(r"= \n\n= \nplay \w+\n\n", text)
 
 
+def test_reports_that_cost_much_come_seldom(monkeypatch):
+    clock = {"now": 0.0, "cost": 0.0}
+    reports = []
+
+    def tick() -> float:
+        clock["now"] += 0.01
+        return clock["now"]
+
+    def report(thought):
+        clock["now"] += clock["cost"]
+        reports.append(thought)
+
+    monkeypatch.setattr("selfplay.players.thinking.time.monotonic", tick)
+    pool = SMALL.new_pool(1)
+    pool.reset(np.zeros(1, np.int64))
+    thinker = make_thinker(parse_player("uniform:simulations=200", SMALL, 1))
+    thinker.think(pool, (), Limits(), report=report)
+    assert len(reports) > 10  # every tenth of a second
+    clock["cost"], reports[:] = 5.0, []
+    thinker.think(pool, (), Limits(), report=report)
+    assert len(reports) == 1  # the next would come after ten times what this one took
+
+
 # What a line says.
 
 
