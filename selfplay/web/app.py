@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from selfplay.web.browse import Browser, position_of
 from selfplay.web.curves import Curves
+from selfplay.web.differences import MOST_POSITIONS
 from selfplay.web.drawings.boards import side_names
 from selfplay.web.films import Films
 from selfplay.web.guard import Guard, answer, endpoint, file_endpoint
@@ -28,7 +29,7 @@ from selfplay.web.library import MAX_GAME_TEXT, Library
 from selfplay.web.lobby import Lobby, read_seats
 from selfplay.web.opponents import MAX_SIMULATIONS, SEARCHING, USUAL_SIMULATIONS, WITH_RUN, Opponents, can_solve
 from selfplay.web.pasted import MAX_MOVES, MAX_TEXT, read_position
-from selfplay.web.refusals import Fields, Refused
+from selfplay.web.refusals import CONFLICT, Fields, Refused
 from selfplay.web.sessions import Session
 from selfplay.web.table import Table
 from selfplay.web.thinking import ThinkingThread
@@ -232,6 +233,22 @@ class Page:
 
         return self._changed(request, ask)
 
+    def differences(self, request: Request, fields: Fields) -> Any:
+        """Look for positions of self-play games in which two players would play different moves."""
+        fields.only("players")
+        values = fields.items("players", MAX_COMPARED)
+
+        def ask(session: Session) -> None:
+            seats = [self.opponents.read(value, session.table.game) for value in values]
+            if len(seats) < 2 or any(seat.is_human for seat in seats):
+                raise Refused("players: expected two players or more, and no person")
+            positions = self.browser.newest_positions(session.table.game, MOST_POSITIONS)
+            if not positions:
+                raise Refused("no run of this game has games of self-play on disk", CONFLICT)
+            session.find_differences(seats, positions)
+
+        return self._changed(request, ask)
+
     def _session(self, request: Request) -> Session:
         return self.lobby.get(request.path_params["id"])
 
@@ -273,6 +290,7 @@ def make_app(library: Library, host: str = "127.0.0.1", seed: int = 0) -> Starle
         Route(f"{game}/hint", endpoint(page.hint), methods=post),
         Route(f"{game}/stop", endpoint(page.stop), methods=post),
         Route(f"{game}/compare", endpoint(page.compare), methods=post),
+        Route(f"{game}/differences", endpoint(page.differences), methods=post),
         *_files(),
     ]
     app = Starlette(

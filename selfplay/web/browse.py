@@ -84,6 +84,30 @@ class Browser:
             for number, record in enumerate(self._records(run, shard_id))
         ]
 
+    def newest_positions(self, game: Game, most: int) -> list[RecordedPosition]:
+        """Searched positions of the newest games of self-play that the runs of this game have on disk, at most `most`.
+
+        Games that were recorded with targets are passed over: their openings are not known.
+        """
+        found: list[RecordedPosition] = []
+        index = self._library.newest_run(game.rules)
+        run = None if index is None else self._library.run(index)
+        if run is None or run.config.environment:
+            return found
+        for shard_id in shard_ids(run.folder.games)[::-1]:
+            for number, record in reversed(list(enumerate(self._records(run, shard_id)))):
+                if record.observation.shape[1:] != game.observation_shape or not isinstance(record, GameRecord):
+                    continue
+                opening, *turns = record.history()
+                moves = list(opening)
+                for turn in turns:
+                    title = f"shard {shard_id}, game {number}, move {len(moves) + 1}"
+                    found.append(RecordedPosition(title, tuple(moves)))
+                    moves += turn
+                    if len(found) >= most:
+                        return found
+        return found
+
     def tournament(self, index: int, start: int) -> dict[str, Any]:
         """A page of the games of a tournament."""
         lines = self._tournament(self._library.tournament(index))
@@ -157,6 +181,16 @@ class Browser:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return value
+
+
+@dataclass(frozen=True)
+class RecordedPosition:
+    """A position of a game of self-play, where a player is to move."""
+
+    title: str
+    """Where it is, in words."""
+    history: tuple[int, ...]
+    """Moves and chance outcomes from the start to it."""
 
 
 def blunders(record: GameRecord | TargetRecord) -> list[int]:

@@ -8,6 +8,7 @@ nobody plays on when the page is closed.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 import threading
@@ -18,6 +19,8 @@ import numpy as np
 
 from games import CHANCE, TERMINAL, StatePool
 from selfplay.players.thinking import Limits, Thought, line_texts, make_thinker
+from selfplay.web.browse import RecordedPosition
+from selfplay.web.differences import MOST_DIFFERENCES, Difference, find_differences
 from selfplay.web.opponents import Opponents, Seat
 from selfplay.web.refusals import CONFLICT, Refused
 from selfplay.web.table import HERE, Table
@@ -48,10 +51,15 @@ class Session:
         """Why a player could not think; it waits until something changes."""
         self.comparison: list[Opinion | str] = []
         self.comparison_ply = 0
+        self.differences: list[Difference] | None = None
+        """What `find_differences` has found so far; None before it was asked."""
+        self.looked_at = 0
+        """Number of positions that it has looked at."""
         self._thread, self._opponents = thread, opponents
         self._rng = np.random.default_rng(seed)
         self._job: Job | None = None
         self._compare_job: Job | None = None
+        self._difference_job: Job | None = None
         self.table.settle(self._rng)
 
     # What the page asks.
@@ -62,9 +70,10 @@ class Session:
             self._advance()
             plain: dict[str, Any] = {
                 "revision": self.revision,
-                "busy": self._job is not None or self._compare_job is not None,
+                "busy": any((self._job, self._compare_job, self._difference_job)),
                 "thinking": self._thinking_as_json(),
                 "comparison": self._comparison_as_json(),
+                "differences": self._differences_as_json(),
             }
             if known_revision != self.revision:
                 plain |= {"id": self.id, "problem": self.problem, "values": self._values_as_json()}
@@ -128,7 +137,7 @@ class Session:
     def stop(self) -> None:
         """End thinking now: a player moves with what it has found."""
         with self.lock:
-            for job in (self._job, self._compare_job):
+            for job in (self._job, self._compare_job, self._difference_job):
                 if job is not None:
                     job.stopped.set()
 
@@ -148,11 +157,24 @@ class Session:
             self._compare_job = Job(work)
             self._thread.submit(self._compare_job)
 
+    def find_differences(self, seats: Sequence[Seat], positions: Sequence[RecordedPosition]) -> None:
+        """In which of `positions` the players of `seats` would play different moves."""
+        with self.lock:
+            self._drop_differences()
+            self.differences, self.looked_at = [], 0
+
+            def work(job: Job) -> None:
+                self._find_differences(job, seats, positions)
+
+            self._difference_job = Job(work)
+            self._thread.submit(self._difference_job)
+
     def close(self) -> None:
         """End all thinking."""
         with self.lock:
             self._drop()
             self._drop_comparison()
+            self._drop_differences()
 
     # Under the lock.
 
@@ -186,6 +208,11 @@ class Session:
         if self._compare_job is not None:
             self._thread.drop(self._compare_job)
             self._compare_job = None
+
+    def _drop_differences(self) -> None:
+        if self._difference_job is not None:
+            self._thread.drop(self._difference_job)
+            self._difference_job = None
 
     def _advance(self) -> None:
         """Let the player think whose turn it is, unless it does."""
@@ -266,7 +293,38 @@ class Session:
             if self._compare_job is job:
                 self._compare_job = None
 
+    def _find_differences(self, job: Job, seats: Sequence[Seat], positions: Sequence[RecordedPosition]) -> None:
+        game = self.table.game
+
+        def report(count: int, found: list[Difference]) -> bool:
+            with self.lock:
+                if self._difference_job is not job or self.differences is None:
+                    return False
+                self.looked_at += count
+                self.differences = (self.differences + found)[:MOST_DIFFERENCES]
+                return len(self.differences) < MOST_DIFFERENCES and not job.stopped.is_set()
+
+        problem = ""
+        try:
+            with contextlib.ExitStack() as opened:
+                players = [opened.enter_context(contextlib.closing(self._opponents.make(seat, game))) for seat in seats]
+                find_differences(game, players, positions, report)
+        except Exception as error:  # a damaged checkpoint, a shard of other rules: shown on the page
+            problem = _one_line(error)
+        with self.lock:
+            if self._difference_job is job:
+                self._difference_job = None
+                if problem:
+                    self.problem = problem
+                    self.revision += 1
+
     # As JSON.
+
+    def _differences_as_json(self) -> dict[str, Any] | None:
+        if self.differences is None:
+            return None
+        found = [difference.as_json() for difference in self.differences]
+        return {"done": self._difference_job is None, "looked_at": self.looked_at, "found": found}
 
     def _thinking_as_json(self) -> dict[str, Any] | None:
         if self._job is None and self.opinion is None:

@@ -332,6 +332,17 @@ def test_two_versions_are_compared(screen):
     assert len(screen.all("#comparison .board .share")) >= 2
 
 
+def test_positions_where_two_versions_differ_are_found_and_looked_at(screen):
+    screen.open("compare")
+    screen.until(lambda: len(screen.all("#compared .seat")) == 2, "the form is ready")
+    screen.find("#find-differences").click()
+    screen.until(lambda: "Looked at positions" in screen.text("#differences .status"), "the search has ended")
+    assert "1 plays" in screen.text("#differences li") and ", 2 plays" in screen.text("#differences li")
+    screen.find("#differences li button").click()
+    screen.until(lambda: "after move 0" not in screen.text("#compare-status"), "the position is shown")
+    screen.until(lambda: screen.all("#comparison .panel.wide"), "the players are compared in it")
+
+
 def test_two_versions_are_compared_at_once(screen):
     screen.open("compare")
     screen.until(lambda: screen.all("#comparison .wide tbody tr"), "both have thought")

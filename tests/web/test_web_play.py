@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -25,6 +26,7 @@ import games
 from selfplay.players.kinds import parse_player
 from selfplay.players.search import SearchPlayer
 from selfplay.players.thinking import Limits, line_texts, make_thinker
+from selfplay.web.differences import MOST_DIFFERENCES
 from selfplay.web.library import Library
 from selfplay.web.pasted import read_position
 from selfplay.web.refusals import Refused
@@ -185,6 +187,31 @@ def test_a_network_plays_and_two_versions_are_compared(run_dir):
         assert "no version 4" in refused(client, path, {"game": "connect_four", "seats": seats})
         seats = [HUMAN, run]
         assert "cannot play othello" in refused(client, path, {"game": "othello", "seats": seats})
+
+
+def test_positions_are_found_in_which_two_players_move_differently(run_dir):
+    with page(run_dir) as client:
+        networks = [{"kind": "net", "run": 0, "version": version} for version in VERSIONS]
+        state = begin(client, "connect_four", HUMAN, HUMAN)
+        found = settled(client, act(client, state, "differences", players=networks))["differences"]
+        assert found["done"] and found["looked_at"] > 20 and 0 < len(found["found"]) <= MOST_DIFFERENCES
+        for entry in found["found"][:5]:
+            there = act(client, state, "position", text=json.dumps({"moves": entry["history"]}))
+            texts = []
+            for network in networks:
+                thought = settled(client, act(client, there, "hint", ply=there["ply"], player=network))
+                texts.append(thought["thinking"]["thought"]["moves"][0]["text"])
+            assert texts == entry["moves"] and texts[0] != texts[1] and entry["title"].startswith("shard 0, game ")
+        same = settled(client, act(client, state, "differences", players=[networks[0], networks[0]]))["differences"]
+        assert (
+            same["found"] == [] and same["looked_at"] == found["looked_at"] or len(found["found"]) == MOST_DIFFERENCES
+        )
+        path = f"/api/games/{state['id']}/differences"
+        assert "two players or more" in refused(client, path, {"players": [networks[0]]})
+        assert "no person" in refused(client, path, {"players": [networks[0], HUMAN]})
+        other = begin(client, "tic_tac_toe", HUMAN, HUMAN)
+        path = f"/api/games/{other['id']}/differences"
+        assert "no run of this game" in refused(client, path, {"players": [mcts(), RANDOM]}, 409)
 
 
 def strengths(client, name):

@@ -14,9 +14,13 @@ let pickers = [];
 let made = ""; // the game and the versions for which the pickers were made
 let compared = ""; // the position that was compared last
 let timer = null;
+let differencesTimer = null;
+let goOn = null;
 
-export function start(given) {
+export function start(given, { playHere }) {
   setup = given;
+  goOn = playHere;
+  byId("find-differences").addEventListener("click", () => attempt(findDifferences));
   byId("compare-form").addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(compare);
@@ -44,6 +48,7 @@ export async function open() {
 /** Called when another page is shown. */
 export function close() {
   clearTimeout(timer);
+  clearTimeout(differencesTimer);
   compared = "";
 }
 
@@ -98,6 +103,44 @@ function show(answer, state) {
       POLL,
     );
   }
+}
+
+/** Look through the newest games of self-play for positions in which the two players would move differently. */
+async function findDifferences() {
+  const state = current();
+  const players = pickers.map((picker) => picker.value);
+  showDifferences(await post(`/api/games/${state.id}/differences`, { players }), state);
+}
+
+function showDifferences(answer, state) {
+  clearTimeout(differencesTimer);
+  const differences = answer.differences;
+  if (!differences) return;
+  const { done, looked_at: number, found } = differences;
+  const text = `${done ? "Looked" : "Looking"} at positions of the newest games of self-play, ${number} so far: the players differ in ${found.length}.`;
+  const items = found.map((entry) => {
+    const words = `${entry.title}: ${entry.moves.map((move, i) => `${i + 1} plays ${move}`).join(", ")}`;
+    return el("li", {}, el("button", { type: "button", click: () => attempt(() => look(state, entry)) }, words));
+  });
+  byId("differences").replaceChildren(
+    el(
+      "section",
+      { class: "panel" },
+      el("p", { class: "status", role: "status" }, text),
+      el("ol", { class: "games" }, items),
+    ),
+  );
+  if (done) return;
+  differencesTimer = setTimeout(
+    () => attempt(async () => showDifferences(await get(`/api/games/${state.id}`, { revision: state.revision }), state)),
+    POLL,
+  );
+}
+
+/** Put a position on the page Play and compare the players in it. */
+async function look(state, entry) {
+  await goOn(state.game, entry.history, "compare");
+  await open();
 }
 
 function view(result, state) {

@@ -26,14 +26,14 @@ function route() {
 }
 
 async function playHere(game, moves, page) {
-  await play.beginFrom(game, moves);
+  await play.beginFrom(game, moves, page === "compare");
   location.hash = page;
 }
 
 await attempt(async () => {
   const setup = await get("/api/setup");
   browse.start(setup, { playHere });
-  compare.start(setup);
+  compare.start(setup, { playHere });
   training.start(setup);
   await play.start(setup);
 });

@@ -63,13 +63,17 @@ export async function start(given) {
   buttons();
 }
 
-/** Begin a game from given moves, with the seats of the page where the game is the same. */
-export async function beginFrom(name, moves) {
+/**
+ * Begin a game from given moves, with the seats of the page where the game is the same. `people`: nobody but people
+ * play, so that the position stays as it is.
+ */
+export async function beginFrom(name, moves, people = false) {
   await attempt(async () => {
     if (game?.name !== name) {
       setName(name);
       await choose();
     }
+    if (people) for (const seat of seats) seat.value = { kind: "human" };
     await begin(moves);
   });
 }
