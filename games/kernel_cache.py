@@ -8,6 +8,7 @@ among the temporary files takes their place; where there is none, kernels are co
 from __future__ import annotations
 
 import functools
+import hashlib
 import multiprocessing
 import os
 import stat
@@ -18,6 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import caching
+
+KERNEL_FOLDERS = tuple(Path(__file__).resolve().parents[1] / name for name in ("games", "search"))
+"""Folders of the files with kernels."""
 
 
 def _probe() -> None:
@@ -58,6 +63,35 @@ def _find_place() -> None:
     numba.njit = functools.partial(_njit_without_cache, numba.njit)
 
 
+def _stamp_all_kernels() -> None:
+    """Let kept machine code count as old when any file with kernels has changed, and not only its own.
+
+    A kernel has the code of those that it calls in itself, whichever file they are in.
+    """
+    locator: Any = getattr(caching, "_SourceFileBackedLocatorMixin", None)
+    if not hasattr(locator, "get_source_stamp"):  # no public name: without it, a change needs the kept code removed
+        return
+    own_stamp = locator.get_source_stamp
+
+    def stamp(self: Any) -> Any:
+        own = own_stamp(self)
+        is_ours = any(folder in Path(self._py_file).resolve().parents for folder in KERNEL_FOLDERS)
+        return (own, _kernels_digest()) if is_ours else own
+
+    locator.get_source_stamp = stamp
+
+
+@functools.cache
+def _kernels_digest() -> str:
+    """A hash of every file of this program that has kernels."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in KERNEL_FOLDERS for path in folder.rglob("*.py")):
+        source = path.read_bytes()
+        if b"njit" in source or b"@kernel" in source or b"@inlined" in source:
+            digest.update(source)
+    return digest.hexdigest()
+
+
 def _njit_without_cache(njit: Callable[..., Any], *arguments: Any, cache: bool = False, **options: Any) -> Any:
     return njit(*arguments, **options)
 
@@ -68,3 +102,4 @@ def _say(text: str) -> None:
 
 
 _find_place()
+_stamp_all_kernels()
