@@ -16,6 +16,7 @@ from run_helpers import Watcher, tiny_config
 
 import selfplay
 from selfplay import cli
+from selfplay.algorithms.curriculum import CurriculumAlphaZero
 from selfplay.algorithms.registry import load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import Config
@@ -27,6 +28,8 @@ from selfplay.replay.positions import PositionReplay
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics, unknown_names
 from selfplay.training.verification import verify
+from selfplay.web.browse import Browser
+from selfplay.web.library import Library
 
 SIZES = (5, 3, 4)
 """Of the game that the run is for, and of those of its curriculum."""
@@ -207,3 +210,44 @@ def test_what_one_network_cannot_play_is_one_line_and_nothing_is_made(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and not run.exists()
     assert lines[0].startswith("selfplay: error: curriculum: ") and re.search(message, lines[0]), lines[0]
+
+
+def test_loss_and_evaluation_are_those_of_a_run_of_each_game_alone(tmp_path: Path, finished: Path) -> None:
+    algorithm = load_algorithm(reader.load(Config, finished / "config.yaml"))
+    assert isinstance(algorithm, CurriculumAlphaZero)
+    learner, inference = algorithm.make_learner(), algorithm.make_inference()
+    weights = {name: torch.randn_like(tensor) if tensor.is_floating_point() else tensor
+               for name, tensor in learner.raw_weights().items()}  # fmt: skip
+    weights |= {name: tensor.abs() for name, tensor in weights.items() if name.endswith("running_var")}
+    inference.load(weights, 3)
+    records = [
+        from_arrays(row)
+        for id in shards.shard_ids(finished / "games")
+        for row in shards.read_shard(finished / "games", id)
+    ]
+    for number, (part, size) in enumerate(zip(algorithm.parts, SIZES, strict=True)):
+        alone, replay, own = part.make_learner(), part.make_replay(), part.make_inference()
+        learner.net.load_state_dict(weights)
+        alone.net.load_state_dict(weights)
+        own.load(weights, 3)
+        for record in records:
+            if record.observation.shape[2] == size:
+                replay.add(record)
+        batch = replay.sample(12, np.random.default_rng(0))
+        one, other = (each.loss(each.net, batch, torch.device("cpu")) for each in (learner, alone))
+        assert {name: float(term) for name, term in one.terms.items()} == {
+            name: float(term) for name, term in other.terms.items()
+        } and float(one.terms["score_loss"].detach()) > 0
+        for mine, its in zip(inference.predict(number, batch.observation), own.predict(batch.observation), strict=True):
+            np.testing.assert_array_equal(mine, its)
+
+
+def test_its_games_are_shown_on_the_page(finished: Path) -> None:
+    library = Library([finished])
+    browser, names = Browser(library), set()
+    for shard_id in browser.shards(0):
+        assert browser.shard(0, shard_id)
+        shown = browser.self_play_game(0, shard_id, 0)
+        names.add(shown.game.name)
+        assert not shown.complaint and len(shown.moves) > 0
+    assert names == {line_game.load(size).name for size in SIZES} <= set(library.game_names())
