@@ -111,12 +111,21 @@ class Played:
     moves: set[tuple[int, ...]] = dataclasses.field(default_factory=set)
 
 
-def pairings(players: Sequence[str], only: Sequence[str]) -> list[Pairing]:
-    """Player by player, so that the quick ones come first. Raises UserError where `only` names no rung."""
+def pairings(players: Sequence[str], only: Sequence[str] = (), engines: Sequence[str] = ()) -> list[Pairing]:
+    """Player by player, so that the quick ones come first. Raises UserError where `only` names no rung.
+
+    `only` are parts of names of rungs, `engines` names of engines; empty for all.
+    """
     rungs = [rung for rung in LADDER if not only or any(text.lower() in rung.name.lower() for text in only)]
     if not rungs:
         raise UserError(f"--only: no rung has that name; the rungs are: {'; '.join(rung.name for rung in LADDER)}")
-    return [Pairing(rung, player, engine) for player in players for rung in rungs for engine in rung.engines]
+    found = [Pairing(rung, player, engine) for player in players for rung in rungs for engine in rung.engines]
+    found = [pairing for pairing in found if not engines or pairing.engine in engines]
+    if not found:
+        raise UserError(
+            f"--engines: these rungs have {', '.join(sorted({name for rung in rungs for name in rung.engines}))}"
+        )
+    return found
 
 
 def read(path: Path, found: Sequence[Pairing]) -> list[Played]:
@@ -205,7 +214,7 @@ def table(found: Sequence[Pairing], played: Sequence[Played]) -> Iterator[str]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Play what is missing, unless only the table is wanted; then print the table."""
-    found = pairings(arguments.players, arguments.only)
+    found = pairings(arguments.players, arguments.only, arguments.engines)
     played = read(arguments.out, found)
     deadline = time.monotonic() + 60 * arguments.minutes if arguments.minutes else None
     failed = set()
@@ -234,6 +243,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", metavar="N", type=integer(2, 10**6), default=20, help="games of a line (20)")
     parser.add_argument("--players", metavar="PLAYER", nargs="+", default=PLAYERS, help="mcts of 1,000 to 100,000")
     parser.add_argument("--only", metavar="TEXT", nargs="+", default=(), help="rungs with one of these in their name")
+    parser.add_argument("--engines", metavar="NAME", nargs="+", default=(), help="engines by the names of the table")
     parser.add_argument("--minutes", metavar="M", type=float, help="begin no match after so many minutes")
     parser.add_argument("--table", action="store_true", help="print the table of what is there, play nothing")
     arguments = parser.parse_args(words)

@@ -54,6 +54,9 @@ def test_a_rung_that_fails_is_reported_and_left_out(ladder, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "ladder: Nothing: random against nobody: unknown game 'no_such_game'" in captured.err
     assert "Noughts" in captured.out and "Nothing" not in captured.out and len(lines_of(path)) == 2
+    assert ladder.main(["--out", str(path), "--engines", "weak", "--players", "random", "--games", "4"]) == 0
+    assert [len(line["scores"]) for line in lines_of(path)] == [2, 2, 2]  # the others have two games still
+    capsys.readouterr()
     assert ladder.main(["--out", str(path), "--table", "--players", "random", "mcts:simulations=9"]) == 0
     table = capsys.readouterr().out
     assert "| Noughts | random | mcts:simulations=9 |" in table and "| by chance |" in table
@@ -71,6 +74,7 @@ def test_the_score_and_its_interval_are_those_of_the_games(ladder):
     ("arguments", "part"),
     [
         (["--games", "3"], "even numbers"),
+        (["--engines", "none", "--only", "noughts"], "these rungs have by chance, weak"),
         (["--only", "shogi"], "no rung has that name; the rungs are: Noughts; Nothing"),
         (["--table"], "line 1: no match of this script"),
     ],
@@ -90,6 +94,6 @@ def test_engines_of_the_ladder_are_players(monkeypatch):
 
     engines = [text.format(seed=3) for rung in script.LADDER for text in rung.engines.values()]
     assert len({read_player(text).name for text in engines}) == len(set(engines)) > 10
-    assert len({json.dumps(pairing.key) for pairing in script.pairings(script.PLAYERS, ())}) == len(
-        script.pairings(script.PLAYERS, ())
+    assert len({json.dumps(pairing.key) for pairing in script.pairings(script.PLAYERS)}) == len(
+        script.pairings(script.PLAYERS)
     )
