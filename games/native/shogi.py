@@ -218,7 +218,7 @@ def _drops(position, info, rules, packed, actions, count, most):  # type: ignore
 
 
 @njit(cache=True)
-def _actions(position, info, rules, packed, actions, count):  # type: ignore[no-untyped-def]
+def legal_actions(position, info, rules, packed, actions, count):  # type: ignore[no-untyped-def]
     """Write the legal actions into `actions` from `count` on, ascending; returns the count after them."""
     first, cells, columns = count, rules.moves.turned.shape[0], rules.columns
     king = np.int64(info[OWN_KING]) if rules.has_check else np.int64(-1)
@@ -268,7 +268,7 @@ def _repetition(keys, ply, rules):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _advance(rows, slot, rules, ply, action, packed):  # type: ignore[no-untyped-def]
+def advance(rows, slot, rules, ply, action, packed):  # type: ignore[no-untyped-def]
     """Play an action after `ply` moves; returns what it leads to."""
     position, info = rows.position[slot], rows.info[slot]
     rows.actions[slot, ply] = action
@@ -322,7 +322,7 @@ def _step(rows, rules, played, to_play, src, actions, dst, out_to_play, out_rewa
         ply = played[s]
         if s != d:
             copy_row(rows, s, d, ply)
-        outcome = _advance(rows, d, rules, ply, actions[i], packed)
+        outcome = advance(rows, d, rules, ply, actions[i], packed)
         played[d] = ply + 1
         mover = ply & 1
         next_player = 1 - mover if outcome == GOES_ON else TERMINAL
@@ -339,7 +339,7 @@ def _legal(rows, rules, to_play, slots, offsets, actions):  # type: ignore[no-un
     count = 0
     for i in range(slots.shape[0]):
         if to_play[slots[i]] != TERMINAL:
-            count = _actions(rows.position[slots[i]], rows.info[slots[i]], rules, packed, actions, count)
+            count = legal_actions(rows.position[slots[i]], rows.info[slots[i]], rules, packed, actions, count)
         offsets[i + 1] = count
     return count
 
@@ -374,8 +374,8 @@ def _rollout(rows, rules, played, to_play, slots, seeds, out_rewards):  # type: 
             outcome = GOES_ON
             while outcome == GOES_ON:
                 state, bits = random_bits(state)
-                count = _actions(rows.position[here], rows.info[here], rules, packed, actions, 0)
-                outcome = _advance(rows, here, rules, ply, actions[bits % count], packed)
+                count = legal_actions(rows.position[here], rows.info[here], rules, packed, actions, 0)
+                outcome = advance(rows, here, rules, ply, actions[bits % count], packed)
                 ply += 1
             reward = float(outcome * (1 if ply & 1 else -1))  # of player 0, who plays the odd plies
         out_rewards[i, 0] = reward

@@ -51,6 +51,8 @@ def play_game(pool: PiecePool, variant: str, rng: np.random.Generator) -> str:
             value, ending = end_of_game(variant, start, moves, legal)
         if not ending and is_over and not pool.hands and all(pyffish.has_insufficient_material(variant, fen, [])):
             ending = "material"
+        if not ending and variant == "dobutsu" and max(seen.values()) == 3:
+            ending = "third occurrence"  # there it is the fourth
         if not ending and len(moves) == MAX_PLIES:
             ending = "256 moves"
         assert bool(ending) == is_over, (ending, start, moves)
