@@ -307,7 +307,7 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused(tmp_path: Path, monkeyp
         ({"evaluation.gate": "true"}, r"evaluation\.gate: with evaluation\.every_minutes 0"),
         ({"search.forced_playouts": "2"}, r"search\.forced_playouts: only with search\.rule puct"),
         ({"game": "2048", "actors.resign_value": "0.9"}, r"actors\.resign_value: 2048 is not won or lost"),
-        ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without pooling"),
+        ({"actors.dtype": "int8"}, r"actors\.dtype: int8 needs a resnet without separate_value"),
         ({"net.kind": "resnet", "game": "pig", "actors.dtype": "int8"}, r"net\.kind: resnet needs a board"),
         ({"replay.min_positions": "100", "replay.capacity": "99"}, r"replay\.min_positions: 100 is more than"),
         ({"replay.capacity": "1000000000000"}, r"replay\.capacity: 1,000,000,000,000 positions take at least"),
