@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from line_game import NAME as LINE_GAME
 from run_helpers import Watcher, tiny_config
 
 import selfplay
@@ -60,6 +61,11 @@ BASES: dict[str, tuple[str, ...]] = {
     "puct": PUCT,
     "labelled": (
         *("--game", "othello", "--net.ownership_head", "--net.score_head", "--net.kind", "resnet"),
+        *("--net.channels", "4", "--net.blocks", "1", "--search.num_simulations", "2"),
+        *("--replay.min_positions", "60", "--replay.window_start", "40"),
+    ),
+    "curriculum": (
+        *("--game", f"{LINE_GAME}(size=4)", "--curriculum", f"{LINE_GAME}(size=3) until=0.5", "--net.kind", "resnet"),
         *("--net.channels", "4", "--net.blocks", "1", "--search.num_simulations", "2"),
         *("--replay.min_positions", "60", "--replay.window_start", "40"),
     ),
@@ -130,6 +136,7 @@ GATE = (*OFTEN, "--evaluation.gate")
 SAVES = ("--checkpoint.every_steps", "2", "--checkpoint.keep_every", "0")
 
 CHANGES: dict[str, Change] = {
+    "curriculum": Change("curriculum", f"{LINE_GAME}(size=3) until=0.9"),
     "search.rule": Change("puct", "gumbel"),
     "search.num_simulations": Change("puct", "12"),
     "search.pb_c_init": Change("puct", "9"),
