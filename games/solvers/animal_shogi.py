@@ -74,7 +74,7 @@ class AnimalShogiSolver:
         return [move for move, value in values.items() if value == max(values.values())]
 
 
-@njit(cache=True)
+@njit  # not kept on disk: Numba crashes where it loads a kernel that calls itself
 def _prove_moves(rows, rules, ply, actions, depth, keys, results, values):  # type: ignore[no-untyped-def]
     """Values of the moves of row 0 that `depth` moves prove, in place; 0 where they do not."""
     packed, buffer = np.empty(MOST_ACTIONS, np.int64), np.empty((rows.words.shape[0], MOST_ACTIONS), np.int64)
@@ -88,7 +88,7 @@ def _prove_moves(rows, rules, ply, actions, depth, keys, results, values):  # ty
                 values[i] = outcome
 
 
-@njit(cache=True)
+@njit  # not kept on disk: Numba crashes where it loads a kernel that calls itself
 def _prove(rows, rules, row, ply, depth, keys, results, packed, buffer):  # type: ignore[no-untyped-def]
     """1 or -1 where the player to move in a row is proven to win or to lose in `depth` moves; else 0."""
     if depth == 0:
