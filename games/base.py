@@ -165,6 +165,8 @@ class StatePool(ABC):
 
     game: Game
     capacity: int
+    may_leave_out: bool = False
+    """Whether `candidates` may be fewer than the legal actions; where it is False, nobody has to ask for both."""
     unsound: dict[int, str] | None = None
     """Slots whose game gave an output that no game may give (`games.soundness`), with one line of text each.
 

@@ -143,6 +143,7 @@ class PythonPool(StatePool):
         self.game = game
         self.capacity = capacity
         self._initial = game.new_state()
+        self.may_leave_out = type(self._initial).candidates is not State.candidates
         self._states: list[State] = [self._initial] * capacity
 
     def reset(self, slots: np.ndarray) -> None:
@@ -203,7 +204,7 @@ class PythonPool(StatePool):
     def candidates(self, slots: Int64[np.ndarray, " B"]) -> tuple[Int64[np.ndarray, " B+1"], Int64[np.ndarray, " K"]]:
         """See `StatePool.candidates`."""
         offsets, actions = self.legal(slots)
-        if type(self._initial).candidates is State.candidates:
+        if not self.may_leave_out:
             return offsets, actions
         rows = []
         for slot, start, end in zip(slots.tolist(), offsets[:-1], offsets[1:], strict=True):

@@ -215,6 +215,7 @@ class GoPool(NativePool):
     """A row is described in `games.native.go_rules`; behind it are the actions so far, two bytes each."""
 
     game: Go
+    may_leave_out = True
 
     def __init__(self, game: Go, capacity: int) -> None:
         size, words, board = game.size, words_of(game.size), geometry(game.size)

@@ -270,16 +270,16 @@ class SelfPlay:
         self.counts.policy_kl += float(surprise.sum())
         self.counts.target_entropy -= float((target * log_target).sum())
         self.counts.positions += len(slots)
-        offsets, legal_actions = self.pool.legal(slots)
-        legal_actions = legal_actions.astype(np.int32)  # a copy: what a pool returns is overwritten by its next answer
+        legal = self.pool.legal(slots) if self.pool.may_leave_out else None
         for i, slot in enumerate(slots):
             trajectory = self.trajectories[slot]
-            legal, searched = legal_actions[offsets[i] : offsets[i + 1]], statistics.actions[i] != NO_ACTION
+            is_edge = statistics.actions[i] != NO_ACTION
+            actions_there, policy = statistics.actions[i, is_edge], target[i, is_edge]
+            if legal is not None:
+                actions_there, policy = with_left_out(legal[1][legal[0][i] : legal[0][i + 1]], actions_there, policy)
             trajectory.observation.append(observations[i])
-            trajectory.legal_actions.append(legal)
-            trajectory.policy_target.append(
-                policy_over(legal, statistics.actions[i, searched], target[i, searched].astype(np.float32))
-            )
+            trajectory.legal_actions.append(actions_there.astype(np.int32))
+            trajectory.policy_target.append(policy.astype(np.float32))
             trajectory.root_value.append(statistics.root_value[i])
             trajectory.action.append(int(actions[i]))
             trajectory.to_play.append(int(statistics.to_play[i]))
@@ -416,17 +416,17 @@ class PolicyMoves:
         return chosen
 
 
-def policy_over(legal: np.ndarray, searched: np.ndarray, policy: np.ndarray) -> np.ndarray:
-    """The policy [L] over the `legal` actions [L], from that over those that the search looked at; both ascend.
+def with_left_out(legal: np.ndarray, searched: np.ndarray, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `legal` actions [L] and the policy over them, from that over those that the search looked at; both ascend.
 
     Actions that it left out get 0: then a network learns not to play them. Left out of the legal ones, they would keep
-    whatever probability they have.
+    whatever probability they have. A game that names other legal actions than before keeps those of the search.
     """
-    if len(legal) == len(searched):
-        return policy
+    if len(legal) <= len(searched) or not np.isin(searched, legal, assume_unique=True).all():
+        return searched, policy
     full = np.zeros(len(legal), policy.dtype)
     full[np.searchsorted(legal, searched)] = policy
-    return full
+    return legal, full
 
 
 def sharpened(policy: np.ndarray, temperature: float) -> np.ndarray:

@@ -127,6 +127,8 @@ def test_a_game_that_was_cut_off_has_no_labels() -> None:
 class Picky(ConnectFourPool):
     """Connect Four where the search does not look at the leftmost column while another is open."""
 
+    may_leave_out = True
+
     def candidates(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         offsets, actions = self.legal(slots)
         rows = np.split(actions.copy(), offsets[1:-1])
