@@ -21,6 +21,7 @@ from benchmarks.engine_games import (
     served,
 )
 from search.perspective import num_values
+from selfplay.algorithms.networks import board_of
 from selfplay.config import reader
 from selfplay.config.run import Config
 from selfplay.engines.process import split_command
@@ -42,7 +43,8 @@ def new_run(path, game: games.Game) -> str:
     settings = dataclasses.replace(Config(), game=game.name, net=net)
     with RunFolder.create(path, "test") as folder:
         folder.config.write_text(reader.dump(settings))
-        weights = nets.build(net, game.observation_shape, game.num_actions, num_values(game), 1).state_dict()
+        sizes = game.observation_shape, game.num_actions, num_values(game)
+        weights = nets.build(net, *sizes, 1, board_of(game)).state_dict()
         checkpoint.save(folder.checkpoints, checkpoint.Checkpoint(1, weights, {}, {}))
     return f"run:{path}:simulations=16,rule=puct"
 
