@@ -118,6 +118,8 @@ class Game(ABC):
     family: str = ""
     """Games of one family differ in what their observations show, such as size of board or komi: a network that was
     trained on one plays the others, where its weights fit. Empty: only games of the same rules are played."""
+    twin: str = ""
+    """The game string of OpenSpiel's version of the game, where it is not the own one behind `openspiel:`."""
     uci_variant: str = ""
     """The name that UCI engines know the game by (`UCI_Variant`); empty where they do not."""
     has_own_limit: bool = False
@@ -239,6 +241,8 @@ class StatePool(ABC):
 
     def final_labels(self, slots: np.ndarray, out: np.ndarray) -> None:
         """Whose each cell is at the end, into `out` int8 [B, H, W]: 1 player 0's, -1 player 1's, 0 nobody's.
+
+        Cells are where the observation shows them, whoever is to move: a game that turns its board has no labels.
 
         For games with a `Game.final_label_shape`. A game that is not over is labelled as it stands.
         """

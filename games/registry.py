@@ -29,6 +29,9 @@ from games.parameters import GameString, Value, canonical, parse, typed
 
 OPENSPIEL = "openspiel"
 
+TAKEN_OVER = ("breakthrough", "go")
+"""Names that were OpenSpiel's before a game of our own with other rules, observations or actions took them."""
+
 _factories: dict[str, Callable[..., Game]] = {}
 
 
@@ -94,9 +97,7 @@ def twin_of(game: Game) -> str:
     """The game string of OpenSpiel's version of a game that takes its name; empty where there is none."""
     name = parse(game.name).name
     is_taken = name in _factories and parse(game.name).prefix != OPENSPIEL and name in known_names()
-    if not is_taken:
-        return ""
-    return game.twin if isinstance(game, Go) else f"{OPENSPIEL}:{game.name}"
+    return (game.twin or f"{OPENSPIEL}:{game.name}") if is_taken else ""
 
 
 def earlier_meaning(text: str) -> str:
@@ -105,7 +106,7 @@ def earlier_meaning(text: str) -> str:
     Empty where that is what it means today. Go was OpenSpiel's, on 19x19 unless told, and so was Breakthrough.
     """
     wanted = parse(text)
-    if wanted.prefix or wanted.name not in ("breakthrough", "go"):
+    if wanted.prefix or wanted.name not in TAKEN_OVER:
         return ""
     is_theirs = set(wanted.parameters) <= set(openspiel_defaults(wanted.name))
     return f"{OPENSPIEL}:{text.strip()}" if is_theirs else ""

@@ -34,6 +34,7 @@ from games.native.pieces import (
     is_attacked,
     moves_of,
     note_position,
+    pay,
     piece_moves,
     sort,
     turn,
@@ -233,13 +234,8 @@ def _step(rows, played, to_play, src, actions, dst, out_to_play, out_rewards):  
             copy_row(rows, s, d, ply)
         outcome = _advance(rows, d, ply, actions[i], packed)
         played[d] = ply + 1
-        mover = ply & 1
-        next_player = 1 - mover if outcome == GOES_ON else TERMINAL
-        reward = 0.0 if outcome == GOES_ON else float(outcome * (1 - 2 * mover))
-        out_rewards[i, 0] = reward
-        out_rewards[i, 1] = -reward
-        to_play[d] = next_player
-        out_to_play[i] = next_player
+        to_play[d] = out_to_play[i] = 1 - (ply & 1) if outcome == GOES_ON else TERMINAL
+        pay(outcome, ply, out_rewards[i])
 
 
 @njit(cache=True)
@@ -274,15 +270,12 @@ def _rollout(rows, played, to_play, slots, seeds, out_rewards):  # type: ignore[
     packed, actions = np.empty(ACTION_PLANES * SIZE, np.int64), np.empty(ACTION_PLANES * SIZE, np.int64)
     here = rows.words.shape[0] - 1  # the row that is no slot
     for i in range(slots.shape[0]):
-        state, ply, reward = seeds[i], played[slots[i]], 0.0
+        state, ply, outcome = seeds[i], played[slots[i]], GOES_ON
         if to_play[slots[i]] != TERMINAL:
             copy_row(rows, slots[i], here, ply)
-            outcome = GOES_ON
             while outcome == GOES_ON:
                 state, bits = random_bits(state)
                 count = _actions(rows.position[here], rows.info[here], packed, actions, 0)
                 outcome = _advance(rows, here, ply, actions[bits % count], packed)
                 ply += 1
-            reward = float(outcome * (1 if ply & 1 else -1))  # of player 0, who plays the odd plies
-        out_rewards[i, 0] = reward
-        out_rewards[i, 1] = -reward
+        pay(outcome, ply - 1, out_rewards[i])

@@ -293,6 +293,14 @@ def note_position(rows, slot, ply, first):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def pay(outcome, ply, rewards):  # type: ignore[no-untyped-def]
+    """Write the rewards [2] of a game where the move at `ply` led to `outcome`; player 0 makes the even ones."""
+    own = 0.0 if outcome == GOES_ON else float(outcome)
+    rewards[ply & 1] = own
+    rewards[1 - (ply & 1)] = -own
+
+
+@njit(cache=True)
 def sort(actions, first, last):  # type: ignore[no-untyped-def]
     """Sort `actions[first:last]`, of which there are few, in place."""
     for i in range(first + 1, last):

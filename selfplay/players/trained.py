@@ -268,8 +268,8 @@ class TrainedNetwork:
         from selfplay.algorithms.networks import make_net
 
         net = self._playing.net
-        if self._playing.algorithm != "alphazero" or not (net.ownership_head or net.score_head):
-            return Forecast()
+        if not learns_by_search(self._playing) or not (net.ownership_head or net.score_head):
+            return Forecast()  # only a search's games teach these heads
         if self._whole is None:
             self._whole = make_net(self._playing, self.game).eval()
             self._whole.load_state_dict(self._tensors)
