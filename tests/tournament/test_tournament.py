@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 import pytest
+import wandb
 from no_wandb import forget_wandb
 from run_helpers import Watcher, tiny_config
 from wandb_file import offline_runs
@@ -412,6 +413,7 @@ def test_wandb_gets_table_plots_and_boards(tmp_path, one_process, monkeypatch, c
     out = tmp_path / "t"
     words = ["tournament", *PLAYERS[1:], "--game", "tic_tac_toe", "--games", "8", "--out", str(out), "--processes", "1"]
     assert cli.main([*words, "--wandb", "cups"]) == 0
+    wandb.teardown()  # its service writes the rest of the file when the process ends, after `finish` has returned
     (offline,) = offline_runs(out)
     (row,) = offline.rows
     assert (offline.run.project, offline.run.job_type, offline.exit_code) == ("cups", "tournament", 0)
