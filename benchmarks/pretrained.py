@@ -156,7 +156,7 @@ def measure_othello(player: str) -> list[Figure]:
 RECIPES = {
     "tic_tac_toe": Recipe("smoke", 100_000, measure_tic_tac_toe),
     "hex_5x5": Recipe("hex_5x5", 150_000, measure_hex),
-    "connect_four": Recipe("connect_four_hour", 1_000_000, measure_connect_four),
+    "connect_four": Recipe("connect_four_hour", 800_000, measure_connect_four),
     "othello": Recipe("othello", 650_000, measure_othello),
 }
 
