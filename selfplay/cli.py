@@ -67,6 +67,7 @@ COMMANDS = {
     "serve": Command("play and look at runs in a browser"),
     "gtp": Command("let a player play go in other programs, through GTP", is_for_programs=True),
     "uci": Command("let a player play chess in other programs, through UCI", is_for_programs=True),
+    "usi": Command("let a player play shogi in other programs, through USI", is_for_programs=True),
     "games": Command("list the games"),
     "audit": Command("check what a game or an environment promises, and what its observations hide"),
     "configs": Command("list the settings that come with selfplay"),

@@ -1,8 +1,8 @@
 """Play two players against each other: paired openings with seats swapped (or one colour), Elo with a 95 % interval.
 
 A PLAYER is random, human, solver, mcts:simulations=N, uniform:simulations=N, run:RUN_DIR[@VERSION]:simulations=N,
-net:RUN_DIR[@VERSION], pretrained:GAME:simulations=N, gtp:COMMAND or uci:COMMAND (docs/engines.md); more options follow
-after commas, e.g. mcts:simulations=1000,c=1.4,seed=3.
+net:RUN_DIR[@VERSION], pretrained:GAME:simulations=N, gtp:COMMAND, uci:COMMAND or usi:COMMAND (docs/engines.md); more
+options follow after commas, e.g. mcts:simulations=1000,c=1.4,seed=3.
 """
 
 from __future__ import annotations

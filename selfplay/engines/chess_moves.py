@@ -15,7 +15,6 @@ from typing import Any
 
 import pyspiel
 
-from games import Game
 from games.open_spiel.load import quiet
 from selfplay.errors import UserError
 
@@ -33,12 +32,6 @@ _CASTLING = {"K": ("e1", "h1"), "Q": ("e1", "a1"), "k": ("e8", "h8"), "q": ("e8"
 _KNIGHT = ((1, 2), (2, 1), (2, -1), (1, -2), (-1, -2), (-2, -1), (-2, 1), (-1, 2))
 _STRAIGHT = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _DIAGONAL = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-
-
-def require_chess(game: Game) -> None:
-    """Raise UserError for any game but orthodox chess."""
-    if game.rules != CHESS:
-        raise UserError(f"UCI: {CHESS} is played through it, not {game.name}")
 
 
 def start_state(fen: str | None = None) -> ChessState:

@@ -25,7 +25,7 @@ class GtpOptions:
 
 @dataclass(frozen=True)
 class UciOptions:
-    """Options of `uci`. With none of `nodes`, `depth` and `movetime`, a move gets `movetime=100`."""
+    """Options of `uci` and `usi`. With none of `nodes`, `depth` and `movetime`, a move gets `movetime=100`."""
 
     skill: int | None = _option(None, "the engine's `Skill Level` (Stockfish: 0 to 20)", -20, 100)
     elo: int | None = _option(None, "the engine's `UCI_Elo`, with `UCI_LimitStrength`", 0, 10_000)
@@ -33,5 +33,5 @@ class UciOptions:
     depth: int | None = _option(None, "plies that are searched", 1, 1000)
     movetime: int | None = _option(None, "milliseconds a move", 1, 86_400_000)
     threads: int | None = _option(None, "the engine's `Threads`", 1, 1024)
-    hash: int | None = _option(None, "the engine's `Hash`, in megabytes", 1, 1_000_000)
+    hash: int | None = _option(None, "the engine's `Hash` (`USI_Hash`), in megabytes", 1, 1_000_000)
     timeout: float = _timeout_option()

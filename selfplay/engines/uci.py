@@ -1,32 +1,64 @@
-"""The Universal Chess Interface (Meyer-Kahlen and Huber, 2000) from the side of the program that asks the engine."""
+"""The Universal Chess Interface from the side of the program that asks the engine, and its Japanese sibling for shogi.
+
+UCI: Meyer-Kahlen and Huber, 2000. USI: Romstad, "The Universal Shogi Interface", 2007. They differ in some words
+(`Dialect`) and in how moves are written (`selfplay.engines.uci_game`).
+"""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from selfplay.engines.process import EngineError, EngineProcess
 
 VARIANT = "UCI_Variant"
 """The option of engines that play variants of chess."""
 
-USUAL_VARIANT = "chess"
-"""What engines without that option play."""
 
-NO_MOVE = ("(none)", "0000", "NULL")
-"""Answers of engines where there is no move."""
+@dataclass(frozen=True)
+class Dialect:
+    """The words of one of the two interfaces."""
+
+    name: str
+    start: str
+    """Asks an engine who it is; it ends its answer with `started`."""
+    started: str
+    new_game: str
+    memory: str
+    """The option for the megabytes of the engine's table."""
+    sides: tuple[str, str]
+    """Letters of the first and the second player in positions and clocks."""
+    usual_variant: str
+    """What engines without the option `UCI_Variant` play."""
+    no_move: str
+    """The answer where a player has no move."""
+    refusals: tuple[str, ...]
+    """All answers of engines that are no move."""
+    movetime: str
+    """Arguments of `go` for a move of some milliseconds."""
+
+
+UCI = Dialect(
+    "UCI", "uci", "uciok", "ucinewgame", "Hash", ("w", "b"), "chess", "(none)", ("(none)", "0000", "NULL"),
+    "movetime {}",
+)  # fmt: skip
+USI = Dialect(
+    "USI", "usi", "usiok", "usinewgame", "USI_Hash", ("b", "w"), "shogi", "resign", ("resign", "win"),
+    "btime 0 wtime 0 byoyomi {}",
+)  # fmt: skip
 
 
 class UciEngine:
     """A running engine. After an EngineError it is used no more."""
 
-    def __init__(self, command: str, seconds: float) -> None:
+    def __init__(self, command: str, seconds: float, dialect: Dialect = UCI) -> None:
         """Start `command`. `seconds`: how long it may take to answer. Raises UserError."""
-        self._process = EngineProcess(command)
+        self._process, self._dialect = EngineProcess(command), dialect
         self.name, self.seconds = self._process.name, seconds
         try:
-            lines = self._ask("uci", "uciok")
+            lines = self._ask(dialect.start, dialect.started)
         except EngineError:
             self._process.close()
             raise
@@ -45,7 +77,7 @@ class UciEngine:
 
     def set_variant(self, variant: str) -> None:
         """Let the engine play a variant of chess. Raises EngineError where it does not know it."""
-        known = re.findall(r"(?<= var )\S+", self.options.get(VARIANT, f" var {USUAL_VARIANT}"))
+        known = re.findall(r"(?<= var )\S+", self.options.get(VARIANT, f" var {self._dialect.usual_variant}"))
         if variant not in known:
             raise EngineError(f"engine {self.name}: does not play {variant}; an engine of variants is Fairy-Stockfish")
         if VARIANT in self.options:
@@ -53,17 +85,17 @@ class UciEngine:
 
     def new_game(self) -> None:
         """Let the engine forget what it has searched."""
-        self._send("ucinewgame")
+        self._send(self._dialect.new_game)
         self._ask("isready", "readyok")
 
     def best_move(self, moves: Sequence[str], limits: str, more_seconds: float = 0.0) -> str:
-        """The engine's move after `moves` from the usual start, in UCI's text; `limits` follow `go`.
+        """The engine's move after `moves` from the usual start, as text; `limits` follow `go`.
 
         Raises EngineError where the engine fails or finds no move.
         """
         self._send("position startpos" + (f" moves {' '.join(moves)}" if moves else ""))
         words = self._ask(f"go {limits}", "bestmove", more_seconds)[-1].split()
-        if len(words) < 2 or words[1] in NO_MOVE:
+        if len(words) < 2 or words[1] in self._dialect.refusals:
             raise EngineError(f"engine {self.name}: found no move")
         return words[1]
 

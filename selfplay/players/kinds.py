@@ -11,7 +11,7 @@ Every command that takes a PLAYER reads it here; `register_player` adds a kind o
     pretrained  a trained network that comes with the program, with search
     solver      the value of every move, in small games
     human       a person at the terminal
-    gtp, uci    other programs that speak these protocols (docs/engines.md)
+    gtp, uci, usi  other programs that speak these protocols (docs/engines.md)
 """
 
 from __future__ import annotations
@@ -137,6 +137,13 @@ def _make_uci(spec: PlayerSpec, game: Game, seed: int) -> Player:
     return UciPlayer(spec.name, spec.target, game, spec.options)
 
 
+def _make_usi(spec: PlayerSpec, game: Game, seed: int) -> Player:
+    from selfplay.engines.uci import USI
+    from selfplay.engines.uci_player import UciPlayer
+
+    return UciPlayer(spec.name, spec.target, game, spec.options, USI)
+
+
 _kinds = {
     kind.name: kind
     for kind in (
@@ -177,6 +184,7 @@ _kinds = {
         PlayerKind("human", _make_human, is_person=True),
         PlayerKind("gtp", _make_gtp, GtpOptions, "COMMAND", is_command=True),
         PlayerKind("uci", _make_uci, UciOptions, "COMMAND", is_command=True),
+        PlayerKind("usi", _make_usi, UciOptions, "COMMAND", is_command=True),
     )
 }
 """The kinds of players by name; `register_player` adds to it."""

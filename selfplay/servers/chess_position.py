@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from games.open_spiel.game import OpenSpielGame, OpenSpielPool
-from selfplay.engines.chess_moves import ChessState, legal_moves, start_state
+from selfplay.engines.chess_moves import ChessState, legal_moves, start_state, write_moves
 from selfplay.errors import UserError
 
 
@@ -27,7 +27,7 @@ class ChessPool(OpenSpielPool):
 
 @dataclass(frozen=True)
 class ChessPosition:
-    """A position of chess; it never changes."""
+    """A position of chess (`selfplay.servers.positions.Position`)."""
 
     state: ChessState
     """Never applied to, only asked for children."""
@@ -38,6 +38,29 @@ class ChessPosition:
     def side(self) -> str:
         """Who is to move, `w` or `b`, also where the game is over."""
         return str(self.state).split()[1]
+
+    @property
+    def is_over(self) -> bool:
+        """See `Position.is_over`."""
+        return bool(self.state.is_terminal())
+
+    @property
+    def history(self) -> list[int]:
+        """See `Position.history`."""
+        return list(self.state.history())
+
+    @property
+    def text(self) -> str:
+        """See `Position.text`."""
+        return str(self.state)
+
+    def legal_actions(self) -> list[int]:
+        """See `Position.legal_actions`."""
+        return list(self.state.legal_actions())
+
+    def write(self, actions: Sequence[int]) -> list[str]:
+        """See `Position.write`."""
+        return write_moves(self.state, actions)
 
     def after(self, moves: Sequence[str]) -> ChessPosition:
         """The position after moves in UCI's text. Raises UserError that names the first illegal one."""

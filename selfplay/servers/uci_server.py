@@ -1,4 +1,4 @@
-"""Our player of chess for any program that speaks UCI (`selfplay uci`).
+"""Our player for any program that speaks UCI or USI (`selfplay uci`, `selfplay usi`): chess, its variants, shogi.
 
 Lines are read by a thread and answered by the main one. While it thinks, it looks for lines between two simulations:
 `stop`, `quit` and `isready` are answered at once, all others wait their turn, so a search never meets another position
@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from games import Game
-from games.open_spiel.game import OpenSpielGame
-from selfplay.engines.chess_moves import require_chess, write_moves
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable
+from selfplay.engines.uci import UCI, USI, VARIANT, Dialect
 from selfplay.errors import UserError
 from selfplay.players.thinking import Limits, Thinker, Thought, move_seconds, try_out
-from selfplay.servers.chess_position import ChessPool, ChessPosition, set_up
+from selfplay.servers.positions import Position, board_of
 from selfplay.version import __version__
 
 MAX_SIMULATIONS = 1_000_000_000
@@ -29,10 +28,13 @@ MAX_MILLISECONDS = 10**9
 MAX_WAITING = 10_000
 """Largest number of lines that wait for the end of a search; more are refused."""
 
-NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "movetime", "nodes", "depth", "mate")
+NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "movetime", "byoyomi", "nodes", "depth", "mate")
 """Arguments of `go` that a number follows; `depth` and `mate` have no effect."""
 
 FLAGS = ("infinite", "ponder")
+
+IGNORED_OPTIONS = ("usi_ponder", "usi_hash")
+"""Options that programs of shogi set without asking."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,23 @@ class _Go:
 class UciServer:
     """Answers until `quit` or the end of the input."""
 
-    def __init__(self, game: Game, make_thinker: Callable[[], Thinker], lines: LineQueue, out: TextIO) -> None:
-        """`make_thinker` is called when the player is first needed. Raises UserError for any game but chess."""
-        require_chess(game)
-        assert isinstance(game, OpenSpielGame)
-        self._make_thinker, self._lines, self._out = make_thinker, lines, out
+    def __init__(
+        self,
+        game: Game,
+        make_thinker: Callable[[], Thinker],
+        lines: LineQueue,
+        out: TextIO,
+        dialect: Dialect = UCI,
+    ) -> None:
+        """`make_thinker` is called when the player is first needed.
+
+        Raises UserError for a game that is not played through the protocol.
+        """
+        self._make_thinker, self._lines, self._out, self._dialect = make_thinker, lines, out, dialect
         self._thinker: Thinker | None = None
-        self._pool = ChessPool(game)
-        self._position = set_up()
-        self._told: tuple[str | None, tuple[str, ...], ChessPosition] = (None, (), self._position)
+        self._board = board_of(game, dialect)
+        self._position: Position = self._board.start(None)
+        self._told: tuple[str | None, tuple[str, ...], Position] = (None, (), self._position)
         self._num_simulations: int | None = None
         self._waiting: deque[Line] = deque()
         self._stopped = False
@@ -64,15 +74,16 @@ class UciServer:
         self.failure: Exception | None = None
         """Why the player cannot be made."""
         self._commands: dict[str, Callable[[list[str]], None]] = {
-            "uci": self._uci,
+            dialect.start: self._introduce,
             "debug": lambda words: None,
             "isready": self._isready,
             "setoption": self._setoption,
-            "ucinewgame": lambda words: self._set_position(None, ()),
+            dialect.new_game: lambda words: self._set_position(None, ()),
             "position": self._set_up,
             "go": self._go,
             "stop": lambda words: None,  # nothing is under way
             "ponderhit": lambda words: None,
+            "gameover": lambda words: None,
             "quit": self._quit,
         }
 
@@ -110,7 +121,7 @@ class UciServer:
 
     def state(self) -> tuple[object, ...]:
         """All that a command can change, for tests."""
-        return str(self._position.state), self._position.state.history(), self._num_simulations, self.is_running
+        return self._position.text, self._position.history, self._num_simulations, self.is_running
 
     # The session.
 
@@ -121,11 +132,13 @@ class UciServer:
     def _complain(self, text: str) -> None:
         self._say(f"info string {printable(text, 200)}")
 
-    def _uci(self, words: list[str]) -> None:
+    def _introduce(self, words: list[str]) -> None:
         self._say(f"id name selfplay {__version__}")
         self._say("id author The selfplay authors")
         self._say(f"option name Simulations type spin default 0 min 0 max {MAX_SIMULATIONS}")
-        self._say("uciok")
+        for variant in self._board.variants:
+            self._say(f"option name {VARIANT} type combo default {variant} var {variant}")
+        self._say(self._dialect.started)
 
     def _isready(self, words: list[str]) -> None:
         self._player()
@@ -134,9 +147,14 @@ class UciServer:
     def _setoption(self, words: list[str]) -> None:
         if [word.lower() for word in words[:3:2]] != ["name", "value"] or len(words) != 4:
             raise UserError("setoption: write it as setoption name Simulations value 100")
-        if words[1].lower() != "simulations":
+        name, value = words[1].lower(), words[3]
+        if name == VARIANT.lower() and self._board.variants:
+            if value not in self._board.variants:
+                raise UserError(f"setoption: the player plays {', '.join(self._board.variants)}, not {value[:40]}")
+        elif name == "simulations":
+            self._num_simulations = _number(value, MAX_SIMULATIONS) or None
+        elif not (self._dialect is USI and name in IGNORED_OPTIONS):
             raise UserError(f"setoption: there is no option {words[1]}")
-        self._num_simulations = _number(words[3], MAX_SIMULATIONS) or None
 
     def _quit(self, words: list[str]) -> None:
         self.is_running = False
@@ -147,7 +165,7 @@ class UciServer:
         if self._thinker is None:
             try:
                 thinker = self._make_thinker()
-                try_out(thinker, self._pool)
+                try_out(thinker, self._board.pool)
             except Exception as error:
                 self.failure = error
                 self._quit([])
@@ -164,17 +182,17 @@ class UciServer:
             setting, moves = words[:place], words[place + 1 :]
         if setting == ["startpos"]:
             self._set_position(None, tuple(moves))
-        elif setting[:1] == ["fen"]:
+        elif setting[:1] in (["fen"], ["sfen"]):
             self._set_position(" ".join(setting[1:]), tuple(moves))
         else:
-            raise UserError("position: startpos or fen is needed")
+            raise UserError(f"position: startpos or {'sfen' if self._dialect is USI else 'fen'} is needed")
 
     def _set_position(self, fen: str | None, moves: tuple[str, ...]) -> None:
         """Most positions follow from the last one, and only their new moves are played."""
         told_fen, told_moves, position = self._told
         known = len(told_moves)
         if fen != told_fen or moves[:known] != told_moves:
-            position, known = set_up(fen), 0
+            position, known = self._board.start(fen), 0
         position = position.after(moves[known:])
         self._told = (fen, moves, position)
         self._position = position
@@ -182,10 +200,13 @@ class UciServer:
     # Thinking.
 
     def _go(self, words: list[str]) -> None:
-        """Always ends in `bestmove`."""
+        """Always ends in `bestmove`, but for a question about a mate."""
+        if self._dialect is USI and words[:1] == ["mate"]:
+            self._say("checkmate notimplemented")
+            return
         go = self._read_go(words)
         self._stopped = False
-        answer = "(none)"
+        answer = self._dialect.no_move
         try:
             answer = self._think(go)
         except UserError as error:
@@ -199,16 +220,16 @@ class UciServer:
     def _think(self, go: _Go) -> str:
         """The move for the position; writes the value, the speed and the expected line on the way."""
         position = self._position.playable()
-        if position.state.is_terminal():
+        if position.is_over:
             raise UserError("go: there is no move, the game is over")
         player = self._player()
         if player.needs_history and not position.is_usual:
             raise UserError(f"go: {player.name} plays only what follows from the usual start")
-        self._pool.put(0, position.state)
-        thought = player.think(self._pool, position.state.history(), go.limits, lambda: self._should_stop(go))
-        if thought.action not in position.state.legal_actions():
+        self._board.put(position)
+        thought = player.think(self._board.pool, position.history, go.limits, lambda: self._should_stop(go))
+        if thought.action not in position.legal_actions():
             raise UserError(f"{player.name} chose an illegal move")
-        line = write_moves(position.state, thought.line or (thought.action,))
+        line = position.write(thought.line or (thought.action,))
         self._say(_info(thought, line))
         return line[0]
 
@@ -263,6 +284,8 @@ class UciServer:
         if f"{side}time" not in given:
             return None
         remaining, increment = max(0, given[f"{side}time"]), max(0, given.get(f"{side}inc", 0))
+        if (overtime := max(0, given.get("byoyomi", 0))) > 0:  # each move has it, whatever is left of the clock
+            remaining, increment = remaining + overtime, increment + overtime
         return move_seconds(remaining / 1000, increment / 1000, max(0, given.get("movestogo", 0)))
 
 

@@ -13,7 +13,6 @@ import pytest
 from engine_helpers import after, fake_engine, random_history
 
 import games
-from selfplay.engines import chess_moves
 from selfplay.engines.chess_moves import check_fen, legal_moves, start_state, write_moves
 from selfplay.engines.lines import LineQueue
 from selfplay.engines.process import EngineError
@@ -189,12 +188,6 @@ def test_play_goes_on_after_a_draw_by_rule():
     assert bare.state.is_terminal() and bare.playable() == bare
     with pytest.raises(UserError, match="move 1"):
         bare.after(["e1e2"])
-
-
-def test_only_orthodox_chess():
-    for name in ("chess(chess960=true)", "go(board_size=9)"):
-        with pytest.raises(UserError, match="UCI: chess is played"):
-            chess_moves.require_chess(games.load(name))
 
 
 # The player.
@@ -448,8 +441,9 @@ def test_centipawns_are_odd_and_finite():
 
 
 def test_other_games_are_refused():
-    with pytest.raises(UserError, match="UCI: chess is played through it"):
-        UciServer(games.load("tic_tac_toe"), FirstMove, LineQueue(io.BytesIO()), io.StringIO())
+    for name in ("tic_tac_toe", "chess(chess960=true)", "go(board_size=9)"):
+        with pytest.raises(UserError, match="UCI: chess and its variants are played through it"):
+            UciServer(games.load(name), FirstMove, LineQueue(io.BytesIO()), io.StringIO())
 
 
 def test_positions_from_fen_are_searched_by_our_players():

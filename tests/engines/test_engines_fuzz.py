@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from engine_fuzz import fuzz_gtp, fuzz_uci, gtp_input, uci_input
+from engine_fuzz import fuzz_gtp, fuzz_uci, fuzz_usi, gtp_input, uci_input, usi_input
 
 LINES = 3000
 """`python tests/fuzz/engine_fuzz.py gtp 100000` runs more."""
@@ -20,6 +20,10 @@ def test_fuzzed_gtp(seed):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fuzzed_uci(seed):
     assert fuzz_uci(uci_input(LINES, seed)) > 100
+
+
+def test_fuzzed_usi():
+    assert fuzz_usi(usi_input(LINES, 1)) > 100
 
 
 @pytest.mark.parametrize(

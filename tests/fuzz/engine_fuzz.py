@@ -1,4 +1,4 @@
-"""Input that no program should send, for both servers: `python tests/fuzz/engine_fuzz.py gtp|uci LINES [SEED]`.
+"""Input that no program should send to a server: `python tests/fuzz/engine_fuzz.py gtp|uci|usi LINES [SEED]`.
 
 Garbage, NULs, overlong lines, half commands, moves out of turn, and good commands between them. After every line the
 position must be one that good commands lead to, and whatever was answered with an error must have changed nothing. Run
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 import games
-from selfplay.engines.chess_moves import legal_moves
 from selfplay.engines.lines import MAX_LINE, Line, LineQueue, read_lines
+from selfplay.engines.uci import UCI, USI, Dialect
 from selfplay.players.player import MoveAnalysis
 from selfplay.players.thinking import Thought, never, no_report
 from selfplay.servers.gtp_server import GtpServer
@@ -48,6 +48,24 @@ UCI_GOOD = (
     "go movetime 1",
     "isready",
     "setoption name Simulations value 2",
+)
+USI_WORDS = (
+    "usi isready usinewgame position startpos sfen moves go stop ponderhit gameover win setoption name value "
+    "Simulations USI_Hash USI_Ponder UCI_Variant minishogi nodes wtime btime byoyomi mate 1e1d 5a5b 2e2d 3e2d P*3c "
+    "1e1b+ 0000 - b w "
+    "rbsgk/4p/5/P4/KGSBR 4k/5/5/5/K4 1 0 -1 99999999999999 x \u2603 \t \x01 ="
+).split(" ")
+USI_GOOD = (
+    "position startpos",
+    "position startpos moves 1e1d 5a5b",
+    "position startpos moves 1e1d 5a5b 1d1e",
+    "position sfen rbsgk/4p/5/P4/KGSBR b - 1 moves 1e1d",
+    "go nodes 1",
+    "go btime 0 wtime 0 byoyomi 1",
+    "go mate 100",
+    "isready",
+    "setoption name Simulations value 2",
+    "setoption name UCI_Variant value minishogi",
 )
 
 
@@ -104,6 +122,13 @@ def uci_input(count: int, seed: int) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
+def usi_input(count: int, seed: int) -> bytes:
+    """The same for a USI server of mini shogi."""
+    rng = np.random.default_rng(seed)
+    lines = (fuzzed(USI_WORDS, USI_GOOD, rng) for _ in range(count))
+    return b"".join(line + b"\n" for line in lines)
+
+
 def read(data: bytes) -> Iterator[Line]:
     """The lines as a server reads them."""
     return read_lines(io.BytesIO(data))
@@ -140,9 +165,15 @@ def check_gtp(server: GtpServer) -> None:
     assert (fresh.session.state.board, fresh.session.own.pool.text(0)) == (state.board, session.own.pool.text(0))
 
 
-def fuzz_uci(data: bytes) -> int:
+def fuzz_usi(data: bytes) -> int:
+    """`fuzz_uci` for mini shogi."""
+    return fuzz_uci(data, "mini_shogi", USI)
+
+
+def fuzz_uci(data: bytes, game: str = "chess", dialect: Dialect = UCI) -> int:
     """Answer all lines, checking after each; how many changed the state."""
-    server, changes = UciServer(games.load("chess"), lambda: AnyMove(0), LineQueue(io.BytesIO()), io.StringIO()), 0
+    lines = LineQueue(io.BytesIO())
+    server, changes = UciServer(games.load(game), lambda: AnyMove(0), lines, io.StringIO(), dialect), 0
     server.answer("isready")
     before = server.state()
     for line in read(data):
@@ -151,15 +182,17 @@ def fuzz_uci(data: bytes) -> int:
         after, said = server.state(), out.getvalue()
         assert said.isascii() and (not said or said.endswith("\n"))
         words = line.split() if isinstance(line, str) else []
-        if words[:1] == ["go"]:
+        if words[:2] == ["go", "mate"] and dialect is USI:
+            assert said == "checkmate notimplemented\n"
+        elif words[:1] == ["go"]:
             assert said.splitlines()[-1].startswith("bestmove "), said
         elif said.startswith("info string"):
             assert after == before, (line, said)
-        if words[:1] not in (["position"], ["ucinewgame"], ["setoption"]):
+        if words[:1] not in (["position"], [dialect.new_game], ["setoption"]):
             assert after == before, (line, said)
         changes += after != before
         before = after
-    legal_moves(server._position.state)
+    server._position.legal_actions()
     assert server.is_running
     return changes
 
@@ -167,10 +200,12 @@ def fuzz_uci(data: bytes) -> int:
 def main() -> None:
     protocol, count = sys.argv[1], int(sys.argv[2])
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-    make, fuzz = {"gtp": (gtp_input, fuzz_gtp), "uci": (uci_input, fuzz_uci)}[protocol]
+    table = {"gtp": (gtp_input, fuzz_gtp), "uci": (uci_input, fuzz_uci), "usi": (usi_input, fuzz_usi)}
+    make, fuzz = table[protocol]
     data = make(count, seed)
     print(f"{protocol}: {count} lines, {len(data)} bytes, {fuzz(data)} changes of state")
-    arguments = ["gtp", "random", "--game", "go(board_size=9)"] if protocol == "gtp" else ["uci", "random"]
+    more = {"gtp": ["--game", "go(board_size=9)"], "uci": [], "usi": ["--game", "mini_shogi"]}
+    arguments = [protocol, "random", *more[protocol]]
     command = [sys.executable, "-m", "selfplay", *arguments]
     done = subprocess.run(command, input=data, capture_output=True, timeout=3600, check=False)
     print(f"the command: status {done.returncode}, {len(done.stdout)} bytes of answers")

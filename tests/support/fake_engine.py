@@ -65,8 +65,8 @@ def answer_gtp(words: list[str], starts: int) -> str:
 
 
 def answer_uci(words: list[str], starts: int) -> str:
-    if words[0] == "uci":
-        return f"id name fake\n{OPTIONS}\nuciok\n"
+    if words[0] in ("uci", "usi"):
+        return f"id name fake\n{OPTIONS}\n{words[0]}ok\n"
     if words[0] == "isready":
         return "readyok\n"
     if words[0] == "go":

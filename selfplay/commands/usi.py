@@ -1,0 +1,26 @@
+"""Let a player play shogi in any program that speaks the Universal Shogi Interface.
+
+Shogi, mini shogi and animal shogi are played. The PLAYER is RUN_DIR[@VERSION], or written as for `selfplay match`,
+e.g. run:RUN_DIR:simulations=400. It answers on standard input and output; docs/engines.md says what is answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from selfplay.commands.arguments import integer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the player and the game."""
+    parser.add_argument("player", metavar="PLAYER", help="who plays")
+    parser.add_argument("--game", metavar="G", help="the run's own game unless given; shogi for a player without one")
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
+
+
+def run(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Serve until `quit`, or until the input ends."""
+    from selfplay.engines.uci import USI
+    from selfplay.servers.serving import serve_engine
+
+    return serve_engine("usi", args.player, args.game, args.seed, USI, args.output)
