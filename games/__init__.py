@@ -7,11 +7,11 @@ import games.kernel_cache  # noqa: F401  (first: it finds a place for the kernel
 import games.older_games  # noqa: F401  (before anybody derives from `Game`)
 
 # isort: split
-from games.audit import AuditReport, Skipped, audit, audit_all, format_report, format_table
+from games.auditing.ambiguity import AuditReport, Skipped, audit, audit_all, format_report, format_table
+from games.auditing.promises import Broken, broken_promises, load_or_broken
 from games.base import CHANCE, TERMINAL, ActionPlanes, Game, GameError, StatePool, Symmetry, check_action
 from games.environments.environment import Environment, EnvironmentBatch, Step
 from games.environments.registry import load_environment
-from games.promises import Broken, broken_promises, load_or_broken
 from games.python_pool import PythonGame, State, new_state
 from games.registry import GameInfo, load, names, register
 from games.seats import with_seats

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from games.auditing.positions import describe
 from games.base import GameError
-from games.position_promises import describe
 
 
 def import_module_of(what: str, name: str, module: str) -> None:

@@ -12,8 +12,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, MultiBinary, Space, Tuple
 
+from games.auditing.positions import BrokenError, asked
 from games.environments.gymnasium_spaces import is_text, one_line
-from games.position_promises import BrokenError, asked
 
 
 def reset(env: gym.Env, seed: int | None = None) -> Any:

@@ -17,11 +17,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
 
+from games.auditing.positions import BrokenError, asked, describe
+from games.auditing.promises import Broken
 from games.environments.answers import action_text, kind, reset, step
 from games.environments.environment import Environment, EnvironmentBatch
 from games.environments.gymnasium import RENDER_MODE, GymnasiumEnvironment
-from games.position_promises import BrokenError, asked, describe
-from games.promises import Broken
 
 MISTAKES = (
     ArithmeticError, AssertionError, AttributeError, LookupError, NameError, NotImplementedError, TypeError, ValueError,

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
 
 def _audit_game(game: Game, args: argparse.Namespace) -> int:
     import games
-    from games.position_promises import describe
+    from games.auditing.positions import describe
 
     broken = games.broken_promises(game, -(-args.positions // PROMISE_SHARE), args.seed)
     report = None

@@ -8,7 +8,7 @@ import pytest
 
 import games
 
-audit_module = importlib.import_module("games.audit")  # the name `games.audit` is the function
+audit_module = importlib.import_module("games.auditing.ambiguity")
 
 
 @pytest.mark.parametrize("name", ["pig", "oware", "breakthrough(columns=3,rows=4)"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import games
+from games.auditing.promises import broken_promises
 from games.observation_layout import layout_notes
-from games.promises import broken_promises
 from selfplay import cli
 
 

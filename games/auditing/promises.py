@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from games.auditing.laws import check_again, check_symmetries
+from games.auditing.positions import TOLERANCE, BrokenError, Look, asked, choose, describe, look, try_move
 from games.base import CHANCE, TERMINAL, Game, GameError
-from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, describe, look, try_move
-from games.promise_laws import check_again, check_symmetries
 from games.python_pool import PythonGame, State, new_state
 from games.registry import load
 

@@ -1,4 +1,4 @@
-"""One position of a game, looked at in full and checked: what `games.promises` compares and reports.
+"""One position of a game, looked at in full and checked: what `games.auditing.promises` compares and reports.
 
 Every method of a `State` is called here, and no output is trusted.
 """

@@ -1,4 +1,4 @@
-"""Laws of whole games that `games.promises` checks: the same moves again, the judge, and mirror images."""
+"""Laws of whole games that `games.auditing.promises` checks: the same moves again, the judge, and mirror images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from games.auditing.positions import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
 from games.base import Game, Symmetry
-from games.position_promises import TOLERANCE, BrokenError, Look, asked, choose, look, try_move
 from games.python_pool import new_state
 
 MIRRORED_GAMES = 12

@@ -1,0 +1,1 @@
+"""Random games against a game's promises: whether they hold (`promises`), and what observations hide (`ambiguity`)."""
