@@ -135,7 +135,8 @@ class Library:
         Where a trained network comes with the program, the game has the form that it learned.
         """
         others = [self._variants.get(name, name) for name in self._plain]
-        return [*self._own, *(name for name in others if name not in self._own)]
+        known = {*self._own, *(game.rules for game in self._own.values())}  # another observation is no other game
+        return [*self._own, *(name for name in others if name not in known)]
 
     def first_game(self) -> str:
         """The game to open with: that of the newest run, else one with a trained network, Connect Four if it has."""

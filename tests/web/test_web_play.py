@@ -260,6 +260,13 @@ def test_a_game_is_offered_in_the_form_that_a_network_has_learned(monkeypatch):
     assert "connect_four" not in library.game_names() and "tic_tac_toe" in library.game_names()
 
 
+def test_a_game_of_a_run_is_offered_once(tmp_path):
+    run = make_run(tmp_path / "run", with_games=False)
+    change_settings(run, game="connect_four(egocentric_obs_tensor=True)")
+    names = [name for name in Library([run]).game_names() if name.startswith("connect_four")]
+    assert names == ["connect_four(egocentric_obs_tensor=True)"]
+
+
 def test_without_a_network_opponents_search(client):
     assert client.get("/api/setup").json()["newest_run"] is None
     assert {seat["kind"] for seat in strengths(client, "chess")} == {"mcts"}
