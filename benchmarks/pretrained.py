@@ -148,8 +148,8 @@ def measure_connect_four(player: str) -> list[Figure]:
 def measure_othello(player: str) -> list[Figure]:
     """Matches against plain MCTS."""
     return [
-        _score(player, 100, "mcts:simulations=1000", 60, 0),
-        _score(player, 100, "mcts:simulations=10000", 40, 0),
+        _score(player, 100, "mcts:simulations=1000", 100, 0),
+        _score(player, 100, "mcts:simulations=10000", 200, 0),
     ]
 
 
