@@ -280,9 +280,16 @@ class TrainedNetwork:
         with torch.inference_mode():
             heads = self._whole.forward_training(torch.from_numpy(observation))[2]
         return Forecast(
-            float(heads["score"][0, 0]) * self.game.largest_score if "score" in heads else math.nan,
+            float(heads["score"][0, 0]) * self._largest_score() if "score" in heads else math.nan,
             heads["ownership"][0].numpy() if "ownership" in heads else None,
         )
+
+    def _largest_score(self) -> float:
+        """What 1 of the score head stands for: the largest score of the game that taught it on a board of this size,
+        whose komi may be another; that of the game that is played where the size is new."""
+        learned = (games.load(name) for name in _games_learned(self.config))
+        taught = {game.final_label_shape: game.largest_score for game in learned}
+        return taught.get(self.game.final_label_shape, self.game.largest_score)
 
     def close(self) -> None:
         """Leave the inference object to the next network of the same sizes; this one is not used afterwards."""
@@ -300,10 +307,15 @@ def _config_on(game: Game, config: Config, target: str) -> Config:
     own = games.load(game_of_settings(config, target))
     if own.rules == game.rules:
         return config
-    learned = [games.load(stage.game).rules for stage in read_stages(config.curriculum)]
+    learned = [games.load(name).rules for name in _games_learned(config)]
     if own.family and own.family == game.family or game.rules in learned:
         return dataclasses.replace(config, game=game.name)
     raise UserError(_cannot_play(config, target, game))
+
+
+def _games_learned(config: Config) -> tuple[str, ...]:
+    """The games that the network of a run was trained on, that of `game` first."""
+    return (config.game, *(stage.game for stage in read_stages(config.curriculum)))
 
 
 def _cannot_play(config: Config, target: str, game: Game) -> str:

@@ -63,3 +63,22 @@ def test_a_network_without_the_heads_knows_nothing(tmp_path):
     forecast = player.forecast(after(OTHELLO, ())[0], 0)
     assert math.isnan(forecast.score) and forecast.ownership is None
     player.close()
+
+
+def test_points_are_those_that_the_head_was_taught_also_with_another_komi(tmp_path):
+    """A share of the largest score, which a komi is part of: 9 and 20.5 points in training, whatever is played."""
+    taught, other = (games.load(f"go(board_size=3,komi={komi})") for komi in (20.5, 0.5))
+    options = ("--game", taught.name, "--net.score_head", "true")
+    settings = tiny_config(tmp_path, *NET, *options, "--budget.steps", "1")
+    selfplay.train(settings, tmp_path / "run", Watcher())
+    player = parse_player(f"net:{tmp_path / 'run'}", other)
+    net = make_net(settings, taught).eval()
+    net.load_state_dict(read_weights(str(tmp_path / "run")).tensors)
+    pool, slots = after(other, (4,))
+    observation = np.empty((1, *other.observation_shape), other.observation_dtype)
+    pool.observe(slots, observation)
+    with torch.inference_mode():
+        score = float(net.forward_training(torch.from_numpy(observation))[2]["score"])
+    assert (taught.largest_score, other.largest_score) == (29.5, 9.5)
+    assert player.forecast(pool, 0).score == pytest.approx(29.5 * score) and score != 0
+    player.close()
