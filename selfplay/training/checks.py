@@ -50,6 +50,7 @@ def check(config: Config, is_new: bool = True) -> None:
     if config.curriculum and config.budget == BudgetConfig():
         raise UserError("curriculum: its stages are parts of the budget, and there is none; set budget.minutes, say")
     if is_new:
+        _check_idle(config)
         _check_budget(config, needs)
         if config.init is not None:
             check_initial(config.init, algorithm)
@@ -71,6 +72,17 @@ def _check_algorithm(config: Config) -> None:
         raise UserError(f"replay.max_policy_lag: {config.algorithm} learns from any policy; use 0")
     if config.checkpoint.replay and not kind.keeps_transitions:
         raise UserError(f"checkpoint.replay: {config.algorithm} has no replay of transitions to save; leave it out")
+
+
+def _check_idle(config: Config) -> None:
+    """Settings that would do nothing: what only games of a search teach, in learning without one."""
+    if kind_of(config).searches:
+        return
+    for name in ("reply_head", "moves_left_head", "ownership_head", "score_head"):
+        if getattr(config.net, name):
+            raise UserError(f"net.{name}: {config.algorithm} does not teach it; use false")
+    if config.actors.opening_moves != "uniform":
+        raise UserError(f"actors.opening_moves: {config.algorithm} begins with uniform random moves; use uniform")
 
 
 def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:

@@ -321,6 +321,15 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_episodes(tmp_path, 
             "rollout_steps: 1",
         ),
         (("--algorithm", "actor_critic", "--net.kind", "nature"), "screen"),
+        *(
+            (("--algorithm", algorithm, f"--net.{head}_head", "true"), f"net.{head}_head: {algorithm} does not teach it")
+            for algorithm, head in (
+                ("dqn", "reply"),
+                ("reinforce", "moves_left"),
+                ("actor_critic", "score"),
+            )
+        ),
+        (("--algorithm", "dqn", "--actors.opening-moves", "policy"), "opening_moves: dqn begins with uniform"),
         (("--algorithm", "actor_critic", "--environment", "", "--game", "chinese_checkers(players=3)"), "zero"),
     ],
 )
