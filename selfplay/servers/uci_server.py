@@ -281,10 +281,11 @@ class UciServer:
         if "movetime" in given:
             return max(0, given["movetime"]) / 1000
         side = self._position.side
-        if f"{side}time" not in given:
+        overtime = max(0, given.get("byoyomi", 0))
+        if f"{side}time" not in given and not overtime:
             return None
-        remaining, increment = max(0, given[f"{side}time"]), max(0, given.get(f"{side}inc", 0))
-        if (overtime := max(0, given.get("byoyomi", 0))) > 0:  # each move has it, whatever is left of the clock
+        remaining, increment = max(0, given.get(f"{side}time", 0)), max(0, given.get(f"{side}inc", 0))
+        if overtime:  # each move has it, whatever is left of the clock
             remaining, increment = remaining + overtime, increment + overtime
         return move_seconds(remaining / 1000, increment / 1000, max(0, given.get("movestogo", 0)))
 

@@ -100,6 +100,13 @@ def test_a_session():
     on.close()
 
 
+def test_a_move_has_its_overtime_whether_or_not_clocks_are_told():
+    on, _ = server(MINI)
+    with_clocks, alone = (on._read_go(f"{clocks}byoyomi 700".split()) for clocks in ("btime 0 wtime 0 ", ""))
+    assert alone == with_clocks and 0 < alone.limits.seconds <= 0.7
+    assert on._read_go([]).limits.seconds is None
+
+
 @pytest.mark.parametrize(
     ("line", "part"),
     [
