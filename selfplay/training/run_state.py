@@ -54,6 +54,9 @@ NUMBER = "number"
 """Field of a stored game beside those of its record, where games of several shapes were saved together: how many games
 were saved before it."""
 
+FIRST_SHARD = "first_shard"
+"""Another: the id of the first of the shards that were written together with its own."""
+
 MOST_SHARD_BYTES = shards.MAX_SHARD_BYTES // 4
 """Unpacked size from which on games go to another shard; one game may be larger."""
 
@@ -66,7 +69,8 @@ def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | N
     """
     if not records:
         return
-    before, _, shard_id = shards.totals(folder.games)
+    before, _, first = shards.totals(folder.games)
+    shard_id = first
     by_shape: dict[tuple[int, ...], list[int]] = {}  # the places of records whose arrays fit together
     for place, record in enumerate(records):
         by_shape.setdefault(record.observation.shape[1:], []).append(place)
@@ -74,7 +78,10 @@ def save_games(folder: RunFolder, records: list[GameRecord], most_bytes: int | N
         same = [records[place] for place in places]
         rows = rows_for_a_shard(same)
         if len(by_shape) > 1:
-            rows = [{**row, NUMBER: np.array(before + place)} for row, place in zip(rows, places, strict=True)]
+            rows = [
+                {**row, NUMBER: np.array(before + place), FIRST_SHARD: np.array(first)}
+                for row, place in zip(rows, places, strict=True)
+            ]
         shard_id = _write_games(folder, shard_id, same, rows)
     if most_bytes is not None:
         shards.trim(folder.games, most_bytes)
@@ -109,6 +116,13 @@ def in_order_of_play(
             newest = max(newest, number)
             numbered.append((number, shard_id, record))
     return [(shard_id, record) for _, shard_id, record in sorted(numbered, key=itemgetter(0))]
+
+
+def is_cut(found: Sequence[tuple[int, Sequence[tuple[shards.StoredRecord, Record]]]]) -> bool:
+    """Whether shards are left out that were written together with the oldest of these: some of their games belong
+    between games of these."""
+    oldest, games = found[0] if found else (0, ())
+    return any(FIRST_SHARD in row and row[FIRST_SHARD] < oldest for row, _ in games)
 
 
 def understand_games(algorithm: Algorithm) -> Understand:
@@ -279,14 +293,14 @@ class RunState:
         """The newest games with their shards, oldest first, and whether they fill the replay.
 
         A shard knows how many positions were played, which may be several for a row of the replay: more are read until
-        there are enough rows, or all have been read.
+        there are enough rows in shards that go together, or all have been read.
         """
         wanted = replay.capacity
         while True:
             found = shards.read_shards(self.folder.games, wanted, warn, lambda row: (row, self._understand(row)))
             records = in_order_of_play(found)
             is_full = sum(replay.rows_of(record) for _, record in records) >= replay.capacity
-            if is_full or sum(len(record) for _, record in records) < wanted:
+            if (is_full and not is_cut(found)) or sum(len(record) for _, record in records) < wanted:
                 return records, is_full
             wanted *= 2
 

@@ -143,6 +143,20 @@ def test_a_run_in_parts_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert verify(parts).problems == []
 
 
+def test_a_full_replay_has_its_games_again_whichever_shards_they_are_in(tmp_path: Path) -> None:
+    """It holds fewer rows than were saved, and the oldest of them are in several shards that were written together."""
+    settings = ("--budget.steps", "16", "--actors.games_per_actor", "6", "--replay.capacity", "80")
+    settings = (*settings, "--replay.window_start", "20", "--replay.min_positions", "20")
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    selfplay.train(config_of(tmp_path, *settings), whole, Watcher())
+    stop = Watcher(lambda status: os.kill(os.getpid(), signal.SIGTERM) if status.step == 13 else None)
+    selfplay.train(config_of(tmp_path, *settings), parts, stop)
+    selfplay.resume(parts, display=Watcher())
+    one, other = (checkpoint.load(run / "checkpoints") for run in (whole, parts))
+    assert one.state["kept"] == other.state["kept"] > 200
+    assert all(torch.equal(tensor, other.weights[name]) for name, tensor in one.weights.items())
+
+
 @pytest.mark.slow
 def test_actor_processes_follow_the_stages_also_when_resumed(tmp_path: Path) -> None:
     settings = ("--actors.num_actors", "1", "--budget.positions", "900")
