@@ -94,8 +94,8 @@ class GoSession:
     def load(self, record: Record, before_move: int | None = None) -> None:
         """Take over the game of a file, all of it or what comes before a move (1 is the first)."""
         komi = self.state.komi if record.komi is None else record.komi
-        own = self._own_of(record.size, komi + record.handicap)
-        if own is None or abs(komi) > MAX_KOMI:
+        own = None if abs(komi) > MAX_KOMI else self._own_of(record.size, komi + record.handicap)
+        if own is None:
             raise Refusal("unacceptable size or komi")
         moves = record.moves if before_move is None else record.moves[: max(0, before_move - 1)]
         try:

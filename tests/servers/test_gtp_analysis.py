@@ -296,6 +296,13 @@ def test_stones_of_a_handicap():
         assert server.answer(line).startswith("?")
 
 
+def test_no_player_is_made_for_a_file_with_a_komi_that_is_refused(tmp_path):
+    path = tmp_path / "game.sgf"
+    path.write_text("(;GM[1]SZ[5]KM[1000.5];B[aa])")
+    server = GtpServer(games.load("go(board_size=9)"), Scripted(), lambda game: pytest.fail("it would never be closed"))
+    assert server.answer(f"loadsgf {path}") == "? cannot load file: unacceptable size or komi\n\n"
+
+
 @needs("gnugo")
 def test_fixed_handicaps_are_those_of_gnu_go():
     engine = GtpEngine("gnugo --mode gtp", 60)
