@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from games import CHANCE, TERMINAL, Game
+from games.native.go import drawn_komis, komi_outcome
 from games.parameters import parse
 from selfplay.errors import UserError
 from selfplay.notation.forms import PGN, SGF, form_of
@@ -39,7 +40,7 @@ def read_position(game: Game, text: str) -> Table:
         raise Refused("nothing was pasted; expected moves or a board")
     board = _board_of(game, text)
     if board is not None:
-        return _reach(game, board, _side_to_move(text))
+        return _reach(game, board, _komi_drawn(game, text), _side_to_move(text))
     reading = _read_file(game, text)
     if reading is not None:
         table = Table(game, reading.moves)
@@ -156,7 +157,7 @@ def _board_of(game: Game, text: str) -> list[str] | None:
     rules = parse(game.rules)
     if rules.name not in ADDING or rules.prefix or not re.search(r"\S\s*\n\s*\S", text):
         return None
-    start = Table(game)
+    start = Table(game, _komi_drawn(game, text))
     try:
         cells = _draw(game, text.strip("\n").rstrip() + "\n").cells
     except Exception:  # not a board, so moves
@@ -172,21 +173,28 @@ def _side_to_move(text: str) -> int | None:
     return "BW".index(match[1]) if match else None
 
 
-def _reach(game: Game, wanted: list[str], side: int | None = None) -> Table:
-    """A game that leads to a board, with `side` to move. Raises Refused where none is found.
+def _komi_drawn(game: Game, text: str) -> list[int]:
+    """What a game that draws its komi begins with: the komi that a pasted board names, or the one in the middle."""
+    komis, match = drawn_komis(game), re.search(r"komi=(-?\d+(?:\.\d+)?)", text)
+    return komi_outcome(game, float(match[1]) if match else komis[len(komis) // 2]) if komis else []
+
+
+def _reach(game: Game, wanted: list[str], drawn: Sequence[int] = (), side: int | None = None) -> Table:
+    """A game that leads to a board, with `side` to move; `drawn` comes before its moves. Raises Refused where none is
+    found.
 
     Depth-first: the player to move places one of the stones that are still missing; positions with the same stones are
     visited once.
     """
-    start = Table(game)
-    names, before = _piece_names(game), _stones(start)
+    start = Table(game, drawn)
+    names, before = _piece_names(game, drawn), _stones(start)
     counts = [wanted.count(name) for name in names]
     first = start.to_play
     placed = [count - before.count(name) for count, name in zip(counts, names)]
     if not set(wanted) <= {*names, ""} or placed[first] - placed[1 - first] not in (0, 1):
         raise Refused(f"no game leads to this board: {counts[0]} of {names[0]} and {counts[1]} of {names[1]}")
     visited: set[tuple[str, ...]] = set()
-    stack: list[list[int]] = [[]]
+    stack: list[list[int]] = [list(drawn)]
     while stack and len(visited) < MAX_TRIES:
         moves = stack.pop()
         table = Table(game, moves)
@@ -212,9 +220,9 @@ def _name(cell: Cell) -> str:
     return "" if cell.piece is None else cell.piece.name
 
 
-def _piece_names(game: Game) -> tuple[str, str]:
+def _piece_names(game: Game, drawn: Sequence[int]) -> tuple[str, str]:
     """What the stones of the two players are called, by seat."""
-    table = Table(game)
+    table = Table(game, drawn)
     names = ["", ""]
     for _ in range(2):
         action, player = min(_drawn(table).places), table.to_play

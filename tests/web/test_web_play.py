@@ -399,6 +399,13 @@ def test_a_board_with_the_other_side_to_move_is_turned_down():
     assert read_position(rules, board.replace("to_play=B", "to_play=W")).history == [3]
 
 
+def test_a_board_of_a_game_that_draws_its_komi_has_that_of_the_text():
+    game = games.load("go(board_size=3,komi_spread=1)")  # komis 4.5 to 10.5, by outcomes 0 to 6
+    board = Table(game, [1, 4, 0]).view.text
+    assert "komi=5.5" in board and read_position(game, board).history == [1, 4, 0]
+    assert read_position(game, board.replace("komi=5.5, ", "")).history == [3, 4, 0]
+
+
 CHESS, NINE = "chess", "go(board_size=9)"
 
 
