@@ -51,6 +51,8 @@ class Symmetry:
 
     observation: np.ndarray  # [prod(observation_shape)] int64
     action: np.ndarray  # [A] int64
+    keeps_start: bool = True
+    """Whether the first position is its own mirror image. Else it keeps the rules alone, as in chess."""
 
 
 NO_CELL = -1

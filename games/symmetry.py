@@ -8,6 +8,7 @@ image of the initial position may be another one, as in chess; it keeps the rule
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations, product
 from typing import Any
 
@@ -30,14 +31,15 @@ def planes_of_cells(num_planes: int, rows: int, columns: int) -> ActionPlanes:
     return ActionPlanes(num_planes, (rows, columns), actions // cells, actions % cells)
 
 
-def mirror_of_planes(game: Game, planes: Sequence[int]) -> Symmetry:
+def mirror_of_planes(game: Game, planes: Sequence[int], keeps_start: bool = True) -> Symmetry:
     """The mirror image, left for right, of a game with `planes_of_cells`.
 
-    `planes[p]` is the plane of actions that becomes plane p.
+    `planes[p]` is the plane of actions that becomes plane p. `keeps_start` as in `Symmetry`.
     """
     rows, columns = game.observation_shape[1:]
     cells = _board_maps(rows, columns)["mirror"]
-    return _of_cells(game, cells, actions=(np.array(planes)[:, None] * cells.size + cells).ravel())
+    mirror = _of_cells(game, cells, actions=(np.array(planes)[:, None] * cells.size + cells).ravel())
+    return replace(mirror, keeps_start=keeps_start)
 
 
 def _of_cells(game: Game, cells: np.ndarray, actions: np.ndarray | None = None, planes: Any = None) -> Symmetry:

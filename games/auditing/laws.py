@@ -64,7 +64,7 @@ def _check_judge(game: Game, returns: Any, number: int) -> None:
 
 
 def check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> None:
-    """A game and its mirror image, side by side."""
+    """A game and its mirror image, side by side: of symmetries that keep the first position, for no other is known."""
     size = math.prod(game.observation_shape)
     seats = size // game.observation_shape[0] * game.num_players
     for number, symmetry in enumerate(asked("symmetries", "symmetries()", game.symmetries)):
@@ -75,7 +75,7 @@ def check_symmetries(game: Game, rng: np.random.Generator, moves: list[str]) -> 
         if not np.array_equal(symmetry.observation[-seats:], np.arange(size)[-seats:]):
             raise BrokenError("symmetries", f"symmetry {number} moves the seats")
         left = MIRRORED_MOVES
-        for _ in range(MIRRORED_GAMES):
+        for _ in range(MIRRORED_GAMES if symmetry.keeps_start else 0):
             moves.clear()
             _play_mirrored(game, symmetry, number, rng, moves, left)
             left -= len(moves)

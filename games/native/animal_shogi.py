@@ -59,4 +59,5 @@ class AnimalShogi(ShogiGame):
 
     def symmetries(self) -> list[Symmetry]:
         """The mirror image of the rules; the first position is not its own mirror image."""
-        return [mirror_of_planes(self, (*(-direction % 8 for direction in EVERYWHERE), *range(8, ACTION_PLANES)))]
+        moves = [-direction % 8 for direction in EVERYWHERE]
+        return [mirror_of_planes(self, (*moves, *range(8, ACTION_PLANES)), keeps_start=False)]

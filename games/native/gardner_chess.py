@@ -113,7 +113,7 @@ class GardnerChess(Game):
         queens = [4 * (-direction % 8) + steps for direction in EVERYWHERE for steps in range(FARTHEST)]
         knights = [KNIGHT_PLANES + 7 - jump for jump in range(8)]
         promotions = [UNDERPROMOTIONS + 3 * piece + side for piece in range(3) for side in (2, 1, 0)]
-        return [mirror_of_planes(self, (*queens, *knights, *promotions))]
+        return [mirror_of_planes(self, (*queens, *knights, *promotions), keeps_start=False)]
 
 
 class GardnerPool(PiecePool):

@@ -67,4 +67,4 @@ class MiniShogi(ShogiGame):
     def symmetries(self) -> list[Symmetry]:
         """The mirror image of the rules; the first position is not its own mirror image."""
         moves = [8 * promotes + -direction % 8 for promotes in (0, 1) for direction in EVERYWHERE]
-        return [mirror_of_planes(self, (*moves, *range(MOVE_PLANES, ACTION_PLANES)))]
+        return [mirror_of_planes(self, (*moves, *range(MOVE_PLANES, ACTION_PLANES)), keeps_start=False)]

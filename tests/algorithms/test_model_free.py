@@ -322,7 +322,10 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_episodes(tmp_path, 
         ),
         (("--algorithm", "actor_critic", "--net.kind", "nature"), "screen"),
         *(
-            (("--algorithm", algorithm, f"--net.{head}_head", "true"), f"net.{head}_head: {algorithm} does not teach it")
+            (
+                ("--algorithm", algorithm, f"--net.{head}_head", "true"),
+                f"net.{head}_head: {algorithm} does not teach it",
+            )
             for algorithm, head in (
                 ("dqn", "reply"),
                 ("reinforce", "moves_left"),

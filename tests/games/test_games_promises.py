@@ -65,7 +65,11 @@ def broken(state: type[games.State] = Pile, **sizes: object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["tic_tac_toe", "hex(board_size=3)", "openspiel:connect_four", "pig(winscore=10)", "cart_pole", "quoridor"]
+    "name",
+    [
+        *("tic_tac_toe", "hex(board_size=3)", "openspiel:connect_four", "pig(winscore=10)", "cart_pole", "quoridor"),
+        *("animal_shogi", "mini_shogi", "gardner_chess"),
+    ],
 )
 def test_shipped_games_keep_their_promises(name: str) -> None:
     assert broken_promises(games.load(name), positions=60) == []

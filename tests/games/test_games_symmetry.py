@@ -61,6 +61,15 @@ def test_mirrored_games_stay_mirrored(name: str, count: int) -> None:
     assert len({s.action.tobytes() for s in symmetries} | {identity.tobytes()}) == count + 1
     for symmetry in symmetries:
         check_symmetry(game, symmetry)
+        assert symmetry.keeps_start == is_its_mirror_image(game, symmetry)
+
+
+def is_its_mirror_image(game: games.Game, symmetry: games.Symmetry) -> bool:
+    """Whether the first position is."""
+    pool = game.new_pool(1)
+    pool.reset(slots(0))
+    start = observations(pool, slots(0)).ravel()
+    return np.array_equal(start[symmetry.observation], start)
 
 
 def check_symmetry(game: games.Game, symmetry: games.Symmetry) -> None:
