@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from games.base import Game, StatePool
-from games.solvers.animal_shogi import AnimalShogiSolver
 from games.solvers.connect_four import ConnectFourSolver
 from games.solvers.hex import HexSolver
 from games.solvers.retrograde import RetrogradeSolver
@@ -15,10 +14,7 @@ class Solver(Protocol):
     """Computes the value of every move. It keeps only results of earlier positions, which may come in any order."""
 
     def move_values(self, pool: StatePool, slot: int) -> dict[int, float]:
-        """The return of the player to move, from here on, after each legal move of the position and perfect play.
-
-        Raises UnsolvedError where the solver does not find it.
-        """
+        """The return of the player to move, from here on, after each legal move of the position and perfect play."""
         ...
 
     def best_moves(self, pool: StatePool, slot: int) -> list[int]:
@@ -36,12 +32,11 @@ class ScoringSolver(Protocol):
 
 
 def make_solver(game: Game) -> Solver:
-    """A solver of `game`: alpha-beta for Connect Four, must-play regions for small Hex, proofs of near ends for animal
-    shogi, else all positions backwards.
+    """A solver of `game`: alpha-beta for Connect Four, must-play regions for small Hex, else all positions backwards.
 
     The last solves the game at once. Raises GameError where a game is too large, or its exact play not defined.
     """
-    for kind in (ConnectFourSolver, HexSolver, AnimalShogiSolver):
+    for kind in (ConnectFourSolver, HexSolver):
         if kind.supports(game):
             return kind(game)
     return RetrogradeSolver(game)

@@ -17,7 +17,6 @@ import numpy as np
 import games
 from games import Game
 from games.solvers.solving import ScoringSolver, Solver, make_solver
-from games.solvers.unsolved import UnsolvedError
 from selfplay.errors import UserError
 from selfplay.evaluation.labelled import set_up
 from selfplay.evaluation.openings import Opening, play_random
@@ -74,14 +73,10 @@ class _Labeller:
         self.solver = solver or make_solver(self.game)
         self.pool = self.game.new_pool(1)
 
-    def __call__(self, moves: Opening) -> dict[str, Any] | None:
-        """The label of a position; None where the solver does not find the values."""
+    def __call__(self, moves: Opening) -> dict[str, Any]:
         set_up(self.pool, 0, moves)
         label: dict[str, Any] = {"game": self.game.name, "moves": list(moves)}
-        try:
-            label["values"] = {str(move): value for move, value in self.solver.move_values(self.pool, 0).items()}
-        except UnsolvedError:
-            return None
+        label["values"] = {str(move): value for move, value in self.solver.move_values(self.pool, 0).items()}
         if self.scores:
             assert isinstance(self.solver, ScoringSolver)
             scores = self.solver.move_scores(self.pool, 0)
@@ -98,13 +93,13 @@ def _prepare(name: str, scores: bool) -> None:
     _labeller = _Labeller(name, scores)
 
 
-def _label(moves: Opening) -> dict[str, Any] | None:
+def _label(moves: Opening) -> dict[str, Any]:
     return _labeller(moves)
 
 
-def _in_order(pool: ProcessPoolExecutor, drawn: Iterator[Opening], ahead: int) -> Iterator[dict[str, Any] | None]:
+def _in_order(pool: ProcessPoolExecutor, drawn: Iterator[Opening], ahead: int) -> Iterator[dict[str, Any]]:
     """The labels of what is drawn, in its order, with at most `ahead` positions asked for and not taken."""
-    waiting: deque[Future[dict[str, Any] | None]] = deque()
+    waiting: deque[Future[dict[str, Any]]] = deque()
     for moves in drawn:
         waiting.append(pool.submit(_label, moves))
         if len(waiting) >= ahead:
@@ -132,12 +127,10 @@ def _drawn(wanted: Wanted, game: Game) -> Iterator[Opening]:
                 yield tuple(moves[slot])
 
 
-def _kept(wanted: Wanted, labels: Iterable[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+def _kept(wanted: Wanted, labels: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """As many labels as wanted of those that are wanted. Raises UserError where there are fewer."""
     kept = 0
     for label in labels:
-        if label is None:
-            continue
         values = label["values"].values()
         best = max(values)
         if wanted.hard and sum(value == best for value in values) > HARD_SHARE * len(values):
