@@ -6,8 +6,9 @@ An engine builds its network once, without batch normalisation, and weights are 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,25 +33,26 @@ class Engine(ABC):
     def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
         """The outputs of `WorldModel.recurrent` that there are."""
 
+    def departure(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+        """The outputs of `WorldModel.departure`, where the model has chance codes."""
+        raise RuntimeError("a model without chance codes has no afterstates")
+
     @abstractmethod
     def load(self, folded: Mapping[str, Tensor]) -> None:
         """Overwrite the weights with those of `fold_batch_norm`."""
 
 
 class _Function(nn.Module):
-    """`initial` or `recurrent` as a function of tensors alone, with outputs in float32."""
+    """`initial`, `recurrent` or `departure` as a function of tensors alone, with outputs in float32."""
 
-    def __init__(self, twin: WorldModel, dtype: torch.dtype, is_recurrent: bool) -> None:
+    def __init__(self, twin: WorldModel, dtype: torch.dtype, name: str) -> None:
         super().__init__()
-        self.twin, self.dtype, self.is_recurrent = twin, dtype, is_recurrent
+        self.twin, self.dtype, self.name = twin, dtype, name
 
-    def forward(self, x: Tensor, action: Tensor | None = None) -> tuple[Tensor, ...]:
-        if self.is_recurrent:
-            assert action is not None
-            prediction = self.twin.recurrent(self._prepared(x), action)
-        else:
-            prediction = self.twin.initial(self._prepared(x))
-        return tuple(output.float().contiguous() for output in _outputs(prediction))
+    def forward(self, x: Tensor, *choice: Tensor) -> tuple[Tensor, ...]:
+        said = getattr(self.twin, self.name)(self._prepared(x), *choice)
+        outputs = _outputs(said) if isinstance(said, Prediction) else said
+        return tuple(output.float().contiguous() for output in outputs)
 
     def _prepared(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32:
@@ -76,8 +78,11 @@ class TracedEngine(Engine):
         observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
         latent = torch.zeros(2, *twin.latent_shape, device=device)
         action = torch.zeros(2, dtype=torch.int64, device=device)
-        self._initial = trace(_Function(twin, dtype, False).eval(), observation)
-        self._recurrent = trace(_Function(twin, dtype, True).eval(), latent, action)
+        self._initial = trace(_Function(twin, dtype, "initial").eval(), observation)
+        self._recurrent = trace(_Function(twin, dtype, "recurrent").eval(), latent, action)
+        self._departure = None
+        if sizes.chance_codes:
+            self._departure = trace(_Function(twin, dtype, "departure").eval(), latent, action)
 
     def initial(self, observations: np.ndarray) -> list[np.ndarray]:
         """See `Engine.initial`."""
@@ -87,9 +92,18 @@ class TracedEngine(Engine):
 
     def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
         """See `Engine.recurrent`."""
+        return self._asked(self._recurrent, latents, actions)
+
+    def departure(self, latents: np.ndarray, actions: np.ndarray) -> list[np.ndarray]:
+        """See `Engine.departure`."""
+        if self._departure is None:
+            return super().departure(latents, actions)
+        return self._asked(self._departure, latents, actions)
+
+    def _asked(self, function: Callable[..., Any], latents: np.ndarray, choices: np.ndarray) -> list[np.ndarray]:
         with torch.inference_mode():
-            given = torch.from_numpy(latents).to(self.device), torch.from_numpy(actions).to(self.device)
-            outputs = self._recurrent(*given)
+            given = torch.from_numpy(latents).to(self.device), torch.from_numpy(choices).to(self.device)
+            outputs = function(*given)
         return [output.cpu().numpy() for output in outputs]
 
     def load(self, folded: Mapping[str, Tensor]) -> None:

@@ -1,14 +1,15 @@
 """A `WorldModel` for evaluation only: numpy in, numpy out, for the search of actors and players.
 
 Two functions are traced: `initial` (representation and prediction) for roots, `recurrent` (dynamics and prediction)
-for every step below them. As in `nets.inference`, batch normalisation is folded away, batches are padded to one of a
-few sizes, and new weights are copied in place.
+for every step below them. With chance codes `departure` makes the first half of a step, and `recurrent` the rest. As
+in `nets.inference`, batch normalisation is folded away, batches are padded to one of a few sizes, and new weights are
+copied in place.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,14 @@ class Steps(NamedTuple):
     """Number of seats from the player who acted to the next one; None where players take turns."""
 
 
+class Departures(NamedTuple):
+    """What the network says of B actions in latents, before chance has its turn; the arrays belong to the caller."""
+
+    latents: Shaped[np.ndarray, "B ..."]
+    """The afterstates."""
+    code_logits: Float[np.ndarray, "B M"]
+
+
 class WorldInference:
     """A `WorldModel` for evaluation only. `version` is that of the weights, `NO_WEIGHTS` before `load`.
 
@@ -82,7 +91,7 @@ class WorldInference:
         self.sizes, self.device = sizes, torch.device(device)
         self._observation_dtype = np.dtype(np.uint8 if input_dtype(config) == torch.uint8 else np.float32)
         self._buckets = batch_buckets(max_batch)
-        self._padded: dict[str, dict[int, np.ndarray]] = {"observations": {}, "latents": {}, "actions": {}}
+        self._padded: dict[str, dict[int, np.ndarray]] = {"observations": {}, "latents": {}, "choices": {}}
         self._expected = {name: t.shape for name, t in build_world_model(config, sizes).state_dict().items()}
         self._calibration = calibration
         self._dtype, self._engine, self._rate = self._choose(config, dtype, measure_seconds)
@@ -98,18 +107,31 @@ class WorldInference:
         ]
         return Roots(*_joined(parts))
 
-    def recurrent(self, latents: Shaped[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Steps:
-        """g and f for an action in each of B latents."""
-        self._require_weights()
-        latents, actions = np.ascontiguousarray(latents), np.ascontiguousarray(actions)
-        parts = [
-            self._cut(self._engine.recurrent(self._pad("latents", some), self._pad("actions", chosen)), len(some))
-            for some, chosen in zip(self._split(latents), self._split(actions), strict=True)
-        ]
-        latent, logits, value, *others = _joined(parts)
+    def recurrent(self, latents: Shaped[np.ndarray, "B ..."], choices: Int[np.ndarray, " B"]) -> Steps:
+        """g and f for an action in each of B latents; with chance codes, for a code in each of B afterstates."""
+        latent, logits, value, *others = self._asked(self._engine.recurrent, latents, choices)
         rewards = others.pop(0) if self.sizes.support else None
         seats = others.pop(0).argmax(axis=1) if self.sizes.num_seats else None
         return Steps(latent, logits, value, rewards, seats)
+
+    def departure(self, latents: Shaped[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Departures:
+        """phi and psi for an action in each of B latents. Raises RuntimeError for a model without chance codes."""
+        return Departures(*self._asked(self._engine.departure, latents, actions))
+
+    def _asked(
+        self,
+        function: Callable[[np.ndarray, np.ndarray], list[np.ndarray]],
+        latents: Shaped[np.ndarray, "B ..."],
+        choices: Int[np.ndarray, " B"],
+    ) -> list[np.ndarray]:
+        """The outputs of a function of the engine for a choice in each of B latents."""
+        self._require_weights()
+        latents, choices = np.ascontiguousarray(latents), np.ascontiguousarray(choices)
+        parts = [
+            self._cut(function(self._pad("latents", some), self._pad("choices", chosen)), len(some))
+            for some, chosen in zip(self._split(latents), self._split(choices), strict=True)
+        ]
+        return _joined(parts)
 
     def load(self, state_dict: Mapping[str, Tensor], version: int) -> None:
         """Swap in the weights of a `WorldModel` of the same settings, as a whole or not at all.
@@ -151,7 +173,7 @@ class WorldInference:
             if self.device.type == "cpu" and self._calibration is not None and world_int8.is_supported(floats.twin):
                 yield name, world_int8.Int8Engine(floats, self._calibration)
             elif dtype == "int8":
-                raise ValueError("inference dtype: int8 needs the model of a board and VNNI; use auto")
+                raise ValueError("inference dtype: int8 needs a board, no chance codes, and VNNI; use auto")
 
     def _measure(self, engine: Engine, seconds: float) -> float:
         batch = self._buckets[-1]

@@ -32,9 +32,12 @@ TABLE_BYTES = 1 << 24
 
 
 def is_supported(twin: WorldModel) -> bool:
-    """True for a model of a board without thousands of actions, on a CPU with instructions for bytes."""
+    """True for a model of a board without thousands of actions or chance, on a CPU with instructions for bytes.
+
+    With chance codes the steps of a search go to afterstates and on from there, in turn; the bytes know one kind.
+    """
     has_instructions = torch.backends.mkldnn.is_available() and torch.cpu._is_vnni_supported()
-    if not (has_instructions and isinstance(twin.dynamics, BoardDynamics)):
+    if not (has_instructions and isinstance(twin.dynamics, BoardDynamics)) or twin.sizes.chance_codes:
         return False
     return 4 * twin.sizes.num_actions * math.prod(twin.latent_shape) <= TABLE_BYTES
 

@@ -8,6 +8,15 @@ Source: Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by plan
 are those of `nets.models`: boards have latents [C, H, W], everything else has vectors [D]. A latent is scaled to
 [0, 1] (appendix G), over all of its numbers.
 
+With chance codes a move has two halves, and g has a code in the place of the action:
+
+    leave         (phi)  latent, action     -> afterstate
+    two heads     (psi)  afterstate         -> logits of the M codes, value of the move
+    advance       (g)    afterstate, code   -> next latent, reward
+    encode        (e)    two observations   -> code of what happened between them, for training alone
+
+Source: Antonoglou et al. 2022, "Planning in stochastic environments with a learned model" (Stochastic MuZero).
+
 Departures. Dynamics and heads have no batch normalisation, for its statistics would mix depths of the unroll; the
 representation has it where the settings say so. A game that only has a result has no reward and a value through tanh
 (in the paper too). Other rewards and values are distributions over a support (`nets.supports`).
@@ -53,6 +62,8 @@ class WorldSizes:
     """Residual blocks of the dynamics."""
     projects: bool = False
     """With the layers of the consistency loss."""
+    chance_codes: int = 0
+    """M: codes of what chance does after a move; 0 for a model without chance."""
     board: Board | None = None
     """What a game says of its board; its heads are dense all the same."""
 
@@ -77,6 +88,17 @@ class Unrolled:
     reward_output: Float[Tensor, "B depths-1 outputs"] | None  # of the steps
     seat_logits: Float[Tensor, "B depths-1 P"] | None
     latents: Float[Tensor, "B depths ..."]
+    chance: UnrolledChance | None = None  # with chance codes
+
+
+@dataclass(frozen=True)
+class UnrolledChance:
+    """What the network says of the K afterstates of an unroll, and the codes that were taken there."""
+
+    value_output: Float[Tensor, "B K outputs"]  # of the moves
+    logits: Float[Tensor, "B K M"]  # of the codes, from the afterstates
+    codes: Int[Tensor, "B K"]  # from the observations
+    shares: Float[Tensor, "B K M"]  # how sure the encoder is of each code; each row sums to 1
 
 
 class WorldModel(nn.Module):
@@ -98,21 +120,37 @@ class WorldModel(nn.Module):
         self.seat_head = new_value_head(sizes.num_seats) if sizes.num_seats else None
         is_board = resolve_kind(config, sizes.observation_shape) == "resnet"
         self.latent_shape: tuple[int, ...]
-        self.dynamics: nn.Module
         if is_board:
-            _, height, width = sizes.observation_shape
-            self.latent_shape = (config.channels, height, width)
-            self.dynamics = BoardDynamics(config.channels, height, width, sizes.num_actions, sizes.dynamics_blocks)
+            self.latent_shape = (config.channels, *sizes.observation_shape[1:])
         else:
             self.latent_shape = (config.hidden,)
-            self.dynamics = FlatDynamics(config.hidden, sizes.num_actions, sizes.dynamics_blocks)
+        self.dynamics = self._make_dynamics(sizes.chance_codes)
+        if sizes.chance_codes:
+            self.afterstates = self._make_dynamics()
+            self.code_head, self.move_value_head = new_policy_head(sizes.chance_codes), new_value_head(outputs)
+            few = replace(plain, blocks=min(config.blocks, sizes.dynamics_blocks))
+            planes, *others = sizes.observation_shape
+            trunk, new_head, _ = make_parts(few, (2 * planes, *others))
+            self.encoder = nn.Sequential(trunk, new_head(sizes.chance_codes))
         self.projector = self.predictor = None
         if sizes.projects:
             self.projector = _two_layers(math.prod(self.latent_shape), PROJECTION)
             self.predictor = _two_layers(PROJECTION, PROJECTION)
 
+    def _make_dynamics(self, codes: int = 0) -> BoardDynamics | FlatDynamics:
+        """From latents and actions, or from afterstates and `codes`."""
+        sizes = self.sizes
+        if len(self.latent_shape) == 1:
+            return FlatDynamics(self.latent_shape[0], codes or sizes.num_actions, sizes.dynamics_blocks)
+        channels, height, width = self.latent_shape
+        planes = None if codes else action_planes(sizes.num_actions, height, width)
+        return BoardDynamics(channels, height, width, codes or sizes.num_actions, sizes.dynamics_blocks, planes)
+
     def represent(self, observation: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """h."""
+        return scaled(self.trunk(self._prepared(observation)))
+
+    def _prepared(self, observation: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         if self.config.input_transform == "symlog":
             observation = symlog(observation)
         elif self.config.input_transform == "pixels":
@@ -120,20 +158,41 @@ class WorldModel(nn.Module):
             observation = observation.to(dtype) * (1.0 / 255.0)
         elif self.plane_scaling is not None:
             observation = self.plane_scaling(observation)
-        return scaled(self.trunk(observation))
+        return observation
 
-    def advance(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
-        """g, without its reward, which `reward_head` reads from the latent that this returns."""
-        return scaled(self.dynamics(latent, action))
+    def advance(self, latent: Float[Tensor, "B ..."], choice: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
+        """g, without its reward, which `reward_head` reads from the latent that this returns.
+
+        `choice` is an action in a latent; with chance codes it is a code in an afterstate.
+        """
+        return scaled(self.dynamics(latent, choice))
+
+    def leave(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
+        """phi: what an action makes of a latent, before chance has its turn."""
+        return scaled(self.afterstates(latent, action))
+
+    def encode(self, observations: Shaped[Tensor, "B depths ..."]) -> Float[Tensor, "B depths-1 M"]:
+        """Logits of the codes for what happened between each observation and the next one."""
+        count, depths = observations.shape[:2]
+        prepared = self._prepared(observations.flatten(0, 1)).unflatten(0, (count, depths))
+        pairs = torch.cat([prepared[:, :-1], prepared[:, 1:]], dim=2)
+        return self.encoder(pairs.flatten(0, 1)).unflatten(0, (count, depths - 1))
 
     def initial(self, observation: Shaped[Tensor, "B ..."]) -> Prediction:
         """h and f, for a root."""
         latent = self.represent(observation)
         return Prediction(latent, self.policy_head(latent), self.number(self.value_head(latent)))
 
-    def recurrent(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Prediction:
-        """g and f, for a step of the search."""
-        following = self.advance(latent, action)
+    def departure(
+        self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]
+    ) -> tuple[Float[Tensor, "B ..."], Float[Tensor, "B M"]]:
+        """phi and the codes' logits of psi, for a step of the search: the afterstate, and what may happen to it."""
+        afterstate = self.leave(latent, action)
+        return afterstate, self.code_head(afterstate)
+
+    def recurrent(self, latent: Float[Tensor, "B ..."], choice: Int[Tensor, " B"]) -> Prediction:
+        """g and f, for a step of the search; `choice` as in `advance`."""
+        following = self.advance(latent, choice)
         return Prediction(
             following,
             self.policy_head(following),
@@ -153,28 +212,60 @@ class WorldModel(nn.Module):
         """Outputs of a head as logits of the bins."""
         return output.unflatten(-1, (self.sizes.num_values, num_bins(self.sizes.support)))
 
-    def unroll(self, observation: Shaped[Tensor, "B ..."], actions: Int[Tensor, "B K"]) -> Unrolled:
+    def unroll(
+        self,
+        observation: Shaped[Tensor, "B ..."],
+        actions: Int[Tensor, "B K"],
+        following: Shaped[Tensor, "B K ..."] | None = None,
+    ) -> Unrolled:
         """K steps from the latent of an observation, for training.
 
         On its way into the next step the gradient of a latent is halved, that of the first is not (pseudocode of the
         paper, `scale_gradient`). The heads are asked once, for all depths together.
+
+        With chance codes, `following` are the observations of depth 1 to K. The encoder's likeliest code is taken, and
+        the gradient of g by the code goes on to the encoder's shares (straight through, Bengio et al. 2013).
         """
-        latents = [self.represent(observation)]
+        latents, afterstates = [self.represent(observation)], []
+        codes, shares, given = self._codes(observation, following)
         for k in range(actions.shape[1]):
             source = latents[-1] if k == 0 else _half_gradient(latents[-1])
-            latents.append(self.advance(source, actions[:, k]))
+            if given is None:
+                latents.append(self.advance(source, actions[:, k]))
+            else:
+                afterstates.append(self.leave(source, actions[:, k]))
+                latents.append(scaled(self.dynamics.mixed(afterstates[-1], given[:, k])))
         every, later = torch.cat(latents), torch.cat(latents[1:])
 
         def by_sample(output: Tensor) -> Tensor:
             return output.unflatten(0, (-1, len(observation))).transpose(0, 1)
 
+        chance = None
+        if codes is not None and shares is not None:
+            left = torch.cat(afterstates)
+            chance = UnrolledChance(
+                by_sample(self.move_value_head(left)), by_sample(self.code_head(left)), codes, shares
+            )
         return Unrolled(
             by_sample(self.policy_head(every)),
             by_sample(self.value_head(every)),
             by_sample(self.reward_head(later)) if self.reward_head is not None else None,
             by_sample(self.seat_head(later)) if self.seat_head is not None else None,
             by_sample(every),
+            chance,
         )
+
+    def _codes(
+        self, observation: Shaped[Tensor, "B ..."], following: Shaped[Tensor, "B K ..."] | None
+    ) -> tuple[Int[Tensor, "B K"] | None, Float[Tensor, "B K M"] | None, Float[Tensor, "B K M"] | None]:
+        """Codes, the encoder's shares, and what g is given: the one-hot codes with the gradient of the shares."""
+        if not self.sizes.chance_codes:
+            return None, None, None
+        assert following is not None
+        shares = torch.softmax(self.encode(torch.cat([observation[:, None], following], dim=1)).float(), dim=-1)
+        codes = shares.argmax(dim=-1)
+        one_hot = functional.one_hot(codes, self.sizes.chance_codes).to(shares.dtype)
+        return codes, shares, one_hot + shares - shares.detach()
 
     def similarity(self, latent: Float[Tensor, "B ..."], seen: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
         """Cosine of a latent that steps led to and of one that was `seen`, which gets no gradient (SimSiam, Chen and He
@@ -186,30 +277,41 @@ class WorldModel(nn.Module):
 
 
 class FlatDynamics(nn.Module):
-    """Latents [D]: residual layers that see the action as a one-hot vector."""
+    """Latents [D]: residual layers that see the choice, an action or a code, as a one-hot vector."""
 
-    def __init__(self, width: int, num_actions: int, blocks: int) -> None:
+    def __init__(self, width: int, num_choices: int, blocks: int) -> None:
         super().__init__()
-        self.num_actions = num_actions
-        self.first = nn.ModuleList(dense(width + num_actions, width, False) for _ in range(blocks))
+        self.num_choices = num_choices
+        self.first = nn.ModuleList(dense(width + num_choices, width, False) for _ in range(blocks))
         self.second = nn.ModuleList(_zeroed(dense(width, width, False)) for _ in range(blocks))
 
-    def forward(self, latent: Float[Tensor, "B D"], action: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
-        chosen = functional.one_hot(action.long(), self.num_actions).to(latent.dtype)
+    def forward(self, latent: Float[Tensor, "B D"], choice: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
+        return self.mixed(latent, functional.one_hot(choice.long(), self.num_choices).to(latent.dtype))
+
+    def mixed(self, latent: Float[Tensor, "B D"], chosen: Float[Tensor, "B choices"]) -> Float[Tensor, "B D"]:
+        """The same for one-hot choices, through which a gradient goes."""
         for first, second in zip(self.first, self.second, strict=True):
             latent = latent + second(torch.relu(first(torch.cat([latent, chosen], dim=-1))))
         return latent
 
 
 class BoardDynamics(nn.Module):
-    """Latents [C, H, W]: a convolution that sees the action as a plane, then residual blocks."""
+    """Latents [C, H, W]: a convolution that sees the choice, an action or a code, as a plane; then residual blocks."""
 
-    def __init__(self, channels: int, height: int, width: int, num_actions: int, blocks: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        num_choices: int,
+        blocks: int,
+        planes: Float[Tensor, "choices H W"] | None,
+    ) -> None:
+        """`planes` of the choices; None to learn them."""
         super().__init__()
-        planes = action_planes(num_actions, height, width)
         self.size = (height, width)
         if planes is None:
-            self.planes = nn.Embedding(num_actions, height * width)
+            self.planes = nn.Embedding(num_choices, height * width)
             nn.init.uniform_(self.planes.weight)
         else:
             self.planes = nn.Embedding.from_pretrained(planes.flatten(1), freeze=True)
@@ -217,8 +319,15 @@ class BoardDynamics(nn.Module):
         self.action_entry = convolution(1, channels, 3, False)  # apart: an odd number of channels is slow
         self.blocks = nn.Sequential(*(ResidualBlock(channels, False) for _ in range(blocks)))
 
-    def forward(self, latent: Float[Tensor, "B C H W"], action: Int[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
-        plane = self.action_planes(action, latent.dtype)
+    def forward(self, latent: Float[Tensor, "B C H W"], choice: Int[Tensor, " B"]) -> Float[Tensor, "B C H W"]:
+        return self._moved(latent, self.action_planes(choice, latent.dtype))
+
+    def mixed(self, latent: Float[Tensor, "B C H W"], chosen: Float[Tensor, "B choices"]) -> Float[Tensor, "B C H W"]:
+        """The same for one-hot choices, through which a gradient goes."""
+        planes = (chosen @ self.planes.weight).unflatten(-1, self.size).unsqueeze(1)
+        return self._moved(latent, planes.to(latent.dtype))
+
+    def _moved(self, latent: Float[Tensor, "B C H W"], plane: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B C H W"]:
         return self.blocks(torch.relu(latent + self.entry(latent) + self.action_entry(plane)))
 
     def action_planes(self, action: Int[Tensor, " B"], dtype: torch.dtype) -> Float[Tensor, "B 1 H W"]:

@@ -14,7 +14,7 @@ from search import random
 from search.evaluators import Evaluation
 from search.kernels import inlined, kernel
 from search.parameters import SearchParameters
-from search.selection import Walk, chance_edge
+from search.selection import Walk, arrival, chance_edge
 from search.tree import NO_PARENT, UNVISITED, Tree, add_edges, new_node
 
 LARGEST_FAN = 64
@@ -166,7 +166,10 @@ def prove(tree: Tree, b: int, node: int, parameters: SearchParameters) -> None:
         if child == UNVISITED or not tree.nodes[b, child].exact:
             all_exact = False
         elif mover != CHANCE:
-            q = tree.nodes[b, child].reward[mover] + parameters.discount * tree.nodes[b, child].value[mover]
+            q = (
+                tree.nodes[b, child].reward[mover]
+                + arrival(tree, b, child, parameters) * tree.nodes[b, child].value[mover]
+            )
             if q > best_q:
                 best, best_q = child, q
     if mover == CHANCE and all_exact and tree.nodes[b, node].num_edges < LARGEST_FAN:
@@ -174,13 +177,14 @@ def prove(tree: Tree, b: int, node: int, parameters: SearchParameters) -> None:
             total = 0.0
             for e in range(first, first + tree.nodes[b, node].num_edges):
                 child = tree.edges[b, e].child
-                total += tree.edges[b, e].prior * (tree.nodes[b, child].reward[p] + tree.nodes[b, child].value[p])
+                discounted = arrival(tree, b, child, parameters) * tree.nodes[b, child].value[p]
+                total += tree.edges[b, e].prior * (tree.nodes[b, child].reward[p] + discounted)
             tree.nodes[b, node].value[p] = total
         tree.nodes[b, node].exact = 1
     elif mover != CHANCE and (all_exact or best_q >= parameters.max_return):
         for p in range(num_players):
             tree.nodes[b, node].value[p] = (
-                tree.nodes[b, best].reward[p] + parameters.discount * tree.nodes[b, best].value[p]
+                tree.nodes[b, best].reward[p] + arrival(tree, b, best, parameters) * tree.nodes[b, best].value[p]
             )
         tree.nodes[b, node].exact = 1
 
@@ -189,9 +193,8 @@ def prove(tree: Tree, b: int, node: int, parameters: SearchParameters) -> None:
 def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, parameters: SearchParameters, returns: np.ndarray) -> None:
     """Add the value of each leaf to the edges above it. `returns` [P] is scratch.
 
-    At an edge, the return is the reward on arrival plus the discounted return from there. The edge adds the return of
-    the player who moves at its parent. A chance event takes no time, so nothing is discounted below it. Above an exact
-    node the exact value replaces the mean.
+    At an edge, the return is the reward on arrival plus the return from there, discounted as `arrival` says. The edge
+    adds the return of the player who moves at its parent. Above an exact node the exact value replaces the mean.
     """
     num_players = len(returns)
     for i in range(trees.shape[0]):
@@ -205,7 +208,7 @@ def backup(tree: Tree, trees: np.ndarray, leaf: np.ndarray, parameters: SearchPa
             parent = here.parent
             above, edge = tree.nodes[b, parent], tree.edges[b, here.parent_edge]
             mover = above.to_play
-            discount = 1.0 if mover == CHANCE else parameters.discount
+            discount = arrival(tree, b, node, parameters)
             exact = here.exact == 1
             for p in range(num_players):
                 if exact:

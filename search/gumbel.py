@@ -16,7 +16,7 @@ from search.config import SearchConfig
 from search.kernels import inlined, kernel
 from search.parameters import SearchParameters
 from search.root import RootArrays, TreePolicy, read_roots_by
-from search.selection import Walk, lost, rescaled, select_by
+from search.selection import Walk, arrival, lost, rescaled, select_by
 from search.tree import Tree
 
 
@@ -207,7 +207,7 @@ def policy_value(tree: Tree, b: int, policy: np.ndarray, parameters: SearchParam
             total += weight
             for p in range(len(out)):
                 value = child.value[p] if child.exact else child.value_total[p] / child.visits
-                out[p] += weight * (child.reward[p] + parameters.discount * value)
+                out[p] += weight * (child.reward[p] + arrival(tree, b, edge.child, parameters) * value)
     if total > 0.0:
         out /= total
     else:

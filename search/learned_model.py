@@ -3,8 +3,12 @@
 Only the root is a real position. It lists its legal actions. Below it nobody knows the rules: a node lists the actions
 that the network thinks likely, the players take turns (or the network says who moves), and nothing ends.
 
-Source: Schrittwieser et al. 2020 (MuZero), appendices A and B. The cut of unlikely actions is ours: an action that was
-never legal has no visits to be wrong about, and its edge would cost memory.
+A model with chance codes makes a move in two steps. The first leads to an afterstate, which is a chance node of the
+tree; its outcomes are codes that the network thinks likely. The second leads on to where a player moves.
+
+Sources: Schrittwieser et al. 2020 (MuZero), appendices A and B; Antonoglou et al. 2022 (Stochastic MuZero). The cut of
+unlikely actions is ours: an action that was never legal has no visits to be wrong about, and its edge would cost
+memory.
 """
 
 from __future__ import annotations
@@ -16,14 +20,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from games import Game, StatePool
+from games import CHANCE, Game, StatePool
 from search.evaluators import Evaluation, EvaluationCounts
 from search.kernels import kernel
 from search.model import ModelTraits
 from search.perspective import num_values, to_players
 
 LEAST_SHARE = 1e-3
-"""An action below the root is listed if its probability is at least this share of the likeliest one's."""
+"""An action below the root, or a code, is listed if its probability is at least this share of the likeliest one's."""
 
 
 class RootOutputs(Protocol):
@@ -53,6 +57,18 @@ class StepOutputs(RootOutputs, Protocol):
         ...
 
 
+class DepartureOutputs(Protocol):
+    """What a network says of B actions in latents, before chance has its turn."""
+
+    @property
+    def latents(self) -> Shaped[np.ndarray, "B ..."]:
+        """The afterstates."""
+        ...
+
+    @property
+    def code_logits(self) -> Float[np.ndarray, "B M"]: ...
+
+
 class WorldFunctions(Protocol):
     """The network of a learned model. The arrays that it returns belong to the caller."""
 
@@ -63,15 +79,19 @@ class WorldFunctions(Protocol):
         """Latents of observations, their policies and values (h and f)."""
         ...
 
-    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> StepOutputs:
-        """The same after an action in each latent, and what that paid (g and f)."""
+    def recurrent(self, latents: np.ndarray, choices: np.ndarray) -> StepOutputs:
+        """The same after an action in each latent, or after a code in each afterstate, and what that paid (g and f)."""
+        ...
+
+    def departure(self, latents: np.ndarray, actions: np.ndarray) -> DepartureOutputs:
+        """Afterstates of an action in each latent, and their codes (phi and psi); with chance codes alone."""
         ...
 
 
 class _Nodes(NamedTuple):
     """What is kept of each slot, for the kernels."""
 
-    to_play: np.ndarray  # [S] int64
+    to_play: np.ndarray  # [S] int64: who moves; at an afterstate, who has moved
     values: np.ndarray  # [S, V] float32
     actions: np.ndarray  # [S, M] int32: the actions below the root that are listed,
     logits: np.ndarray  # [S, M] float32: their logits,
@@ -89,6 +109,8 @@ class LearnedModel:
     def allocate(self, num_slots: int) -> None:
         """See `Model.allocate`."""
         self._latents = np.zeros((num_slots, *self._world.latent_shape), self._world.latent_dtype)
+        self._is_afterstate = np.zeros(num_slots, np.bool_)
+        self._code_shares = np.zeros((num_slots, self.traits.max_chance_outcomes), np.float32)
         self._observations: dict[int, np.ndarray] = {}  # of roots that were loaded and not yet evaluated,
         self._legal: dict[int, np.ndarray] = {}  # and their legal actions
         self._nodes = _Nodes(
@@ -103,6 +125,7 @@ class LearnedModel:
         """See `Model.load`."""
         to_play = pool.to_play(pool_slots)
         self._nodes.to_play[slots] = to_play
+        self._is_afterstate[slots] = False
         offsets, actions = pool.legal(pool_slots)
         observations = self._observed(pool, pool_slots)
         for i, slot in enumerate(slots.tolist()):
@@ -112,11 +135,34 @@ class LearnedModel:
 
     def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Model.step`. The network says at once what `evaluate` will ask for."""
+        if self.traits.max_chance_outcomes == 0:
+            return self._arrive(src, actions, dst)
+        arrives = self._is_afterstate[src]
+        to_play, rewards = np.full(len(src), CHANCE, np.int64), np.zeros((len(src), self.traits.num_players))
+        if (rows := np.flatnonzero(~arrives)).size:
+            self._leave(src[rows], actions[rows], dst[rows])
+        if (rows := np.flatnonzero(arrives)).size:
+            to_play[rows], rewards[rows] = self._arrive(src[rows], actions[rows], dst[rows])
+        return to_play, rewards
+
+    def _leave(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> None:
+        """Make the afterstates of `actions`, and keep what may happen to them."""
+        start = time.perf_counter()
+        outputs = self._world.departure(self._latents[src], actions)
+        self._count(len(src), start)
+        self._latents[dst], self._is_afterstate[dst] = outputs.latents, True
+        self._nodes.to_play[dst] = self._nodes.to_play[src]
+        shares = np.exp(outputs.code_logits - outputs.code_logits.max(axis=1, keepdims=True))
+        self._code_shares[dst] = np.where(shares < LEAST_SHARE, 0.0, shares)  # what is no number stays, to be seen
+        self._counts.evaluations += len(src)
+
+    def _arrive(self, src: np.ndarray, choices: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Make the latents where a player moves; see `step`."""
         n, num_players = len(src), self.traits.num_players
         start = time.perf_counter()
-        outputs = self._world.recurrent(self._latents[src], actions)
+        outputs = self._world.recurrent(self._latents[src], choices)
         self._count(n, start)
-        self._latents[dst] = outputs.latents
+        self._latents[dst], self._is_afterstate[dst] = outputs.latents, False
         mover = self._nodes.to_play[src]
         seats = 1 if outputs.seats is None else outputs.seats
         to_play = (mover + seats) % num_players
@@ -129,8 +175,13 @@ class LearnedModel:
         return to_play, rewards
 
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """There are no chance nodes."""
-        raise RuntimeError(f"{self.traits.name}: the learned model has no chance nodes")
+        """See `Model.chance`: the codes that the network thinks likely."""
+        shares = self._code_shares[slots].astype(np.float64)
+        probabilities = shares / shares.sum(axis=1, keepdims=True)
+        rows, codes = np.nonzero(shares)
+        offsets = np.zeros(len(slots) + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=len(slots)), out=offsets[1:])
+        return offsets, codes, probabilities[rows, codes]
 
     def evaluate(self, slots: np.ndarray) -> Evaluation:
         """See `Model.evaluate`."""
@@ -193,12 +244,12 @@ class LearnedModel:
 class LearnedModelFactory:
     """Makes the models of one network. See `search.model.ModelFactory`."""
 
-    def __init__(self, game: Game, world: WorldFunctions, inner_actions: int) -> None:
-        """`inner_actions`: the most actions that a node below the root lists."""
+    def __init__(self, game: Game, world: WorldFunctions, inner_actions: int, chance_codes: int = 0) -> None:
+        """`inner_actions`: the most actions that a node below the root lists. `chance_codes`: M of the network."""
         self._game, self._world = game, world
         self._width = min(game.num_actions, inner_actions)
         self._counts = EvaluationCounts()
-        self.traits = learned_traits(game, world.latent_shape, self._width)
+        self.traits = learned_traits(game, world.latent_shape, self._width, chance_codes)
 
     def make_model(self) -> LearnedModel:
         """See `ModelFactory.make_model`."""
@@ -215,14 +266,16 @@ class LearnedModelFactory:
         """Nothing of older weights is kept from one search to the next."""
 
 
-def learned_traits(game: Game, latent_shape: tuple[int, ...], width: int) -> ModelTraits:
+def learned_traits(game: Game, latent_shape: tuple[int, ...], width: int, chance_codes: int = 0) -> ModelTraits:
     """The traits of learned models of a game whose nodes below the root list `width` actions at most."""
     return ModelTraits(
         name=game.name,
         num_players=game.num_players,
         num_actions=game.num_actions,
+        max_chance_outcomes=chance_codes,
+        has_codes=chance_codes > 0,
         max_return=math.inf if game.has_rewards else 1.0,
-        slot_bytes=4 * math.prod(latent_shape) + 8 * width + 32,
+        slot_bytes=4 * math.prod(latent_shape) + 8 * width + 4 * chance_codes + 32,
     )
 
 

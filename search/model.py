@@ -37,6 +37,8 @@ class ModelTraits:
     """A: actions are numbers in `range(A)`."""
     max_chance_outcomes: int = 0
     """The most outcomes of a chance node; 0 for a model without chance nodes."""
+    has_codes: bool = False
+    """True where outcomes of chance nodes are codes of the model, which mean nothing to the game."""
     max_return: float = math.inf
     """1 where every return lies in [-1, 1]; infinite where no bound is known. Without a bound, the search rescales
     values by the least and the greatest one in the tree (MuZero, equation 5)."""

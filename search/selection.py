@@ -74,6 +74,16 @@ def chance_edge(tree: Tree, b: int, node: int) -> int:
 
 
 @inlined
+def arrival(tree: Tree, b: int, node: int, parameters: SearchParameters) -> float:
+    """The factor of the return from a node, where it is added to the reward on arrival there.
+
+    A chance event takes no time: what a move pays and what chance pays behind it count alike, as in the returns of
+    self-play. So a move is discounted where it arrives at a player.
+    """
+    return 1.0 if tree.nodes[b, node].to_play == CHANCE else parameters.discount
+
+
+@inlined
 def prefetch_edges(tree: Tree, b: int) -> None:
     """Ask for the memory of the next node's edges: by the time that it is expanded, it is there."""
     begin = tree.edge_count[b]

@@ -1,7 +1,7 @@
 """MuZero: AlphaZero's games and loop, with a model that is learned in place of the rules.
 
 Source: Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model"; Gumbel
-search: Danihelka et al. 2022. docs/muzero.md lists every departure.
+search: Danihelka et al. 2022; chance codes: Antonoglou et al. 2022. docs/muzero.md lists every departure.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from games.environments.pool import EnvironmentGame
 from games.environments.registry import load_environment
 from games.random_play import begin_games, draw_outcomes, random_actions
 from nets.config import NetConfig
-from nets.world_inference import Roots, Steps, WorldInference
+from nets.world_inference import Departures, Roots, Steps, WorldInference
 from nets.world_model import WorldModel, WorldSizes, build_world_model
-from search.learned_model import LearnedModelFactory, learned_traits
+from search.learned_model import LearnedModelFactory, WorldFunctions, learned_traits
 from search.perspective import num_values
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner
@@ -48,15 +48,18 @@ class MuZero(AlphaZero):
         self.sizes = world_sizes(config, self.game)
         refuse_unused(config, self.game)
         self.latent_shape = self.make_net().latent_shape
-        self.traits = learned_traits(self.game, self.latent_shape, config.muzero.inner_actions)
+        muzero = config.muzero
+        self.traits = learned_traits(self.game, self.latent_shape, muzero.inner_actions, muzero.chance_codes)
 
     @property
     def needs(self) -> Needs:
         """See `Algorithm.needs`: beside the memory of AlphaZero, latents, and positions that follow a sampled one."""
         config, needs = self.config, super().needs
-        is_in_bytes = len(self.latent_shape) == 3 and config.actors.dtype in ("auto", "int8")
+        has_codes = config.muzero.chance_codes > 0
+        is_in_bytes = len(self.latent_shape) == 3 and config.actors.dtype in ("auto", "int8") and not has_codes
         searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
-        numbers = searches * config.search.num_simulations * math.prod(self.latent_shape)
+        latents = (2 if has_codes else 1) * config.search.num_simulations  # and afterstates
+        numbers = searches * latents * math.prod(self.latent_shape)
         batch, steps = config.learner.batch_size, config.muzero.unroll_steps
         followed = steps + td_steps(config, self.game)
         kept, learned = batch * followed, 4 * batch * (1 + steps)  # bytes, and then float32
@@ -87,8 +90,7 @@ class MuZero(AlphaZero):
 
     def warm_up(self) -> None:
         """See `Algorithm.warm_up`."""
-        models = LearnedModelFactory(self.game, BlindWorld(self.sizes), self.config.muzero.inner_actions)
-        warm_up(self.config, self.game, models)
+        warm_up(self.config, self.game, self._models(BlindWorld(self.sizes)))
 
     def make_net(self) -> WorldModel:  # type: ignore[override]  # what is not shared by the two algorithms
         return build_world_model(self.net_config, self.sizes, self.config.seed % 2**63)
@@ -122,10 +124,14 @@ class MuZero(AlphaZero):
     def make_player_models(self, inference: WorldInference, symmetries: bool) -> LearnedModelFactory:  # type: ignore[override]
         if symmetries:
             raise UserError("symmetries: a learned model does not average over them; use false")
-        return LearnedModelFactory(self.game, inference, self.config.muzero.inner_actions)
+        return self._models(inference)
 
     def make_models(self, inference: WorldInference, rng: np.random.Generator) -> LearnedModelFactory:  # type: ignore[override]
-        return LearnedModelFactory(self.game, inference, self.config.muzero.inner_actions)
+        return self._models(inference)
+
+    def _models(self, world: WorldFunctions) -> LearnedModelFactory:
+        muzero = self.config.muzero
+        return LearnedModelFactory(self.game, world, muzero.inner_actions, muzero.chance_codes)
 
 
 class BlindWorld:
@@ -143,10 +149,14 @@ class BlindWorld:
         latents, logits = np.zeros((count, 1), np.float32), np.zeros((count, sizes.num_actions), np.float32)
         return Roots(latents, logits, np.zeros((count, sizes.num_values), np.float32))
 
-    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> Steps:
+    def recurrent(self, latents: np.ndarray, choices: np.ndarray) -> Steps:
         """Zeros; players take turns."""
-        rewards = np.zeros((len(actions), self._sizes.num_values), np.float32) if self._sizes.support else None
+        rewards = np.zeros((len(choices), self._sizes.num_values), np.float32) if self._sizes.support else None
         return Steps(*self.initial(latents), rewards, None)
+
+    def departure(self, latents: np.ndarray, actions: np.ndarray) -> Departures:
+        """Zeros: every code is as likely as another."""
+        return Departures(np.zeros_like(latents), np.zeros((len(actions), self._sizes.chance_codes), np.float32))
 
 
 def refuse_unused(config: Config, game: Game) -> None:
@@ -173,6 +183,8 @@ def refuse_unused(config: Config, game: Game) -> None:
         raise UserError("net.heads: the heads of muzero read the board as a whole; use auto")
     if config.learner.policy_gradient_weight > 0:
         raise UserError("learner.policy_gradient_weight: muzero learns from the search alone; use 0")
+    if config.muzero.chance_codes and game.max_chance_outcomes == 0 and not isinstance(game, EnvironmentGame):
+        raise UserError(f"muzero.chance_codes: {game.name} has no chance; use 0")
     if config.search.discount < 1 and not game.has_rewards:  # the value behind the end would be discounted for ever
         raise UserError(f"search.discount: {game.name} pays at its end alone, which muzero learns as a value; use 1")
 
@@ -187,6 +199,7 @@ def world_sizes(config: Config, game: Game) -> WorldSizes:
         num_seats=0 if takes_turns(game) else game.num_players,
         dynamics_blocks=config.muzero.dynamics_blocks,
         projects=config.muzero.consistency_weight > 0,
+        chance_codes=config.muzero.chance_codes,
         board=board_of(game),
     )
 

@@ -2,7 +2,8 @@
 
 In the flow: `muzero` makes the learner, the trainer asks it for steps as it asks any other.
 
-Source: Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model".
+Sources: Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model"; with chance
+codes Antonoglou et al. 2022, "Planning in stochastic environments with a learned model".
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from games import Game
 from nets.losses import value_mse
 from nets.models import resolve_kind
 from nets.supports import is_beyond, two_hot
-from nets.world_model import Prediction, Unrolled, WorldModel
+from nets.world_model import Prediction, Unrolled, UnrolledChance, WorldModel
 from search.perspective import seen_after
 from selfplay.algorithms.learner import Learner, Loss, StepResult
 from selfplay.algorithms.precision import uses_bfloat16
@@ -105,7 +106,8 @@ class _Means:
 class WorldLoss:
     """The loss of an unroll (equation 1 of the paper): the sampled position counts once, each of the K depths 1 / K.
 
-    The policy loss is over all actions: nothing else tells the model which moves are illegal.
+    The policy loss is over all actions: nothing else tells the model which moves are illegal. With chance codes, each
+    of the K moves has three more terms (`chance_errors_of`, and the value of the move).
     """
 
     def __init__(self, config: Config, net: WorldModel) -> None:
@@ -120,7 +122,8 @@ class WorldLoss:
 
         steps = self._settings.unroll_steps
         with torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
-            outputs = net.unroll(tensor(batch.observation), tensor(batch.action))
+            following = tensor(batch.following) if self._sizes.chance_codes else None
+            outputs = net.unroll(tensor(batch.observation), tensor(batch.action), following)
         every = _Means(torch.tensor([1.0] + [1.0 / steps] * steps, device=device))
         later = _Means(torch.full((steps,), 1.0 / steps, device=device))
         logits = outputs.policy_logits.float()
@@ -145,6 +148,17 @@ class WorldLoss:
             seat_errors = functional.cross_entropy(seat_logits, turns, reduction="none").view_as(exists)
             parts["seat_loss"] = later(seat_errors, tensor(batch.turns_mask))
             total = total + parts["seat_loss"]
+        if outputs.chance is not None:
+            # The return of a move is that of the position that it was played in.
+            move_errors = self._errors(net, outputs.chance.value_output.float(), value_target[:, :-1])
+            parts["move_value_loss"] = later(move_errors, value_mask[:, :-1])
+            is_known = tensor(batch.turns_mask)
+            chance_errors, commitment_errors = chance_errors_of(outputs.chance)
+            parts["chance_loss"] = later(chance_errors, is_known)
+            parts["commitment_loss"] = later(commitment_errors, is_known)
+            total = total + self._learner.value_weight * parts["move_value_loss"]
+            total = total + self._settings.chance_weight * parts["chance_loss"]
+            total = total + self._settings.commitment_weight * parts["commitment_loss"]
         if self._settings.consistency_weight > 0:
             parts["consistency_loss"] = later(1.0 - self._similarity(net, outputs, batch, device), exists)
             total = total + self._settings.consistency_weight * parts["consistency_loss"]
@@ -186,7 +200,7 @@ class WorldLoss:
         device: torch.device,
     ) -> dict[str, Tensor]:
         """What shows how well the model holds with depth: losses at the first and the last depth, and the probability
-        of moves that are not legal there."""
+        of moves that are not legal there; and which codes of chance are in use."""
         figures: dict[str, Tensor] = {}
         legal = torch.from_numpy(batch.legal_mask).to(device)
         is_known = legal.any(dim=-1)
@@ -197,10 +211,25 @@ class WorldLoss:
             figures[f"policy_loss_{name}"] = _mean(policy_errors[:, depth], policy_mask[:, depth])
             figures[f"value_loss_{name}"] = _mean(value_errors[:, depth], value_mask[:, depth])
             figures[f"illegal_share_{name}"] = _mean(illegal[:, depth], is_known[:, depth])
+        if outputs.chance is not None:
+            codes = outputs.chance.codes[torch.from_numpy(batch.turns_mask).to(device)]
+            share = torch.bincount(codes, minlength=self._sizes.chance_codes) / max(1, len(codes))
+            figures["codes_used"] = (share > 0).sum()
+            figures["code_perplexity"] = torch.exp(torch.special.entr(share).sum())
         if self._sizes.support:
             target = torch.from_numpy(batch.value_target).to(device)
             figures["support_clipped"] = _mean(is_beyond(target, self._sizes.support).float().mean(dim=-1), value_mask)
         return figures
+
+
+def chance_errors_of(chance: UnrolledChance) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
+    """Cross-entropy of the codes that afterstates expect to those that were taken, which gives the encoder no gradient;
+    and the squared distance of the encoder's shares from its one-hot codes (commitment, as in VQ-VAE, van den Oord et
+    al. 2017)."""
+    logits = chance.logits.float().movedim(-1, 1)
+    one_hot = functional.one_hot(chance.codes, chance.shares.shape[-1])
+    commitment = (chance.shares - one_hot).square().sum(dim=-1)
+    return functional.cross_entropy(logits, chance.codes, reduction="none"), commitment
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -180,3 +180,16 @@ class MuZeroConfig:
         0,
         100,
     )
+    chance_codes: int = setting(
+        0,
+        "number of codes M for what chance does after a move; 0 learns a model without chance (Stochastic MuZero, "
+        "Antonoglou et al. 2022: 32)",
+        0,
+        64,
+    )
+    chance_weight: float = setting(
+        1.0, "weight of the loss of predicting the code after a move (Stochastic MuZero, LightZero: 1)", 0, 100
+    )
+    commitment_weight: float = setting(
+        1.0, "weight of the loss that makes the encoder sure of its codes (LightZero: 1)", 0, 100
+    )

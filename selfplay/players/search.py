@@ -154,7 +154,8 @@ def expected_line(search: Search, pool: StatePool, slot: int, action: int, most:
 def search_branches(search: Search, pool: StatePool, slot: int, most: int) -> tuple[Branch, ...]:
     """The most visited part of tree 0, at most `most` moves, from the position in `slot` of `pool` on.
 
-    Moves that a learned model believes to be legal and that are not are left out, with all that is behind them.
+    Moves that a learned model believes to be legal and that are not are left out, with all that is behind them. So is
+    what is behind its own codes of chance, for which the game has no position.
     """
     edges = search.most_visited(0, most)
     own = pool.game.new_pool(1 + len(edges))  # position 0 is that of the root, position 1 + i that behind edge i
@@ -162,7 +163,8 @@ def search_branches(search: Search, pool: StatePool, slot: int, most: int) -> tu
     texts: dict[int, str] = {}
     for i, edge in enumerate(edges):
         before = edge.parent + 1
-        if before == 0 or before - 1 in texts:
+        is_code = edge.to_play == CHANCE and search.model.traits.has_codes
+        if not is_code and (before == 0 or before - 1 in texts):
             here = np.array([before], np.int64)
             mover = int(own.to_play(here)[0])
             allowed = own.legal(here) if mover >= 0 else own.chance(here) if mover == CHANCE else (None, ())

@@ -64,6 +64,17 @@ METRICS: dict[str, Metric] = {
     "train/consistency_loss": Metric(
         "", "muzero: 1 less the cosine of a latent after steps and of that of the observation there"
     ),
+    "train/chance_loss": Metric(
+        "nats", "muzero with chance codes: cross-entropy of the codes that afterstates expect to those of the encoder"
+    ),
+    "train/move_value_loss": Metric("", "muzero with chance codes: value loss of the moves, read from afterstates"),
+    "train/commitment_loss": Metric(
+        "", "muzero with chance codes: squared distance of the encoder's shares from its one-hot codes"
+    ),
+    "train/codes_used": Metric("codes", "muzero with chance codes: different codes in a batch"),
+    "train/code_perplexity": Metric(
+        "codes", "muzero with chance codes: exponential of the entropy of the codes in a batch; 1 where all are one"
+    ),
     "train/policy_loss_first": Metric("nats", "muzero: policy loss of the sampled positions, at depth 0 of the unroll"),
     "train/policy_loss_last": Metric("nats", "muzero: policy loss at depth `muzero.unroll_steps`"),
     "train/value_loss_first": Metric("", "muzero: value loss of the sampled positions"),

@@ -17,8 +17,8 @@ from selfplay.storage.run_folder import RunFolder
 from selfplay.training.evaluator import RATINGS
 
 FIXED = (
-    "game", "environment", "algorithm", "net", "muzero.dynamics_blocks", "muzero.support", "seed", "init", "name",
-    "learner.optimizer",
+    "game", "environment", "algorithm", "net", "muzero.dynamics_blocks", "muzero.support", "muzero.chance_codes",
+    "seed", "init", "name", "learner.optimizer",
 )  # fmt: skip
 """Settings and sections that cannot change in a run that has started."""
 

@@ -220,7 +220,7 @@ class ReferenceSearch:
         for child, count, probability in zip(node.children, node.counts, self.policy_target(), strict=True):
             if child is not None:
                 below = child.value if child.exact else child.total / child.visits
-                returns.append(child.reward + self.config.discount * below)
+                returns.append(child.reward + self.arrival(child) * below)
                 weights.append(count * probability)
         return np.average(returns, axis=0, weights=weights) if sum(weights) > 0 else node.value
 
@@ -266,7 +266,7 @@ class ReferenceSearch:
             mover = node.to_play
             if below.exact:
                 returns = below.value.copy()
-            returns = below.reward + (1.0 if mover == CHANCE else self.config.discount) * returns
+            returns = below.reward + self.arrival(below) * returns
             if node.counts[i] == 0:
                 node.visited_prior = float(np.float32(node.visited_prior + node.priors[i]))
             node.counts[i] += 1
@@ -280,17 +280,22 @@ class ReferenceSearch:
                 self.prove(node)
             below = node
 
+    def arrival(self, node: Node) -> float:
+        """The discount of a move counts where it arrives at a player, and not at a chance event before."""
+        return 1.0 if node.to_play == CHANCE else self.config.discount
+
     def prove(self, node: Node) -> None:
         known = [child is not None and child.exact for child in node.children]
         if node.to_play == CHANCE:
             if all(known):
                 node.value = sum(
-                    p * (child.reward + child.value) for p, child in zip(node.priors, node.children, strict=True)
+                    p * (child.reward + self.arrival(child) * child.value)
+                    for p, child in zip(node.priors, node.children, strict=True)
                 )
                 node.exact = True
             return
         results = [
-            child.reward + self.config.discount * child.value
+            child.reward + self.arrival(child) * child.value
             for child, is_known in zip(node.children, known, strict=True)
             if is_known
         ]
