@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 import pytest
+from chance_games import DiceGame
 from hypothesis import given
 from hypothesis import strategies as st
-from perfect_world import HiddenEnds, HiddenEvaluator, PerfectWorld, WorldOutputs, random_histories
+from perfect_world import DepartureOutputs, HiddenEnds, HiddenEvaluator, PerfectWorld, WorldOutputs, random_histories
 from race_game import RaceGame
 from search_helpers import TextEvaluator, fast_search, judge, play_from_start
 
 import games
-from games import Game
+from games import CHANCE, Game
 from search import RootStatistics, Search, SearchConfig
 from search.evaluators import EvaluationCounts
 from search.learned_model import LEAST_SHARE, LearnedModel, LearnedModelFactory, _Nodes, learned_traits, list_likely
@@ -29,7 +30,8 @@ def learned_search(
     game = world.game
     pool = game.new_pool(len(histories))
     world.know(pool, histories)
-    search = Search(LearnedModelFactory(game, world, width).make_model(), config, len(histories), noise)
+    models = LearnedModelFactory(game, world, width, game.max_chance_outcomes)
+    search = Search(models.make_model(), config, len(histories), noise)
     trees = np.arange(len(histories)) if order is None else np.asarray(order)
     search.begin(trees, pool, np.arange(len(histories)), np.asarray(seeds, np.uint64))
     search.run(trees)
@@ -95,6 +97,61 @@ def test_a_perfect_model_of_rewards_plans_as_a_game_whose_end_is_hidden(
     assert_same_search(found, fast_search(hidden, config, pool, seeds, True, HiddenEvaluator()))
     assert any(state.is_over for state in world.states), "no search came to an end of the game"
     assert np.nanmax(np.abs(found.q_values)) > 1.0, "rewards are larger than values"
+
+
+CHANCE_GAMES = [
+    pytest.param(DiceGame(2, has_rewards=False), False, id="two players, result"),
+    pytest.param(DiceGame(2, has_rewards=False, extra_turns=True), True, id="turns that come twice"),
+    pytest.param(DiceGame(1, has_rewards=True), False, id="one player, rewards"),
+    pytest.param(DiceGame(2, has_rewards=True, extra_turns=True), True, id="two players, rewards"),
+    pytest.param(DiceGame(3, has_rewards=True, extra_turns=True), True, id="three players, rewards"),
+]
+
+
+@pytest.mark.parametrize("rule", ["puct", "gumbel"])
+@pytest.mark.parametrize(("game", "says_seats"), CHANCE_GAMES)
+def test_a_perfect_model_of_chance_plans_as_the_game_does(game: Game, says_seats: bool, rule: str) -> None:
+    """Codes are drawn as outcomes are. The game pays on the move and behind it, the model when chance has had its turn:
+    with a discount, both are the same only where no time passes in between."""
+    histories = random_histories(game, 5, 2, 4)
+    config = SearchConfig(rule=rule, num_simulations=50, discount=0.9 if game.has_rewards else 1.0)
+    seeds, hidden = np.arange(5, dtype=np.uint64), HiddenEnds(game)
+    pool = hidden.new_pool(5)
+    for slot, history in enumerate(histories):
+        play_from_start(pool, slot, history)
+    world = PerfectWorld(game, says_seats)
+    found = learned_search(world, config, histories, seeds)
+    assert_same_search(found, fast_search(hidden, config, pool, seeds, True, HiddenEvaluator()))
+    assert any(state.is_over for state in world.states), "no search came to an end of the game"
+
+
+def test_codes_that_are_unlikely_are_no_outcomes() -> None:
+    """Of a thousandth of the likeliest one and less; the others' probabilities sum to 1."""
+
+    class Unsure(PerfectWorld):
+        def departure(self, latents: np.ndarray, actions: np.ndarray) -> DepartureOutputs:
+            said = super().departure(latents, actions)
+            logits = np.float32([[0.0, math.log(0.5), math.log(0.9e-3)], [-80.0, 5.0, -80.0]])
+            return said._replace(code_logits=logits[: len(actions)])
+
+    game = DiceGame(1, has_rewards=True)
+    world, pool, slots = Unsure(game), game.new_pool(2), np.arange(2)
+    world.know(pool, [[], [0, 1]])
+    factory = LearnedModelFactory(game, world, 3, 3)
+    model = factory.make_model()
+    model.allocate(6)
+    model.load(slots, pool, slots)
+    model.evaluate(slots)
+    to_play, rewards = model.step(slots, np.array([0, 1]), slots + 2)
+    assert to_play.tolist() == [CHANCE, CHANCE] and not rewards.any()
+    offsets, codes, probabilities = model.chance(slots + 2)
+    assert offsets.tolist() == [0, 2, 3] and codes.tolist() == [0, 1, 1]
+    np.testing.assert_allclose(probabilities, [2 / 3, 1 / 3, 1.0], rtol=1e-6)
+    both = np.array([2, 1])  # an afterstate, and a position where a player moves
+    to_play, rewards = model.step(both, np.array([0, 2]), np.array([4, 5]))
+    assert to_play.tolist() == [0, CHANCE] and rewards[0] != 0
+    counts = factory.take_counts()
+    assert counts.evaluations + 1 == counts.predictions == 2 + 2 + 2, "the leaf is not asked for again"
 
 
 # One tree does not see another.
@@ -261,8 +318,7 @@ def test_what_a_learned_model_cannot_do_is_said() -> None:
     assert traits.max_return == 1.0 and math.isinf(learned_traits(games.load("2048"), (2, 3), 4).max_return)
     assert traits.slot_bytes >= 4 * 6 + 8 * 4
     model = LearnedModel(game, PerfectWorld(game), traits, 4, EvaluationCounts())
-    with pytest.raises(RuntimeError, match="no chance nodes"):
-        model.chance(np.zeros(1, np.int64))
+    assert not traits.has_codes and learned_traits(game, (2, 3), 4, 5).has_codes
     with pytest.raises(RuntimeError, match="no subtree"):
         model.copy(np.zeros(1, np.int64), np.zeros(1, np.int64))
     for setting in ("proven_values", "subtree_reuse"):

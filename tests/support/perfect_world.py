@@ -28,29 +28,45 @@ class WorldOutputs(NamedTuple):
     seats: np.ndarray | None = None
 
 
+class DepartureOutputs(NamedTuple):
+    latents: np.ndarray
+    code_logits: np.ndarray
+
+
 class HiddenState(State):
-    """A position of a game that goes on for ever: behind the end every action is legal, and none changes anything."""
+    """A position of a game that goes on for ever: behind the end every action is legal, and none changes anything.
+
+    In a game where chance follows each move, an event with a single outcome does so behind the end.
+    """
 
     def __init__(self, game: Game, state: State, mover: int) -> None:
         self.game, self.state, self.mover = game, state, mover
-        self.is_over = False
+        self.is_over = self.is_left = False  # the last: over, and chance has its turn
+        self.owed = np.zeros(game.num_players)  # what the move has paid, before chance
         self.result = np.zeros(game.num_players)  # in units of `utility_scale`
         self.paid = np.zeros(game.num_players)
 
     def clone(self) -> HiddenState:
         other = HiddenState(self.game, self.state.clone(), self.mover)
         other.is_over, other.result, other.paid = self.is_over, self.result, self.paid
+        other.is_left, other.owed = self.is_left, self.owed
         return other
 
     def to_play(self) -> int:
-        return self.mover if self.is_over else self.state.to_play()
+        if self.is_over:
+            return CHANCE if self.is_left else self.mover
+        return self.state.to_play()
 
     def legal_actions(self) -> Sequence[int]:
         return list(range(self.game.num_actions)) if self.is_over else self.state.legal_actions()
 
     def apply(self, action: int) -> None:
+        self.owed = self.paid if self.to_play() == CHANCE else np.zeros(self.game.num_players)
         if self.is_over:
             self.paid = np.zeros(self.game.num_players)
+            self.is_left = not self.is_left and self.game.max_chance_outcomes > 0
+            if self.is_left:
+                return
         else:
             if self.state.to_play() >= 0:
                 self.mover = self.state.to_play()
@@ -59,7 +75,7 @@ class HiddenState(State):
             self.is_over = self.state.to_play() == TERMINAL
             self.result = self.paid / self.game.utility_scale
             if not self.is_over:
-                self.mover = self.state.to_play()
+                self.mover = self.mover if self.state.to_play() == CHANCE else self.state.to_play()
                 return
         self.mover = (self.mover + 1) % self.game.num_players
 
@@ -67,7 +83,7 @@ class HiddenState(State):
         return self.paid.tolist()
 
     def chance_outcomes(self) -> Sequence[tuple[int, float]]:
-        return self.state.chance_outcomes()
+        return [(0, 1.0)] if self.is_over else self.state.chance_outcomes()
 
     def observation(self) -> np.ndarray:
         return self.state.observation()
@@ -133,12 +149,30 @@ class PerfectWorld:
         assert observations.dtype == np.float32
         return self._say([self.known[observation.tobytes()].clone() for observation in observations], None)
 
-    def recurrent(self, latents: np.ndarray, actions: np.ndarray) -> WorldOutputs:
-        states = [self.states[int(latent)].clone() for latent in latents[:, 0]]
-        movers = [state.to_play() for state in states]
-        for state, action in zip(states, actions.tolist(), strict=True):
-            state.apply(action)
+    def recurrent(self, latents: np.ndarray, choices: np.ndarray) -> WorldOutputs:
+        states, movers = self._moved(latents, choices)
         return self._say(states, movers)
+
+    def departure(self, latents: np.ndarray, actions: np.ndarray) -> DepartureOutputs:
+        """Afterstates of a game in which chance follows each move; the codes are its outcomes."""
+        states, _ = self._moved(latents, actions)
+        logits = np.full((len(states), self.game.max_chance_outcomes), ILLEGAL)
+        for i, state in enumerate(states):
+            assert state.to_play() == CHANCE
+            for outcome, share in state.chance_outcomes():
+                logits[i, outcome] = np.log(share)
+        self.batches.append(len(states))
+        self.states += states
+        numbers = np.arange(len(self.states) - len(states), len(self.states), dtype=np.float32)
+        return DepartureOutputs(numbers[:, None], logits)
+
+    def _moved(self, latents: np.ndarray, choices: np.ndarray) -> tuple[list[HiddenState], list[int]]:
+        """The positions after actions or outcomes, and who had moved or moves before."""
+        states = [self.states[int(latent)].clone() for latent in latents[:, 0]]
+        movers = [state.mover for state in states]
+        for state, choice in zip(states, choices.tolist(), strict=True):
+            state.apply(choice)
+        return states, movers
 
     def _say(self, states: list[HiddenState], movers: list[int] | None) -> WorldOutputs:
         game = self.game
@@ -153,7 +187,8 @@ class PerfectWorld:
             for j in range(width):
                 values[i, j] = value[(state.to_play() + j) % game.num_players]
                 if movers is not None:
-                    rewards[i, j] = state.paid[(movers[i] + j) % game.num_players] / game.utility_scale
+                    player = (movers[i] + j) % game.num_players
+                    rewards[i, j] = (state.owed + state.paid)[player] / game.utility_scale
         seats = None
         if movers is not None and self.says_seats:
             seats = np.array([(state.to_play() - mover) % game.num_players for state, mover in zip(states, movers)])
