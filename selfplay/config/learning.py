@@ -188,7 +188,7 @@ class MuZeroConfig:
         64,
     )
     chance_weight: float = setting(
-        1.0, "weight of the loss of predicting the code after a move (Stochastic MuZero, LightZero: 1)", 0, 100
+        1.0, "weight of the loss of foreseeing the code after a move (Stochastic MuZero: 1)", 0, 100
     )
     commitment_weight: float = setting(
         1.0, "weight of the loss that makes the encoder sure of its codes (LightZero: 1)", 0, 100

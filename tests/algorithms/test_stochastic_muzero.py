@@ -164,17 +164,14 @@ def test_two_outcomes_get_two_codes_with_their_probabilities() -> None:
 
     pairs = torch.tensor([[seen(a, 2), seen(b, 3)] for a in (0, 1) for b in (0, 1)], dtype=torch.float32)
     with torch.no_grad():
-        codes = net.encode(pairs)[:, 0].argmax(dim=-1).tolist()
-        latents = net.represent(pairs[:, 0])
-        afterstate, logits = net.departure(latents, torch.tensor([0, 1, 1, 0]))
-        shares = torch.softmax(logits, dim=-1)
-        heads, tails = codes[0], codes[1]
-        assert codes == [heads, tails] * 2 and heads != tails
-        np.testing.assert_allclose(shares[:, heads], HEADS, atol=0.06)
-        np.testing.assert_allclose(shares[:, tails], 1 - HEADS, atol=0.06)
-        for code, coin in ((heads, 0), (tails, 1)):
-            behind = net.recurrent(afterstate, torch.full((4,), code))
-            assert (torch.softmax(behind.policy_logits, dim=-1)[:, coin] > 0.95).all(), "the policy behind the code"
+        codes = net.encode(pairs)[:, 0].argmax(dim=-1)
+        afterstate, logits = net.departure(net.represent(pairs[:, 0]), torch.tensor([0, 1, 1, 0]))
+        behind = net.recurrent(afterstate, codes)
+    assert codes[0] != codes[1] and codes[2] != codes[3], "heads and tails are told apart"
+    found = torch.softmax(logits, dim=-1).gather(1, codes[:, None])[:, 0]
+    np.testing.assert_allclose(found, [HEADS, 1 - HEADS] * 2, atol=0.06)
+    named = torch.softmax(behind.policy_logits, dim=-1).gather(1, torch.tensor([[0], [1], [0], [1]]))
+    assert (named > 0.95).all(), "the policy behind a code names the coin that it stands for"
 
 
 # Runs.
@@ -243,6 +240,8 @@ def test_codes_without_chance_and_bytes_are_refused(tmp_path: Path) -> None:
 
 
 def test_memory_is_asked_for_afterstates_too() -> None:
-    needs = load_algorithm(config_of("--actors.games_per_actor", "4", "--search.num_simulations", "10")).needs
+    needs = load_algorithm(
+        config_of("--actors.num_actors", "1", "--actors.games_per_actor", "4", "--search.num_simulations", "10")
+    ).needs
     found = {need.what: need.bytes for need in needs.memory}
     assert found["latents of 4 searches"] == 4 * 2 * 10 * NET.hidden * 4
