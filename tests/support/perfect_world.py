@@ -80,7 +80,8 @@ class HiddenState(State):
         self.mover = (self.mover + 1) % self.game.num_players
 
     def rewards(self) -> Sequence[float]:
-        return self.paid.tolist()
+        """A result is no reward: it is the value of what comes behind the end."""
+        return (self.paid if self.game.has_rewards else np.zeros(self.game.num_players)).tolist()
 
     def chance_outcomes(self) -> Sequence[tuple[int, float]]:
         return [(0, 1.0)] if self.is_over else self.state.chance_outcomes()
