@@ -91,7 +91,12 @@ class WorldInference:
         self.sizes, self.device = sizes, torch.device(device)
         self._observation_dtype = np.dtype(np.uint8 if input_dtype(config) == torch.uint8 else np.float32)
         self._buckets = batch_buckets(max_batch)
-        self._padded: dict[str, dict[int, np.ndarray]] = {"observations": {}, "latents": {}, "choices": {}}
+        self._padded: dict[str, dict[int, np.ndarray]] = {
+            "observations": {},
+            "latents": {},
+            "actions": {},
+            "choices": {},
+        }
         self._expected = {name: t.shape for name, t in build_world_model(config, sizes).state_dict().items()}
         self._calibration = calibration
         self._dtype, self._engine, self._rate = self._choose(config, dtype, measure_seconds)
@@ -109,26 +114,30 @@ class WorldInference:
 
     def recurrent(self, latents: Shaped[np.ndarray, "B ..."], choices: Int[np.ndarray, " B"]) -> Steps:
         """g and f for an action in each of B latents; with chance codes, for a code in each of B afterstates."""
-        latent, logits, value, *others = self._asked(self._engine.recurrent, latents, choices)
+        latent, logits, value, *others = self._asked(self._engine.recurrent, latents, choices, "choices")
         rewards = others.pop(0) if self.sizes.support else None
         seats = others.pop(0).argmax(axis=1) if self.sizes.num_seats else None
         return Steps(latent, logits, value, rewards, seats)
 
     def departure(self, latents: Shaped[np.ndarray, "B ..."], actions: Int[np.ndarray, " B"]) -> Departures:
         """phi and psi for an action in each of B latents. Raises RuntimeError for a model without chance codes."""
-        return Departures(*self._asked(self._engine.departure, latents, actions))
+        return Departures(*self._asked(self._engine.departure, latents, actions, "actions"))
 
     def _asked(
         self,
         function: Callable[[np.ndarray, np.ndarray], list[np.ndarray]],
         latents: Shaped[np.ndarray, "B ..."],
         choices: Int[np.ndarray, " B"],
+        kind: str,
     ) -> list[np.ndarray]:
-        """The outputs of a function of the engine for a choice in each of B latents."""
+        """The outputs of a function of the engine for a choice in each of B latents.
+
+        Each `kind` of choices has rows of its own to fill a batch with: there may be more codes than actions.
+        """
         self._require_weights()
         latents, choices = np.ascontiguousarray(latents), np.ascontiguousarray(choices)
         parts = [
-            self._cut(function(self._pad("latents", some), self._pad("choices", chosen)), len(some))
+            self._cut(function(self._pad("latents", some), self._pad(kind, chosen)), len(some))
             for some, chosen in zip(self._split(latents), self._split(choices), strict=True)
         ]
         return _joined(parts)

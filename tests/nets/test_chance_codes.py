@@ -154,6 +154,19 @@ def test_bfloat16_stays_near(config: NetConfig, sizes: WorldSizes) -> None:
     assert not np.allclose(one.latents, other.latents, rtol=1e-6, atol=1e-6), "this was float32"
 
 
+@pytest.mark.parametrize(("config", "sizes"), CASES)
+def test_rows_that_fill_a_batch_of_actions_are_no_codes(config: NetConfig, sizes: WorldSizes) -> None:
+    """They keep what an earlier batch left there, and there are more codes than actions."""
+    sizes = dataclasses.replace(sizes, chance_codes=sizes.num_actions + 1)
+    net = world(config, sizes)
+    fast, latents = loaded(net), world(config, sizes).initial(observations(sizes, 8)).latent.detach().numpy()
+    fast.recurrent(latents, np.full(8, sizes.chance_codes - 1))
+    left = fast.departure(latents[:5], np.zeros(5, np.int64))
+    with torch.no_grad():
+        afterstate, _ = net.departure(torch.from_numpy(latents[:5]), torch.zeros(5, dtype=torch.int64))
+    np.testing.assert_allclose(left.latents, afterstate.numpy(), rtol=1e-3, atol=1e-3)
+
+
 def test_bytes_are_refused_and_not_chosen() -> None:
     sizes = dataclasses.replace(BOARD, chance_codes=CODES)
     seen = observations(sizes, 20).numpy()
