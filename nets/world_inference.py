@@ -182,7 +182,9 @@ class WorldInference:
             if self.device.type == "cpu" and self._calibration is not None and world_int8.is_supported(floats.twin):
                 yield name, world_int8.Int8Engine(floats, self._calibration)
             elif dtype == "int8":
-                raise ValueError("inference dtype: int8 needs a board, no chance codes, and VNNI; use auto")
+                raise ValueError(
+                    "inference dtype: int8 needs the model of a board without chance codes, and VNNI; use auto"
+                )
 
     def _measure(self, engine: Engine, seconds: float) -> float:
         batch = self._buckets[-1]
