@@ -110,6 +110,11 @@ class Game(ABC):
     """Where the actions are on the board; None where the game does not say."""
     pass_action: int | None = None
     """The action that leaves the board as it is and gives the turn to the opponent; None where there is none."""
+    action_low: np.ndarray | None = None
+    """Float32 [D] where an action is D real numbers, from `action_low` to `action_high`. The number of an action is
+    then its place among `num_actions` sampled ones, which every position has of its own (`StatePool.sampled_actions`).
+    None: the number of an action means the same everywhere."""
+    action_high: np.ndarray | None = None
     plane_scaling: tuple[np.ndarray, np.ndarray] | None = None
     """Offset and factor float32 [C] of each plane of the observation, seat planes too: a network reads
     `(x - offset) * factor`. So numbers such as a komi can be kept as bytes. None: planes are read as they are."""
@@ -142,6 +147,11 @@ class Game(ABC):
         `max_game_length` of a game in plain Python is its author's claim, and the game may never end.
         """
         return min(self.max_game_length, EPISODE_STEPS)
+
+    @property
+    def sampled_shape(self) -> tuple[int, int]:
+        """A and D of a game whose actions are real numbers; zeros for all others."""
+        return (0, 0) if self.action_low is None else (self.num_actions, len(self.action_low))
 
     @abstractmethod
     def new_pool(self, capacity: int) -> StatePool:
@@ -222,6 +232,15 @@ class StatePool(ABC):
         A game may leave out moves that gain nothing. Others may still play them: they stay legal.
         """
         return self.legal(slots)
+
+    def sampled_actions(self, slots: np.ndarray) -> np.ndarray:
+        """What the numbers of actions stand for, float32 `[B, *Game.sampled_shape]`."""
+        return np.zeros((len(slots), 0, 0), np.float32)
+
+    def set_sampled_actions(self, slots: np.ndarray, actions: np.ndarray) -> None:
+        """Say what the numbers of actions stand for in `slots` until they are stepped or reset, as `sampled_actions`
+        returns it."""
+        raise GameError(f"{self.game.name}: its actions have a meaning of their own")
 
     @abstractmethod
     def chance(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -77,7 +77,7 @@ class TracedEngine(Engine):
         self.device, self.latent_shape = device, twin.latent_shape
         observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
         latent = torch.zeros(2, *twin.latent_shape, device=device)
-        action = torch.zeros(2, dtype=torch.int64, device=device)
+        action = sizes.no_actions(2).to(device)
         self._initial = trace(_Function(twin, dtype, "initial").eval(), observation)
         self._recurrent = trace(_Function(twin, dtype, "recurrent").eval(), latent, action)
         self._departure = None

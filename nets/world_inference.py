@@ -112,7 +112,7 @@ class WorldInference:
         ]
         return Roots(*_joined(parts))
 
-    def recurrent(self, latents: Shaped[np.ndarray, "B ..."], choices: Int[np.ndarray, " B"]) -> Steps:
+    def recurrent(self, latents: Shaped[np.ndarray, "B ..."], choices: Shaped[np.ndarray, "B ..."]) -> Steps:
         """g and f for an action in each of B latents; with chance codes, for a code in each of B afterstates."""
         latent, logits, value, *others = self._asked(self._engine.recurrent, latents, choices, "choices")
         rewards = others.pop(0) if self.sizes.support else None
@@ -127,7 +127,7 @@ class WorldInference:
         self,
         function: Callable[[np.ndarray, np.ndarray], list[np.ndarray]],
         latents: Shaped[np.ndarray, "B ..."],
-        choices: Int[np.ndarray, " B"],
+        choices: Shaped[np.ndarray, "B ..."],
         kind: str,
     ) -> list[np.ndarray]:
         """The outputs of a function of the engine for a choice in each of B latents.
@@ -189,7 +189,7 @@ class WorldInference:
     def _measure(self, engine: Engine, seconds: float) -> float:
         batch = self._buckets[-1]
         latents = (255 * np.random.default_rng(0).random((batch, *engine.latent_shape))).astype(engine.latent_dtype)
-        actions = np.zeros(batch, np.int64)
+        actions = self.sizes.no_actions(batch).numpy()
         engine.recurrent(latents, actions)  # kernels for this size are prepared on first use
         times: list[float] = []
         while sum(times) < seconds or len(times) < MIN_CALLS:

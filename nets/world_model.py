@@ -36,6 +36,7 @@ from nets.blocks import NormedLayer, PlaneScaling, ResidualBlock, convolution, d
 from nets.board import Board
 from nets.config import NetConfig
 from nets.models import make_parts, resolve_kind
+from nets.real_policy import ActionScale, LeastSpread
 from nets.supports import expectation, num_bins
 from nets.transforms import symlog
 
@@ -44,6 +45,10 @@ LEAST_RANGE = 1e-5
 
 PROJECTION = 128
 """Width of the vectors that are compared for the consistency loss (EfficientZero: 1024, for screens)."""
+
+
+Actions = Int[Tensor, "B ..."] | Float[Tensor, "B ..."]
+"""Actions by number, or of D real numbers each on the last axis."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,20 @@ class WorldSizes:
     """M: codes of what chance does after a move; 0 for a model without chance."""
     board: Board | None = None
     """What a game says of its board; its heads are dense all the same."""
+    action_low: tuple[float, ...] = ()
+    """Bounds [D] of actions that are real numbers, from here to `action_high`; empty where they are choices."""
+    action_high: tuple[float, ...] = ()
+
+    @property
+    def policy_outputs(self) -> int:
+        """Numbers that the policy head gives: a logit an action, or 2 D for real numbers (`nets.real_policy`)."""
+        return 2 * len(self.action_low) or self.num_actions
+
+    def no_actions(self, count: int) -> Actions:
+        """Zeros in the shape and the type of `count` actions."""
+        if self.action_low:
+            return torch.zeros(count, len(self.action_low))
+        return torch.zeros(count, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,7 @@ class Prediction:
     """What the network says of B latents, in units of reward."""
 
     latent: Float[Tensor, "B ..."]
-    policy_logits: Float[Tensor, "B A"]
+    policy_logits: Float[Tensor, "B A"]  # for real actions means and spreads, see `nets.real_policy`
     value: Float[Tensor, "B V"]
     reward: Float[Tensor, "B V"] | None = None  # for the player who made the step; None without rewards
     seat_logits: Float[Tensor, "B P"] | None = None  # of the number of seats from the last mover to the next
@@ -112,10 +131,14 @@ class WorldModel(nn.Module):
         if scaling is not None and config.input_transform == "none":
             self.plane_scaling = PlaneScaling(*scaling)
         self.trunk, _, _ = make_parts(config, sizes.observation_shape)
-        plain = replace(config, batch_norm=False)
+        plain = replace(config, batch_norm=False, policy="gaussian" if sizes.action_low else "categorical")
         _, new_policy_head, new_value_head = make_parts(plain, sizes.observation_shape)
         outputs = sizes.num_values * (num_bins(sizes.support) if sizes.support else 1)
         self.policy_head, self.value_head = new_policy_head(sizes.num_actions), new_value_head(outputs)
+        self.action_scale: ActionScale | None = None
+        if sizes.action_low:
+            self.policy_head = nn.Sequential(new_policy_head(len(sizes.action_low)), LeastSpread())
+            self.action_scale = ActionScale(sizes.action_low, sizes.action_high)
         self.reward_head = new_value_head(outputs) if sizes.support else None
         self.seat_head = new_value_head(sizes.num_seats) if sizes.num_seats else None
         is_board = resolve_kind(config, sizes.observation_shape) == "resnet"
@@ -141,7 +164,8 @@ class WorldModel(nn.Module):
         """From latents and actions, or from afterstates and `codes`."""
         sizes = self.sizes
         if len(self.latent_shape) == 1:
-            return FlatDynamics(self.latent_shape[0], codes or sizes.num_actions, sizes.dynamics_blocks)
+            choices = codes or len(sizes.action_low) or sizes.num_actions
+            return FlatDynamics(self.latent_shape[0], choices, sizes.dynamics_blocks)
         channels, height, width = self.latent_shape
         planes = None if codes else action_planes(sizes.num_actions, height, width)
         return BoardDynamics(channels, height, width, codes or sizes.num_actions, sizes.dynamics_blocks, planes)
@@ -160,11 +184,13 @@ class WorldModel(nn.Module):
             observation = self.plane_scaling(observation)
         return observation
 
-    def advance(self, latent: Float[Tensor, "B ..."], choice: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
+    def advance(self, latent: Float[Tensor, "B ..."], choice: Actions) -> Float[Tensor, "B ..."]:
         """g, without its reward, which `reward_head` reads from the latent that this returns.
 
         `choice` is an action in a latent; with chance codes it is a code in an afterstate.
         """
+        if self.action_scale is not None:
+            return scaled(self.dynamics.mixed(latent, self.action_scale(choice).to(latent.dtype)))
         return scaled(self.dynamics(latent, choice))
 
     def leave(self, latent: Float[Tensor, "B ..."], action: Int[Tensor, " B"]) -> Float[Tensor, "B ..."]:
@@ -190,7 +216,7 @@ class WorldModel(nn.Module):
         afterstate = self.leave(latent, action)
         return afterstate, self.code_head(afterstate)
 
-    def recurrent(self, latent: Float[Tensor, "B ..."], choice: Int[Tensor, " B"]) -> Prediction:
+    def recurrent(self, latent: Float[Tensor, "B ..."], choice: Actions) -> Prediction:
         """g and f, for a step of the search; `choice` as in `advance`."""
         following = self.advance(latent, choice)
         return Prediction(
@@ -215,10 +241,10 @@ class WorldModel(nn.Module):
     def unroll(
         self,
         observation: Shaped[Tensor, "B ..."],
-        actions: Int[Tensor, "B K"],
+        actions: Actions,
         following: Shaped[Tensor, "B K ..."] | None = None,
     ) -> Unrolled:
-        """K steps from the latent of an observation, for training.
+        """K steps from the latent of an observation, for training; `actions` [B, K], or [B, K, D] for real numbers.
 
         On its way into the next step the gradient of a latent is halved, that of the first is not (pseudocode of the
         paper, `scale_gradient`). The heads are asked once, for all depths together.
@@ -289,7 +315,7 @@ class FlatDynamics(nn.Module):
         return self.mixed(latent, functional.one_hot(choice.long(), self.num_choices).to(latent.dtype))
 
     def mixed(self, latent: Float[Tensor, "B D"], chosen: Float[Tensor, "B choices"]) -> Float[Tensor, "B D"]:
-        """The same for one-hot choices, through which a gradient goes."""
+        """The same for one-hot choices, through which a gradient goes, or for real numbers in their place."""
         for first, second in zip(self.first, self.second, strict=True):
             latent = latent + second(torch.relu(first(torch.cat([latent, chosen], dim=-1))))
         return latent

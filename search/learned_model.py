@@ -121,8 +121,10 @@ class LearnedModel:
             num_actions=np.zeros(num_slots, np.int32),
         )
 
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
-        """See `Model.load`."""
+    def load(
+        self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray, seeds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """See `Model.load`. Nothing is drawn."""
         to_play = pool.to_play(pool_slots)
         self._nodes.to_play[slots] = to_play
         self._is_afterstate[slots] = False
@@ -160,7 +162,7 @@ class LearnedModel:
         """Make the latents where a player moves; see `step`."""
         n, num_players = len(src), self.traits.num_players
         start = time.perf_counter()
-        outputs = self._world.recurrent(self._latents[src], choices)
+        outputs = self._world.recurrent(self._latents[src], self._meant(src, choices))
         self._count(n, start)
         self._latents[dst], self._is_afterstate[dst] = outputs.latents, False
         mover = self._nodes.to_play[src]
@@ -168,7 +170,7 @@ class LearnedModel:
         to_play = (mover + seats) % num_players
         self._nodes.to_play[dst] = to_play
         self._nodes.values[dst] = outputs.values
-        list_likely(outputs.policy_logits, dst, LEAST_SHARE, self._nodes)
+        self._list(outputs.policy_logits, src, choices, dst)
         rewards = np.zeros((n, num_players))
         if outputs.rewards is not None:
             to_players(outputs.rewards, mover, rewards)
@@ -229,11 +231,24 @@ class LearnedModel:
         below, others, other_logits = listed(slots, self._nodes)
         rows = [others[below[i] : below[i + 1]] for i in range(len(slots))]
         logits = [other_logits[below[i] : below[i + 1]] for i in range(len(slots))]
+        policy_logits = self._root_logits(outputs.policy_logits, root_slots)
         for k, i in enumerate(roots.tolist()):
-            rows[i], logits[i] = legal[k], outputs.policy_logits[k, legal[k]]
+            rows[i], logits[i] = legal[k], policy_logits[k, legal[k]]
         offsets = np.zeros(len(slots) + 1, np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         return offsets, np.concatenate(rows).astype(np.int64), np.concatenate(logits).astype(np.float32)
+
+    def _meant(self, src: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """What the network is given for the numbers `actions` in `src`."""
+        return actions
+
+    def _list(self, outputs: np.ndarray, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> None:
+        """Keep which actions the nodes in `dst` list, by what the policy head says of them."""
+        list_likely(outputs, dst, LEAST_SHARE, self._nodes)
+
+    def _root_logits(self, outputs: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Logits [n, A] of the numbers of actions at roots, from what the policy head says of them."""
+        return outputs
 
     def _count(self, predictions: int, start: float) -> None:
         self._counts.predictions += predictions

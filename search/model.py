@@ -73,8 +73,14 @@ class Model(Protocol):
         """Make room for `num_slots` positions. The search that uses the model calls this once, before anything else."""
         ...
 
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
-        """Put real positions into slots; returns `to_play` int64 [n]."""
+    def load(
+        self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray, seeds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Put real positions into slots; returns `to_play` int64 [n].
+
+        `seeds` uint64 [n] decide what a model draws there and in all positions that steps lead to; None: the same
+        everywhere.
+        """
         ...
 
     def step(self, src: np.ndarray, actions: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +150,10 @@ class SimulatorModel:
         """See `Model.allocate`."""
         self.pool = self._game.new_pool(num_slots)
 
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
-        """See `Model.load`."""
+    def load(
+        self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray, seeds: np.ndarray | None = None
+    ) -> np.ndarray:
+        """See `Model.load`. Nothing is drawn."""
         self.pool.load(slots, pool, pool_slots)
         to_play = self.pool.to_play(slots)
         if self.pool.unsound:  # their trees go on until `take_unsound` is called

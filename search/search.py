@@ -205,7 +205,7 @@ class Search:
         empty = self.tree.node_count[trees] == 0
         if empty.any():
             fresh = trees[empty]
-            to_play = self.model.load(fresh * self.nodes, pool, slots[empty])
+            to_play = self.model.load(fresh * self.nodes, pool, slots[empty], seeds[empty])
             if (to_play < 0).any():
                 raise SearchError("search: begin needs positions where a player is to move")
             start(self.tree, fresh, to_play)

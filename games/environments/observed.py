@@ -15,6 +15,7 @@ class ObservedPositions(StatePool):
         """`game`: the environment as a game of one player."""
         self.game, self.capacity = game, batch.num_envs
         self._observation, self._legal_mask = batch.observation, batch.legal_mask
+        self._sampled = np.zeros((batch.num_envs, *game.sampled_shape), np.float32)
 
     def to_play(self, slots: np.ndarray) -> np.ndarray:
         """The only player moves everywhere."""
@@ -29,6 +30,18 @@ class ObservedPositions(StatePool):
     def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
         """See `StatePool.observe`."""
         out[:] = self._observation[slots]
+
+    def sampled_actions(self, slots: np.ndarray) -> np.ndarray:
+        """See `StatePool.sampled_actions`; zeros where nobody has said it."""
+        return self._sampled[slots]
+
+    def set_sampled_actions(self, slots: np.ndarray, actions: np.ndarray) -> None:
+        """See `StatePool.set_sampled_actions`."""
+        self._sampled[slots] = actions
+
+    def played(self, numbers: np.ndarray) -> np.ndarray:
+        """Actions in all copies, int64 [N], as the environment takes them: so, or float32 [N, D] for real numbers."""
+        return numbers if self.game.action_low is None else self._sampled[np.arange(len(numbers)), numbers]
 
     def action_text(self, slot: int, action: int) -> str:
         """The number of the action."""

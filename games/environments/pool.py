@@ -1,4 +1,4 @@
-"""Any environment with discrete actions as a `Game`: self-play with a model that is learned (MuZero).
+"""Any environment as a `Game`: self-play with a model that is learned (MuZero).
 
 `games.environments.game` is the opposite: it makes environments of games. Here an episode becomes a game of one player
 with rewards, which the collector of games plays as any other. There are no rules behind it, so nothing can look ahead
@@ -7,6 +7,9 @@ in it: a search needs a model that was learned, which asks the pool for observat
 How an episode ends is read from the discount of a step (see `games.environments.environment`). With 0 the game is over;
 where that was a life and not the end, the next game goes on in the same episode. An episode that a limit has ended
 is cut off (`StatePool.cut_off`): its last position has a value, and nothing can be played in it.
+
+Where actions are real numbers, a search chooses among some that it has sampled (Sampled MuZero, Hubert et al. 2021):
+it says in each position what the numbers of actions stand for.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, Shaped
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 
 from games.base import EPISODE_STEPS, TERMINAL, Game, GameError, StatePool, compressed
 from games.environments.environment import EPISODES_SEED, Environment, EnvironmentBatch, Step
@@ -36,18 +39,22 @@ class EnvironmentGame(Game):
     has_rewards = True
     zero_sum = False
 
-    def __init__(self, environment: Environment, seed: int = 0) -> None:
+    def __init__(self, environment: Environment, seed: int = 0, sampled_actions: int = 0) -> None:
         """Pools have other episodes each. With equal seeds, those made in the same order have equal ones.
 
-        Raises GameError for an environment with continuous actions, and for a game that was made an environment.
+        `sampled_actions`: from how many a search chooses where actions are real numbers; 0 where it cannot.
+
+        Raises GameError for an environment with such actions where it cannot, and for a game that was made an
+        environment.
         """
         if isinstance(environment, GameEnvironment):
             raise GameError(f"{environment.name} is a game: name it {environment.game.name} to search in it")
-        if environment.is_continuous:
+        if environment.is_continuous and sampled_actions == 0:
             raise GameError(f"{environment.name}: its actions are real numbers; a search needs actions to choose from")
         self.environment = environment
         self.name = self.rules = environment.name
-        self.num_actions = environment.num_actions
+        self.num_actions = sampled_actions if environment.is_continuous else environment.num_actions
+        self.action_low, self.action_high = environment.action_low, environment.action_high
         self.observation_shape = environment.observation_shape
         self.observation_dtype = environment.observation_dtype
         self.max_game_length = environment.step_limit or EPISODE_STEPS
@@ -87,6 +94,7 @@ class EnvironmentPool(StatePool):
         self._faulty_starts: dict[int, str] = {}
         self._warnings: dict[str, None] = {}
         self._all_actions = np.arange(game.num_actions)
+        self._sampled: list[np.ndarray | None] = [None] * capacity  # [A, D]; None where nobody has said
 
     def reset(self, slots: np.ndarray) -> None:
         """Begin a game in each slot, in an episode of its own unless only a life was lost.
@@ -101,6 +109,7 @@ class EnvironmentPool(StatePool):
                 seed = int(self._rngs[slot].integers(EPISODES_SEED))
                 batch = self._batches[slot] = self.game.environment.new_batch(1, seed)
             self._begins[slot] = True
+            self._sampled[slot] = None
             self._observations[slot] = batch.observation[0]
             self._legal[slot] = None if batch.legal_mask is None else batch.legal_mask[0]
             self._to_play[slot], self._cut_off[slot], self._steps[slot] = PLAYER, False, 0
@@ -110,19 +119,34 @@ class EnvironmentPool(StatePool):
     def step(
         self, src: Int64[np.ndarray, " B"], actions: Int64[np.ndarray, " B"], dst: Int64[np.ndarray, " B"]
     ) -> tuple[Int64[np.ndarray, " B"], Float64[np.ndarray, "B 1"]]:
-        """See `StatePool.step`. Raises GameError unless `dst` is `src`, and where an episode is over or cut off."""
+        """See `StatePool.step`. Raises GameError unless `dst` is `src`, where an episode is over or cut off, and where
+        nobody has said what the numbers of real actions stand for."""
         if src is not dst and not np.array_equal(src, dst):
             raise self._refusal("steps lead on in the same slot")
         if (self._to_play[src] == TERMINAL).any() or self._cut_off[src].any():
             raise GameError(f"{self.game.name}: the episode is over, no move can be played")
         rewards = np.zeros((len(src), 1))
+        played = actions if self.game.action_low is None else self.sampled_actions(src)[np.arange(len(src)), actions]
         for i, slot in enumerate(src.tolist()):
             batch = self._batches[slot]
             assert batch is not None, "a slot where a player moves was reset"
-            step = batch.step(actions[i : i + 1])
+            step = batch.step(played[i : i + 1])
             rewards[i] = step.reward[0]
+            self._sampled[slot] = None
             self._take(slot, step)
         return self._to_play[src], rewards
+
+    def sampled_actions(self, slots: np.ndarray) -> Float32[np.ndarray, "B A D"]:
+        """See `StatePool.sampled_actions`. Raises GameError where nobody has said it."""
+        rows = [self._sampled[slot] for slot in slots.tolist()] if self.game.action_low is not None else []
+        if any(row is None for row in rows):
+            raise GameError(f"{self.game.name}: its actions are real numbers; none were sampled in this position")
+        return np.array(rows, np.float32).reshape(len(slots), *self.game.sampled_shape)
+
+    def set_sampled_actions(self, slots: np.ndarray, actions: Float32[np.ndarray, "B A D"]) -> None:
+        """See `StatePool.set_sampled_actions`."""
+        for i, slot in enumerate(slots.tolist()):
+            self._sampled[slot] = actions[i].copy()
 
     def _take(self, slot: int, step: Step) -> None:
         """Note what a step has led to."""
@@ -180,8 +204,9 @@ class EnvironmentPool(StatePool):
         return f"{self.game.name} after {self._steps[slot]} steps"
 
     def action_text(self, slot: int, action: int) -> str:
-        """The number of the action."""
-        return str(action)
+        """The number of the action; its numbers, where it is real ones."""
+        sampled = self._sampled[slot]
+        return str(action) if sampled is None else " ".join(f"{x:.3g}" for x in sampled[action])
 
     def take_warnings(self) -> tuple[str, ...]:
         """See `StatePool.take_warnings`."""

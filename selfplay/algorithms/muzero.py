@@ -1,7 +1,8 @@
 """MuZero: AlphaZero's games and loop, with a model that is learned in place of the rules.
 
 Source: Schrittwieser et al. 2020, "Mastering Atari, Go, chess and shogi by planning with a learned model"; Gumbel
-search: Danihelka et al. 2022; chance codes: Antonoglou et al. 2022. docs/muzero.md lists every departure.
+search: Danihelka et al. 2022; chance codes: Antonoglou et al. 2022; real-valued actions: Hubert et al. 2021.
+docs/muzero.md lists every departure.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from games.environments.pool import EnvironmentGame
 from games.environments.registry import load_environment
 from games.random_play import begin_games, draw_outcomes, random_actions
 from nets.config import NetConfig
+from nets.models import resolve_kind
 from nets.world_inference import Departures, Roots, Steps, WorldInference
 from nets.world_model import WorldModel, WorldSizes, build_world_model
 from search.learned_model import LearnedModelFactory, WorldFunctions, learned_traits
 from search.perspective import num_values
+from search.sampled_model import SampledModelFactory, sampled_traits
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of
@@ -49,7 +52,8 @@ class MuZero(AlphaZero):
         refuse_unused(config, self.game)
         self.latent_shape = self.make_net().latent_shape
         muzero = config.muzero
-        self.traits = learned_traits(self.game, self.latent_shape, muzero.inner_actions, muzero.chance_codes)
+        traits = learned_traits(self.game, self.latent_shape, muzero.inner_actions, muzero.chance_codes)
+        self.traits = sampled_traits(self.game, traits)
 
     @property
     def needs(self) -> Needs:
@@ -63,8 +67,11 @@ class MuZero(AlphaZero):
         batch, steps = config.learner.batch_size, config.muzero.unroll_steps
         followed = steps + td_steps(config, self.game)
         kept, learned = batch * followed, 4 * batch * (1 + steps)  # bytes, and then float32
+        share = max(config.actors.full_search_share, 1 / self.game.most_plies)
+        sampled = int(config.replay.capacity / share) * 4 * math.prod(self.game.sampled_shape)
         memory = (
             *needs.memory,
+            *([MemoryNeed("replay.capacity", "sampled actions of all positions", sampled)] if sampled else []),
             MemoryNeed(
                 "search.num_simulations", f"latents of {searches:,} searches", numbers * (1 if is_in_bytes else 4)
             ),
@@ -80,17 +87,18 @@ class MuZero(AlphaZero):
         """What the run plays: the episodes of an environment are games of one player."""
         if not config.environment:
             return games.load(config.game)
-        return EnvironmentGame(load_environment(config.environment))
+        return EnvironmentGame(load_environment(config.environment), sampled_actions=config.muzero.sampled_actions)
 
     def game_of_collector(self, rng: np.random.Generator) -> Game:
         """The game; or the environment, with episodes that no other collector has."""
         if not isinstance(self.game, EnvironmentGame):
             return self.game
-        return EnvironmentGame(self.game.environment, int(rng.integers(EPISODES_SEED)))
+        seed, sampled_actions = int(rng.integers(EPISODES_SEED)), self.config.muzero.sampled_actions
+        return EnvironmentGame(self.game.environment, seed, sampled_actions)
 
     def warm_up(self) -> None:
         """See `Algorithm.warm_up`."""
-        warm_up(self.config, self.game, self._models(BlindWorld(self.sizes)))
+        warm_up(self.config, self.game, self._models(BlindWorld(self.sizes), explores=True))
 
     def make_net(self) -> WorldModel:  # type: ignore[override]  # what is not shared by the two algorithms
         return build_world_model(self.net_config, self.sizes, self.config.seed % 2**63)
@@ -124,14 +132,18 @@ class MuZero(AlphaZero):
     def make_player_models(self, inference: WorldInference, symmetries: bool) -> LearnedModelFactory:  # type: ignore[override]
         if symmetries:
             raise UserError("symmetries: a learned model does not average over them; use false")
-        return self._models(inference)
+        return self._models(inference, explores=False)
 
     def make_models(self, inference: WorldInference, rng: np.random.Generator) -> LearnedModelFactory:  # type: ignore[override]
-        return self._models(inference)
+        return self._models(inference, explores=True)
 
-    def _models(self, world: WorldFunctions) -> LearnedModelFactory:
-        muzero = self.config.muzero
-        return LearnedModelFactory(self.game, world, muzero.inner_actions, muzero.chance_codes)
+    def _models(self, world: WorldFunctions, explores: bool) -> LearnedModelFactory:
+        """`explores`: for self-play."""
+        game, muzero = self.game, self.config.muzero
+        if game.action_low is None:
+            return LearnedModelFactory(game, world, muzero.inner_actions, muzero.chance_codes)
+        uniform = round(muzero.uniform_share * muzero.sampled_actions) if explores else None
+        return SampledModelFactory(game, world, muzero.inner_actions, uniform)
 
 
 class BlindWorld:
@@ -146,7 +158,7 @@ class BlindWorld:
     def initial(self, observations: np.ndarray) -> Roots:
         """Zeros."""
         count, sizes = len(observations), self._sizes
-        latents, logits = np.zeros((count, 1), np.float32), np.zeros((count, sizes.num_actions), np.float32)
+        latents, logits = np.zeros((count, 1), np.float32), np.zeros((count, sizes.policy_outputs), np.float32)
         return Roots(latents, logits, np.zeros((count, sizes.num_values), np.float32))
 
     def recurrent(self, latents: np.ndarray, choices: np.ndarray) -> Steps:
@@ -161,6 +173,15 @@ class BlindWorld:
 
 def refuse_unused(config: Config, game: Game) -> None:
     """Raise UserError for settings that a learned model has no use for."""
+    if game.action_low is not None:
+        if resolve_kind(config.net, game.observation_shape) == "resnet":
+            raise UserError("net.kind: with real-valued actions the model of muzero keeps no board; use mlp")
+        if config.actors.opening_plies > 0:
+            raise UserError("actors.opening_plies: openings of real-valued actions are not kept; use 0")
+        if config.muzero.chance_codes > 0:
+            raise UserError("muzero.chance_codes: not with real-valued actions; use 0")
+    if config.net.policy not in ("auto", "categorical" if game.action_low is None else "gaussian"):
+        raise UserError(f"net.policy: {config.net.policy} does not fit the actions of {game.name}; use auto")
     if config.actors.symmetries != "none" or config.evaluation.symmetries:
         name = "evaluation" if config.evaluation.symmetries else "actors"
         value = "false" if config.evaluation.symmetries else "none"
@@ -201,6 +222,8 @@ def world_sizes(config: Config, game: Game) -> WorldSizes:
         projects=config.muzero.consistency_weight > 0,
         chance_codes=config.muzero.chance_codes,
         board=board_of(game),
+        action_low=() if game.action_low is None else tuple(game.action_low.tolist()),
+        action_high=() if game.action_high is None else tuple(game.action_high.tolist()),
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from games import Game
+from nets import real_policy
 from nets.losses import value_mse
 from nets.models import resolve_kind
 from nets.supports import is_beyond, two_hot
@@ -26,6 +27,7 @@ from selfplay.algorithms.learner import Learner, Loss, StepResult
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.replay.positions import Batch
+from selfplay.replay.real_actions import with_real_actions
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
 
 
@@ -47,16 +49,19 @@ class WorldLearner(Learner):
 
     def step(self, batch: Batch, progress: float) -> StepResult:
         """See `Learner.step`."""
-        settings = self._run
+        settings, game = self._run, self._game
+        rng = np.random.default_rng([settings.seed, self.steps])  # a resumed run draws the same
         sample = unrolled(
             batch,
             settings.muzero.unroll_steps,
-            self._game.num_players,
-            self._game.has_rewards,
-            td_steps(settings, self._game),
+            game.num_players,
+            game.has_rewards,
+            td_steps(settings, game),
             settings.search.discount,
-            np.random.default_rng([settings.seed, self.steps]),  # a resumed run draws the same
+            rng,
         )
+        if game.action_low is not None and game.action_high is not None:
+            sample = with_real_actions(sample, batch, game.action_low, game.action_high, rng)
         if sample.bootstrap is not None:
             missing = self._missing(sample.bootstrap)
             sample = replace(sample, value_target=sample.value_target + missing, bootstrap=None)
@@ -126,10 +131,8 @@ class WorldLoss:
             outputs = net.unroll(tensor(batch.observation), tensor(batch.action), following)
         every = _Means(torch.tensor([1.0] + [1.0 / steps] * steps, device=device))
         later = _Means(torch.full((steps,), 1.0 / steps, device=device))
-        logits = outputs.policy_logits.float()
-        policy_target, policy_mask = tensor(batch.policy_target), tensor(batch.policy_mask)
-        log_policy = torch.log_softmax(logits, dim=-1)
-        policy_errors = -(policy_target * log_policy).sum(dim=-1)
+        policy_mask = tensor(batch.policy_mask)
+        policy_errors = self._policy_errors(net, outputs.policy_logits.float(), batch, device)
         value_target, value_mask = tensor(batch.value_target), tensor(batch.value_mask)
         value_errors = self._errors(net, outputs.value_output.float(), value_target)
         parts = {
@@ -165,6 +168,21 @@ class WorldLoss:
         with torch.no_grad():
             terms = {"loss": total, **parts, **self._figures(outputs, batch, policy_errors, value_errors, device)}
         return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    def _policy_errors(
+        self, net: WorldModel, output: Float[Tensor, "B K outputs"], batch: UnrolledBatch, device: torch.device
+    ) -> Float[Tensor, "B K"]:
+        """Cross-entropy of the policies to those of the search.
+
+        Of real actions, the search's policy is known where they were sampled, so it is the density there that counts
+        (Hubert et al. 2021, section 5). Its least is at the normal distribution that is nearest to that policy.
+        """
+        target = torch.from_numpy(batch.policy_target).to(device)
+        if net.action_scale is None:
+            return -(target * torch.log_softmax(output, dim=-1)).sum(dim=-1)
+        assert batch.sampled_actions is not None
+        sampled = net.action_scale(torch.from_numpy(batch.sampled_actions).to(device))
+        return -(target * real_policy.log_density(output, sampled)).sum(dim=-1)
 
     def _errors(
         self, net: WorldModel, output: Float[Tensor, "B K outputs"], target: Float[Tensor, "B K V"]
@@ -202,15 +220,20 @@ class WorldLoss:
         """What shows how well the model holds with depth: losses at the first and the last depth, and the probability
         of moves that are not legal there; and which codes of chance are in use."""
         figures: dict[str, Tensor] = {}
-        legal = torch.from_numpy(batch.legal_mask).to(device)
-        is_known = legal.any(dim=-1)
-        illegal = torch.where(legal, 0.0, torch.softmax(outputs.policy_logits.float(), dim=-1)).sum(dim=-1)
         policy_mask = torch.from_numpy(batch.policy_mask).to(device)
         value_mask = torch.from_numpy(batch.value_mask).to(device)
+        is_real = bool(self._sizes.action_low)
+        if is_real:
+            figures["policy_entropy"] = _mean(real_policy.entropy(outputs.policy_logits.float()), policy_mask)
+        legal = torch.from_numpy(batch.legal_mask).to(device)
+        is_known = legal.any(dim=-1)
+        shares = torch.softmax(outputs.policy_logits.float(), dim=-1)
         for name, depth in (("first", 0), ("last", self._settings.unroll_steps)):
             figures[f"policy_loss_{name}"] = _mean(policy_errors[:, depth], policy_mask[:, depth])
             figures[f"value_loss_{name}"] = _mean(value_errors[:, depth], value_mask[:, depth])
-            figures[f"illegal_share_{name}"] = _mean(illegal[:, depth], is_known[:, depth])
+            if not is_real:
+                illegal = torch.where(legal[:, depth], 0.0, shares[:, depth]).sum(dim=-1)
+                figures[f"illegal_share_{name}"] = _mean(illegal, is_known[:, depth])
         if outputs.chance is not None:
             codes = outputs.chance.codes[torch.from_numpy(batch.turns_mask).to(device)]
             share = torch.bincount(codes, minlength=self._sizes.chance_codes) / max(1, len(codes))

@@ -197,3 +197,17 @@ class MuZeroConfig:
         0,
         100,
     )
+    sampled_actions: int = setting(
+        20,
+        "where actions are real numbers: how many are sampled in a position, for the search to choose from (Sampled "
+        "MuZero, Hubert et al. 2021: 20)",
+        2,
+        1000,
+    )
+    uniform_share: float = setting(
+        0.1,
+        "where actions are real numbers: share of those sampled at a root of self-play that are drawn uniformly, and "
+        "not from the policy (no paper: Hubert et al. 2021 have noise in the priors)",
+        0,
+        0.9,
+    )

@@ -96,6 +96,11 @@ def _fact_faults(record: GameRecord, game: Game) -> Iterator[str]:
     if not is_finite(largest):
         yield "reward adds up to more than can be stored"
     yield array_fault("surprise", record.surprise, (length,))
+    yield array_fault("sampled_actions", record.sampled_actions, (length, *game.sampled_shape), np.float32)
+    if game.action_low is not None and game.action_high is not None:
+        outside = np.abs(record.sampled_actions - record.sampled_actions.clip(game.action_low, game.action_high)) > 0
+        for t in _where(outside.any(axis=(1, 2))):
+            yield f"sampled_actions[{t}] has {_shown(record.sampled_actions[t][outside[t]])}, outside the bounds"
     if record.decided_at != UNDECIDED:
         yield _outside("decided_at", np.array(record.decided_at), 0, length)
     yield _outside("opening", record.opening, 0)

@@ -95,6 +95,8 @@ class GameRecord(SearchedMoves):
     # Whose each cell was at the end: 1 player 0's, -1 player 1's. No rows where nobody says, and in a game CUT_OFF.
     final_labels: Int8[np.ndarray, "labelled_rows columns"]
     final_score: Float64[np.ndarray, " S"]  # by how much player 0 was ahead then: one number or none, likewise
+    # What the numbers of actions stood for in each position; A and D are 0 where they always mean the same.
+    sampled_actions: Float32[np.ndarray, "T sampled D"]
 
     @property
     def is_full(self) -> Bool[np.ndarray, " T"]:
@@ -139,6 +141,8 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
     if kind is GameRecord:  # before games had labels
         values.setdefault("final_labels", np.zeros((0, 0), np.int8))
         values.setdefault("final_score", np.zeros(0))
+        if "sampled_actions" not in values:  # before there were real-valued actions
+            values["sampled_actions"] = no_sampled_actions(len(np.atleast_1d(values.get("action", 0))))
     names = {entry.name for entry in fields(kind)}
     if missing := names - values.keys():
         raise ValueError(f"a game has no field {min(missing)!r}")
@@ -151,6 +155,11 @@ def from_arrays(row: Mapping[str, Any]) -> GameRecord | TargetRecord:
             raise ValueError("a game has not as many chance outcomes as it says")
         values |= {"decided_at": int(values["decided_at"]), "ending": Ending(int(values["ending"]))}
     return kind(**{name: values[name] for name in names})
+
+
+def no_sampled_actions(length: int) -> Float32[np.ndarray, "T sampled D"]:
+    """`GameRecord.sampled_actions` of a game whose numbers of actions always mean the same."""
+    return np.zeros((length, 0, 0), np.float32)
 
 
 @functools.cache

@@ -47,6 +47,7 @@ class Trajectory:
     chance_count: list[int] = field(default_factory=list)  # how many of them followed the move
     is_chosen: list[bool] = field(default_factory=list)  # by lot, for a full search; a decided game has none
     surprise: list[float] = field(default_factory=list)  # divergence of the search's policy from the network's, nats
+    sampled_actions: list[np.ndarray] = field(default_factory=list)  # what the numbers of actions stood for
     winning: np.ndarray | int = 0  # [P] moves in a row that a player has been winning
     winner: int | None = None  # the player who has as good as won
     decided_at: int = UNDECIDED  # number of moves before that verdict
@@ -271,6 +272,7 @@ class SelfPlay:
         self.counts.target_entropy -= float((target * log_target).sum())
         self.counts.positions += len(slots)
         legal = self.pool.legal(slots) if self.pool.may_leave_out else None
+        sampled = self.pool.sampled_actions(slots)
         for i, slot in enumerate(slots):
             trajectory = self.trajectories[slot]
             is_edge = statistics.actions[i] != NO_ACTION
@@ -285,6 +287,7 @@ class SelfPlay:
             trajectory.to_play.append(int(statistics.to_play[i]))
             trajectory.version.append(self.version)
             trajectory.surprise.append(float(surprise[i]))
+            trajectory.sampled_actions.append(sampled[i])
             trajectory.chance_count.append(0)
             if self.actors.resign_value > 0.0:
                 self._judge(trajectory)
@@ -352,6 +355,7 @@ class SelfPlay:
             final_legal_actions=legal_actions,
             final_labels=labels,
             final_score=score,
+            sampled_actions=np.array(trajectory.sampled_actions, np.float32),
         )
 
     def _final_position(self, slot: int, is_terminal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -117,19 +117,23 @@ class PlanningAgent(Agent):
 
         config = run_config(spec.target)
         game = searcher(config).game
-        sizes = environment.observation_shape, environment.num_actions
-        if environment.is_continuous or sizes != (game.observation_shape, game.num_actions):
+        own, theirs = game.num_actions, environment.num_actions
+        if game.action_low is not None and environment.action_low is not None:
+            own, theirs = len(game.action_low), len(environment.action_low)
+        is_other_kind = environment.is_continuous != (game.action_low is not None)
+        if is_other_kind or (environment.observation_shape, theirs) != (game.observation_shape, own):
+            kind = f"{len(environment.action_low)} real numbers" if environment.action_low is not None else f"{theirs}"
             raise UserError(
                 f"{spec.target} was trained on {config.environment}; {environment.name} has another observation "
-                f"({list(environment.observation_shape)}) or other actions ({environment.num_actions})"
+                f"({list(environment.observation_shape)}) or other actions ({kind})"
             )
         self._game, self._player = game, make_player(spec, None, seed)
         self.name = self._player.name
 
     def act(self, batch: EnvironmentBatch) -> np.ndarray:
         """See `Agent.act`."""
-        slots = np.arange(batch.num_envs)
-        return self._player.choose(ObservedPositions(self._game, batch), slots, [[]] * batch.num_envs)
+        slots, seen = np.arange(batch.num_envs), ObservedPositions(self._game, batch)
+        return seen.played(self._player.choose(seen, slots, [[]] * batch.num_envs))
 
     def close(self) -> None:
         """See `Agent.close`: a traced network is never freed, so the next one of the same sizes takes it."""

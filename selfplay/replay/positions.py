@@ -21,7 +21,15 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games import Symmetry
 from selfplay.config.run import ReplayConfig
-from selfplay.experience.records import NO_ACTION, PADDING, Ending, GameRecord, TargetRecord, widen
+from selfplay.experience.records import (
+    NO_ACTION,
+    PADDING,
+    Ending,
+    GameRecord,
+    TargetRecord,
+    no_sampled_actions,
+    widen,
+)
 from selfplay.experience.targets import (
     NO_LABEL,
     TargetSettings,
@@ -67,6 +75,7 @@ class Following:
     policy_target: Float32[np.ndarray, "B K A"]
     value_target: Float32[np.ndarray, "B K V"]
     to_play: Int64[np.ndarray, "B K"]  # who moves after the move
+    sampled_actions: Float32[np.ndarray, "B K A_sampled D"]  # as `GameRecord.sampled_actions`
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,8 @@ class Batch:
     final_score: Float32[np.ndarray, " B"]
     following: Following | None = None
     """What came after, where it was asked for."""
+    sampled_actions: Float32[np.ndarray, "B A_sampled D"] | None = None
+    """As `GameRecord.sampled_actions`."""
 
     def __len__(self) -> int:
         return len(self.action)
@@ -232,6 +243,7 @@ class PositionReplay:
             final_labels=_floats(self._columns["final_labels"][places]),
             final_score=self._columns["final_score"][places],
             following=self._following(positions, steps) if steps else None,
+            sampled_actions=self._columns["sampled_actions"][places],
         )
         if self._symmetries:
             self._mirror(batch, rng.integers(0, 1 + len(self._symmetries), size=size))
@@ -288,6 +300,7 @@ class PositionReplay:
             policy_target=np.where(exists[..., None], policy_target, np.float32(0)),
             value_target=known("value_target", after, exists),
             to_play=known("to_play", after, exists).astype(np.int64),
+            sampled_actions=known("sampled_actions", after, exists),
         )
 
     def _mirror(self, batch: Batch, choice: np.ndarray) -> None:
@@ -346,9 +359,9 @@ def columns_of(
     labels, score = labels_seen(record, settings)
     if isinstance(record, GameRecord):
         reward = seen_by_movers(record, rewards_of(record), settings.num_values)
-        is_over = record.ending != Ending.CUT_OFF
+        is_over, sampled = record.ending != Ending.CUT_OFF, record.sampled_actions
     else:
-        reward, is_over = np.zeros_like(targets.value), False
+        reward, is_over, sampled = np.zeros_like(targets.value), False, no_sampled_actions(length)
     columns = {
         "observation": record.observation,
         "legal_actions": record.legal_actions,
@@ -365,6 +378,7 @@ def columns_of(
         "is_learned": targets.weight > 0,
         "final_labels": labels,
         "final_score": score,
+        "sampled_actions": sampled,
     }
     return columns, targets.weight
 

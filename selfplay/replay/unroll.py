@@ -44,7 +44,7 @@ class UnrolledBatch:
     """B sampled positions with K moves each."""
 
     observation: Float32[np.ndarray, "B *observation"]
-    action: Int64[np.ndarray, "B K"]
+    action: Int64[np.ndarray, "B K"] | Float32[np.ndarray, "B K D"]  # by number, or of D real numbers
     policy_target: Float32[np.ndarray, "B K+1 A"]
     policy_mask: Bool[np.ndarray, "B K+1"]
     value_target: Float32[np.ndarray, "B K+1 V"]
@@ -58,6 +58,8 @@ class UnrolledBatch:
     following: Float32[np.ndarray, "B K *observation"]  # observations of depth 1 to K, zeros where there is none
     version: Int64[np.ndarray, " B"]  # the network that searched the sampled position
     bootstrap: Bootstrap | None = None
+    sampled_actions: Float32[np.ndarray, "B K+1 A D"] | None = None
+    """What the numbers of real actions stand for at each depth, zeros where there is no position; None without them."""
 
     def __len__(self) -> int:
         return len(self.action)

@@ -18,13 +18,14 @@ from selfplay.training.evaluator import RATINGS
 
 FIXED = (
     "game", "environment", "algorithm", "net", "muzero.dynamics_blocks", "muzero.support", "muzero.chance_codes",
-    "seed", "init", "name", "learner.optimizer",
+    "muzero.sampled_actions", "seed", "init", "name", "learner.optimizer",
 )  # fmt: skip
 """Settings and sections that cannot change in a run that has started."""
 
 INSTEAD = {
     "name": "it is part of the folder's name; rename the folder",
     "muzero.consistency_weight": "at 0 the network has fewer layers than above it; start a new run for it",
+    "muzero.sampled_actions": "stored games have as many in each position; start a new run for it",
     "curriculum": "the games on disk are of its games, of which none may go or come; start a new run with init",
     "learner.optimizer": "what one optimiser has gathered is of no use to another; start a new run for it",
 }
@@ -34,7 +35,7 @@ WITH_GAMES = (
     "actors.temperature", "actors.temperature_plies", "actors.final_temperature", "actors.opening_plies",
     "actors.opening_moves", "actors.full_search_share", "actors.fast_simulations", "actors.resign_value",
     "actors.resign_plies", "actors.resign_wrong_share", "actors.symmetries", "actors.max_plies",
-    "replay.max_policy_lag", "muzero.inner_actions", "curriculum",
+    "replay.max_policy_lag", "muzero.inner_actions", "muzero.uniform_share", "curriculum",
 )  # fmt: skip
 """Settings that a stored game keeps as they were when it was played: its moves, and which of them may be learned from.
 Those of the search are too, but for its cache and its discount."""

@@ -189,7 +189,7 @@ def test_what_decides_the_weights_had_another_name_on_disk() -> None:
 
 def test_a_row_that_is_no_game_is_refused() -> None:
     row = facts(3).arrays()
-    for name in row.keys() - {"final_labels", "final_score"}:  # games of before have none
+    for name in row.keys() - {"final_labels", "final_score", "sampled_actions"}:  # games of before have none
         with pytest.raises(ValueError, match=f"no field '{name}'"):
             from_arrays({key: value for key, value in row.items() if key != name})
     with pytest.raises(ValueError, match=r"fields of \[2, 3\] moves"):

@@ -282,6 +282,48 @@ def test_what_is_no_choice_of_actions_is_refused(name: str) -> None:
         EnvironmentGame(load_environment(name))
 
 
+# Actions that are real numbers.
+
+
+def test_numbers_of_actions_stand_for_the_real_ones_that_were_set() -> None:
+    """The environment gets them bit for bit; each slot and each position has its own."""
+    game = EnvironmentGame(load_environment("Pendulum-v1"), sampled_actions=3)
+    assert game.num_actions == 3 and game.sampled_shape == (3, 1) and game.action_high.tolist() == [2.0]
+    pool, rng, both = game.new_pool(2), np.random.default_rng(0), slots(0, 1)
+    pool.reset(both)
+    assert rows(*pool.legal(both)) == [[0, 1, 2]] * 2
+    batches = [game.environment.new_batch(1, int(seeds.integers(EPISODES_SEED))) for seeds in batch_seeds(0, 2)]
+    for _ in range(5):
+        sampled = rng.uniform(-2, 2, (2, 3, 1)).astype(np.float32)
+        pool.set_sampled_actions(both, sampled)
+        np.testing.assert_array_equal(pool.sampled_actions(both), sampled)
+        numbers = rng.integers(3, size=2)
+        assert pool.action_text(1, 2) == f"{sampled[1, 2, 0]:.3g}"
+        sampled_before, sampled[:] = sampled.copy(), 0.0  # the pool keeps its own
+        _, rewards = pool.step(both, numbers, both)
+        for slot, batch in enumerate(batches):
+            step = batch.step(sampled_before[slot, numbers[slot]][None])
+            assert rewards[slot, 0] == step.reward[0]
+            np.testing.assert_array_equal(observations(pool, slots(slot)), step.observation)
+        with pytest.raises(GameError, match="Pendulum-v1: its actions are real numbers; none were sampled"):
+            pool.step(both, numbers, both)
+    pool.set_sampled_actions(both, sampled)
+    pool.reset(both)
+    with pytest.raises(GameError, match="none were sampled"):
+        pool.sampled_actions(both)
+
+
+def test_numbers_of_choices_stand_for_themselves() -> None:
+    pool = new_pool(load_environment("CartPole-v1"))
+    pool.reset(SLOT)
+    assert pool.sampled_actions(SLOT).shape == (1, 0, 0) and pool.game.sampled_shape == (0, 0)
+    chess = games.load("tic_tac_toe").new_pool(1)
+    chess.reset(SLOT)
+    assert chess.sampled_actions(SLOT).shape == (1, 0, 0)
+    with pytest.raises(GameError, match="tic_tac_toe: its actions have a meaning of their own"):
+        chess.set_sampled_actions(SLOT, np.zeros((1, 9, 1), np.float32))
+
+
 # What self-play makes of it.
 
 

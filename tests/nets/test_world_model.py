@@ -35,7 +35,7 @@ def test_an_unroll_is_initial_and_then_recurrent(config: NetConfig, sizes: World
                 torch.testing.assert_close(unrolled.seat_logits[:, k - 1], at.seat_logits)
             if k < 3:
                 at = net.recurrent(at.latent, moves[:, k])
-    assert at.value.shape == (4, sizes.num_values) and at.policy_logits.shape == (4, sizes.num_actions)
+    assert at.value.shape == (4, sizes.num_values) and at.policy_logits.shape == (4, sizes.policy_outputs)
     assert (at.reward is None) == (sizes.support == 0) and (at.seat_logits is None) == (sizes.num_seats == 0)
 
 
@@ -50,7 +50,7 @@ def test_every_latent_lies_in_0_to_1_and_depends_on_its_own_row(config: NetConfi
         torch.testing.assert_close(flat.amax(dim=-1), torch.ones(6, 4))
         for i in range(6):
             torch.testing.assert_close(net.unroll(seen[i : i + 1], moves[i : i + 1]).latents[0], latents[i])
-        other = (moves + 1) % sizes.num_actions
+        other = moves.flip(0) if sizes.action_low else (moves + 1) % sizes.num_actions
         assert ((net.unroll(seen, other).latents[:, 1] - latents[:, 1]).flatten(1).abs().amax(dim=1) > 1e-3).all()
 
 

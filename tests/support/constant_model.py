@@ -18,7 +18,9 @@ class ConstantModel:
     def allocate(self, num_slots: int) -> None:
         self._legal = [np.arange(self.traits.num_actions)] * num_slots
 
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
+    def load(
+        self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray, seeds: np.ndarray | None = None
+    ) -> np.ndarray:
         offsets, actions = pool.legal(pool_slots)
         for i, slot in enumerate(slots.tolist()):
             self._legal[slot] = actions[offsets[i] : offsets[i + 1]].copy()

@@ -27,7 +27,9 @@ class LatentModel:
         self.latents = np.zeros((num_slots, CELLS), np.float32)
         self.mover = np.zeros(num_slots, np.int64)
 
-    def load(self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray) -> np.ndarray:
+    def load(
+        self, slots: np.ndarray, pool: StatePool, pool_slots: np.ndarray, seeds: np.ndarray | None = None
+    ) -> np.ndarray:
         observations = np.zeros((len(pool_slots), *GAME.observation_shape), np.float32)
         pool.observe(pool_slots, observations)
         self.mover[slots] = pool.to_play(pool_slots)

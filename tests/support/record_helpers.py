@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from games import Game
-from selfplay.experience.records import NO_ACTION, UNDECIDED, Ending, GameRecord
+from selfplay.experience.records import NO_ACTION, UNDECIDED, Ending, GameRecord, no_sampled_actions
 from selfplay.replay.positions import PositionReplay
 
 
@@ -39,6 +39,7 @@ def facts(length: int, players: int = 2, **given: Any) -> GameRecord:
         "final_legal_actions": nothing,
         "final_labels": np.zeros((0, 0), np.int8),
         "final_score": np.zeros(0),
+        "sampled_actions": no_sampled_actions(length),
     }
     return GameRecord(**{**values, **given})
 

@@ -13,11 +13,13 @@ from nets.world_model import WorldModel, WorldSizes, build_world_model
 SMALL = NetConfig(channels=8, blocks=1, hidden=16, layers=2, policy_channels=4, value_channels=4, value_hidden=8)
 BOARD = WorldSizes((3, 6, 7), 7, 1)
 FLAT = WorldSizes((5,), 3, 1, support=4)
+REAL = dataclasses.replace(FLAT, num_actions=6, action_low=(-2.0, 0.0), action_high=(2.0, 3.0))
 CASES = [
     pytest.param(SMALL, BOARD, id="board"),
     pytest.param(SMALL, dataclasses.replace(BOARD, num_actions=42), id="cells"),
     pytest.param(SMALL, dataclasses.replace(BOARD, num_actions=10, support=3, num_values=3, num_seats=3), id="learned"),
     pytest.param(SMALL, FLAT, id="flat"),
+    pytest.param(SMALL, REAL, id="real"),
     pytest.param(dataclasses.replace(SMALL, batch_norm=False), dataclasses.replace(FLAT, num_seats=2), id="seats"),
 ]
 
@@ -44,4 +46,7 @@ def observations(sizes: WorldSizes, count: int, seed: int = 1) -> torch.Tensor:
 
 
 def actions(sizes: WorldSizes, *shape: int, seed: int = 2) -> torch.Tensor:
+    if sizes.action_low:
+        low, high = torch.tensor(sizes.action_low), torch.tensor(sizes.action_high)
+        return low + torch.rand(*shape, 2, generator=torch.Generator().manual_seed(seed)) * (high - low)
     return torch.randint(sizes.num_actions, shape, generator=torch.Generator().manual_seed(seed))

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from line_game import NAME as LINE_GAME
+from real_bandit import NAME as REAL_BANDIT
 from run_helpers import Watcher, tiny_config
 
 import selfplay
@@ -78,6 +79,10 @@ BASES: dict[str, tuple[str, ...]] = {
         *("--algorithm", "muzero", "--game", "pig(winscore=15)", "--muzero.unroll_steps", "2"),
         *("--muzero.chance_codes", "4", "--replay.min_positions", "60", "--replay.window_start", "40"),
         *("--search.num_simulations", "4"),
+    ),
+    "sampled": (
+        *("--environment", REAL_BANDIT, "--algorithm", "muzero", "--net.batch_norm", "false"),
+        *("--replay.min_positions", "20", "--replay.window_start", "20", "--search.num_simulations", "6"),
     ),
     "dqn": (*EPISODES, "--algorithm", "dqn", "--dqn.priority_exponent", "0.5", "--dqn.target_steps", "4"),
     "ppo": (*ON_POLICY, "--replay.sample_reuse", "2"),
@@ -232,6 +237,7 @@ CHANGES: dict[str, Change] = {
     "muzero.consistency_weight": Change("muzero", "2"),
     "muzero.chance_weight": Change("stochastic", "9"),
     "muzero.commitment_weight": Change("stochastic", "9"),
+    "muzero.uniform_share": Change("sampled", "0.5"),
     "evaluation.final_minutes": Change("puct", "7", seen("asked"), MATCHES),
     "evaluation.every_minutes": Change("puct", "2", seen("periods"), OFTEN),
     "evaluation.num_simulations": Change("puct", "7", seen("asked"), MATCHES),

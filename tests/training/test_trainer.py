@@ -345,6 +345,7 @@ def test_a_folder_with_a_run_is_not_used_twice(tmp_path: Path) -> None:
         ("--net.hidden", "32", "net"),
         ("--game", "connect_four", "game"),
         ("--muzero.support", "3", "muzero.support"),
+        ("--muzero.sampled_actions", "5", "muzero.sampled_actions"),
         ("--muzero.consistency_weight", "1", "muzero.consistency_weight"),  # its layers are there or not
         ("--seed", "2", "seed"),
         ("--name", "other", "name"),
