@@ -5,7 +5,7 @@ from the policy that the network gives there. The policy is a normal distributio
 `tanh(u)` on the scale of its bounds, so that no action lies outside.
 
 Source: Hubert et al. 2021, "Learning and planning in complex action spaces" (Sampled MuZero). Actions are drawn from
-the policy itself, so its improvement among them begins with equal priors (section 5; Danihelka et al. 2022, section 6,
+the policy itself, so its improvement among them begins with equal priors (Danihelka et al. 2022, section 6, says so
 for Gumbel). At the roots of self-play some of them are drawn uniformly, in the place of the noise that other games have
 in their priors. At the roots of players the first one is the middle of the policy.
 """

@@ -175,7 +175,7 @@ class WorldLoss:
         """Cross-entropy of the policies to those of the search.
 
         Of real actions, the search's policy is known where they were sampled, so it is the density there that counts
-        (Hubert et al. 2021, section 5). Its least is at the normal distribution that is nearest to that policy.
+        (Hubert et al. 2021). Its least is at the normal distribution that is nearest to that policy.
         """
         target = torch.from_numpy(batch.policy_target).to(device)
         if net.action_scale is None:

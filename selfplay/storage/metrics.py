@@ -84,7 +84,10 @@ METRICS: dict[str, Metric] = {
     ),
     "train/illegal_share_last": Metric("share", "muzero: the same at depth `muzero.unroll_steps`"),
     "train/support_clipped": Metric("share", "muzero: value targets that are beyond `muzero.support`"),
-    "train/policy_entropy": Metric("nats", "entropy of the network's policy over legal actions"),
+    "train/policy_entropy": Metric(
+        "nats",
+        "entropy of the network's policy over legal actions; of muzero's real-valued ones before they are squashed",
+    ),
     "train/policy_kl": Metric(
         "nats",
         "KL divergence of the search's policy from that of the network as it learns; without search of the policy that "
