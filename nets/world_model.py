@@ -134,11 +134,12 @@ class WorldModel(nn.Module):
         plain = replace(config, batch_norm=False, policy="gaussian" if sizes.action_low else "categorical")
         _, new_policy_head, new_value_head = make_parts(plain, sizes.observation_shape)
         outputs = sizes.num_values * (num_bins(sizes.support) if sizes.support else 1)
-        self.policy_head, self.value_head = new_policy_head(sizes.num_actions), new_value_head(outputs)
+        self.policy_head = new_policy_head(len(sizes.action_low) or sizes.num_actions)
         self.action_scale: ActionScale | None = None
         if sizes.action_low:
-            self.policy_head = nn.Sequential(new_policy_head(len(sizes.action_low)), LeastSpread())
+            self.policy_head = nn.Sequential(self.policy_head, LeastSpread())
             self.action_scale = ActionScale(sizes.action_low, sizes.action_high)
+        self.value_head = new_value_head(outputs)
         self.reward_head = new_value_head(outputs) if sizes.support else None
         self.seat_head = new_value_head(sizes.num_seats) if sizes.num_seats else None
         is_board = resolve_kind(config, sizes.observation_shape) == "resnet"
