@@ -41,8 +41,9 @@ def begin_games(
     _reset(pool, slots, rng, played)
     if opening_plies > 0:
         left = rng.integers(0, opening_plies, size=len(slots), endpoint=True)
-        for ply in range(int(left.max())):
-            moving = slots[left > ply]
+        ply = 0
+        while (moving := slots[left > ply]).size:
+            ply += 1
             _step(pool, moving, choose(pool, moving, rng), played)
             _play_chance(pool, moving, rng, played)
             ended = moving[(pool.to_play(moving) == TERMINAL) | pool.cut_off(moving)]

@@ -186,6 +186,15 @@ def test_openings_may_be_drawn_from_the_policy() -> None:
     assert moves[3] / moves.total() == pytest.approx(0.5, abs=0.1)
 
 
+def test_the_policy_is_asked_about_no_opening_where_all_games_have_ended() -> None:
+    game = games.load("tic_tac_toe")
+    settings = ActorsConfig(games_per_actor=1, opening_plies=60, opening_moves="policy")
+    for seed in range(10):  # one game, which ends long before its opening would
+        models = network_models(game, noisy_predict(game), 1)
+        playing = SelfPlay(game, models, PUCT, settings, np.random.default_rng(seed), endless=False)
+        assert len(playing.trajectories[0].opening) < 9
+
+
 def test_an_opening_that_ends_the_game_is_taken_back() -> None:
     records = play_all(self_play(games.load("tic_tac_toe"), games_per_actor=200, opening_plies=9))
     assert len(records) == 200 and all(len(record) >= 1 for record in records)
