@@ -24,13 +24,13 @@ CLOSE = ("q_values", "policy_target", "root_value")
 
 
 def learned_search(
-    world: PerfectWorld, config: SearchConfig, histories, seeds, noise: bool = True, order=None, width: int = 10_000
+    world: PerfectWorld, config: SearchConfig, histories, seeds, noise=True, order=None, width=10_000, codes=0
 ) -> RootStatistics:
-    """Search the positions after `histories`, one tree each, in the trees `order`."""
+    """Search the positions after `histories`, one tree each, in the trees `order`; `codes` for chance."""
     game = world.game
     pool = game.new_pool(len(histories))
     world.know(pool, histories)
-    models = LearnedModelFactory(game, world, width, game.max_chance_outcomes)
+    models = LearnedModelFactory(game, world, width, codes)
     search = Search(models.make_model(), config, len(histories), noise)
     trees = np.arange(len(histories)) if order is None else np.asarray(order)
     search.begin(trees, pool, np.arange(len(histories)), np.asarray(seeds, np.uint64))
@@ -120,7 +120,7 @@ def test_a_perfect_model_of_chance_plans_as_the_game_does(game: Game, says_seats
     for slot, history in enumerate(histories):
         play_from_start(pool, slot, history)
     world = PerfectWorld(game, says_seats)
-    found = learned_search(world, config, histories, seeds)
+    found = learned_search(world, config, histories, seeds, codes=game.max_chance_outcomes)
     assert_same_search(found, fast_search(hidden, config, pool, seeds, True, HiddenEvaluator()))
     assert any(state.is_over for state in world.states), "no search came to an end of the game"
 
