@@ -29,6 +29,13 @@ def integer(minimum: int, maximum: int) -> Callable[[str], int]:
     return parse
 
 
+def add_served_player(parser: argparse.ArgumentParser, game_help: str) -> None:
+    """Declare the player and the game of a command that serves other programs."""
+    parser.add_argument("player", metavar="PLAYER", help="who plays")
+    parser.add_argument("--game", metavar="G", help=game_help)
+    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
+
+
 def add_restarts(parser: argparse.ArgumentParser) -> None:
     """Declare the option of `selfplay.training.supervisor`."""
     parser.add_argument(

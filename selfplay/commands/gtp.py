@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import add_served_player
 from selfplay.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the player and the game."""
-    parser.add_argument("player", metavar="PLAYER", help="who plays")
-    parser.add_argument("--game", metavar="G", help="e.g. 'go(board_size=9)'; may be left out when the player is a run")
+    add_served_player(parser, "e.g. 'go(board_size=9)'; may be left out when the player is a run")
     parser.add_argument("--name", metavar="TEXT", help="answer to the command name, e.g. KataGo for Lizzie's ownership")
-    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 
-from selfplay.commands.arguments import integer
+from selfplay.commands.arguments import add_served_player
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the player and the game."""
-    parser.add_argument("player", metavar="PLAYER", help="who plays")
-    parser.add_argument("--game", metavar="G", help="the run's own game unless given; chess for a player without one")
-    parser.add_argument("--seed", metavar="N", type=integer(0, 2**63 - 1), help="of the player (new every time)")
+    add_served_player(parser, "the run's own game unless given; chess for a player without one")
 
 
 def run(args: argparse.Namespace, overrides: list[str]) -> int:

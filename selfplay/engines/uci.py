@@ -21,7 +21,6 @@ VARIANT = "UCI_Variant"
 class Dialect:
     """The words of one of the two interfaces."""
 
-    name: str
     start: str
     """Asks an engine who it is; it ends its answer with `started`."""
     started: str
@@ -38,16 +37,42 @@ class Dialect:
     """All answers of engines that are no move."""
     movetime: str
     """Arguments of `go` for a move of some milliseconds."""
+    board: str
+    """The word before a position as text, in `position`."""
+    ignored_options: tuple[str, ...]
+    """In lower case: options that other programs set without asking, and that mean nothing to our player."""
+    no_mate: str
+    """The answer to `go mate` of an engine that searches for none; empty where such a `go` is answered as any other."""
 
 
 UCI = Dialect(
-    "UCI", "uci", "uciok", "ucinewgame", "Hash", ("w", "b"), "chess", "(none)", ("(none)", "0000", "NULL"),
-    "movetime {}",
-)  # fmt: skip
+    start="uci",
+    started="uciok",
+    new_game="ucinewgame",
+    memory="Hash",
+    sides=("w", "b"),
+    usual_variant="chess",
+    no_move="(none)",
+    refusals=("(none)", "0000", "NULL"),
+    movetime="movetime {}",
+    board="fen",
+    ignored_options=(),
+    no_mate="",
+)
 USI = Dialect(
-    "USI", "usi", "usiok", "usinewgame", "USI_Hash", ("b", "w"), "shogi", "resign", ("resign", "win"),
-    "btime 0 wtime 0 byoyomi {}",
-)  # fmt: skip
+    start="usi",
+    started="usiok",
+    new_game="usinewgame",
+    memory="USI_Hash",
+    sides=("b", "w"),
+    usual_variant="shogi",
+    no_move="resign",
+    refusals=("resign", "win"),
+    movetime="btime 0 wtime 0 byoyomi {}",
+    board="sfen",
+    ignored_options=("usi_ponder", "usi_hash"),
+    no_mate="checkmate notimplemented",
+)
 
 
 class UciEngine:

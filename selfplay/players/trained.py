@@ -7,6 +7,7 @@ with the same rules but another observation serves too, for it observes position
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import re
@@ -280,10 +281,11 @@ class TrainedNetwork:
         with torch.inference_mode():
             heads = self._whole.forward_training(torch.from_numpy(observation))[2]
         return Forecast(
-            float(heads["score"][0, 0]) * self._largest_score() if "score" in heads else math.nan,
+            float(heads["score"][0, 0]) * self._largest_score if "score" in heads else math.nan,
             heads["ownership"][0].numpy() if "ownership" in heads else None,
         )
 
+    @functools.cached_property
     def _largest_score(self) -> float:
         """What 1 of the score head stands for: the largest score of the game that taught it on a board of this size,
         whose komi may be another; that of the game that is played where the size is new."""

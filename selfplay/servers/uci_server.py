@@ -15,7 +15,7 @@ from typing import TextIO
 
 from games import Game
 from selfplay.engines.lines import BadLine, Line, LineQueue, printable
-from selfplay.engines.uci import UCI, USI, VARIANT, Dialect
+from selfplay.engines.uci import UCI, VARIANT, Dialect
 from selfplay.errors import UserError
 from selfplay.players.thinking import Limits, Thinker, Thought, move_seconds, try_out
 from selfplay.servers.positions import Position, board_of
@@ -32,9 +32,6 @@ NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "movetime", "byoyomi",
 """Arguments of `go` that a number follows; `depth` and `mate` have no effect."""
 
 FLAGS = ("infinite", "ponder")
-
-IGNORED_OPTIONS = ("usi_ponder", "usi_hash")
-"""Options that programs of shogi set without asking."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ class UciServer:
                 raise UserError(f"setoption: the player plays {', '.join(self._board.variants)}, not {value[:40]}")
         elif name == "simulations":
             self._num_simulations = _number(value, MAX_SIMULATIONS) or None
-        elif not (self._dialect is USI and name in IGNORED_OPTIONS):
+        elif name not in self._dialect.ignored_options:
             raise UserError(f"setoption: there is no option {words[1]}")
 
     def _quit(self, words: list[str]) -> None:
@@ -182,10 +179,10 @@ class UciServer:
             setting, moves = words[:place], words[place + 1 :]
         if setting == ["startpos"]:
             self._set_position(None, tuple(moves))
-        elif setting[:1] in (["fen"], ["sfen"]):
+        elif setting[:1] == [self._dialect.board]:
             self._set_position(" ".join(setting[1:]), tuple(moves))
         else:
-            raise UserError(f"position: startpos or {'sfen' if self._dialect is USI else 'fen'} is needed")
+            raise UserError(f"position: startpos or {self._dialect.board} is needed")
 
     def _set_position(self, fen: str | None, moves: tuple[str, ...]) -> None:
         """Most positions follow from the last one, and only their new moves are played."""
@@ -201,8 +198,8 @@ class UciServer:
 
     def _go(self, words: list[str]) -> None:
         """Always ends in `bestmove`, but for a question about a mate."""
-        if self._dialect is USI and words[:1] == ["mate"]:
-            self._say("checkmate notimplemented")
+        if words[:1] == ["mate"] and self._dialect.no_mate:
+            self._say(self._dialect.no_mate)
             return
         go = self._read_go(words)
         self._stopped = False

@@ -113,6 +113,7 @@ def test_a_move_has_its_overtime_whether_or_not_clocks_are_told():
         ("position startpos moves 1e1d 1e1d", "move 2, '1e1d', is illegal"),
         ("position sfen 4k/5/5/5/K4 b - 1", "mini_shogi is played from its usual start alone"),
         ("position fish", "startpos or sfen is needed"),
+        ("position fen rbsgk/4p/5/P4/KGSBR b - 1", "startpos or sfen is needed"),
         ("setoption name UCI_Variant value shogi", "the player plays minishogi, not shogi"),
         ("setoption name MultiPV value 2", "there is no option MultiPV"),
         ("uci", "unknown command uci"),
