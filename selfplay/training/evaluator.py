@@ -63,6 +63,8 @@ class CheckpointResult:
     """Mean return of its episodes; None for games."""
     return_interval: tuple[float, float] | None = None
     """The 95 % interval of `mean_return`; None for one episode."""
+    num_episodes: int = 0
+    """Episodes that it played."""
     notes: tuple[str, ...] = ()
     """Lines about limits that were reached, and about what the environment said wrongly."""
     anchor: str = ""
@@ -167,6 +169,7 @@ def _play_episodes(
         took,
         mean_return=found.mean,
         return_interval=found.interval,
+        num_episodes=num_played,
         notes=tuple(notes),
         exhibits=exhibits,
         goal=found.mean,

@@ -175,7 +175,8 @@ def evaluation_line(evaluation: CheckpointResult) -> str:
         rating, low, high = evaluation.elo
         parts.append(f"Elo {rating:{ELO_FORM}} ({interval_text(low, high, ELO_FORM)}), {evaluation.anchor} = 0")
     if evaluation.mean_return is not None:
-        parts.append(f"return {mean_text(evaluation.mean_return, evaluation.return_interval)}")
+        text = mean_text(evaluation.mean_return, evaluation.return_interval)
+        parts.append(f"return {text}, episodes: {evaluation.num_episodes}")
     if evaluation.beats_champion is not None:
         parts.append("beats the champion" if evaluation.beats_champion else "does not beat the champion")
     return f"step {evaluation.version}: {', '.join(parts)}"

@@ -201,7 +201,7 @@ def _summary(trainer: Trainer, result: Result) -> list[tuple[str, str]]:
             rows.append(("Elo", f"{text}, {result.evaluation.anchor} = 0"))
         if result.evaluation.mean_return is not None:
             text = mean_text(result.evaluation.mean_return, result.evaluation.return_interval)
-            rows.append(("mean return", text))
+            rows.append(("mean return", f"{text}, episodes: {result.evaluation.num_episodes}"))
     return rows
 
 

@@ -10,7 +10,8 @@ import games
 from selfplay.experience.figures import calibration_error
 from selfplay.experience.records import GameRecord
 from selfplay.experience.targets import TargetSettings
-from selfplay.training.reporting import mean_text, return_text
+from selfplay.training.evaluator import CheckpointResult
+from selfplay.training.reporting import evaluation_line, mean_text, return_text
 
 TARGETS = TargetSettings(num_values=1)
 
@@ -42,3 +43,8 @@ def test_returns_below_ten_keep_three_digits() -> None:
     assert mean_text(-13.0, (-13.0, -13.0)) == "-13.0 (95 %: -13.0 to -13.0)"
     assert mean_text(-0.00451, None) == "-0.0045" and mean_text(0.0, None) == "0.0"
     assert [return_text(value) for value in (7.941, 1.0, 0.955, -13.0, 0.0)] == ["7.94", "1.0", "0.955", "-13.0", "0.0"]
+
+
+def test_a_mean_return_says_over_how_many_episodes():
+    result = CheckpointResult(7, {}, {}, 1.0, mean_return=500.0, return_interval=(490.0, 510.0), num_episodes=2)
+    assert evaluation_line(result) == "step 7: return 500.0 (95 %: 490.0 to 510.0), episodes: 2"
