@@ -139,7 +139,7 @@ class NetConfig:
         metadata={
             "help": "Applied to observations first: symlog for raw numbers such as tile values (DreamerV3: symlog), "
             "pixels divides by 255 (DQN), running takes away the mean seen so far and divides by the deviation (PPO "
-            "for locomotion; actor_critic and reinforce only). none stands for pixels in environments that show bytes",
+            "for locomotion; not AlphaZero, DQN). none stands for pixels in environments that show bytes",
             "choices": ("none", "symlog", "pixels", "running"),
         },
     )

@@ -50,14 +50,14 @@ class _Function(nn.Module):
         self.twin, self.dtype, self.name = twin, dtype, name
 
     def forward(self, x: Tensor, *choice: Tensor) -> tuple[Tensor, ...]:
-        said = getattr(self.twin, self.name)(self._prepared(x), *choice)
+        x = x if self.name == "initial" else x.to(self.dtype)  # an observation is prepared by the network
+        said = getattr(self.twin, self.name)(_by_channels(x), *choice)
         outputs = _outputs(said) if isinstance(said, Prediction) else said
         return tuple(output.float().contiguous() for output in outputs)
 
-    def _prepared(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.float32:
-            x = x.to(self.dtype)
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+def _by_channels(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _outputs(prediction: Prediction) -> list[Tensor]:
@@ -74,6 +74,8 @@ class TracedEngine(Engine):
     def __init__(self, config: NetConfig, sizes: WorldSizes, dtype: torch.dtype, device: torch.device) -> None:
         twin = build_world_model(replace(config, batch_norm=False), replace(sizes, projects=False))
         self.twin = channels_last(twin.eval().requires_grad_(False).to(device=device, dtype=dtype))
+        if twin.normaliser is not None:
+            twin.normaliser.float()
         self.device, self.latent_shape = device, twin.latent_shape
         observation = torch.zeros(2, *sizes.observation_shape, dtype=input_dtype(config), device=device)
         latent = torch.zeros(2, *twin.latent_shape, device=device)

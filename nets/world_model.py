@@ -32,7 +32,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nets.blocks import NormedLayer, PlaneScaling, ResidualBlock, convolution, dense, output_layer
+from nets.blocks import NormedLayer, PlaneScaling, ResidualBlock, RunningNormaliser, convolution, dense, output_layer
 from nets.board import Board
 from nets.config import NetConfig
 from nets.models import make_parts, resolve_kind
@@ -130,6 +130,9 @@ class WorldModel(nn.Module):
         self.plane_scaling = None
         if scaling is not None and config.input_transform == "none":
             self.plane_scaling = PlaneScaling(*scaling)
+        self.normaliser: RunningNormaliser | None = None
+        if config.input_transform == "running":
+            self.normaliser = RunningNormaliser(sizes.observation_shape)
         self.trunk, _, _ = make_parts(config, sizes.observation_shape)
         plain = replace(config, batch_norm=False, policy="gaussian" if sizes.action_low else "categorical")
         _, new_policy_head, new_value_head = make_parts(plain, sizes.observation_shape)
@@ -176,14 +179,16 @@ class WorldModel(nn.Module):
         return scaled(self.trunk(self._prepared(observation)))
 
     def _prepared(self, observation: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """In the number type of the weights: the twin of an actor may be in bfloat16."""
+        dtype = next(self.trunk.parameters()).dtype
+        if self.normaliser is not None:  # in float32: what differs between observations may be small beside their mean
+            return self.normaliser(observation).to(dtype)
+        observation = observation.to(dtype)
         if self.config.input_transform == "symlog":
-            observation = symlog(observation)
-        elif self.config.input_transform == "pixels":
-            dtype = next(self.trunk.parameters()).dtype  # the twin of an actor may be in bfloat16
-            observation = observation.to(dtype) * (1.0 / 255.0)
-        elif self.plane_scaling is not None:
-            observation = self.plane_scaling(observation)
-        return observation
+            return symlog(observation)
+        if self.config.input_transform == "pixels":
+            return observation * (1.0 / 255.0)
+        return observation if self.plane_scaling is None else self.plane_scaling(observation)
 
     def advance(self, latent: Float[Tensor, "B ..."], choice: Actions) -> Float[Tensor, "B ..."]:
         """g, without its reward, which `reward_head` reads from the latent that this returns.

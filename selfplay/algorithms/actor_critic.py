@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from games.soundness import LARGEST
 from nets.config import NetConfig
 from nets.inference import Inference
 from nets.losses import clipped_policy_gradient, policy_gradient, value_mse
@@ -27,6 +26,7 @@ from nets.transforms import transform_value
 from selfplay.algorithms.learner import Loss, LossFunction
 from selfplay.algorithms.model_free import ModelFree, ModelFreeLearner
 from selfplay.algorithms.networks import environment_net_config, make_behaviour
+from selfplay.algorithms.observed_moments import ObservedMoments
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config, LearnerConfig
 from selfplay.errors import UserError
@@ -39,7 +39,6 @@ from selfplay.replay.on_policy import (
     monte_carlo_returns,
 )
 from selfplay.replay.rewards import Rewards
-from selfplay.stats.moments import RunningMoments
 from selfplay.system.preflight import Needs, PlayNeed
 
 
@@ -138,47 +137,33 @@ class NormalisingLearner(ModelFreeLearner):
 
     def __init__(self, net: PolicyValueNet, config: LearnerConfig, loss: LossFunction) -> None:
         super().__init__(net, config, loss)
-        self._observations = RunningMoments(net.observation_shape)
+        self._observations = ObservedMoments(net.normaliser)
 
     def observe(self, record: Rollout) -> None:
         """Count its observations."""
-        if self._normalises:
-            self._observations.add(stacked_observations(record).reshape(-1, *self._observations.mean.shape))
+        if self._observations.is_kept:
+            self._observations.add(stacked_observations(record).reshape(-1, *self.net.observation_shape))
 
     def prepare_publication(self) -> None:
         """The moments of the observations so far become those that the network normalises by.
 
         Not before: what has been acted on and what is learned from must be the same function of the observation.
         """
-        if self._normalises and self._observations.count > 1:
-            for tensors in (self.net.state_dict(), self.average):
-                tensors["normaliser.mean"].copy_(torch.from_numpy(self._observations.mean))
-                tensors["normaliser.variance"].copy_(torch.from_numpy(np.minimum(self._observations.variance, LARGEST)))
+        self._observations.publish(self.net.state_dict(), self.average)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner.state_dict`; with the moments of observations."""
-        moments = self._observations.state()
-        return {**super().state_dict(), **{f"observations.{n}": torch.from_numpy(a) for n, a in moments.items()}}
+        return {**super().state_dict(), **self._observations.state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `Learner.load_state_dict`; runs from before there were moments have none."""
         super().load_state_dict(state)
-        self._load_moments(state)
+        self._observations.load(state)
 
     def adopt(self, weights: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> None:
         """See `Learner.adopt`; the moments of observations go on from those that the other run had."""
         super().adopt(weights, gathered)
-        if self._normalises:
-            self._load_moments(gathered)
-
-    def _load_moments(self, state: Mapping[str, Any]) -> None:
-        moments = {name: tensor.numpy() for name, tensor in state.items() if name.startswith("observations.")}
-        if moments:
-            self._observations = RunningMoments.from_state(moments, "observations.")
-
-    @property
-    def _normalises(self) -> bool:
-        return isinstance(self.net.normaliser, nn.Module)
+        self._observations.load(gathered)
 
 
 def make_loss(config: Config, net_settings: NetConfig, kind: str, sums_episodes: bool) -> LossFunction:

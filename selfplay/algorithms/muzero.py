@@ -188,8 +188,9 @@ def refuse_unused(config: Config, game: Game) -> None:
         raise UserError(f"{name}.symmetries: a learned model does not average over them; use {value}")
     if config.net.kind == "table" or config.net.kind != "resnet" and config.net.layers == 0:
         raise UserError("net: the model of muzero needs hidden layers; use kind auto and layers 1 or more")
-    if config.net.input_transform == "running":
-        raise UserError("net.input_transform: muzero keeps no running moments; use none or symlog")
+    transform = config.net.input_transform
+    if transform not in ("none", "pixels") and net_config(config, game).input_transform == "pixels":
+        raise UserError(f"net.input_transform: {transform} is not for the bytes of {game.name}; use none")
     if config.net.value_transform != "none":
         raise UserError("net.value_transform: muzero has a scale of its own, see muzero.support; use none")
     if config.learner.root_value_share > 0 and td_steps(config, game) > 0:

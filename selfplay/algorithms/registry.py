@@ -48,7 +48,7 @@ KINDS = {
         can_be_measured=True,
         curriculum=("selfplay.algorithms.curriculum", "CurriculumAlphaZero"),
     ),
-    "muzero": AlgorithmKind("selfplay.algorithms.muzero", "MuZero", searches=True),
+    "muzero": AlgorithmKind("selfplay.algorithms.muzero", "MuZero", keeps_moments=True, searches=True),
     "dqn": AlgorithmKind(
         "selfplay.algorithms.dqn",
         "Dqn",

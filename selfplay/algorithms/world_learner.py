@@ -8,7 +8,9 @@ codes Antonoglou et al. 2022, "Planning in stochastic environments with a learne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +26,10 @@ from nets.supports import is_beyond, two_hot
 from nets.world_model import Prediction, Unrolled, UnrolledChance, WorldModel
 from search.perspective import seen_after
 from selfplay.algorithms.learner import Learner, Loss, StepResult
+from selfplay.algorithms.observed_moments import ObservedMoments
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
+from selfplay.experience.records import GameRecord
 from selfplay.replay.positions import Batch
 from selfplay.replay.real_actions import with_real_actions
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
@@ -46,6 +50,30 @@ class WorldLearner(Learner):
     def __init__(self, net: WorldModel, config: Config, game: Game) -> None:
         super().__init__(net, config.learner, WorldLoss(config, net))
         self._run, self._game = config, game
+        self._observations = ObservedMoments(net.normaliser)
+
+    def observe(self, record: GameRecord) -> None:
+        """See `Learner.observe`: counts what was observed, if the network normalises."""
+        if self._observations.is_kept:
+            self._observations.add(record.observation)
+
+    def prepare_publication(self) -> None:
+        """See `Learner.prepare_publication`: the moments so far become those that the network normalises by."""
+        self._observations.publish(self.net.state_dict(), self.average)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner.state_dict`; with the moments of observations."""
+        return {**super().state_dict(), **self._observations.state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See `Learner.load_state_dict`."""
+        super().load_state_dict(state)
+        self._observations.load(state)
+
+    def adopt(self, weights: Mapping[str, Tensor], gathered: Mapping[str, Tensor]) -> None:
+        """See `Learner.adopt`; the moments of observations go on from those that the other run had."""
+        super().adopt(weights, gathered)
+        self._observations.load(gathered)
 
     def step(self, batch: Batch, progress: float) -> StepResult:
         """See `Learner.step`."""

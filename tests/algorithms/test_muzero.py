@@ -9,6 +9,7 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -403,7 +404,6 @@ REFUSED = [
     (("--net.kind", "mlp", "--actors.dtype", "int8"), r"actors\.dtype: .*int8 .*; use auto"),
     (("--net.kind", "table"), r"net: .*"),
     (("--net.layers", "0"), r"net: .* layers 1 or more"),
-    (("--net.input_transform", "running"), r"net\.input_transform: muzero .*; use none or symlog"),
     (("--net.input_transform", "pixels"), r"net\.input_transform: pixels .*; use none"),
     (("--net.reply_head",), r"net\.reply_head: .*; use false"),
     (("--net.moves_left_head",), r"net\.moves_left_head: .*; use false"),
@@ -519,6 +519,29 @@ def test_a_run_in_parts_equals_an_uninterrupted_one(tmp_path: Path, run: Path) -
     selfplay.train(tiny_config(tmp_path, *EXACT, "--seed", "2"), other, Watcher())
     with pytest.raises(AssertionError):
         assert_equal_runs(other, run)
+
+
+def test_observations_are_normalised_by_the_moments_of_all_that_were_played(tmp_path: Path) -> None:
+    """The averaged weights, which play, and the raw ones, which learn, have the same; a resumed run counts on."""
+    config = tiny_config(tmp_path, *EXACT, "--net.input_transform", "running", "--net.kind", "mlp")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    saved = checkpoint.load(RunFolder.open(tmp_path / "run").checkpoints)
+    found = shards.read_shards(RunFolder.open(tmp_path / "run").games, None, pytest.fail)
+    games_there = [
+        row["observation"].astype(np.float64) for _, rows in sorted(found, key=itemgetter(0)) for row in rows
+    ]
+    seen = np.concatenate(games_there)
+    assert saved.learner["algorithm.observations.count"] == len(seen) > STEPS
+    np.testing.assert_allclose(saved.learner["algorithm.observations.mean"], seen.mean(axis=0))
+    np.testing.assert_allclose(saved.learner["algorithm.observations.squares"] / len(seen), seen.var(axis=0))
+    published = saved.weights["normaliser.mean"].numpy()  # of those that had been played by then
+    earlier = [np.concatenate(games_there[:count]).mean(axis=0) for count in range(1, len(games_there) + 1)]
+    assert any(np.allclose(published, mean, rtol=1e-5, atol=1e-6) for mean in earlier)
+    assert torch.equal(saved.learner["raw.normaliser.mean"], saved.weights["normaliser.mean"])
+    stop = Watcher(lambda status: os.kill(os.getpid(), signal.SIGTERM) if status.step == 8 else None)
+    assert selfplay.train(config, tmp_path / "parts", stop).version == 8
+    assert selfplay.resume(tmp_path / "parts", display=Watcher()).version == STEPS
+    assert_equal_runs(tmp_path / "parts", tmp_path / "run")
 
 
 def test_a_run_learns_from_its_games_and_says_how(run: Path) -> None:

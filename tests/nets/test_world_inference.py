@@ -87,6 +87,21 @@ def test_bfloat16_stays_near_for_five_steps(config: NetConfig, sizes: WorldSizes
     assert latents.dtype == np.float32
 
 
+def test_what_observations_are_normalised_by_keeps_its_precision() -> None:
+    """Means far from zero and rounded to bfloat16 would move every input by some deviations."""
+    sizes = WorldSizes((4,), 3, 1)
+    net = world(dataclasses.replace(SMALL, kind="mlp", input_transform="running"), sizes)
+    assert net.normaliser is not None
+    net.normaliser.mean.fill_(1003.0)
+    net.normaliser.variance.fill_(1.0)
+    seen = observations(sizes, 9)
+    with torch.no_grad():
+        expected = net.initial(seen + 1003.0)
+    for dtype, tolerance in (("float32", 1e-4), ("bfloat16", 0.05)):
+        roots = loaded(net, dtype=dtype).initial((seen + 1003.0).numpy())
+        assert np.abs(roots.policy_logits - expected.policy_logits.numpy()).max() < tolerance
+
+
 @pytest.mark.parametrize(("config", "sizes"), CASES)
 def test_rows_know_nothing_of_each_other_or_of_what_was_there_before(config: NetConfig, sizes: WorldSizes) -> None:
     """Padding rows keep what an earlier, larger batch left there."""
