@@ -12,8 +12,9 @@ import numpy as np
 
 from games.base import GameError
 
-MAX_CELLS = 32_767
-"""Larger boards are refused: the number of a ply would not fit 16 bits."""
+MAX_CELLS = 1_024
+"""Larger boards are refused: nobody plays on them, games take minutes, and a search needs gigabytes for its positions.
+The number of a ply must fit 16 bits."""
 
 
 def check_size(name: str, rows: int, columns: int) -> None:

@@ -39,7 +39,7 @@ UNKNOWN = [
     ("efg_game", "cannot be built from its defaults"),
 ]
 ABSURD = [
-    ("hex(board_size=100000)", "hex(board_size=100000): 100000 rows of 100000 columns are more than 32767 cells"),
+    ("hex(board_size=100000)", "hex(board_size=100000): 100000 rows of 100000 columns are more than 1024 cells"),
     ("openspiel:hex(board_size=100000)", "hex(board_size=100000) cannot be used"),
     ("hex(board_size=99999999999)", "out of range"),
     ("hex(board_size=-1)", "must be at least 2"),
@@ -60,10 +60,11 @@ ABSURD = [
     ("openspiel:connect_four(rows=1000000)", "empty or too large"),
     ("yacht(num_dice=10)", "takes too much time or memory"),
     ("openspiel:connect_four(rows=0)", "cannot be used"),
-    ("connect_four(rows=1000000)", "more than 32767 cells"),
+    ("connect_four(rows=1000000)", "more than 1024 cells"),
     ("connect_four(rows=0)", "must be at least 1"),
     ("amazons(board_size=3)", "cannot be used"),
     ("breakthrough(columns=1)", "rows and columns must be at least 2"),
+    ("breakthrough(rows=1000)", "1000 rows of 8 columns are more than 1024 cells"),
     ("breakthrough(rows=200,columns=200)", "200 rows of 200 columns are more than"),
     ("openspiel:hex(num_cols=3,num_rows=5,plain_obs_tensor=True)", "not square"),
     (
