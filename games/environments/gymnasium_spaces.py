@@ -46,6 +46,8 @@ class ObservationSpace:
             self.notes.append(f"{_names(part for part in parts if part.is_text)} left out of the observations: text")
         if not self._parts:
             raise GameError(f"its observations are {one_line(space)}, text alone; what is taken: {OBSERVATIONS_TAKEN}")
+        if not sum(part.size for part in self._parts):
+            raise GameError(f"its observations are {one_line(space)}, of no numbers")
         self.needs_reading = not isinstance(space, (Box, MultiBinary))
         self._read: Callable[[list[np.ndarray]], np.ndarray]
         pictures = [part for part in self._parts if part.set_layout(channels).is_picture]
@@ -204,7 +206,15 @@ class ActionSpace:
         elif isinstance(space, Box) and space.dtype.kind == "f":
             if not space.is_bounded():
                 raise GameError("its actions have no bounds")
-            self.low, self.high = space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32)
+            with np.errstate(over="ignore"):  # looked at below
+                self.low, self.high = space.low.ravel().astype(np.float32), space.high.ravel().astype(np.float32)
+                is_narrow = bool(np.isfinite(self.high - self.low).all())
+            if not is_narrow:
+                raise GameError(
+                    f"its actions are {one_line(space)}, whose range float32 cannot hold; declare a smaller"
+                )
+            if not self.low.size:
+                raise GameError(f"its actions are {one_line(space)}, of no numbers")
             self._box = space
         elif isinstance(space, (MultiDiscrete, MultiBinary)):
             self._number_combinations(space)
