@@ -31,6 +31,9 @@ MOST_GAMES = 8
 FILM_SECONDS = 20.0
 """Seconds after which a film is given up."""
 
+RUN = 0
+"""In the seats of a game: the run's own player, the first of each pair of a gauntlet."""
+
 COLUMNS = ("step", "opponent", "seat", "score", "plies", "moves", "last position")
 """Columns of the table of games."""
 
@@ -70,7 +73,9 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
 
     folder = run_dir / EXHIBITS
     folder.mkdir(parents=True, exist_ok=True)
-    by_opponent = {second: games for (_, second), games in games_by_pair(outcome).items()}
+    pairs = games_by_pair(outcome).items()
+    # A game of one player is played by each of the two alone: those of the opponent show nothing of the run.
+    by_opponent = {second: [one for one in games if RUN in one.seats] for (_, second), games in pairs}
     turns = itertools.zip_longest(*([(name, one) for one in games] for name, games in by_opponent.items()))
     shown = [turn for turn in itertools.chain(*turns) if turn is not None][:MOST_GAMES]
     rows: list[tuple[int | float | str, ...]] = []
@@ -78,7 +83,7 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
         path = folder / f"{version:08d}-{number}.png"
         moves, view = replay(game, one)
         path.write_bytes(as_png(view))
-        seat = one.seats.index(0) + 1
+        seat = one.seats.index(RUN) + 1
         rows.append((version, opponent, seat, one.score, one.plies, moves, str(path)))
     return Exhibits(games=tuple(rows))
 

@@ -17,7 +17,9 @@ from wandb_file import offline_runs
 import games
 import selfplay
 from selfplay.config.run import Config
-from selfplay.training.exhibits import COLUMNS, Exhibits, shown
+from selfplay.tournament.store import Conditions, TournamentFolder
+from selfplay.tournament.tournament import TournamentPlan, play_tournament
+from selfplay.training.exhibits import COLUMNS, Exhibits, show_games, shown
 from selfplay.training.wandb_worker import commit_of
 from selfplay.web.drawings.boards import look_at
 from selfplay.web.drawings.pictures import as_png
@@ -128,3 +130,13 @@ def test_the_commit_is_that_of_the_code_and_of_no_repository_around_it(tmp_path:
     assert commit_of(str(tmp_path)) == git("rev-parse", "HEAD").strip()
     (tmp_path / "site-packages").mkdir()
     assert commit_of(str(tmp_path / "site-packages")) is None
+
+
+def test_games_of_one_player_are_shown_as_far_as_the_run_played_them(tmp_path: Path) -> None:
+    """`tuple.index(x): x not in tuple`: the opponent plays alone too, and no seat of its games is the run's."""
+    plan = TournamentPlan(("random", "random:seed=2"), "gauntlet", 4)
+    folder = TournamentFolder(tmp_path / "games", Conditions("catch", seed=0))
+    outcome = play_tournament(folder, plan, processes=0)
+    folder.close()
+    exhibits = show_games(games.load("catch"), outcome, 7, tmp_path)
+    assert [row[:3] for row in exhibits.games] == [(7, "random:seed=2", 1)] * 2
