@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import games
 from games import Game, GameError, StatePool, check_action
 from selfplay.errors import UserError, shown
 from selfplay.shipped import POSITIONS
+from selfplay.storage.files import read_named_lines
 
 FIELDS = ("game", "moves", "values")
 SCORES = "scores"
@@ -47,7 +48,8 @@ class LabelledPositions:
 
 def read_positions(path: Path) -> LabelledPositions:
     """Read and check a positions file, or the shipped one of that name. Raises UserError that names file and line."""
-    lines = [(number, line) for number, line in _lines(POSITIONS.find(path)) if line.strip()]
+    numbered = enumerate(read_named_lines(POSITIONS.find(path)), start=1)
+    lines = [(number, line) for number, line in numbered if line.strip()]
     if not lines:
         raise UserError(f"{path}: no positions; one JSON object a line is expected")
     game: Game | None = None
@@ -74,16 +76,6 @@ def read_positions(path: Path) -> LabelledPositions:
     assert game is not None
     perfect = tuple(perfect_actions) if len(perfect_actions) == len(moves) else None
     return LabelledPositions(game, pool, tuple(moves), tuple(best_actions), np.array(values, np.float64), perfect)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from enumerate(file, start=1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
 
 
 def _parse(line: str) -> dict[str, Any]:

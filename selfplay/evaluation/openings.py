@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+import games
 from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
 from games.base import chance_rounds
 from games.random_play import draw_outcomes, random_actions
@@ -18,6 +19,7 @@ from selfplay.errors import UserError
 from selfplay.notation.encoding import decode
 from selfplay.notation.forms import Form, form_of
 from selfplay.notation.played import Line
+from selfplay.storage.files import read_named, read_named_lines
 
 Opening = tuple[int, ...]
 """Actions and chance outcomes from the start of the game."""
@@ -53,26 +55,25 @@ def draw_openings(game: Game, count: int, rng: np.random.Generator, plies: int |
 
 
 def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
-    """The openings of a file with one JSON object a line, `{"moves": [3, 3, 2], ...}`; other fields are passed over, so
-    labelled positions are openings too. Of a file of games (`.sgf`, `.pgn`) each main line is one.
+    """The openings of a file with one JSON object a line, `{"moves": [3, 3, 2], ...}`. A `game` must be this one; other
+    fields are passed over, so labelled positions are openings too. Of a file of games (`.sgf`, `.pgn`) each main line
+    is one.
 
     Raises UserError that names file and line, also for moves that end the game.
     """
     form = form_of(game)
-    try:
-        if form is not None and path.suffix.lower() == f".{form.ending}":
-            return _openings_of_games(path, game, form)
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"{path}: cannot be read: {reason}") from None
+    if form is not None and path.suffix.lower() == f".{form.ending}":
+        return _openings_of_games(path, game, form)
+    lines = read_named_lines(path)
     pool, place = game.new_pool(1), np.zeros(1, np.int64)
     openings = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            moves = json.loads(line)["moves"]
+            opening = json.loads(line)
+            moves = opening["moves"]
+            _check_game(opening.get("game", game.name), game)
             pool.reset(place)
             for move in moves:
                 if type(move) is not int:
@@ -90,10 +91,17 @@ def read_openings(path: Path, game: Game) -> tuple[Opening, ...]:
     return tuple(openings)
 
 
+def _check_game(name: object, game: Game) -> None:
+    """Raises GameError for moves of another game: they may be legal here and mean something else."""
+    if name != game.name and games.load(str(name), may_import=False).rules != game.rules:
+        raise GameError(f"the moves are of {name}, and {game.name} is played")
+
+
 def _openings_of_games(path: Path, game: Game, form: Form) -> tuple[Opening, ...]:
-    """The main lines of a file of games. Raises UserError, OSError."""
+    """The main lines of a file of games. Raises UserError."""
+    data = read_named(path)
     try:
-        openings = tuple(reading.moves for reading in form.read(game, decode(path.read_bytes())))
+        openings = tuple(reading.moves for reading in form.read(game, decode(data)))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     for number, moves in enumerate(openings, start=1):

@@ -25,6 +25,9 @@ from selfplay.storage.failpoints import failpoint
 QUARANTINE = "quarantine"
 """Folder, beside what was damaged, that damaged things are moved to."""
 
+MOST_READ = 256_000_000
+"""Largest number of bytes of a file of positions, openings or games that a person names."""
+
 _SEAL = "seal"
 
 
@@ -51,6 +54,27 @@ def _free_bytes(path: Path) -> int:
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def read_named(path: Path) -> bytes:
+    """The bytes of a file that a person named. Raises UserError where it cannot be read, or has no end within
+    `MOST_READ`, as `/dev/zero` has none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_READ + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(data) > MOST_READ:
+        raise UserError(f"{path}: larger than {MOST_READ:,} bytes; no such file is read")
+    return data
+
+
+def read_named_lines(path: Path) -> list[str]:
+    """The lines of a file of UTF-8 text that a person named, with a byte-order mark or without. Raises UserError."""
+    try:
+        return read_named(path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
 
 
 def digest(data: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +17,10 @@ from selfplay import cli
 from selfplay.errors import UserError
 from selfplay.evaluation.accuracy import measure_accuracy
 from selfplay.evaluation.labelled import read_positions
+from selfplay.evaluation.openings import read_openings
 from selfplay.players.kinds import parse_player
 from selfplay.stats.intervals import wilson_interval
+from selfplay.storage import files
 
 
 def labelled(count: int, seed: int = 0) -> list[dict]:
@@ -78,6 +82,20 @@ def test_batches_cover_every_position_once(write, monkeypatch):
 
 
 GOOD = {"game": "tic_tac_toe", "moves": [0, 1, 3, 4, 2, 6], "values": {"5": 1, "7": -1, "8": 0}}
+
+
+@pytest.mark.parametrize("read", [read_positions, lambda path: read_openings(path, games.load("tic_tac_toe"))])
+def test_a_file_without_an_end_is_refused(read, monkeypatch):
+    """`/dev/zero` was read until the memory was full."""
+    monkeypatch.setattr(files, "MOST_READ", 1000)
+    with pytest.raises(UserError, match=r"/dev/zero: larger than 1,000 bytes; no such file is read"):
+        read(Path("/dev/zero"))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "positions.jsonl"
+    path.write_bytes(codecs.BOM_UTF8 + json.dumps(labelled(1)[0]).encode() + b"\r\n")
+    assert len(read_positions(path).moves) == len(read_openings(path, games.load("tic_tac_toe"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -462,6 +462,9 @@ def test_bad_words_are_said_in_one_line(words, part, tmp_path, capsys):
         ('{"moves": [9]}', "illegal move 9"),
         ('{"moves": [true]}', "expected"),
         ('{"moves": [0, 3, 1, 4, 2]}', "the game is over"),
+        ('{"moves": [3, 2], "game": "connect_four"}', "the moves are of connect_four, and tic_tac_toe is played"),
+        ('{"moves": [3, 2], "game": "no_such_game"}', "unknown game 'no_such_game'"),
+        ('{"moves": [3, 2], "game": 5}', "unknown game '5'"),
     ],
 )
 def test_bad_openings_are_named(line, part, tmp_path, capsys):
