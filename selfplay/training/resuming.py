@@ -7,8 +7,11 @@ from the first step of the resumed run on.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from operator import attrgetter
 
+import games
+from games.environments.registry import load_environment
 from selfplay.config.curriculum import read_stages
 from selfplay.config.run import Config
 from selfplay.config.schema import flatten
@@ -48,12 +51,27 @@ WITH_TARGETS = (
 recorded with their targets keep these."""
 
 
+def in_words_of(old: Config, new: Config) -> Config:
+    """`new`, in which the game and the environment of the run are spelled as in `old`: as text, `go(komi=7.5)` is not
+    `go`. Raises GameError for one that cannot be loaded."""
+    if new.game != old.game and games.load(new.game).name == games.load(old.game).name:
+        new = replace(new, game=old.game)
+    named, before = new.environment, old.environment
+    if named and before and named != before and load_environment(named).name == load_environment(before).name:
+        new = replace(new, environment=before)
+    return new
+
+
+def _stage_games(config: Config) -> set[str]:
+    return {games.load(stage.game).name for stage in read_stages(config.curriculum)}
+
+
 def refuse_fixed(folder: RunFolder, old: Config, new: Config) -> None:
     """Raise UserError where settings differ that cannot change in this run."""
     changed = [name for name in FIXED if attrgetter(name)(new) != attrgetter(name)(old)]
     if (new.muzero.consistency_weight > 0) != (old.muzero.consistency_weight > 0):
         changed.append("muzero.consistency_weight")
-    if {stage.game for stage in read_stages(new.curriculum)} != {stage.game for stage in read_stages(old.curriculum)}:
+    if new.curriculum != old.curriculum and _stage_games(new) != _stage_games(old):
         changed.append("curriculum")
     for name in changed:
         instead = INSTEAD.get(name, "start a new run for it")

@@ -28,7 +28,7 @@ from selfplay.training.evaluator import CheckpointResult, evaluate_checkpoint, e
 from selfplay.training.initial import initial_source
 from selfplay.training.next_commands import commands_after
 from selfplay.training.reporting import mean_text
-from selfplay.training.resuming import changed_targets, only_new_games, refuse_fixed
+from selfplay.training.resuming import changed_targets, in_words_of, only_new_games, refuse_fixed
 from selfplay.training.tracking import FAILED, FINISHED, STOPPED, mode_within, run_of_environment
 from selfplay.training.trainer import Trainer
 from selfplay.training.wandb_run import new_run, remember, with_environment
@@ -77,7 +77,7 @@ def resume(
     """
     with RunFolder.resume(Path(run_dir)) as folder:
         old = reader.load(Config, folder.config, [])
-        new = change(old) if change else old
+        new = in_words_of(old, change(old)) if change else old
         refuse_fixed(folder, old, new)
         check(new, is_new=False)
 

@@ -475,6 +475,17 @@ def test_another_optimiser_in_the_file_of_the_settings_is_refused_too(
     assert (run / "config.yaml").read_text() == edited
 
 
+def test_another_spelling_is_the_same_game(tmp_path: Path, bases) -> None:
+    """The text of a game was compared, so that `hex(board_size=3)` could not be `hex( board_size=3, swap=False )`."""
+    run = shutil.copytree(bases("puct"), tmp_path / "run")
+    game = config_of(run).game
+    for spelled in (f" {game}()", f"{game} "):
+        selfplay.resume(run, lambda _, s=spelled: reader.load(Config, run / "config.yaml", ["--game", s]), Watcher())
+        assert config_of(run).game == game, "the run keeps its own text"
+    with pytest.raises(UserError, match="game cannot change in a run that has started"):
+        selfplay.resume(run, lambda _: reader.load(Config, run / "config.yaml", ["--game", "nim"]), Watcher())
+
+
 def test_matches_of_one_rating_share_a_longest_game(tmp_path: Path, bases) -> None:
     """Every evaluation failed, one warning each, for the games of the rating had been played with another."""
     run = shutil.copytree(bases("puct"), tmp_path / "run")
