@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import games
 from games import Game, GameError
 from nets.inference import NO_WEIGHTS
-from nets.models import PolicyValueNet, has_plane_heads
+from nets.models import MIN_BOARD, PolicyValueNet, has_plane_heads
 from search.evaluators import Predict
 from search.perspective import num_values
 from selfplay.algorithms.algorithm import PLAYER
@@ -209,6 +209,12 @@ def check_games(config: Config, games: Sequence[Game]) -> None:
     one that the run is for, and they can be told apart."""
     own, *others = games
     for game in games:
+        rows, columns = game.observation_shape[1:] if len(game.observation_shape) == 3 else (MIN_BOARD, MIN_BOARD)
+        if min(rows, columns) < MIN_BOARD:
+            raise UserError(
+                f"curriculum: {game.name} has a board of {rows}x{columns}; one network for several sizes needs boards "
+                f"of at least {MIN_BOARD}x{MIN_BOARD}"
+            )
         if not has_plane_heads(config.net, game.observation_shape, board_of(game)):
             raise UserError(
                 f"curriculum: {game.name} needs weights that fit every size of board: a resnet with net.heads planes, "

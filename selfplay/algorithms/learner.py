@@ -45,6 +45,8 @@ class StepResult:
     """The terms of the loss, `grad_norm` and `learning_rate`; empty for a step that was left out."""
     errors: Float[np.ndarray, " B"] | None
     """`Loss.errors` before the step; None for a step that was left out."""
+    remarks: tuple[str, ...] = ()
+    """Lines for a person about what was learned from; each is shown once."""
 
     @property
     def is_left_out(self) -> bool:

@@ -25,6 +25,7 @@ from selfplay.algorithms.networks import (
     environment_text,
     make_environment_inference,
     make_environment_net,
+    without_memory,
 )
 from selfplay.config.run import Config
 from selfplay.errors import UserError
@@ -64,7 +65,7 @@ class ModelFree(ABC):
                 f"{self.title}; use none"
             )
         try:
-            self.make_net()
+            without_memory(self.make_net)
         except ValueError as error:
             raise UserError(str(error)) from None
 

@@ -28,7 +28,7 @@ from search.perspective import num_values
 from search.sampled_model import SampledModelFactory, sampled_traits
 from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner
-from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of
+from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of, without_memory
 from selfplay.algorithms.precision import choose_device
 from selfplay.algorithms.world_learner import WorldLearner, td_steps
 from selfplay.config.run import Config
@@ -50,7 +50,7 @@ class MuZero(AlphaZero):
         self.net_config = net_config(config, self.game)
         self.sizes = world_sizes(config, self.game)
         refuse_unused(config, self.game)
-        self.latent_shape = self.make_net().latent_shape
+        self.latent_shape = without_memory(self.make_net).latent_shape
         muzero = config.muzero
         traits = learned_traits(self.game, self.latent_shape, muzero.inner_actions, muzero.chance_codes)
         self.traits = sampled_traits(self.game, traits)

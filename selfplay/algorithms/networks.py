@@ -5,9 +5,13 @@ In the flow: algorithms train it, and players that are made from a run's checkpo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import nn
 
 import games
 from games import Game
@@ -21,6 +25,8 @@ from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import ActorsConfig, Config
 from selfplay.experience.behaviour import Behaviour, GaussianMean, GaussianSample, Greedy, Sample
 from selfplay.experience.openings import random_observations
+
+Net = TypeVar("Net", bound=nn.Module)
 
 CALIBRATION_POSITIONS = 256
 """Positions of random games, from which int8 inference learns how large activations get."""
@@ -77,6 +83,13 @@ def make_inference(config: Config, game: Game, actors: ActorsConfig, max_batch: 
         calibration=random_observations(game, CALIBRATION_POSITIONS, np.random.default_rng(0)),
         board=board_of(game),
     )
+
+
+def without_memory(make: Callable[[], Net]) -> Net:
+    """What `make` makes, a network whose tensors have shapes and no numbers: settings may ask for one that is larger
+    than memory."""
+    with torch.device("meta"):
+        return make()
 
 
 def environment_text(config: Config) -> str:

@@ -22,7 +22,7 @@ from games import Game
 from nets import real_policy
 from nets.losses import value_mse
 from nets.models import resolve_kind
-from nets.supports import is_beyond, two_hot
+from nets.supports import is_beyond, largest, two_hot
 from nets.world_model import Prediction, Unrolled, UnrolledChance, WorldModel
 from search.perspective import seen_after
 from selfplay.algorithms.learner import Learner, Loss, StepResult
@@ -30,6 +30,7 @@ from selfplay.algorithms.observed_moments import ObservedMoments
 from selfplay.algorithms.precision import uses_bfloat16
 from selfplay.config.run import Config
 from selfplay.experience.records import GameRecord
+from selfplay.experience.targets import TargetSettings, outcomes
 from selfplay.replay.positions import Batch
 from selfplay.replay.real_actions import with_real_actions
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
@@ -51,11 +52,24 @@ class WorldLearner(Learner):
         super().__init__(net, config.learner, WorldLoss(config, net))
         self._run, self._game = config, game
         self._observations = ObservedMoments(net.normaliser)
+        self._targets = replace(TargetSettings.of(config, game), td_steps=0)
+        self._remarks: tuple[str, ...] = ()
 
     def observe(self, record: GameRecord) -> None:
-        """See `Learner.observe`: counts what was observed, if the network normalises."""
+        """See `Learner.observe`: counts what was observed, if the network normalises; says what the support cannot hold.
+
+        Returns beyond the support are said once.
+        """
         if self._observations.is_kept:
             self._observations.add(record.observation)
+        size = self._run.muzero.support
+        if self._remarks or not self._game.has_rewards or not len(record):
+            return
+        if bool(is_beyond(torch.from_numpy(outcomes(record, self._targets)), size).any()):
+            self._remarks = (
+                f"muzero.support: {size} holds returns up to {largest(size):,.0f}, {self._game.name} has paid more; "
+                "all beyond are learned as that, and only a new run can have a larger support",
+            )
 
     def prepare_publication(self) -> None:
         """See `Learner.prepare_publication`: the moments so far become those that the network normalises by."""
@@ -93,7 +107,7 @@ class WorldLearner(Learner):
         if sample.bootstrap is not None:
             missing = self._missing(sample.bootstrap)
             sample = replace(sample, value_target=sample.value_target + missing, bootstrap=None)
-        return super().step(sample, progress)
+        return replace(super().step(sample, progress), remarks=self._remarks)
 
     def _missing(self, bootstrap: Bootstrap) -> Float[np.ndarray, "B depths V"]:
         """What the values behind n-step returns add to them."""

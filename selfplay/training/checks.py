@@ -15,13 +15,17 @@ from search.search import check_settings
 from selfplay.algorithms.algorithm import Algorithm
 from selfplay.algorithms.alphazero import AlphaZero
 from selfplay.algorithms.curriculum import CurriculumAlphaZero
+from selfplay.algorithms.networks import without_memory
 from selfplay.algorithms.registry import kind_of, load_algorithm
 from selfplay.config import reader
 from selfplay.config.run import BudgetConfig, Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
-from selfplay.system.preflight import Needs, require_memory
+from selfplay.system.preflight import MemoryNeed, Needs, require_memory
 from selfplay.training.initial import check_initial
+
+BYTES_A_WEIGHT = 16
+"""Of the learner, at least: a weight, its average, and two numbers of the optimiser."""
 
 
 def check(config: Config, is_new: bool = True) -> None:
@@ -33,7 +37,10 @@ def check(config: Config, is_new: bool = True) -> None:
     for searching in _searching(algorithm):
         _check_search(config, searching)
     needs = algorithm.needs
-    require_memory(needs.memory)
+    net = without_memory(algorithm.make_net)
+    weights = sum(tensor.numel() for tensor in net.state_dict().values())
+    kept = MemoryNeed("net", f"the {weights:,} weights of the network, in learning", weights * BYTES_A_WEIGHT)
+    require_memory([kept, *needs.memory])
     if config.replay.least_reuse > needs.sample_reuse:
         is_set = needs.sample_reuse == config.replay.sample_reuse
         most = "replay.sample_reuse" if is_set else f"what {config.algorithm} draws"
@@ -46,11 +53,12 @@ def check(config: Config, is_new: bool = True) -> None:
             f"replay.min_positions: {config.replay.min_positions} is more than replay.capacity, "
             f"{config.replay.capacity}; learning would never start"
         )
-    _check_batch_norm(config, algorithm)
+    _check_batch_norm(config, net)
     if config.curriculum and config.budget == BudgetConfig():
         raise UserError("curriculum: its stages are parts of the budget, and there is none; set budget.minutes, say")
     if is_new:
         _check_idle(config)
+        _check_scaling(config)
         _check_budget(config, needs)
         if config.init is not None:
             check_initial(config.init, algorithm)
@@ -85,13 +93,25 @@ def _check_idle(config: Config) -> None:
         raise UserError(f"actors.opening_moves: {config.algorithm} begins with uniform random moves; use uniform")
 
 
-def _check_batch_norm(config: Config, algorithm: Algorithm) -> None:
+def _check_scaling(config: Config) -> None:
+    """A transform of the input in place of that of the game."""
+    if config.environment or config.net.input_transform == "none":
+        return
+    game = games.load(config.game)
+    if game.plane_scaling is not None:
+        raise UserError(
+            f"net.input_transform: {game.name} says how each of its planes is scaled, which "
+            f"{config.net.input_transform} would replace; use none"
+        )
+
+
+def _check_batch_norm(config: Config, net: nn.Module) -> None:
     """A batch of one position has no variance that a fully connected layer could be normalised by."""
     sizes = [("learner.batch_size", config.learner.batch_size)]
     if kind_of(config).learns_rollouts:
         sizes.append(("actors.rollout_steps", config.actors.rollout_steps * config.actors.games_per_actor))
     for name, size in sizes:
-        if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in algorithm.make_net().modules()):
+        if size == 1 and any(isinstance(part, nn.BatchNorm1d) for part in net.modules()):
             raise UserError(f"{name}: 1 position has no variance for net.batch_norm; use 2 or more, or no norm")
 
 

@@ -239,6 +239,7 @@ class Trainer:
         if result.is_left_out and self.learner.bad_steps == 1:
             saved = save_bad_batch(self.folder, batch)
             self.display.warning(f"the loss of step {self.learner.steps} is not finite, it is left out; see {saved}")
+        self.reporter.note(result.remarks)
         self.replay.learned(batch, result.errors, self.progress.fraction)
         self.reuse.draw(len(batch))
         averages.add_mean({f"train/{name}": value for name, value in result.terms.items()})

@@ -231,6 +231,20 @@ def test_what_does_not_fit_the_support_is_counted() -> None:
     assert float(terms["support_clipped"]) == pytest.approx(counted)
 
 
+@pytest.mark.parametrize("most", [400.0, 440.0, -440.0])
+def test_returns_beyond_the_support_are_said(most: float) -> None:
+    """2048 pays thousands; a support of 20 holds 422, and nobody said so."""
+    config, game = config_of("--muzero.support", "20", "--learner.td_steps", "2"), RaceGame(1, True)
+    learner, replay = learner_of(config, game), replay_of(config, game, some_game(game, LONG))
+    record = some_game(game, LONG, reward=np.full((len(LONG), 1), most / len(LONG)))
+    learner.observe(record)
+    remarks = learner.step(replay.sample(8, np.random.default_rng(0)), 0.0).remarks
+    if abs(most) < 422:
+        assert remarks == ()
+    else:
+        assert remarks[0].startswith("muzero.support: 20 holds returns up to 422, ") and len(remarks) == 1
+
+
 def test_a_target_that_is_no_number_is_a_step_that_is_left_out() -> None:
     config, game = config_of("--muzero.unroll_steps", "2"), RaceGame(1, True)
     learner, replay = learner_of(config, game), replay_of(config, game, some_game(game, LONG))

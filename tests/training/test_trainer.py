@@ -311,6 +311,17 @@ def test_a_disk_without_room_for_a_checkpoint_is_refused(tmp_path: Path, monkeyp
         ({"net.kind": "resnet", "game": "pig", "actors.dtype": "int8"}, r"net\.kind: resnet needs a board"),
         ({"replay.min_positions": "100", "replay.capacity": "99"}, r"replay\.min_positions: 100 is more than"),
         ({"replay.capacity": "1000000000000"}, r"replay\.capacity: 1,000,000,000,000 positions take at least"),
+        ({"net.hidden": "65536", "net.layers": "3"}, r"net: the 8,59.* weights of the network, in learning take at"),
+        ({"net.hidden": "65536", "algorithm": "muzero"}, r"net: the .* weights of the network, in learning take at"),
+        ({"net.hidden": "65536", "net.layers": "3", "algorithm": "dqn"}, r"net: the 8,59.* weights of the network"),
+        (
+            {"game": "go(board_size=3)", "net.input_transform": "symlog"},
+            r"input_transform: go\(board_size=3\) says how",
+        ),
+        (
+            {"game": "go(board_size=3)", "net.input_transform": "running", "algorithm": "actor_critic"},
+            r"each of its planes is scaled, which running would replace; use none",
+        ),
         ({"search.num_simulations": "9999999", "actors.games_per_actor": "60000"}, r"search\.num_simulations: 60,000"),
     ],
 )
