@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -82,6 +81,7 @@ class GymnasiumEnvironment(Environment):
         return channels
 
     def _read_spaces(self, env: gym.Env, channels: str) -> None:
+        self._spaces = env.observation_space, env.action_space
         try:
             self._actions = ActionSpace(env.action_space)
             self._observations = ObservationSpace(env.observation_space, channels)
@@ -112,8 +112,23 @@ class GymnasiumEnvironment(Environment):
         `faults`."""
         reader = self._observations if self._observations.needs_reading else None
         limit = {MAX_EPISODE_STEPS: self.default_limit} if self.default_limit else {}
-        wrapper = partial(CheckedEnv, name=self.name, faults=faults)
+
+        def wrapper(env: gym.Env) -> CheckedEnv:
+            self._require_same_spaces(env)
+            return CheckedEnv(env, self.name, faults)
+
         return new_vector_env(self.spec, num_envs, self.parameters | limit, wrapper, reader)
+
+    def _require_same_spaces(self, env: gym.Env) -> None:
+        """Raises GameError for a copy whose observations or actions are not those of the first."""
+        for what, space, first in zip(
+            ("observations", "actions"), (env.observation_space, env.action_space), self._spaces
+        ):
+            if space != first:
+                raise GameError(
+                    f"{self.name}: its {what} are {one_line(space)} in one copy and {one_line(first)} in another; "
+                    "all copies need the same"
+                )
 
 
 class GymnasiumBatch(EnvironmentBatch):

@@ -605,3 +605,32 @@ def test_the_camera_follows_what_runs_unless_another_is_named() -> None:
     assert environment.name == text and environment.parameters["camera_name"] == "track"
     assert "camera_name" not in load("Ant-v5").parameters
     assert "camera_name" not in load("Ant-v5(camera_id=0,render_mode=rgb_array)").parameters
+
+
+class Growing(Spaces):
+    """Every copy has other spaces."""
+
+    made = 0
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        Growing.made += 1
+        if what == "see":
+            self.observation_space = Box(-1, 1, (Growing.made,))
+        else:
+            self.action_space = Discrete(1 + Growing.made)
+
+
+gym.register("Growing-v0", Growing)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"), [("see", "its observations are Box"), ("act", r"its actions are Discrete\(")]
+)
+def test_copies_with_other_spaces_are_refused(what: str, said: str) -> None:
+    """One copy at a time was taken, and its observations had another size than the network."""
+    environment = load(f"Growing-v0(what={what})")
+    with pytest.raises(
+        GameError, match=rf"Growing-v0\(what={what}\): {said}.* in one copy and .* in another; all copies"
+    ):
+        environment.new_batch(1, seed=0)
