@@ -7,6 +7,8 @@ Blocks: "Deep Residual Learning" (He et al. 2015); with global pooling: "Acceler
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -204,6 +206,19 @@ def entries_read(board: Board) -> Int64[np.ndarray, " A"]:
     reads = board.plane * height * width + board.cell
     reads[board.cell < 0] = board.num_planes * height * width + np.arange(board.num_elsewhere)
     return reads
+
+
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """torch's defaults as this project counts on them, float32 and gradients, whatever an environment in the same
+    process has set."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 class PlaneScaling(nn.Module):

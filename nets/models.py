@@ -30,6 +30,7 @@ from nets.blocks import (
     convolution,
     dense,
     output_layer,
+    own_defaults,
 )
 from nets.board import Board
 from nets.config import NetConfig
@@ -175,7 +176,7 @@ def build(
     """
     shape = tuple(int(size) for size in observation_shape)
     check_fit(config, shape, board)
-    with torch.random.fork_rng(devices=[]):
+    with own_defaults(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not `torch.manual_seed`: it would seed every GPU too
         trunk, new_policy_head, new_value_head = make_parts(config, shape, board, more_boards)
         policy_head, value_head = new_policy_head(num_actions), new_value_head(num_values)

@@ -32,7 +32,16 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nets.blocks import NormedLayer, PlaneScaling, ResidualBlock, RunningNormaliser, convolution, dense, output_layer
+from nets.blocks import (
+    NormedLayer,
+    PlaneScaling,
+    ResidualBlock,
+    RunningNormaliser,
+    convolution,
+    dense,
+    output_layer,
+    own_defaults,
+)
 from nets.board import Board
 from nets.config import NetConfig
 from nets.models import make_parts, resolve_kind
@@ -387,7 +396,7 @@ def build_world_model(config: NetConfig, sizes: WorldSizes, seed: int = 0) -> Wo
     The weights depend on `seed` alone, and torch's global generator is left as it was. Raises ValueError where
     `config.kind` does not fit the observation.
     """
-    with torch.random.fork_rng(devices=[]):
+    with own_defaults(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return WorldModel(config, sizes)
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from nets.blocks import own_defaults
 from selfplay.algorithms.precision import choose_device
 from selfplay.config.run import LearnerConfig
 from selfplay.errors import UserError
@@ -130,8 +131,9 @@ class Learner:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         try:
-            loss = self.loss(self.net, batch, self.device)
-            loss.total.backward()
+            with own_defaults():
+                loss = self.loss(self.net, batch, self.device)
+                loss.total.backward()
         except torch.cuda.OutOfMemoryError:
             raise UserError(
                 f"learner.batch_size: {len(batch)} positions are too many for the memory of the GPU at step "

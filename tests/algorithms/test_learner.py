@@ -365,3 +365,14 @@ def test_the_average_of_a_resumed_run_kept_the_old_number_type() -> None:
     resumed = went_on(learner, PLAIN)
     resumed.step(BATCH, 0.0)
     assert resumed.average["matrix"].dtype == torch.float32
+
+
+def test_an_environment_that_turns_gradients_off_stops_no_learner() -> None:
+    """A world that is a network in torch says `set_grad_enabled(False)`, in the same process."""
+    game = games.load("tic_tac_toe")
+    config = replace(Config(), net=NetConfig(kind="mlp", hidden=8, layers=1), learner=PLAIN)
+    learner = Learner(networks.make_net(config, game), PLAIN, alphazero.make_loss(config, game))
+    before = learner.raw_weights()
+    with torch.no_grad():
+        assert not learner.step(made_up_batch(game, 8), 0.0).is_left_out
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in learner.raw_weights().items())

@@ -268,3 +268,16 @@ def test_one_network_evaluates_boards_of_several_sizes_as_networks_of_one_size_d
     single = build(config, (5, 7, 7), 50, 1, seed=3, board=boards[7])
     assert all(torch.equal(tensor, single.state_dict()[name]) for name, tensor in whole.state_dict().items())
     assert len(single.state_dict()) == len(whole.state_dict()), "what is saved says nothing of sizes"
+
+
+def test_defaults_that_an_environment_has_set_are_not_ours() -> None:
+    """A simulator that needs float64 made the network float64, and its learner failed."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            net = build(NetConfig(kind="mlp", hidden=4), (3,), 2, 1)
+        assert torch.get_default_dtype() == torch.float64, "its own"
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {tensor.dtype for tensor in net.state_dict().values() if tensor.is_floating_point()} == {torch.float32}
+    assert all(parameter.requires_grad for parameter in net.parameters())
