@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "games" not in sys.modules:  # nothing from outside was loaded: the help, or the end of a command
             raise
         return _report_from_outside(error)
-    except Exception as error:
+    except BaseException as error:  # those of libraries in Rust are no `Exception`
         return _report_from_outside(error)
 
 
@@ -217,7 +217,7 @@ def _is_game_error(error: ValueError) -> bool:
     return isinstance(error, GameError)
 
 
-def _report_from_outside(error: Exception | SystemExit) -> int:
+def _report_from_outside(error: BaseException) -> int:
     """One line for an error of a game or an environment that other people wrote; raises those of this program again."""
     from selfplay.system.failures import told  # only now: it loads torch
 

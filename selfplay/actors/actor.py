@@ -70,7 +70,7 @@ def actor_main(
         _Actor(connection, config, weights, seed, positions_played, actor_index, incarnation).run()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the driver is gone
-    except (Exception, SystemExit) as error:  # the driver reports it; a traceback on a child's terminal helps nobody
+    except BaseException as error:  # the driver reports it; a traceback on a child's terminal helps nobody
         from games.soundness import UnsoundError
 
         is_unsound = isinstance(error, UnsoundError)

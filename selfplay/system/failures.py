@@ -20,6 +20,7 @@ import search
 from selfplay import errors
 from selfplay.errors import UserError
 from selfplay.storage.files import StorageError, publish
+from selfplay.system.deadline import TimeIsUp
 
 MOST_TEXT = 300
 """Characters of an error's message that are shown."""
@@ -74,10 +75,12 @@ def describe(error: BaseException) -> Failure:
 
 def is_from_outside(error: BaseException) -> bool:
     """Whether the error passed through code of a game or an environment that is not this project's, or is a mistake of
-    syntax there.
+    syntax there. An interrupt and the end of a deadline reach such code and are none of its errors.
 
     Such code is called by a module of this project below the command line, never by the command line itself.
     """
+    if isinstance(error, KeyboardInterrupt | TimeIsUp):
+        return False
     if isinstance(error, SyntaxError) and error.filename and _is_played(error.filename):
         return True
     names = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
@@ -111,7 +114,7 @@ def told(what: str, path: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # those of libraries in Rust are no `Exception`
         if isinstance(error, UserError | games.GameError) or not is_from_outside(error):
             raise
         failure = describe(error)

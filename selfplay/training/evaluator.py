@@ -237,7 +237,7 @@ def _beats(folder: TournamentFolder, config: Config, player: Entrant, champion: 
     return outcome.sprt.verdict == "H1"
 
 
-def evaluation_failure(error: Exception | SystemExit, run_dir: Path) -> str:
+def evaluation_failure(error: BaseException, run_dir: Path) -> str:
     """What went wrong, in one line; the traceback goes into the run's folder, but for mistakes of a person."""
     import games
 
@@ -320,7 +320,7 @@ def _evaluator_main(connection: Connection, stacks: Connection, config: Config, 
             return
         try:
             answer: CheckpointResult | str = evaluate_checkpoint(config, run_dir, version, games_each, champion)
-        except (Exception, SystemExit) as error:  # the run goes on without this evaluation
+        except BaseException as error:  # the run goes on without this evaluation
             answer = f"evaluation of version {version} failed: {evaluation_failure(error, run_dir)}"
         give_back_memory()
         try:

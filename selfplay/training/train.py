@@ -175,7 +175,7 @@ def _final_evaluation(trainer: Trainer) -> CheckpointResult | None:
     except (UserError, games.GameError) as error:  # what was trained is saved; somebody may be rating the run, say
         trainer.display.warning(f"evaluation: {error}")
         return None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if not is_from_outside(error):
             raise
         trainer.display.warning(f"evaluation failed: {evaluation_failure(error, folder)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -407,6 +409,7 @@ def test_an_environment_that_fails_in_the_last_evaluation_costs_no_training(tmp_
         ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
         ("def step(:\n", "SyntaxError: invalid syntax"),
         ("raise RuntimeError('no licence')\n", "RuntimeError: no licence"),
+        ("class PanicException(BaseException): pass\nraise PanicException('in Rust')\n", "PanicException: in Rust"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_told_in_one_line(tmp_path, monkeypatch, capsys, content, said) -> None:
@@ -431,6 +434,44 @@ def test_a_game_that_says_something_wrong_in_the_last_evaluation_costs_no_traini
     result, watcher = watched(config, tmp_path / "run")
     assert result.learned and result.evaluation is None
     assert any("pile: rewards()[0] is nan" in line for line in watcher.lines)
+
+
+def test_an_error_that_is_no_exception_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries in Rust raise one that `except Exception` lets through: it was a traceback."""
+
+    class PanicException(BaseException):
+        pass
+
+    def panic(self: gym.Env, action: int) -> None:
+        raise PanicException("unwrap")
+
+    monkeypatch.setattr(Failing, "step", panic)
+    Failing.made = 1
+    with pytest.raises(UserError, match=r"playing failed: PanicException: unwrap \(.*test_bounds\.py, line"):
+        train.train(environment_config(tmp_path, "Failing-v0", "actor_critic"), tmp_path / "run", Watcher())
+    for own in (KeyboardInterrupt(), deadline.TimeIsUp()):
+
+        def stop(self: gym.Env, action: int, own: BaseException = own) -> None:
+            raise own
+
+        monkeypatch.setattr(Failing, "step", stop)
+        with pytest.raises(type(own)), failures.told("playing", None):
+            gym.make("Failing-v0").unwrapped.step(0)
+
+
+def test_code_that_catches_everything_ends_with_its_time() -> None:
+    """The alarm was caught by the environment again and again, and the run went on for ever."""
+    program = (
+        "import time\nfrom selfplay.system import deadline\n"
+        "deadline.GRACE_SECONDS = deadline.AGAIN_SECONDS = 0.01\n"
+        "with deadline.deadline(0.0):\n    while True:\n        try:\n            time.sleep(1)\n"
+        "        except BaseException:\n            pass\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr == (
+        "selfplay: error: time is up, and <string>, line 7 catches what should end it; what was saved last stays\n"
+    )
 
 
 def test_an_error_of_this_program_is_none_from_outside() -> None:
