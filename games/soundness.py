@@ -71,6 +71,8 @@ def array_fault(name: str, value: Any, shape: Sequence[int], dtype: Any = np.flo
         array = np.asarray(value)
     except ValueError:
         return f"{name} is {_shown(value)}, not an array"
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        return f"{name} has masked numbers, which are none"
     if array.dtype != dtype and not _fits(array.dtype, dtype):
         return f"{name} is {_shown(value) if array.ndim == 0 else f'of type {array.dtype}'}, not {np.dtype(dtype)}"
     if array.shape != tuple(shape):

@@ -30,6 +30,9 @@ TOLERANCE = 1e-12
 
 MAX_SWEEPS = 100_000
 
+CHECKED_GAMES, CHECKED_PLIES = 64, 200
+"""Random games, and their moves and outcomes, that show whether text and observation say all that decides the moves."""
+
 _OVER = b""
 """Key of all positions where the game is over: their rewards belong to the move before."""
 
@@ -75,6 +78,7 @@ class RetrogradeSolver:
             raise GameError(f"{game.name}: exact play is defined for one player, and for two with zero sum")
         _require_texts(game)
         self._graph = _explore(game)
+        _require_whole(game, self._graph)
         self._values, self._settled = _solve(self._graph, game.name)
 
     @property
@@ -98,7 +102,9 @@ class RetrogradeSolver:
     def _look_up(self, pool: StatePool, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """An entry for each legal move: action, value for the mover, and the round that settled the next position."""
         graph = self._graph
-        position = graph.index[_keys(pool, np.array([slot]))[0]]
+        position = graph.index.get(_keys(pool, np.array([slot]))[0])
+        if position is None:
+            raise _hides(pool.game)
         edges = slice(graph.offsets[position], graph.offsets[position + 1])
         children = graph.children[edges]
         sign = 1.0 if graph.to_play[position] == 0 else -1.0
@@ -112,6 +118,33 @@ def _require_texts(game: Game) -> None:
         pool.reset(place)
     if len({pool.text(0) for pool in pools}) > 1:
         raise GameError(f"{game.name}: exact play tells positions apart by their text; its State needs `__str__`")
+
+
+def _hides(game: Game) -> GameError:
+    return GameError(
+        f"{game.name}: what may be played depends on moves that text and observation do not show; it cannot be solved"
+    )
+
+
+def _require_whole(game: Game, graph: _Graph) -> None:
+    """Raises GameError where random games lead to positions that were not found, or that have other moves."""
+    rng, pool = np.random.default_rng(0), game.new_pool(CHECKED_GAMES)
+    slots = np.arange(CHECKED_GAMES)
+    pool.reset(slots)
+    for _ in range(CHECKED_PLIES):
+        slots = slots[pool.to_play(slots) != TERMINAL]
+        if not slots.size:
+            return
+        places = [graph.index.get(key) for key in _keys(pool, slots)]
+        counts, moves, _ = _edges(pool, slots)
+        ends = np.cumsum(counts)
+        for place, first, last in zip(places, ends - counts, ends):
+            if place is None or not np.array_equal(
+                graph.moves[graph.offsets[place] : graph.offsets[place + 1]], moves[first:last]
+            ):
+                raise _hides(game)
+        chosen = moves[ends - counts + rng.integers(counts)]
+        pool.step(slots, chosen, slots)
 
 
 def _keys(pool: StatePool, slots: np.ndarray) -> list[bytes]:

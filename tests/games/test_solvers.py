@@ -394,3 +394,9 @@ def test_labels_that_are_given_up_end_their_processes():
     assert len(set(multiprocessing.active_children()) - before) > 0
     labelled.close()
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_game_that_forbids_repetition_is_not_solved_by_its_boards() -> None:
+    """`selfplay label --game "go(board_size=2)"` was a KeyError: superko depends on all boards before."""
+    with pytest.raises(games.GameError, match=r"go\(board_size=2\): what may be played depends on moves that text and"):
+        RetrogradeSolver(games.load("go(board_size=2)"))

@@ -280,6 +280,8 @@ def test_nothing_that_is_saved_has_numbers_that_are_not_finite(tmp_path, algorit
 def test_faults_are_named():
     assert array_fault("x", np.array([[1.0, np.nan]]), (1, 2)) == "x[0, 1] is nan"
     assert array_fault("x", np.array([1e39]), (1,)) == "x[0] is 1e+39"
+    assert array_fault("x", np.ma.array([1.0, 2.0], mask=[0, 1]), (2,)) == "x has masked numbers, which are none"
+    assert array_fault("x", np.ma.array([1.0, 2.0]), (2,)) == ""
     assert array_fault("x", [1, 2], (2,)) == "" and array_fault("x", np.ones(2, np.int64), (2,), np.uint8)
     assert number_fault("r", np.float32(1)) == "" == number_fault("r", np.array(2.0)) == number_fault("r", True)
     assert number_fault("r", [1.0]) and number_fault("r", None) and number_fault("r", "1") and number_fault("r", 1e39)
