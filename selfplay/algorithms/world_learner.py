@@ -56,10 +56,7 @@ class WorldLearner(Learner):
         self._remarks: tuple[str, ...] = ()
 
     def observe(self, record: GameRecord) -> None:
-        """See `Learner.observe`: counts what was observed, if the network normalises; says what the support cannot hold.
-
-        Returns beyond the support are said once.
-        """
+        """See `Learner.observe`: for the normaliser of the network; returns that the support does not hold are said."""
         if self._observations.is_kept:
             self._observations.add(record.observation)
         size = self._run.muzero.support
