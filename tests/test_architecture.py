@@ -23,7 +23,7 @@ UNPICKLING_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "jo
 FORBIDDEN_CALLS = {"torch.load", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "yaml.load_all"}
 LAYERS = (
     "errors version",
-    "stats engines notation console shipped",
+    "stats engines notation drawings console shipped",
     "config",
     "storage experience",
     "system replay reports league",

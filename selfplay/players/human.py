@@ -1,15 +1,16 @@
 """A person against a player in the terminal: boards, moves as text, hints, undo.
 
-`play` runs one game with everything; `HumanPlayer` is the same prompt as a `Player`, for matches. Both talk through a
-`Terminal`, which tests replace.
+`TerminalGame` is one game with everything; `HumanPlayer` is the same prompt as a `Player`, for matches. Both talk
+through a `Terminal`, which tests replace, and show the board of `selfplay.drawings.terminal`.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -19,6 +20,8 @@ from jaxtyping import Int64
 from games import CHANCE, TERMINAL, Game, StatePool
 from games.base import chance_rounds
 from games.random_play import draw_outcomes
+from selfplay.drawings.boards import View, cells_of, last_cells, look_at
+from selfplay.drawings.terminal import Screen, board, screen_of
 from selfplay.players.player import Analysis, Analyst, Player
 
 BAR = 20
@@ -57,6 +60,10 @@ class Terminal:
         """Print a line."""
         print(text, file=self.screen, flush=True)
 
+    def show(self, pool: StatePool, slot: int, history: Sequence[int]) -> None:
+        """Print the position that `history` led to, in colour where the screen has colours."""
+        self.say(board_text(pool, slot, history, screen_of(self.screen, os.environ)))
+
     def ask(self, prompt: str) -> str:
         """One line of input without spaces around it. Raises LeftError at the end of the input."""
         while True:
@@ -83,12 +90,14 @@ def standard_terminal(screen: TextIO) -> Terminal:
     return Terminal(sys.stdin or io.StringIO(), screen)
 
 
-Show = Callable[[StatePool, int], str]
-"""The position in a slot as lines of text."""
+def board_text(pool: StatePool, slot: int, history: Sequence[int], screen: Screen) -> str:
+    """The position that `history` led to: as a board with the last move marked, or as the text of the game."""
+    view = look_at(pool, slot)
+    return board(view, screen, last_cells(pool.game, history, view)) or plain_text(pool, slot)
 
 
-def board_text(pool: StatePool, slot: int) -> str:
-    """The position; where the game has one action a column, the actions stand below their columns."""
+def plain_text(pool: StatePool, slot: int) -> str:
+    """The text of the game; where it has one action a column, the actions stand below their columns."""
     text = pool.text(slot).rstrip("\n")
     num_actions = pool.game.num_actions
     if all(len(line) == num_actions for line in text.splitlines()):
@@ -97,12 +106,16 @@ def board_text(pool: StatePool, slot: int) -> str:
 
 
 def find_move(pool: StatePool, slot: int, typed: str) -> int | None:
-    """The legal action whose text or number was typed; text goes first, its case last."""
-    texts = {action: pool.action_text(slot, action) for action in _legal(pool, slot)}
+    """The legal action whose text, number or place was typed; text goes first, its case after that.
+
+    A place is what the board calls it, as `c3`, or the two places of a piece that moves, as `e2e4`.
+    """
+    view = look_at(pool, slot)
     for matches in (
-        [action for action, text in texts.items() if text == typed],
-        [action for action, text in texts.items() if text.lower() == typed.lower()],
-        [action for action in texts if str(action) == typed],
+        [action for action, text in view.legal if text == typed],
+        [action for action, text in view.legal if text.lower() == typed.lower()],
+        [action for action, _ in view.legal if str(action) == typed],
+        [action for action, _ in view.legal if typed and _place(view, action) == typed.lower()],
     ):
         if len(matches) == 1:
             return matches[0]
@@ -110,7 +123,7 @@ def find_move(pool: StatePool, slot: int, typed: str) -> int | None:
 
 
 def ask_move(
-    terminal: Terminal, pool: StatePool, slot: int, commands: Sequence[str], show: Show = board_text
+    terminal: Terminal, pool: StatePool, slot: int, history: Sequence[int], commands: Sequence[str]
 ) -> int | str:
     """Ask until a legal move or one of `commands` other than the ones answered here comes. Raises LeftError."""
     while True:
@@ -123,7 +136,7 @@ def ask_move(
         if typed == "moves":
             terminal.say(_moves_text(pool, slot))
         elif typed == "board":
-            terminal.say(show(pool, slot))
+            terminal.show(pool, slot, history)
         elif typed == "help":
             terminal.say("\n".join(f"  {name:8}{HELP[name]}" for name in commands))
         elif typed in commands:
@@ -157,11 +170,13 @@ class HumanPlayer:
     ) -> Int64[np.ndarray, " n"]:
         """Ask for one position after the other. Raises KeyboardInterrupt when the person leaves."""
         actions = []
-        for slot in slots.tolist():
-            self._terminal.say("\n" + board_text(pool, slot))
-            self._terminal.say(f"player {int(pool.to_play(np.array([slot]))[0])} to move")
+        for slot, history in zip(slots.tolist(), histories):
+            self._terminal.say()
+            self._terminal.show(pool, slot, history)
+            seat = int(pool.to_play(np.array([slot]))[0])
+            self._terminal.say(f"player {seat}{_side(look_at(pool, slot), seat)} to move")
             try:
-                actions.append(ask_move(self._terminal, pool, slot, IN_A_MATCH))
+                actions.append(ask_move(self._terminal, pool, slot, history, IN_A_MATCH))
             except LeftError:
                 raise KeyboardInterrupt from None
         return np.array(actions, np.int64)
@@ -170,37 +185,14 @@ class HumanPlayer:
         """Nothing to free."""
 
 
-def play(
-    game: Game,
-    player: Player,
-    seat: int,
-    terminal: Terminal,
-    rng: np.random.Generator,
-    show: Show = board_text,
-    side: str | None = None,
-) -> None:
-    """One game of a person in `seat` against `player` in all other seats; `rng` draws chance. Returns at its end.
-
-    `show` draws the board; `side` is what the person's pieces are called.
-    """
-    TerminalGame(game, player, seat, terminal, rng, show, side).run()
-
-
 class TerminalGame:
-    """The game under way, in slot 0 of a pool of its own."""
+    """One game of a person in `seat` against `player` in all other seats; `rng` draws chance.
 
-    def __init__(
-        self,
-        game: Game,
-        player: Player,
-        seat: int,
-        terminal: Terminal,
-        rng: np.random.Generator,
-        show: Show = board_text,
-        side: str | None = None,
-    ) -> None:
+    It is played in slot 0 of a pool of its own.
+    """
+
+    def __init__(self, game: Game, player: Player, seat: int, terminal: Terminal, rng: np.random.Generator) -> None:
         self.game, self.player, self.seat, self.terminal, self.rng = game, player, seat, terminal, rng
-        self.show, self.side = show, side
         self.pool = game.new_pool(1)
         self.slot = np.zeros(1, np.int64)
         self.turns: list[int] = []
@@ -209,7 +201,7 @@ class TerminalGame:
 
     def run(self) -> None:
         """Play until the end of the game, or until the person leaves."""
-        place = f"player {self.seat} of {self.game.num_players}" + (f", {self.side}" if self.side else "")
+        place = f"player {self.seat} of {self.game.num_players}{_side(look_at(self.pool, 0), self.seat)}"
         self.terminal.say(f"{self.game.name}: you are {place}, against {self.player.name}; 'help' lists the commands")
         try:
             events = chance_rounds(self.game)
@@ -226,14 +218,18 @@ class TerminalGame:
         except LeftError:
             self.terminal.say("You left the game.")
             return
-        self.terminal.say("\n" + self.show(self.pool, 0))
+        self._show()
         self.terminal.say(self._result())
+
+    def _show(self) -> None:
+        self.terminal.say()
+        self.terminal.show(self.pool, 0, self.history)
 
     def _let_person_move(self) -> bool:
         """Ask for a move or a command; False when the person resigned."""
-        self.terminal.say("\n" + self.show(self.pool, 0))
+        self._show()
         while True:
-            answer = ask_move(self.terminal, self.pool, 0, tuple(HELP), self.show)
+            answer = ask_move(self.terminal, self.pool, 0, self.history, tuple(HELP))
             if isinstance(answer, int):
                 self.turns.append(len(self.history))
                 self._step(answer)
@@ -283,6 +279,18 @@ class TerminalGame:
         if self.returns[self.seat] > others:
             return "You win."
         return "You lose." if self.returns[self.seat] < others else "A draw."
+
+
+def _side(view: View, seat: int) -> str:
+    """What the pieces of a seat are called, after a comma; empty where no drawing names them."""
+    sides = view.drawing.sides if view.drawing is not None else ()
+    return f", {sides[seat]}" if seat < len(sides) else ""
+
+
+def _place(view: View, action: int) -> str:
+    """The names of the cells of a move, one after the other; empty where the board has no place for it."""
+    cells = view.drawing.cells if view.drawing is not None else ()
+    return "".join(cells[index].label for index in cells_of(view, action)).lower()
 
 
 def _legal(pool: StatePool, slot: int) -> list[int]:

@@ -9,11 +9,11 @@ import numpy as np
 
 import games
 from games import Game
+from selfplay.drawings.boards import View, look_at
+from selfplay.drawings.pictures import as_png
 from selfplay.evaluation.match import MatchGame
 from selfplay.tournament.standings import games_by_pair
 from selfplay.tournament.tournament import Outcome
-from selfplay.web.drawings.boards import View, look_at
-from selfplay.web.drawings.pictures import as_png
 
 MOST_DIAGRAMS = 6
 """Largest number of games that are shown."""

@@ -67,9 +67,9 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
 
     Raises OSError where pictures cannot be written.
     """
+    from selfplay.drawings.pictures import as_png
     from selfplay.tournament.diagrams import replay
     from selfplay.tournament.standings import games_by_pair
-    from selfplay.web.drawings.pictures import as_png
 
     folder = run_dir / EXHIBITS
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from selfplay.drawings.boards import side_names
 from selfplay.web.browse import Browser, position_of
 from selfplay.web.curves import Curves
 from selfplay.web.differences import MOST_POSITIONS
-from selfplay.web.drawings.boards import side_names
 from selfplay.web.films import Films
 from selfplay.web.guard import Guard, answer, endpoint, file_endpoint
 from selfplay.web.library import MAX_GAME_TEXT, Library

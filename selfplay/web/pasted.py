@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from games import CHANCE, TERMINAL, Game
 from games.native.go import drawn_komis, komi_outcome
 from games.parameters import parse
+from selfplay.drawings.boards import DRAWINGS, outcome_text
+from selfplay.drawings.drawing import Cell, Drawing, Position
 from selfplay.errors import UserError
 from selfplay.notation.forms import PGN, SGF, form_of
 from selfplay.notation.played import Reading
-from selfplay.web.drawings.boards import DRAWINGS, outcome_text
-from selfplay.web.drawings.drawing import Cell, Drawing, Position
 from selfplay.web.refusals import Refused, shown
 from selfplay.web.table import HERE, Table
 

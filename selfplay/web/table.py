@@ -11,7 +11,7 @@ import numpy as np
 from games import CHANCE, TERMINAL, Game, GameError, StatePool, check_action
 from games.base import chance_rounds
 from games.random_play import draw_outcomes
-from selfplay.web.drawings.boards import View, look_at, outcome_text, side_names
+from selfplay.drawings.boards import View, cells_of, look_at, outcome_text, side_names
 
 HERE = np.zeros(1, np.int64)
 """The slot of the position."""
@@ -85,11 +85,9 @@ class Table:
 
     def _cells_of(self, action: int) -> tuple[int, tuple[int, ...]]:
         """Where a move of the position is on the board, if somebody has looked at the position."""
-        drawing = self._view.drawing if self._view else None
-        place = drawing.places.get(action) if drawing else None
-        if drawing is None or place is None:
+        if self._view is None or self._view.drawing is None:
             return 0, ()
-        return len(drawing.cells), place.cells[:1] if place.start is None else (place.start, place.cells[0])
+        return len(self._view.drawing.cells), cells_of(self._view, action)
 
     def settle(self, rng: np.random.Generator) -> None:
         """Draw outcomes until a player is to move or the game is over."""

@@ -32,8 +32,8 @@ from web_helpers import make_run, make_tournament
 from web_requests import GAMES, HUMAN, ID, MOVE, PLY, Request, requests
 
 import games
+from selfplay.drawings.boards import outcome_text
 from selfplay.web.app import make_app
-from selfplay.web.drawings.boards import outcome_text
 from selfplay.web.guard import MAX_BODY
 from selfplay.web.library import Library
 

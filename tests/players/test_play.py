@@ -15,7 +15,7 @@ from script_player import Script
 import games
 from selfplay import cli
 from selfplay.evaluation.match import play_match
-from selfplay.players.human import HumanPlayer, Terminal, board_text, find_move, play
+from selfplay.players.human import HumanPlayer, Terminal, TerminalGame, find_move, plain_text
 from selfplay.players.kinds import parse_player
 
 TIC_TAC_TOE = games.load("tic_tac_toe")
@@ -25,7 +25,7 @@ CONNECT_FOUR = games.load("connect_four")
 def session(game, player, typed: str, seat: int = 0) -> str:
     """What the screen shows after the lines `typed`."""
     screen = io.StringIO()
-    play(game, player, seat, Terminal(io.StringIO(typed), screen), np.random.default_rng(0))
+    TerminalGame(game, player, seat, Terminal(io.StringIO(typed), screen), np.random.default_rng(0)).run()
     return screen.getvalue()
 
 
@@ -49,10 +49,10 @@ def test_in_the_second_seat_the_other_player_begins():
 def test_columns_are_numbered():
     pool = CONNECT_FOUR.new_pool(1)
     pool.reset(np.zeros(1, np.int64))
-    assert board_text(pool, 0).splitlines()[-2:] == [".......", "0123456"]
+    assert plain_text(pool, 0).splitlines()[-2:] == [".......", "0123456"]
     pool = TIC_TAC_TOE.new_pool(1)
     pool.reset(np.zeros(1, np.int64))
-    assert board_text(pool, 0).splitlines() == ["...", "...", "..."]
+    assert plain_text(pool, 0).splitlines() == ["...", "...", "..."]
 
 
 def test_illegal_input_is_one_line_and_asked_again():
@@ -74,10 +74,18 @@ def test_end_of_input_ends_politely():
 
 def test_undo_takes_back_both_moves():
     screen = session(CONNECT_FOUR, Script(0, 1, 2), "3\n4\nundo\nundo\nundo\n5\nquit\n")
-    boards = [block.split("\n0123456")[0] for block in screen.split("\n\n")[1:]]
+    boards = [block.split("\n0  1  2  3  4  5  6")[0] for block in screen.split("\n\n")[1:]]
     empty, final = boards[0], boards[-1]
     assert "x" not in empty and boards.count(empty) == 2
-    assert final.count("x") == final.count("o") == 1 and final.splitlines()[-1] == "..o..x."
+    assert final.count("x") == final.count("o") == 1 and final.splitlines()[-1].split() == [
+        "·",
+        "·",
+        "[o]",
+        "·",
+        "·",
+        "x",
+        "·",
+    ]
     assert screen.count("nothing to take back") == 1
 
 
@@ -90,7 +98,7 @@ def test_undo_in_the_second_seat_keeps_the_first_move():
 def test_moves_board_help_resign():
     screen = session(CONNECT_FOUR, Script(), "moves\nboard\nhelp\nresign\n")
     assert "x0 [0]  x1 [1]" in screen
-    assert screen.count("0123456") == 2
+    assert screen.count("0  1  2  3  4  5  6") == 2
     assert "undo    take back" in screen
     assert screen.endswith("You resigned.\n")
 
@@ -146,6 +154,18 @@ def test_text_of_a_move_goes_before_its_number():
     assert find_move(pool, 0, "3") == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "action_text"), [("go(board_size=5)", "C3", "B c3"), ("chess", "E2e4", "e4"), ("hex", "b1", "b1")]
+)
+def test_a_move_may_be_named_by_its_place_on_the_board(name, typed, action_text):
+    game = games.load(name)
+    pool = game.new_pool(1)
+    pool.reset(np.zeros(1, np.int64))
+    action = find_move(pool, 0, typed)
+    assert action is not None and pool.action_text(0, action) == action_text
+    assert find_move(pool, 0, "z9") is None and find_move(pool, 0, "") is None
+
+
 def test_game_for_one_with_chance():
     screen = session(games.load("2048"), parse_player("random", games.load("2048")), "moves\nhint\nquit\n")
     assert "player 0 of 1" in screen
@@ -160,7 +180,9 @@ def test_human_in_a_match_types_the_same_way():
     human = HumanPlayer(Terminal(io.StringIO("hint\nmoves\n3\nx3\n3\n3\n1\n1\n1\n1\n"), screen))
     result = play_match(CONNECT_FOUR, human, Script(0, 0, 0, 0, 6, 0, 6), 2, opening_plies=0, games_at_once=1)
     assert result.wins == 2
-    assert "'hint' is not a legal move" in screen.getvalue() and "player 1 to move" in screen.getvalue()
+    text = screen.getvalue()
+    assert "'hint' is not a legal move" in text and "player 1, o (yellow) to move" in text
+    assert text.count("[o]") == 3 and text.count("[x]") == 4  # the answers that the person was shown
     with pytest.raises(KeyboardInterrupt):
         play_match(CONNECT_FOUR, HumanPlayer(Terminal(io.StringIO(""), screen)), Script(0), 2, opening_plies=0)
 

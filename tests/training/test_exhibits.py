@@ -17,12 +17,12 @@ from wandb_file import offline_runs
 import games
 import selfplay
 from selfplay.config.run import Config
+from selfplay.drawings.boards import look_at
+from selfplay.drawings.pictures import as_png
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import TournamentPlan, play_tournament
 from selfplay.training.exhibits import COLUMNS, Exhibits, show_games, shown
 from selfplay.training.wandb_worker import commit_of
-from selfplay.web.drawings.boards import look_at
-from selfplay.web.drawings.pictures import as_png
 
 
 def picture(png: bytes) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A position as lines of text for a terminal: a board with coordinates, in colour where the terminal has colours.
 
-In the flow: `selfplay play` shows what `board` returns. Games without a drawing, and drawings that need lines between
-their cells, have None, and are shown as the text of the game.
+In the flow: a person at the terminal (`selfplay.players.human`) is shown what `board` returns. Games without a drawing,
+and drawings that need lines between their cells, have None, and are shown as the text of the game.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from selfplay.web.drawings.boards import View
-from selfplay.web.drawings.drawing import DARK, HEXES, POINTS, SQUARES, Cell, Drawing, Line, Piece
+from selfplay.drawings.boards import View
+from selfplay.drawings.drawing import DARK, HEXES, POINTS, SQUARES, Cell, Drawing, Line, Piece
 
 INKS = {"black": 16, "white": 231, "red": 160, "yellow": 220, "blue": 25, "green": 28, "none": 16}
 """Colours of pieces by their names, as numbers of the 256 colours of terminals."""
@@ -24,6 +24,12 @@ FLOORS = (180, 137, 215)
 
 DISC_FLOOR = 24
 """Colour of cells under discs in red and yellow, of which yellow would not be seen on wood."""
+
+LAST_FLOOR, LAST_DISC_FLOOR = 109, 33
+"""Colours of cells of the last move: of another hue than the board, and light enough for pieces of all colours."""
+
+LAST = ("[", "]")
+"""Around a cell of the last move where there are no colours."""
 
 STONES = {"black": "X", "white": "O"}
 """Stones without a sign where there are no colours. Filled and empty circles would change places on a dark screen."""
@@ -58,8 +64,8 @@ def screen_of(stream: TextIO, environment: Mapping[str, str]) -> Screen:
     return Screen(is_terminal and not environment.get("NO_COLOR"), encoding)
 
 
-def board(view: View, screen: Screen) -> str | None:
-    """The position as text; None where the game's own text shows it better."""
+def board(view: View, screen: Screen, last: Collection[int] = ()) -> str | None:
+    """The position as text; None where the game's own text shows it better. Cells in `last` are marked."""
     drawing = view.drawing
     if drawing is None or not _can_be_shown(drawing):
         return None
@@ -71,14 +77,18 @@ def board(view: View, screen: Screen) -> str | None:
     for line in drawing.lines:
         if drawing.look == HEXES:
             _draw_side(canvas, drawing, line, rows, screen)
-    for cell in drawing.cells:
+    for index, cell in enumerate(drawing.cells):
         shown = _shown(cell, drawing, screen)
         if shown is None or not screen.has(shown):
             return None
-        floor = DISC_FLOOR if discs else FLOORS[cell.shade]
+        row, is_last = rows.index(round(cell.y, 3)), index in last
+        if not screen.colours:
+            canvas.put_cell(row, cell.x * scale, shown, LAST if is_last else None)
+            continue
+        floors = (DISC_FLOOR, LAST_DISC_FLOOR) if discs else (FLOORS[cell.shade], LAST_FLOOR)
         ink = INKS.get(cell.piece.colour if cell.piece else "none", INKS["black"])
-        colours = (231 if discs and ink == INKS["none"] else ink, floor) if screen.colours else None
-        canvas.put(rows.index(round(cell.y, 3)), cell.x * scale, shown, colours, scale)
+        colours = (231 if discs and ink == INKS["none"] else ink, floors[is_last])
+        canvas.put(row, cell.x * scale, shown, colours, scale)
     lines = canvas.lines()
     if max(map(_width, lines)) > WIDEST:
         return None
@@ -172,6 +182,14 @@ class _Canvas:
         padded = " " * (free - free // 2) + text + " " * (free // 2) if room > 1 else text
         start = round(centre) - (free - free // 2) - (_width(text) - 1 if room == 1 else (_width(text) - 1) // 2)
         self._spans.setdefault(row, {})[start] = (padded, colours)
+
+    def put_cell(self, row: int, centre: float, text: str, marks: tuple[str, str] | None) -> None:
+        """Text around its centre without colours, between `marks` if it has some."""
+        start = round(centre) - (_width(text) - 1) // 2
+        spans = self._spans.setdefault(row, {})
+        spans[start] = (text, None)
+        if marks is not None:
+            spans[start - 1], spans[start + _width(text)] = (marks[0], None), (marks[1], None)
 
     def lines(self) -> list[str]:
         left = min(start for spans in self._spans.values() for start in spans)

@@ -10,8 +10,8 @@ from games_helpers import play_to_decision, shipped_names, slots
 
 import games
 from games.random_play import draw_outcomes, random_actions
-from selfplay.web.drawings import boards, linked_boards
-from selfplay.web.drawings.boards import DRAWINGS, View, look_at, side_names
+from selfplay.drawings import boards, linked_boards
+from selfplay.drawings.boards import DRAWINGS, View, look_at, side_names
 from selfplay.web.table import Table
 
 NAMES = shipped_names()

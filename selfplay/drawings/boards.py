@@ -8,6 +8,7 @@ a list of moves, so every game can be played.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy as np
 from games import Game, StatePool
 from games.parameters import parse
 from games.registry import OPENSPIEL
-from selfplay.web.drawings import linked_boards, odd_boards, piece_boards, stone_boards
-from selfplay.web.drawings.drawing import Draw, Drawing, Position
+from selfplay.drawings import linked_boards, odd_boards, piece_boards, stone_boards
+from selfplay.drawings.drawing import Draw, Drawing, Position
 
 MAX_CELLS = 1_600
 """Largest number of cells of a drawing. Larger boards are shown as text: a page with more buttons is slow."""
@@ -107,6 +108,31 @@ def look_at(pool: StatePool, slot: int) -> View:
     if to_play >= 0:
         legal = tuple((action, pool.action_text(slot, action)) for action in pool.legal(slots)[1].tolist())
     return View(text[:MAX_TEXT], to_play, legal, _draw(pool, slot, text, to_play, legal))
+
+
+def cells_of(view: View, action: int) -> tuple[int, ...]:
+    """Where a move of the position is on the board: the cell, after that of the piece that moves; empty for nowhere."""
+    place = view.drawing.places.get(action) if view.drawing is not None else None
+    if place is None:
+        return ()
+    return place.cells[:1] if place.start is None else (place.start, place.cells[0])
+
+
+def last_cells(game: Game, history: Sequence[int], view: View) -> tuple[int, ...]:
+    """The cells of the last move in the position `view` that `history` led to, as the page marks them.
+
+    Empty at the start, after an outcome of chance, and where the move changed the cells of the board.
+    """
+    if not history or view.drawing is None:
+        return ()
+    pool, slots = game.new_pool(1), np.zeros(1, np.int64)
+    pool.reset(slots)
+    for action in history[:-1]:
+        pool.step(slots, np.array([action], np.int64), slots)
+    before = look_at(pool, 0)
+    pool.close()
+    same = before.drawing is not None and len(before.drawing.cells) == len(view.drawing.cells)
+    return cells_of(before, history[-1]) if same else ()
 
 
 def side_names(game: Game, view: View) -> list[str]:

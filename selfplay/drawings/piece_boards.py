@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from games.parameters import parse
 from games.registry import OPENSPIEL
-from selfplay.web.drawings.drawing import (
+from selfplay.drawings.drawing import (
     CHEQUERED,
     MARKED,
     POINTS,

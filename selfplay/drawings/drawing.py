@@ -1,7 +1,7 @@
 """What a position looks like to the page: cells with pieces, and where on them each legal move can be clicked.
 
 The page knows no game. It draws a `Drawing`: squares, points or hexagons, pieces in named colours with a sign on them,
-lines, and notes beside the board. `selfplay.web.drawings.boards` chooses the function that makes it from the text of a
+lines, and notes beside the board. `selfplay.drawings.boards` chooses the function that makes it from the text of a
 position.
 """
 

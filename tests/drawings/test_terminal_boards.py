@@ -11,8 +11,8 @@ from games_helpers import play_to_decision
 
 import games
 from selfplay import cli
-from selfplay.web.drawings.boards import DRAWINGS, look_at
-from selfplay.web.drawings.terminal import WIDEST, Screen, board, screen_of
+from selfplay.drawings.boards import DRAWINGS, last_cells, look_at
+from selfplay.drawings.terminal import LAST_FLOOR, WIDEST, Screen, board, screen_of
 from selfplay.web.table import Table
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,6 +54,16 @@ def test_hex_has_its_coordinates_and_its_sides() -> None:
 def test_chess_has_its_squares_and_letters_in_two_cases() -> None:
     assert shown("chess", ASCII) == CHESS
     assert "♚" in shown("chess", IN_COLOUR)
+
+
+def test_the_last_move_is_marked_in_colour_and_without() -> None:
+    table = Table(games.load("go(board_size=3)"), (4, 0))
+    last = last_cells(table.game, table.history, table.view)
+    assert list(last) == table.as_json()["last"] and [table.view.drawing.cells[index].label for index in last] == ["a1"]
+    assert board(table.view, ASCII, last).splitlines()[3] == "1[O]. . 1"
+    coloured = board(table.view, IN_COLOUR, last)
+    assert coloured.count(f"48;5;{LAST_FLOOR}m") == 1 and "[O]" not in coloured
+    assert str(LAST_FLOOR) not in board(table.view, IN_COLOUR)
 
 
 def test_two_sides_of_the_same_shape_have_colours_or_letters() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from selfplay.web.drawings.drawing import (
+from selfplay.drawings.drawing import (
     HEXES,
     POINTS,
     ROW_OF_HEXES,

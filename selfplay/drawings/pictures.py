@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from selfplay.web.drawings.boards import View
-from selfplay.web.drawings.drawing import HEXES, POINTS, Cell, Drawing
+from selfplay.drawings.boards import View
+from selfplay.drawings.drawing import HEXES, POINTS, Cell, Drawing
 
 CELL = 48
 """Side of a cell in pixels."""

@@ -1,0 +1,1 @@
+"""Positions as boards to look at: on the page, in the terminal, as pictures."""

@@ -1,1 +1,0 @@
-"""How the page draws the boards."""
