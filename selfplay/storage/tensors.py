@@ -20,8 +20,6 @@ from torch import Tensor
 from selfplay.errors import UserError
 from selfplay.storage.files import publish
 
-_SHOWN = 3  # differences named in an error message
-
 
 class OtherNetworkError(UserError):
     """Weights are those of a network of another shape."""
@@ -74,20 +72,19 @@ def _metadata(data: bytes) -> dict[str, str]:
 def check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]], where: str) -> None:
     """Refuse weights whose names or shapes are not the `expected` ones, or that are not finite.
 
-    `where` begins the one-line `UserError`, an `OtherNetworkError` for names and shapes. Costs one pass over the
-    weights.
+    `where` begins the one-line `UserError`, an `OtherNetworkError` for names and shapes, which names the first tensor
+    that differs in the order of `expected`. Costs one pass over the weights.
     """
-    wrong = [f"{name} is missing" for name in expected if name not in weights]
-    wrong += [f"{name} is unknown" for name in weights if name not in expected]
-    wrong += [
-        f"{name} is {list(weights[name].shape)} instead of {list(shape)}"
+    wrong = [
+        f"{name} is {list(weights[name].shape)} instead of {list(shape)}" if name in weights else f"{name} is missing"
         for name, shape in expected.items()
-        if name in weights and tuple(weights[name].shape) != tuple(shape)
+        if name not in weights or tuple(weights[name].shape) != tuple(shape)
     ]
+    wrong += [f"{name} is unknown" for name in weights if name not in expected]
     if wrong:
-        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        more = f" (the first of {len(wrong)} tensors that differ)" if len(wrong) > 1 else ""
         raise OtherNetworkError(
-            f"{where}: the weights do not fit the network: {'; '.join(wrong[:_SHOWN])}{more}; "
+            f"{where}: the weights do not fit the network: {wrong[0]}{more}; "
             "use the game and the net settings that they were trained with"
         )
     for name, tensor in weights.items():

@@ -61,7 +61,7 @@ def check(config: Config, is_new: bool = True) -> None:
         _check_scaling(config)
         _check_budget(config, needs)
         if config.init is not None:
-            check_initial(config.init, algorithm)
+            check_initial(config.init, config, algorithm)
     if config.evaluation.gate:
         _check_gate(config)
     for opponent in config.evaluation.opponents:

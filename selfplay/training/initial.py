@@ -8,13 +8,15 @@ anything is made, and the trainer loads it unless the run has a checkpoint of it
 from __future__ import annotations
 
 from selfplay.algorithms.algorithm import Algorithm
+from selfplay.config import reader
+from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.players.kinds import read_player
 from selfplay.players.text import PlayerSpec, compose_player
 from selfplay.players.trained import split_target
 from selfplay.storage import checkpoint
 from selfplay.storage.run_folder import RunFolder
-from selfplay.storage.tensors import check_weights
+from selfplay.storage.tensors import OtherNetworkError, check_weights
 
 
 def initial_source(text: str) -> str:
@@ -37,11 +39,34 @@ def read_initial(text: str) -> checkpoint.Checkpoint:
     return checkpoint.load(folder.checkpoints, version)
 
 
-def check_initial(text: str, algorithm: Algorithm) -> None:
-    """Raise UserError with one line, which names the tensor, where the source does not fit the network of a run."""
+def check_initial(text: str, config: Config, algorithm: Algorithm) -> None:
+    """Raise UserError with one line where the source does not fit the network of a run with `config`.
+
+    It names the first tensor that differs, and what the source learned where that is something else.
+    """
     source = read_initial(text)
     expected = {name: tuple(tensor.shape) for name, tensor in algorithm.make_net().state_dict().items()}
-    check_weights(source.weights, expected, f"init: {text}")
+    try:
+        check_weights(source.weights, expected, f"init: {text}")
+    except OtherNetworkError as error:
+        learned, learns = _learned(text), _lesson(config)
+        if learned in (None, learns):
+            raise
+        raise UserError(f"{error}: it learned {learned}, and this run learns {learns}") from error
+
+
+def _learned(text: str) -> str | None:
+    """What a source learned, and by which algorithm; None where its settings cannot be read any more."""
+    spec = _player(text)
+    folder, _ = _find(text if spec is None else spec.run)
+    try:
+        return _lesson(reader.load(Config, folder.config))
+    except UserError:
+        return None
+
+
+def _lesson(config: Config) -> str:
+    return f"{config.environment or config.game} by {config.algorithm}"
 
 
 def _player(text: str) -> PlayerSpec | None:

@@ -148,9 +148,15 @@ def test_the_source_cannot_change_later(tmp_path: Path, trained: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("--net.hidden", "24"), r"trunk\S* is \[16, \d+\] instead of \[24, \d+\]"),
-        (("--net.layers", "2"), r"\S+ is missing"),
-        (("--game", "connect_four"), r"\S+ is \[16, \d+\] instead of \[16, \d+\]"),
+        (("--net.hidden", "24"), r"trunk\S* is \[16, \d+\] instead of \[24, \d+\] .*with$"),
+        (("--net.layers", "2"), r"\S+ is missing .*with$"),
+        (
+            ("--game", "connect_four"),
+            r"\S+ is \[16, \d+\] instead of \[16, \d+\] \(the first of \d+ tensors that differ\); use the game .*: "
+            r"it learned tic_tac_toe by alphazero, and this run learns connect_four by alphazero$",
+        ),
+        (KINDS["muzero"], r"learned tic_tac_toe by alphazero, and this run learns tic_tac_toe by muzero$"),
+        (KINDS["dqn"], r"learned tic_tac_toe by alphazero, and this run learns CartPole-v1 by dqn$"),
     ],
 )
 def test_another_shape_is_one_line_and_nothing_is_made(
@@ -163,6 +169,7 @@ def test_another_shape_is_one_line_and_nothing_is_made(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and not run.exists()
     assert lines[0].startswith(f"selfplay: error: init: {trained}@4: the weights do not fit the network: ")
+    assert len(re.findall(r"\b(is missing|is unknown|instead of)\b", lines[0])) == 1
     assert re.search(message, lines[0])
 
 
