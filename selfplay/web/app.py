@@ -138,9 +138,9 @@ class Page:
 
     def replay(self, request: Request, fields: Fields) -> Any:
         """A position of a finished game, the last one where no ply is given."""
-        fields.only("run", "shard", "tournament", "number", "ply")
-        number, ply = fields.integer("number", 0, 10**9), fields.integer("ply", 0, MAX_PLY, None)
         tournament = fields.integer("tournament", 0, MAX_PLY, None)
+        fields.only(*(("run", "shard") if tournament is None else ("tournament",)), "number", "ply")
+        number, ply = fields.integer("number", 0, 10**9), fields.integer("ply", 0, MAX_PLY, None)
         if tournament is not None:
             replay = self.browser.tournament_game(tournament, number)
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -160,6 +161,15 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def query_of(request: Request) -> Fields:
+    """The fields of a query. Raises Refused where one comes twice."""
+    pairs = request.query_params.multi_items()
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise Refused(f"{shown(name)} is given {count} times")
+    return Fields(dict(pairs), are_text=True)
+
+
 Handler = Callable[[Request, Fields], Any]
 """Answers a request with plain values: its path parameters are in the request, the body or the query in the fields."""
 
@@ -170,7 +180,7 @@ def endpoint(handler: Handler) -> Callable[[Request], Any]:
     async def serve(request: Request) -> Response:
         try:
             reading = request.method in READING
-            fields = Fields(dict(request.query_params)) if reading else await body_of(request)
+            fields = query_of(request) if reading else await body_of(request)
             return answer(await run_in_threadpool(handler, request, fields))
         except (UserError, GameError) as error:
             return refusal(error)
@@ -183,7 +193,7 @@ def file_endpoint(handler: Callable[[Request, Fields], bytes], kind: str) -> Cal
 
     async def serve(request: Request) -> Response:
         try:
-            data = await run_in_threadpool(handler, request, Fields(dict(request.query_params)))
+            data = await run_in_threadpool(handler, request, query_of(request))
         except (UserError, GameError) as error:
             return refusal(error)
         return _part(data, request.headers.get("range", ""), kind)

@@ -29,18 +29,19 @@ def shown(value: object, limit: int = 60) -> str:
 class Fields:
     """The fields of a JSON object or of a query; every method raises `Refused` for what is not as asked for."""
 
-    def __init__(self, values: object) -> None:
+    def __init__(self, values: object, are_text: bool = False) -> None:
+        """`are_text` is for queries, whose numbers are text."""
         if not isinstance(values, Mapping):
             raise Refused(f"expected an object, got {shown(values)}")
-        self._values = values
+        self._values, self._are_text = values, are_text
 
     def integer(self, name: str, low: int, high: int, default: Any = MISSING) -> Any:
         """A whole number from `low` to `high`."""
         value = self._get(name, default)
         if value is default and default is not MISSING:
             return default
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
-            value = int(value)  # queries are text
+        if self._are_text and value.isascii() and value.isdigit() and len(value) <= 18:
+            value = int(value)
         if type(value) is not int or not low <= value <= high:
             raise Refused(f"{name}: expected a whole number from {low} to {high}, got {shown(value)}")
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +57,13 @@ def chromium(tmp_path_factory):
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The code of axe-core, which looks for what keeps people from using a page."""
+    package = pytest.importorskip("axe_core_python", reason="axe-core is not installed: pip install axe-core-python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 class Screen:
@@ -208,7 +216,7 @@ def test_a_move_is_taken_back_and_sides_are_swapped(screen):
     screen.find("#thought .tree > summary").click()
     screen.find("#thought .tree li summary").click()
     screen.until(lambda: screen.all("#thought .tree li li"), "the replies to a move are shown")
-    assert "visits, prior" in screen.text("#thought .tree li li")
+    assert ", prior " in screen.text("#thought .tree li li")
     screen.find("#undo").click()
     screen.until(lambda: screen.moves() == 0 and screen.my_turn(), "taken back")
     screen.find("#swap").click()
@@ -358,6 +366,21 @@ def test_what_a_comparison_lacks_is_said(chromium):
         assert screen.leave().errors() == []
 
 
+@pytest.mark.parametrize("page", ["browse", "training"])
+def test_a_page_without_runs_says_how_to_get_one_and_shows_nothing_else(chromium, page):
+    with served() as address:
+        screen = Screen(chromium, address).open(page)
+        screen.until(lambda: "selfplay serve RUN_DIR" in screen.text(f"#{page}"), "what is missing is said")
+        shown = screen.all(f"#{page} button, #{page} select, #{page} input, #{page} .panel")
+        assert not any(element.is_displayed() for element in shown)
+        for scheme in ("dark", "light"):  # which draws plots anew, where there are some
+            feature = {"name": "prefers-color-scheme", "value": scheme}
+            screen.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        screen.find("[data-page=play]").click()
+        screen.until(screen.my_turn, "the board is ready")
+        assert screen.leave().errors() == []
+
+
 def test_training_leads_with_strength(screen):
     screen.open("training")
     screen.until(lambda: screen.all("#curves .plot canvas"), "the plots are there")
@@ -412,18 +435,21 @@ def test_nothing_comes_from_elsewhere(screen):
 
 @pytest.mark.parametrize("page", ["play", "browse", "compare", "training"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
-def test_pages_fit_and_everything_has_a_name(screen, page, size):
+def test_pages_fit_and_a_checker_of_accessibility_finds_nothing(screen, axe, page, size):
     screen.open("play", size).game("connect_four", "human", "run", simulations=4)
     screen.js("location.hash = arguments[0]", page)
     screen.until(lambda: screen.find(f"#{page}").is_displayed(), "the page is shown")
     widths = screen.js("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert widths[0] <= widths[1], "the page scrolls sideways"
-    nameless = screen.js(
-        """return [...document.querySelectorAll('button, a, input, select, textarea')].filter((e) => e.offsetParent &&
-        !(e.textContent.trim() || e.ariaLabel || e.getAttribute('aria-labelledby') || e.labels?.length))
-        .map((e) => e.outerHTML)"""
-    )
-    assert nameless == []
+    screen.js(axe)
+    for scheme in ("dark", "light"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        screen.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        found = screen.driver.execute_async_script(
+            "const done = arguments[0]; axe.run({resultTypes: ['violations']}).then((found) =>"
+            "done(found.violations.map((one) => [one.help, one.nodes.map((node) => node.html)])))"
+        )
+        assert found == [], scheme
 
 
 def test_buttons_of_the_board_are_large_enough_for_a_finger(screen):

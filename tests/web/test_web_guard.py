@@ -163,6 +163,16 @@ def test_games_of_requests_import_nothing_and_have_bounds(client, name):
     refused(client, "/api/games", {"game": name, "seats": [HUMAN, HUMAN]})
 
 
+def test_a_number_is_no_text_and_a_field_comes_once(client):
+    state = begin(client, "tic_tac_toe", HUMAN, HUMAN)
+    path = f"/api/games/{state['id']}"
+    assert "whole number" in refused(client, f"{path}/move", {"ply": 0, "action": "4"})
+    assert client.get(path).json() == state
+    for query in ("/api/game?name=hex&name=go", "/api/replay?tournament=0&run=0&shard=0&number=0"):
+        answer = client.get(query)
+        assert answer.status_code == 400 and "\n" not in answer.json()["error"]
+
+
 def test_solvers_that_take_minutes_are_not_started(client):
     for game in ("connect_four", "hex(board_size=5)", "chess"):
         assert "too large" in refused(client, "/api/games", {"game": game, "seats": [HUMAN, {"kind": "solver"}]})

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { Board } from "./board.js";
-import { announce, attempt, byId, el, options, percent, signed } from "./dom.js";
+import { NO_RUN, announce, attempt, byId, el, options, percent, signed } from "./dom.js";
 import { plot } from "./plot.js";
 import { valueCaption, valueLines, valueRange, viewpoint } from "./thoughts.js";
 
@@ -58,10 +58,11 @@ function follow(wish) {
 
 /** Called when the page is shown. */
 export async function open() {
-  if (!byId("source").options.length) {
-    byId("replay-status").textContent = "No games were given. Start the page with a run: selfplay serve RUN_DIR";
-    return;
-  }
+  const isEmpty = !byId("source").options.length;
+  byId("browse-missing").hidden = !isEmpty;
+  byId("browse-columns").hidden = isEmpty;
+  byId("browse-missing").textContent = `No games were given. ${NO_RUN}`;
+  if (isEmpty) return;
   if (!game) await attempt(loadParts);
   timer = setTimeout(look, POLL);
 }
@@ -227,9 +228,13 @@ function showNoted() {
   const place = byId("searched");
   const noted = shown.noted;
   if (!noted) {
-    const opening =
-      shown.ply < shown.opening ? "An opening move: not searched." : "Nothing is recorded of this position.";
-    place.replaceChildren(el("p", { class: "quiet" }, opening));
+    const why =
+      shown.ply < shown.opening
+        ? "An opening move: not searched."
+        : shown.ply === shown.moves.length && shown.result
+          ? "The game is over: there was nothing to search. Step back to see it."
+          : "Nothing is recorded of this position.";
+    place.replaceChildren(el("p", { class: "quiet" }, why));
     board.consider([]);
     return;
   }

@@ -2,6 +2,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** How the page gets a run, for views that need one. */
+export const NO_RUN = "Start the page with a run: selfplay serve RUN_DIR. selfplay train smoke makes one in two minutes.";
+
 export const byId = (id) => document.getElementById(id);
 
 /** An element with attributes (functions are listeners, null leaves one out) and children. */

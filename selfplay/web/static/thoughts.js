@@ -3,6 +3,7 @@
 import { el, percent, signed } from "./dom.js";
 
 const ROWS = 12;
+const LEGEND = "Visits: how often the search tried a move. Prior: its probability before. Q: the expected result.";
 
 /** A bar of a share between 0 and 1. */
 function bar(share, kind) {
@@ -40,7 +41,7 @@ export function thoughtView(thought, sides, caption) {
     parts.push(el("p", { class: "quiet" }, "This player has no opinion about positions."));
     return parts;
   }
-  parts.push(moveTable(thought, searched));
+  parts.push(moveTable(thought, searched), el("p", { class: "quiet" }, LEGEND));
   if (thought.line.length)
     parts.push(el("p", { class: "pv" }, el("strong", {}, "Expected: "), thought.line.join("  ")));
   if (thought.branches.length) parts.push(treeView(thought.branches, sides));
@@ -57,11 +58,11 @@ function branchList(branches, sides) {
     "ul",
     {},
     branches.map((branch) => {
-      const side = sides.length > 1 && branch.to_play >= 0 ? ` (${sides[branch.to_play]})` : "";
+      const side = sides.length > 1 && branch.to_play >= 0 ? `, ${sides[branch.to_play]}` : "";
       const value = branch.q === null ? "" : `, value ${signed(branch.q)}`;
       const words = [
         el("strong", {}, branch.text),
-        `${side}: ${branch.visits} visits, prior ${percent(branch.prior ?? 0)}${value}`,
+        `${side}: ${branch.visits} visit${branch.visits === 1 ? "" : "s"}, prior ${percent(branch.prior ?? 0)}${value}`,
       ];
       if (!branch.replies.length) return el("li", {}, ...words);
       const inner = el("details", {}, el("summary", {}, ...words));

@@ -1,7 +1,7 @@
 // The page Training: how strong a run is, whether it learns, how fast; while it goes on, its newest numbers and games.
 
 import { get } from "./api.js";
-import { attempt, byId, el, options, percent } from "./dom.js";
+import { NO_RUN, attempt, byId, el, options, percent } from "./dom.js";
 import { plot, short } from "./plot.js";
 import * as watch from "./watch.js";
 
@@ -28,7 +28,7 @@ export function start(given) {
   for (const id of ["axis", "follow"]) byId(id).addEventListener("change", () => load());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     shown = "";
-    if (visible) load();
+    if (visible && setup.runs.length) load();
   });
 }
 
@@ -37,9 +37,9 @@ const run = () => ({ ...setup.runs[Number(byId("run").value)], index: Number(byI
 /** Called when the page is shown. */
 export async function open() {
   visible = true;
-  byId("training-choice").hidden = !setup.runs.length;
+  byId("training-choice").hidden = byId("training-columns").hidden = !setup.runs.length;
   if (!setup.runs.length) {
-    byId("training-status").textContent = "No run was given. Start the page with one: selfplay serve RUN_DIR";
+    byId("training-status").textContent = `No run was given. ${NO_RUN}`;
     return;
   }
   watch.open(run(), byId("watch"));
