@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, overrides: list[str]) -> int:
     """Play, rate, report."""
     import games
+    from selfplay.config.run import WandbConfig
     from selfplay.evaluation.openings import read_openings
     from selfplay.players.kinds import read_player
     from selfplay.storage.run_folder import RUNS, make_fresh
@@ -81,6 +82,8 @@ def run(args: argparse.Namespace, overrides: list[str]) -> int:
     from selfplay.tournament.store import Conditions, TournamentFolder
     from selfplay.tournament.tournament import TournamentPlan, play_tournament
 
+    if args.wandb is not None:
+        WandbConfig(project=args.wandb)  # complain before games are played
     specs = [read_player(text) for text in args.players]
     if len(specs) < 2:
         raise UserError("tournament: at least two players are needed")

@@ -52,7 +52,9 @@ def load(
         given += [(f"{path}: {name}", name, raw) for name, raw in read_settings(SETTINGS.find(path), names, problems)]
     for tokens, name, raw in _arguments(names, overrides):
         option = tokens[0].partition("=")[0]
-        if name:
+        if name and raw is None:
+            problems.append(f"{option}: a value is missing")
+        elif name:
             given.append((option, name, raw))
         else:
             problems.append(_no_setting(names, option))

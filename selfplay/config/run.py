@@ -48,6 +48,10 @@ class EvaluationConfig:
     gate_games: int = setting(400, "largest number of games of the gate (AlphaGo Zero: 400)", 2, 100_000)
 
 
+PROJECT_REFUSES = "/\\#?%:"
+"""Signs that W&B refuses in the name of a project (`wandb.Settings.validate_project`)."""
+
+
 @dataclass(frozen=True)
 class WandbConfig:
     """The mirror of metrics.jsonl in Weights & Biases. A new run obeys variables of W&B before these settings."""
@@ -76,6 +80,7 @@ class WandbConfig:
     def __post_init__(self) -> None:
         """Raises UserError for texts that W&B refuses."""
         longest = [
+            ("project", 128, self.project),
             ("group", 128, self.group),
             ("job_type", 64, self.job_type),
             *(("tags", 64, tag) for tag in self.tags),
@@ -83,6 +88,8 @@ class WandbConfig:
         for name, limit, text in longest:
             if text is not None and not 0 < len(text) <= limit:
                 raise UserError(f"wandb.{name}: W&B takes 1 to {limit} characters, got {shown(text)}")
+        if unfit := [sign for sign in PROJECT_REFUSES if sign in self.project]:
+            raise UserError(f"wandb.project: W&B takes no {unfit[0]} in it, got {shown(self.project)}")
 
 
 @dataclass(frozen=True)

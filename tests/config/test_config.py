@@ -248,7 +248,17 @@ def test_all_problems_of_file_and_flags_are_reported_together(write):
 
 @pytest.mark.parametrize(
     "tokens",
-    [["stray"], ["--seed"], ["--seed", "--search.reuse"], ["--search.no-rule"], ["--no.such"], ["--"], ["-s", "1"]],
+    [
+        ["stray"],
+        ["--seed"],
+        ["--learner.label"],
+        ["--learner.steps", "--seed", "1"],
+        ["--seed", "--search.reuse"],
+        ["--search.no-rule"],
+        ["--no.such"],
+        ["--"],
+        ["-s", "1"],
+    ],
 )
 def test_malformed_flags_are_reported(tokens):
     assert complaints(overrides=tokens)

@@ -176,6 +176,7 @@ def test_only_the_folder_of_a_run_is_found_by_its_id(tmp_path: Path) -> None:
         ({"tags": ("a" * 65,)}, "wandb.tags: W&B takes 1 to 64 characters, got .*aa"),
         ({"group": "a" * 129}, "wandb.group: W&B takes 1 to 128 characters, got .*aa"),
         ({"job_type": ""}, "wandb.job_type: W&B takes 1 to 64 characters, got nothing"),
+        ({"project": "a/b"}, "wandb.project: W&B takes no / in it, got .a/b."),
     ],
 )
 def test_texts_that_wandb_refuses_are_refused(values: dict[str, object], message: str) -> None:

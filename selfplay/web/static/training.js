@@ -7,6 +7,7 @@ import * as watch from "./watch.js";
 
 const POLL = 5000;
 const AXES = { time_s: "minutes", step: "steps of the learner", positions: "positions played" };
+const STRENGTH = "Strength";
 const REST = "Everything else";
 
 let setup = null;
@@ -73,6 +74,7 @@ function show({ rows, series, panels, is_running }) {
   const sections = [...new Set(panels.map((panel) => panel.section))];
   const open = byId("curves").querySelector("details")?.open ?? false;
   byId("curves").replaceChildren(
+    ...(rows && !sections.includes(STRENGTH) ? [notEvaluated()] : []),
     ...sections.map((name) => {
       const here = panels.filter((panel) => panel.section === name);
       const cards = here.map((panel) => card(panel, series, xs, AXES[axis]));
@@ -83,6 +85,9 @@ function show({ rows, series, panels, is_running }) {
     }),
   );
 }
+
+const notEvaluated = () =>
+  el("section", { "aria-label": STRENGTH }, el("h3", {}, STRENGTH), el("p", { class: "quiet" }, "No evaluation yet."));
 
 /** How far the run has come, in words. */
 function reached(series) {
