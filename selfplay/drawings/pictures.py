@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -40,12 +40,18 @@ INKS = {
 
 INK = "#4a4036"
 
+LAST, LAST_RING = "#f5cf5f", "#d9480f"
+"""Floor of cells of the last move; the ring on a crossing of lines, which has no floor of its own."""
+
+WON = "#1f8a4c"
+"""Frame of cells that won the game."""
+
 Corner = tuple[float, float]
 
 
-def as_png(view: View) -> bytes:
-    """The picture of a position."""
-    picture = _draw(view.drawing) if view.drawing is not None else _write(view.text)
+def as_png(view: View, last: Collection[int] = ()) -> bytes:
+    """The picture of a position. Cells in `last` are marked, and those that won the game."""
+    picture = _draw(view.drawing, last) if view.drawing is not None else _write(view.text)
     picture = picture.resize((max(1, picture.width // SMOOTHED), max(1, picture.height // SMOOTHED)))
     picture.thumbnail((MOST_PIXELS, MOST_PIXELS))
     file = io.BytesIO()
@@ -69,7 +75,7 @@ def _write(text: str) -> Image.Image:
     return picture
 
 
-def _draw(drawing: Drawing) -> Image.Image:
+def _draw(drawing: Drawing, last: Collection[int]) -> Image.Image:
     scale = CELL * SMOOTHED
     corners = [corner for cell in drawing.cells for corner in _box(cell, drawing.look)]
     corners += [end for x1, y1, x2, y2, _ in drawing.lines for end in ((x1, y1), (x2, y2))]
@@ -84,11 +90,12 @@ def _draw(drawing: Drawing) -> Image.Image:
 
     if drawing.look == POINTS:
         canvas.rectangle(at(_around([_box(cell, POINTS) for cell in drawing.cells])), FLOORS[0])
-    for cell in drawing.cells:
+    for index, cell in enumerate(drawing.cells):
+        floor = LAST if index in last else FLOORS[cell.shade]
         if drawing.look == HEXES:
-            canvas.polygon(at(_hexagon(cell)), FLOORS[cell.shade], "white", width=SMOOTHED)
+            canvas.polygon(at(_hexagon(cell)), floor, "white", width=SMOOTHED)
         elif drawing.look != POINTS:
-            canvas.rectangle(at(_box(cell, drawing.look)), FLOORS[cell.shade], "#b8a67e", width=SMOOTHED)
+            canvas.rectangle(at(_box(cell, drawing.look)), floor, "#b8a67e", width=SMOOTHED)
     for x1, y1, x2, y2, colour in drawing.lines:
         canvas.line(at([(x1, y1), (x2, y2)]), INKS.get(colour, INK), width=2 * SMOOTHED)
     for x, y, text in drawing.marks:
@@ -100,8 +107,7 @@ def _draw(drawing: Drawing) -> Image.Image:
         is_stone = colour != "none" and not (drawing.figures and sign)
         radius = 0.42 * min(cell.width, cell.height)
         if is_stone:
-            ends = at([(cell.x - radius, cell.y - radius), (cell.x + radius, cell.y + radius)])
-            canvas.ellipse(ends, INKS.get(colour, INK), INK, width=SMOOTHED)
+            canvas.ellipse(at(_square(cell, radius)), INKS.get(colour, INK), INK, width=SMOOTHED)
         if sign:
             size = (1.5 if drawing.figures else 1.1) * radius / max(1.0, 0.6 * len(sign))
             ink = (
@@ -110,7 +116,16 @@ def _draw(drawing: Drawing) -> Image.Image:
             outline = SMOOTHED if drawing.figures and colour == "white" else 0
             font = _font("DejaVuSans", max(1.0, size * scale))
             canvas.text(at([(cell.x, cell.y)])[0], sign, ink, font, "mm", stroke_width=outline, stroke_fill=INK)
+    for index in drawing.winning:
+        canvas.ellipse(at(_square(drawing.cells[index], 0.46)), outline=WON, width=2 * SMOOTHED)
+    for index in last if drawing.look == POINTS else ():
+        canvas.ellipse(at(_square(drawing.cells[index], 0.2)), outline=LAST_RING, width=2 * SMOOTHED)
     return picture
+
+
+def _square(cell: Cell, half: float) -> list[Corner]:
+    """Two corners of a square around the centre of a cell."""
+    return [(cell.x - half, cell.y - half), (cell.x + half, cell.y + half)]
 
 
 def _box(cell: Cell, look: str) -> list[Corner]:

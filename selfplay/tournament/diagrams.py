@@ -9,7 +9,7 @@ import numpy as np
 
 import games
 from games import Game
-from selfplay.drawings.boards import View, look_at
+from selfplay.drawings.boards import View, last_cells, look_at
 from selfplay.drawings.pictures import as_png
 from selfplay.evaluation.match import MatchGame
 from selfplay.tournament.standings import games_by_pair
@@ -43,18 +43,18 @@ def decisive_games(outcome: Outcome) -> list[Diagram]:
     turns = itertools.chain(*itertools.zip_longest(*by_pair))
     shown = []
     for pair, one in [turn for turn in turns if turn is not None][:MOST_DIAGRAMS]:
-        _, view = replay(game, one)
+        _, view, last = replay(game, one)
         if view.drawing is None:
             return []
         winner = 0 if one.score == 1.0 else 1
         sides = view.drawing.sides
         side = f", {sides[one.seats.index(winner)]}," if len(sides) == 2 else ""
-        shown.append(Diagram(f"{pair[winner]}{side} beats {pair[1 - winner]} in {one.plies} moves", as_png(view)))
+        shown.append(Diagram(f"{pair[winner]}{side} beats {pair[1 - winner]} in {one.plies} moves", as_png(view, last)))
     return shown
 
 
-def replay(game: Game, played: MatchGame) -> tuple[str, View]:
-    """The moves of a game as text, and its last position."""
+def replay(game: Game, played: MatchGame) -> tuple[str, View, tuple[int, ...]]:
+    """The moves of a game as text, its last position, and the cells of the last move in it."""
     pool = game.new_pool(1)
     slots, texts = np.zeros(1, np.int64), list[str]()
     pool.reset(slots)
@@ -63,4 +63,4 @@ def replay(game: Game, played: MatchGame) -> tuple[str, View]:
         pool.step(slots, np.array([move], np.int64), slots)
     view = look_at(pool, 0)
     pool.close()
-    return " ".join(texts), view
+    return " ".join(texts), view, last_cells(game, played.moves, view)

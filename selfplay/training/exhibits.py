@@ -81,8 +81,8 @@ def show_games(game: Game, outcome: Outcome, version: int, run_dir: Path) -> Exh
     rows: list[tuple[int | float | str, ...]] = []
     for number, (opponent, one) in enumerate(shown):
         path = folder / f"{version:08d}-{number}.png"
-        moves, view = replay(game, one)
-        path.write_bytes(as_png(view))
+        moves, view, last = replay(game, one)
+        path.write_bytes(as_png(view, last))
         seat = one.seats.index(RUN) + 1
         rows.append((version, opponent, seat, one.score, one.plies, moves, str(path)))
     return Exhibits(games=tuple(rows))

@@ -17,7 +17,7 @@ from wandb_file import offline_runs
 import games
 import selfplay
 from selfplay.config.run import Config
-from selfplay.drawings.boards import look_at
+from selfplay.drawings.boards import last_cells, look_at
 from selfplay.drawings.pictures import as_png
 from selfplay.tournament.store import Conditions, TournamentFolder
 from selfplay.tournament.tournament import TournamentPlan, play_tournament
@@ -53,6 +53,27 @@ def test_a_move_is_seen_where_it_was_made(name: str) -> None:
         assert columns.max() < before.shape[1] / 3 and rows.min() > before.shape[0] / 2
 
 
+@pytest.mark.parametrize(
+    ("name", "moves"), [("connect_four", [3, 0]), ("go(board_size=5)", [12, 0]), ("hex(board_size=5)", [12, 0])]
+)
+def test_the_last_move_is_marked_where_it_was_made(name: str, moves: list[int]) -> None:
+    game = games.load(name)
+    pool, slots = game.new_pool(1), np.zeros(1, np.int64)
+    pool.reset(slots)
+    for move in moves:
+        pool.step(slots, np.array([move]), slots)
+    view = look_at(pool, 0)
+    plain, marked = picture(as_png(view)), picture(as_png(view, last_cells(game, moves, view)))
+    rows, columns = np.nonzero((plain != marked).any(axis=2))
+    assert rows.size and np.ptp(rows) < plain.shape[0] / 3 and columns.max() < plain.shape[1] / 3
+
+
+def test_the_cells_that_won_are_framed() -> None:
+    won, open_game = after("tic_tac_toe", [0, 3, 1, 4, 2]), after("tic_tac_toe", [0, 3, 1, 4, 8])
+    green = [(picture(one) == [0x1F, 0x8A, 0x4C]).all(axis=2).any() for one in (won, open_game)]
+    assert green == [True, False]
+
+
 def test_a_game_without_a_drawing_is_shown_as_text() -> None:
     shown_text = picture(after("pig", []))
     assert (shown_text < 128).any() and (shown_text == 255).any()
@@ -76,13 +97,15 @@ def test_games_of_an_evaluation_are_a_table_with_pictures(monkeypatch: pytest.Mo
     game = games.load("tic_tac_toe")
     for *_, plies, moves, image in table["data"]:
         assert len(moves.split()) == plies
-        pool, slots = game.new_pool(1), np.zeros(1, np.int64)
+        pool, slots, history = game.new_pool(1), np.zeros(1, np.int64), []
         pool.reset(slots)
         for text in moves.split():
             legal = pool.legal(slots)[1].tolist()
             move = next(one for one in legal if pool.action_text(0, one) == text)
             pool.step(slots, np.array([move]), slots)
-        assert files[image["path"]].read_bytes() == as_png(look_at(pool, 0))
+            history.append(move)
+        view = look_at(pool, 0)
+        assert files[image["path"]].read_bytes() == as_png(view, last_cells(game, history, view))
     assert not list((run / "wandb" / "exhibits").iterdir())
 
 
