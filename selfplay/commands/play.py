@@ -1,7 +1,7 @@
 """Play against a player in the terminal; `hint` shows what it thinks.
 
-The board has coordinates and a mark on the last move, and colours where the terminal has them. NO_COLOR=1 turns colours
-off.
+The board has coordinates and a mark on the last move. It is in colour where the terminal has colours. NO_COLOR=1 turns
+them off. A move is its text, its number, or its place on the board: c3 in Go, e2e4 in chess.
 
 A PLAYER is written as for `selfplay match`, e.g. pretrained:connect_four or run:RUN_DIR:simulations=400.
 """
