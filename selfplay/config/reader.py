@@ -52,8 +52,8 @@ def load(
         given += [(f"{path}: {name}", name, raw) for name, raw in read_settings(SETTINGS.find(path), names, problems)]
     for tokens, name, raw in _arguments(names, overrides):
         option = tokens[0].partition("=")[0]
-        if name and raw is None:
-            problems.append(f"{option}: a value is missing")
+        if name and raw is None and names[name].optional:  # null has to be said
+            problems.append(f"{option}: expected {names[name].expected}, got nothing")
         elif name:
             given.append((option, name, raw))
         else:

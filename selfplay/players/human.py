@@ -115,7 +115,7 @@ def find_move(pool: StatePool, slot: int, typed: str) -> int | None:
         [action for action, text in view.legal if text == typed],
         [action for action, text in view.legal if text.lower() == typed.lower()],
         [action for action, _ in view.legal if str(action) == typed],
-        [action for action, _ in view.legal if typed and _place(view, action) == typed.lower()],
+        [action for action, _ in view.legal if typed and place_name(view, action) == typed.lower()],
     ):
         if len(matches) == 1:
             return matches[0]
@@ -287,7 +287,7 @@ def _side(view: View, seat: int) -> str:
     return f", {sides[seat]}" if seat < len(sides) else ""
 
 
-def _place(view: View, action: int) -> str:
+def place_name(view: View, action: int) -> str:
     """The names of the cells of a move, one after the other; empty where the board has no place for it."""
     cells = view.drawing.cells if view.drawing is not None else ()
     return "".join(cells[index].label for index in cells_of(view, action)).lower()

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import games
-from selfplay.players.human import MAX_LINE, Terminal, TerminalGame
+from selfplay.drawings.boards import look_at
+from selfplay.players.human import MAX_LINE, Terminal, TerminalGame, place_name
 from selfplay.players.kinds import parse_player
 
 GAMES = ("connect_four", "tic_tac_toe", "go(board_size=5)", "chess", "2048", "pig")
@@ -117,8 +118,8 @@ class Referee:
         else:
             following = len(before.history)
             assert after.history[:following] == before.history, line
-            text = before.legal[after.history[following]]  # fails where the move was not legal
-            assert line.lower() in (text.lower(), str(after.history[following])), (line, text)
+            names = before.legal[after.history[following]]  # fails where the move was not legal
+            assert line.lower() in names, (line, names)
 
 
 @dataclass(frozen=True)
@@ -126,17 +127,18 @@ class State:
     """All that a line might change."""
 
     history: list[int]
-    legal: dict[int, str]
-    """Moves of the person; empty at the end of the game."""
+    legal: dict[int, set[str]]
+    """Moves of the person, each with its names in small letters; empty at the end of the game."""
     board: str
     returns: list[float]
 
 
 def read_state(session: TerminalGame) -> State:
     """The state of a game in which the person is to move, or which is over."""
-    pool, slot = session.pool, session.slot
-    actions = pool.legal(slot)[1].tolist() if pool.to_play(slot)[0] == session.seat else []
-    legal = {action: pool.action_text(0, action) for action in actions}
+    pool = session.pool
+    view = look_at(pool, 0)
+    moves = view.legal if view.to_play == session.seat else ()
+    legal = {action: {text.lower(), str(action), place_name(view, action)} for action, text in moves}
     return State(list(session.history), legal, pool.text(0), session.returns.tolist())
 
 

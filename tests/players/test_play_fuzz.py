@@ -13,7 +13,7 @@ from play_fuzz import GAMES, fuzz_play, play_command, play_input
 from script_player import Script
 
 import games
-from selfplay.players.human import MAX_LINE, Terminal, play
+from selfplay.players.human import MAX_LINE, Terminal, TerminalGame
 
 LINES = 300
 """Of each game; `python tests/fuzz/play_fuzz.py 100000` runs more."""
@@ -33,7 +33,8 @@ def test_the_command_lives_through_fuzzed_typing():
 def test_a_line_that_is_too_long_is_no_move():
     screen = io.StringIO()
     typed = "3" + " " * MAX_LINE + "3\n" + "3\n" + "3" * (3 * MAX_LINE)
-    play(games.load("connect_four"), Script(0), 0, Terminal(io.StringIO(typed), screen), np.random.default_rng(0))
+    terminal = Terminal(io.StringIO(typed), screen)
+    TerminalGame(games.load("connect_four"), Script(0), 0, terminal, np.random.default_rng(0)).run()
     assert screen.getvalue().count("longer than 4096 characters") == 2
     assert screen.getvalue().count("script plays") == 1
     assert screen.getvalue().endswith("You left the game.\n")
