@@ -141,34 +141,28 @@ def _n_step(
     """
     depths = steps + td_steps
     assert following.action.shape[1] >= depths
-    size, num_values = len(batch), batch.value_target.shape[1]
+    size = len(batch)
     to_play = np.concatenate([batch.to_play[:, None], following.to_play[:, :depths]], axis=1)
     exists = np.concatenate([np.ones((size, 1), np.bool_), following.exists[:, :depths]], axis=1)
-    is_over = following.is_over[:, :depths].any(axis=1)  # an end by the rules lies within these moves
-    last = exists.sum(axis=1) - 1  # depth of the last position within these moves
-    ends = exists.shape[1] - 1 > last  # there is none behind it: the game ended, or was cut off
-    target = np.zeros((size, steps + 1, num_values), np.float64)
-    factor = np.zeros((size, steps + 1), np.float32)
-    turns = np.zeros((size, steps + 1), np.int64)
-    mask = np.ones((size, steps + 1), np.bool_)
-    at = np.zeros((size, steps + 1), np.int64)
-    for k in range(steps + 1):
-        begins = to_play[:, k]
-        # Moves that are counted: up to n, no further than the end, or than the last position of a game cut off.
-        end = np.minimum(k + td_steps, np.where(ends, last + is_over, depths))
-        for i in range(td_steps):
-            counted = k + i < end
-            paid = seen_after(following.reward[:, k + i], begins - to_play[:, k + i], num_players)
-            target[counted, k] += discount**i * paid[counted]
-        goes_on = ~(ends & is_over & (end > last)) & (end > k)
-        at[:, k] = np.where(goes_on, end, 0)
-        factor[:, k] = np.where(goes_on, discount ** np.maximum(end - k, 0), 0.0)
-        turns[:, k] = np.where(goes_on, (to_play[np.arange(size), at[:, k]] - begins) % num_players, 0)
-        behind = ~exists[:, k]
-        target[behind, k] = 0.0
-        factor[behind, k] = 0.0
-        mask[:, k] = np.where(behind, is_over, ~(ends & ~is_over & (last == k)))
+    is_over = following.is_over[:, :depths].any(axis=1, keepdims=True)  # an end by the rules lies within these moves
+    last = exists.sum(axis=1, keepdims=True) - 1  # depth of the last position within these moves
+    ends = depths > last  # there is none behind it: the game ended, or was cut off
+    depth, begins = np.arange(steps + 1), to_play[:, : steps + 1]
+    # Moves that are counted: up to n, no further than the end, or than the last position of a game cut off.
+    end = np.minimum(depth + td_steps, np.where(ends, last + is_over, depths))
+    move = depth[:, None] + np.arange(td_steps)
+    paid = seen_after(following.reward[:, move], begins[..., None] - to_play[:, move], num_players)
+    discounts = np.array([discount**i for i in range(td_steps)], np.float32)
+    counted = np.where((move < end[..., None])[..., None], discounts[:, None] * paid, np.float32(0))
+    target = np.cumsum(counted, axis=2, dtype=np.float64)[:, :, -1]
+    goes_on = ~(ends & is_over & (end > last)) & (end > depth)
+    at = np.where(goes_on, end, 0)
+    factor = np.where(goes_on, discount ** np.maximum(end - depth, 0), 0.0).astype(np.float32)
+    turns = np.where(goes_on, (np.take_along_axis(to_play, at, axis=1) - begins) % num_players, 0)
+    behind = ~exists[:, : steps + 1]
+    target[behind], factor[behind] = 0.0, 0.0
+    mask = np.where(behind, is_over, ~(ends & ~is_over & (last == depth)))
     observation = following.observation[np.arange(size)[:, None], np.maximum(at, 1) - 1].astype(np.float32)
-    nothing_missing, depth = np.nonzero(at == 0)
-    observation[nothing_missing, depth] = batch.observation[nothing_missing]
+    nothing_missing, where = np.nonzero(at == 0)
+    observation[nothing_missing, where] = batch.observation[nothing_missing]
     return target.astype(np.float32), mask, Bootstrap(observation, factor, turns)
