@@ -122,15 +122,22 @@ class WorldLearner(Learner):
         return (bootstrap.factor[..., None] * turned).astype(np.float32)
 
 
-class _Initial(nn.Module):
-    """`WorldModel.initial` as a forward pass, which `functional_call` needs."""
+class _OfNet(nn.Module):
+    """A function of a network as a forward pass, which `functional_call` needs."""
 
     def __init__(self, net: WorldModel) -> None:
         super().__init__()
         self.net = net
 
+
+class _Initial(_OfNet):
     def forward(self, observation: Tensor) -> Prediction:
         return self.net.initial(observation)
+
+
+class _Represent(_OfNet):
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.net.represent(observation)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -238,14 +245,15 @@ class WorldLoss:
     ) -> Float[Tensor, "B K"]:
         """Cosines of the latents of depth 1 to K and those of the observations there.
 
-        Where there is no observation, the sampled one takes its place: zeros would spoil the statistics of batch
-        normalisation.
+        Where there is no observation, the sampled one takes its place: zeros would spoil the statistics of the batch.
+        The running statistics of batch normalisation are left to the sampled observations, one update a step.
         """
         exists = batch.exists.reshape(*batch.exists.shape, *(1,) * (batch.observation.ndim - 1))
         seen_there = np.where(exists, batch.following, batch.observation[:, None])
         observations = torch.from_numpy(seen_there).to(device).flatten(0, 1)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
-            seen = net.represent(observations)
+            own = {name: buffer.clone() for name, buffer in _under("net", dict(net.named_buffers())).items()}
+            seen = torch.func.functional_call(_Represent(net), own, (observations,))
         return net.similarity(outputs.latents[:, 1:].flatten(0, 1).float(), seen.float()).view(batch.exists.shape)
 
     def _figures(

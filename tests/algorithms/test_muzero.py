@@ -203,6 +203,23 @@ def test_what_is_masked_teaches_nothing(game: Game, batch_norm: bool) -> None:
         torch.testing.assert_close(second.net.state_dict()[name], tensor, msg=name)
 
 
+def test_a_step_updates_the_statistics_of_batch_normalisation_once() -> None:
+    """By the sampled observations: those that the consistency loss looks at leave them alone, with all its effect."""
+    found = []
+    for weight in ("0", "2"):
+        config = config_of("--muzero.unroll_steps", "4", "--muzero.consistency_weight", weight)
+        config = replace(config, net=replace(NET, batch_norm=True))
+        game = RaceGame(2, False)
+        learner = learner_of(config, game)
+        terms = learner.step(replay_of(config, game, some_game(game, LONG)).sample(8, np.random.default_rng(0)), 0.0)
+        assert ("consistency_loss" in terms.terms) == (weight == "2")
+        found.append({name: buffer.clone() for name, buffer in learner.net.named_buffers() if "norm" in name})
+    counts = [int(buffer) for name, buffer in found[1].items() if name.endswith("num_batches_tracked")]
+    assert counts and set(counts) == {1}
+    for name, buffer in found[0].items():
+        assert torch.equal(found[1][name], buffer), name
+
+
 def test_illegal_moves_are_unlearned() -> None:
     """The policy loss is over all actions: nothing else says below the root that one of them is illegal."""
     config, game = config_of("--muzero.unroll_steps", "2"), RaceGame(2, False)
