@@ -10,14 +10,13 @@ largest error of a value. Exact values come from value iteration on the map (`ga
 from __future__ import annotations
 
 import argparse
-from types import SimpleNamespace
 
 import numpy as np
 
 from games.environments.grid_world import GridWorld
 from games.environments.mdp import optimal_q
-from games.environments.observed import ObservedPositions
 from games.environments.registry import load_environment
+from games.observed import ObservedPositions
 from selfplay.algorithms.registry import searcher
 from selfplay.players.kinds import read_player
 from selfplay.players.trained import make_net_player, make_run_player, player_of_checkpoint, run_config
@@ -41,8 +40,7 @@ def measure(run: str) -> None:
     exact = optimal_q(world.to_mdp(), config.search.discount)
     states = np.flatnonzero(~world.terminal)
     observations = np.eye(len(exact), dtype=np.float32)[states]
-    batch = SimpleNamespace(num_envs=len(states), observation=observations, legal_mask=None)
-    positions = ObservedPositions(searcher(config).game, batch)  # type: ignore[arg-type]  # all that it reads of a batch
+    positions = ObservedPositions(searcher(config).game, observations)
     for make_player, text in ((make_run_player, player_of_checkpoint(config, run)), (make_net_player, f"net:{run}")):
         player = make_player(read_player(text), None, 0)
         actions, values = player.decide(positions, np.arange(len(states)), [[]] * len(states))

@@ -220,7 +220,10 @@ class InlineSource:
     def _play_round(self, records: list[Record]) -> bool:
         """Adds what is finished to `records`; False when somebody asked to stop."""
         rng = np.random.default_rng([self._seed, self._rounds])
-        collector = self._algorithm.next_round(self._collector, self._inferences, rng, self._positions_played())
+        last = self._collector
+        collector = self._algorithm.next_round(last, self._inferences, rng, self._positions_played())
+        if last is not None and last is not collector:
+            last.close()
         collector.weights_changed(self._inferences[PLAYER].version)
         collector.progress_changed(self._progress)
         self._collector = collector

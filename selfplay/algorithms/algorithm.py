@@ -115,6 +115,10 @@ class Collector(Protocol):
         """What happened since the last call."""
         ...
 
+    def close(self) -> None:
+        """Free what it plays in; nothing is played afterwards."""
+        ...
+
 
 class Algorithm(Protocol):
     """One algorithm with the settings of a run. It makes the parts of a run and has no state."""

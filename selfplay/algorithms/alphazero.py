@@ -193,6 +193,7 @@ def warm_up(config: Config, game: Game, models: ModelFactory) -> None:
     collector = SelfPlay(game, models, small.search, small.actors, np.random.default_rng(0), endless=False)
     while not collector.done:
         collector.collect()
+    collector.close()
 
 
 def played_share(log_probability: Tensor, policy_target: Tensor, action: Tensor) -> Tensor:

@@ -98,6 +98,9 @@ class SweepReplay:
         """Positions of a sweep are its backups."""
         return self.counts
 
+    def close(self) -> None:
+        """A sweep holds nothing."""
+
     @property
     def counts(self) -> SelfPlayCounts:
         """See `algorithm.Collector`."""

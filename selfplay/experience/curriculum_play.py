@@ -88,6 +88,11 @@ class CurriculumPlay:
             add_counts(total, play.take_counts())
         return total
 
+    def close(self) -> None:
+        """See `Collector.close`."""
+        for play in self.plays.values():
+            play.close()
+
     def _begin(self) -> None:
         """Begin games up to B, and give up what plays games that are over and have no share any more."""
         self._has_begun = True

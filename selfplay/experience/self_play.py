@@ -139,6 +139,10 @@ class SelfPlay:
         counts.batch_capacity = evaluated.network_calls * self.actors.games_per_actor
         return counts
 
+    def close(self) -> None:
+        """Free the positions: copies of an environment may hold memory and files."""
+        self.pool.close()
+
     def _start_games(self, slots: np.ndarray) -> None:
         openings = begin_games(self.pool, slots, self.actors.opening_plies, self.rng, self.choose_opening)
         for slot, opening in zip(slots.tolist(), openings, strict=True):

@@ -14,13 +14,21 @@ import numpy as np
 import games
 from games import Game
 from games.environments.environment import Environment, EnvironmentBatch
-from games.environments.observed import ObservedPositions
+from games.observed import ObservedPositions
 from selfplay.errors import UserError
 from selfplay.experience.behaviour import Sample
 from selfplay.players.options import RunOptions
 from selfplay.players.player import Agent, Player
 from selfplay.players.text import PlayerSpec, compose_player
-from selfplay.players.trained import learns_by_search, make_net_player, make_run_player, read_weights, run_config
+from selfplay.players.trained import (
+    leave_idle,
+    learns_by_search,
+    make_net_player,
+    make_run_player,
+    read_weights,
+    run_config,
+    take_idle,
+)
 
 MAX_BATCH = 64
 """Largest number of environments that an agent acts in at once."""
@@ -84,7 +92,11 @@ class NetworkAgent(Agent):
         from selfplay.algorithms.networks import environment_text, make_behaviour, make_environment_inference, net_sizes
 
         config, weights = run_config(target), read_weights(target)
-        self._inference = make_environment_inference(config, environment, config.actors, MAX_BATCH)
+        self._key = ("agent", config.net, config.actors, config.environment, config.game, environment.name)
+        self._inference = take_idle(
+            self._key, lambda: make_environment_inference(config, environment, config.actors, MAX_BATCH)
+        )
+        self._is_closed = False
         try:
             self._inference.load(weights.tensors, weights.version)
         except ValueError:
@@ -100,6 +112,12 @@ class NetworkAgent(Agent):
         """See `Agent.act`."""
         output, _ = self._inference.predict(batch.observation)
         return self._behaviour.act(output, batch.legal_mask, self._rng)[0]
+
+    def close(self) -> None:
+        """See `Agent.close`."""
+        if not self._is_closed:
+            self._is_closed = True
+            leave_idle(self._key, self._inference)
 
 
 class PlanningAgent(Agent):
@@ -132,11 +150,11 @@ class PlanningAgent(Agent):
 
     def act(self, batch: EnvironmentBatch) -> np.ndarray:
         """See `Agent.act`."""
-        slots, seen = np.arange(batch.num_envs), ObservedPositions(self._game, batch)
+        slots, seen = np.arange(batch.num_envs), ObservedPositions(self._game, batch.observation, batch.legal_mask)
         return seen.played(self._player.choose(seen, slots, [[]] * batch.num_envs))
 
     def close(self) -> None:
-        """See `Agent.close`: a traced network is never freed, so the next one of the same sizes takes it."""
+        """See `Agent.close`."""
         self._player.close()
 
 

@@ -132,5 +132,5 @@ class Agent(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave what it holds to the next agent; it does not act afterwards."""
+        """Leave what it holds to the next agent, which may trace no network again; it does not act afterwards."""
         return

@@ -11,7 +11,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,6 +225,17 @@ _idle: dict[tuple[Any, ...], list[Inference]] = {}
 """Inference objects that nobody uses, by their sizes: making one takes seconds, and a traced network is never freed."""
 
 
+def take_idle(key: tuple[Any, ...], make: Callable[[], Inference]) -> Inference:
+    """An inference object of these sizes that nobody uses, with whatever weights; a new one where there is none."""
+    free = _idle.get(key)
+    return free.pop() if free else make()
+
+
+def leave_idle(key: tuple[Any, ...], inference: Inference) -> None:
+    """Leave an inference object to who takes the next one of its sizes."""
+    _idle.setdefault(key, []).append(inference)
+
+
 class TrainedNetwork:
     """A checkpoint's network, ready to evaluate."""
 
@@ -245,8 +256,7 @@ class TrainedNetwork:
         """The run with the version that was loaded, as the text of a player has it."""
         _one_thread_unless_told()
         self._key = (config.algorithm, config.net, config.muzero, config.actors, self.game.name, max_batch)
-        free = _idle.get(self._key)
-        self._inference = free.pop() if free else algorithm.make_inference(max_batch)
+        self._inference = take_idle(self._key, lambda: algorithm.make_inference(max_batch))
         self._closed = False
         try:
             self._inference.load(weights.tensors, weights.version)
@@ -297,7 +307,7 @@ class TrainedNetwork:
         """Leave the inference object to the next network of the same sizes; this one is not used afterwards."""
         if not self._closed:
             self._closed = True
-            _idle.setdefault(self._key, []).append(self._inference)
+            leave_idle(self._key, self._inference)
 
 
 def _config_on(game: Game, config: Config, target: str) -> Config:

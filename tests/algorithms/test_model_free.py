@@ -22,6 +22,7 @@ from selfplay.cli import main
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.evaluation.episodes import play_episodes
+from selfplay.players import trained
 from selfplay.players.agents import NetworkAgent, RandomAgent
 from selfplay.players.kinds import read_player
 from selfplay.replay.rewards import Rewards
@@ -346,6 +347,34 @@ def test_a_run_on_another_environment_cannot_act_here(tmp_path):
     selfplay.train(config, tmp_path / "run", Watcher())
     with pytest.raises(UserError, match="was trained on CartPole-v1"):
         NetworkAgent(str(tmp_path / "run"), load_environment("Acrobot-v1"), True, 0)
+
+
+def test_a_second_agent_of_a_run_traces_no_network_again(tmp_path, monkeypatch):
+    """A traced network is never freed: an evaluation of each checkpoint would leave one behind."""
+    config = small_config(tmp_path, *ALGORITHMS["dqn"], "--budget.positions", "64", "--checkpoint.every_steps", "1")
+    selfplay.train(config, tmp_path / "run", Watcher())
+    environment, made = load_environment("CartPole-v1"), []
+    versions = sorted(checkpoint.versions(tmp_path / "run" / "checkpoints"))
+    plain = networks.make_environment_inference
+
+    def counted(*given):
+        made.append(given)
+        return plain(*given)
+
+    monkeypatch.setattr(networks, "make_environment_inference", counted)
+    monkeypatch.setattr(trained, "_idle", {})
+    fresh = [NetworkAgent(f"{tmp_path / 'run'}@{version}", environment, False, 0) for version in versions[-2:]]
+    assert len(made) == 2, "two at once need a network each"
+    observation = environment.new_batch(4, 0).observation
+    expected = [agent._inference.predict(observation)[0] for agent in fresh]
+    for agent in fresh:
+        agent.close()
+        agent.close()
+    for version, output in zip(versions[-2:], expected, strict=True):
+        agent = NetworkAgent(f"{tmp_path / 'run'}@{version}", environment, False, 0)
+        np.testing.assert_array_equal(agent._inference.predict(observation)[0], output)
+        agent.close()
+    assert len(made) == 2 and not np.array_equal(*expected)
 
 
 def test_every_copy_of_an_environment_has_its_share_of_the_episodes():

@@ -29,6 +29,7 @@ from selfplay.replay.unroll import UnrolledBatch, unrolled
 from selfplay.storage import checkpoint, shards
 from selfplay.storage.metrics import read_metrics, unknown_names
 from selfplay.storage.run_folder import RunFolder
+from selfplay.training import train
 
 TWO = f"{NAME}(size=2)"
 SAMPLED = (
@@ -72,6 +73,33 @@ def test_records_hold_the_actions_that_the_environment_got_bit_for_bit(tmp_path:
         paid = -float(np.square(taken - best(float(record.observation[0, 0]))).sum())
         assert record.reward[0, 0] == pytest.approx(paid, rel=1e-6)
         assert record.legal_actions.tolist() == [list(range(6))]
+
+
+def test_a_round_frees_the_environments_of_the_round_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each copy may hold memory and files, and each round makes new ones."""
+    open_copies: set[int] = set()
+    at_a_step: list[int] = []
+    made, close, step = RealBandit.__init__, RealBandit.close, RealBandit.step
+
+    def counted_init(self: RealBandit, size: int = 1) -> None:
+        made(self, size)
+        open_copies.add(id(self))
+
+    def counted_close(self: RealBandit) -> None:
+        open_copies.discard(id(self))
+        close(self)
+
+    def counted_step(self: RealBandit, action: np.ndarray) -> tuple:
+        at_a_step.append(len(open_copies))
+        return step(self, action)
+
+    monkeypatch.setattr(RealBandit, "__init__", counted_init)
+    monkeypatch.setattr(RealBandit, "close", counted_close)
+    monkeypatch.setattr(RealBandit, "step", counted_step)
+    monkeypatch.setattr(train, "_final_evaluation", lambda trainer: None)
+    options = ("--budget.positions", "40", "--budget.steps", "0", "--actors.games_per_actor", "4")
+    selfplay.train(config_of(tmp_path, *options), tmp_path / "run", Watcher())
+    assert len(at_a_step) >= 40 and max(at_a_step) <= 6, "four under way, and those that were looked at before the start"
 
 
 def test_an_episode_can_be_played_again_from_its_record(tmp_path: Path) -> None:

@@ -1,31 +1,42 @@
-"""What an agent sees of environments, as positions that a learned model can be asked about."""
+"""Positions of which only observations are known, for a learned model, which needs no more.
+
+They are what an agent sees of environments, or what a replay has kept of games.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Int64, Shaped
 
-from games.base import Game, GameError, StatePool, compressed
-from games.environments.environment import EnvironmentBatch
-
+from games.base import Game, GameError, StatePool
 
 class ObservedPositions(StatePool):
-    """The present observations of a batch of environments; slot i is copy i. Nothing can be played in it."""
+    """Position i is in slot i, and somebody is to move in it. Nothing can be played."""
 
-    def __init__(self, game: Game, batch: EnvironmentBatch) -> None:
-        """`game`: the environment as a game of one player."""
-        self.game, self.capacity = game, batch.num_envs
-        self._observation, self._legal_mask = batch.observation, batch.legal_mask
-        self._sampled = np.zeros((batch.num_envs, *game.sampled_shape), np.float32)
+    def __init__(
+        self,
+        game: Game,
+        observation: Shaped[np.ndarray, "N *observation"],
+        legal_mask: Bool[np.ndarray, "N A"] | None = None,
+        to_play: Int64[np.ndarray, " N"] | None = None,
+    ) -> None:
+        """`legal_mask` None: all actions are legal everywhere. `to_play` None: player 0 moves everywhere."""
+        self.game, self.capacity = game, len(observation)
+        self._observation, self._legal_mask = observation, legal_mask
+        self._to_play = np.zeros(self.capacity, np.int64) if to_play is None else to_play
+        self._sampled = np.zeros((self.capacity, *game.sampled_shape), np.float32)
 
     def to_play(self, slots: np.ndarray) -> np.ndarray:
-        """The only player moves everywhere."""
-        return np.zeros(len(slots), np.int64)
+        """See `StatePool.to_play`."""
+        return self._to_play[slots]
 
     def legal(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `StatePool.legal`."""
+        width = self.game.num_actions
         if self._legal_mask is None:
-            return compressed([range(self.game.num_actions)] * len(slots), np.int64)
-        return compressed([np.flatnonzero(self._legal_mask[slot]).tolist() for slot in slots], np.int64)
+            return np.arange(len(slots) + 1) * width, np.tile(np.arange(width), len(slots))
+        rows, actions = np.nonzero(self._legal_mask[slots])
+        return np.searchsorted(rows, np.arange(len(slots) + 1)), actions
 
     def observe(self, slots: np.ndarray, out: np.ndarray) -> None:
         """See `StatePool.observe`."""
