@@ -151,7 +151,7 @@ def time_loop(clocks: Clocks) -> None:
     clocks.time(Inference, "predict", "network")
     clocks.time(Inference, "load", "new weights")
     clocks.time(FleetSource, "publish", "new weights")
-    clocks.time(TransitionReplay, "add sample set_errors", "replay")
+    clocks.time(TransitionReplay, "add sample learned", "replay")
     clocks.time(Learner, "step", "learner")
     clocks.time(DqnLoss, "renew", "learner")
 

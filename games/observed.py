@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int64, Shaped
 
 from games.base import Game, GameError, StatePool
 
+
 class ObservedPositions(StatePool):
     """Position i is in slot i, and somebody is to move in it. Nothing can be played."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -30,15 +31,21 @@ from selfplay.algorithms.alphazero import AlphaZero, warm_up
 from selfplay.algorithms.learner import Learner
 from selfplay.algorithms.networks import CALIBRATION_POSITIONS, board_of, without_memory
 from selfplay.algorithms.precision import choose_device
+from selfplay.algorithms.reanalysis import Reanalysis
 from selfplay.algorithms.world_learner import WorldLearner, td_steps
 from selfplay.config.run import Config
 from selfplay.errors import UserError
 from selfplay.experience.openings import random_observations
 from selfplay.replay.positions import PositionReplay
+from selfplay.replay.priorities import Priorities
 from selfplay.system.preflight import MemoryNeed, Needs
 
 AUDITED_GAMES = 16
 """Random games that show whether the players take turns."""
+
+
+REANALYSIS_TREES = 256
+"""Largest number of positions that are searched again at once."""
 
 
 class MuZero(AlphaZero):
@@ -61,7 +68,7 @@ class MuZero(AlphaZero):
         config, needs = self.config, super().needs
         has_codes = config.muzero.chance_codes > 0
         is_in_bytes = len(self.latent_shape) == 3 and config.actors.dtype in ("auto", "int8") and not has_codes
-        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor
+        searches = max(1, config.actors.num_actors) * config.actors.games_per_actor + self._reanalysis_trees
         latents = (2 if has_codes else 1) * config.search.num_simulations  # and afterstates
         numbers = searches * latents * math.prod(self.latent_shape)
         batch, steps = config.learner.batch_size, config.muzero.unroll_steps
@@ -104,12 +111,29 @@ class MuZero(AlphaZero):
         return build_world_model(self.net_config, self.sizes, self.config.seed % 2**63)
 
     def make_learner(self) -> Learner:
-        return WorldLearner(self.make_net(), self.config, self.game)
+        reanalysis = self.make_reanalysis() if self.config.muzero.reanalyse_share > 0 else None
+        return WorldLearner(self.make_net(), self.config, self.game, reanalysis)
+
+    def make_reanalysis(self) -> Reanalysis:
+        """What searches positions of the replay again, with the models of self-play."""
+        num_trees = self._reanalysis_trees
+        world, models = partial(self.make_inference, num_trees), partial(self._models, explores=True)
+        return Reanalysis(self.game, self.config.search, num_trees, world, models)
+
+    @property
+    def _reanalysis_trees(self) -> int:
+        """Positions that are searched again at once: all of a batch, where they are not too many."""
+        share, muzero = self.config.muzero.reanalyse_share, self.config.muzero
+        return min(REANALYSIS_TREES, math.ceil(share * self.config.learner.batch_size * (1 + muzero.unroll_steps)))
 
     def make_replay(self) -> PositionReplay:
-        replay = super().make_replay()
-        replay.steps = self.config.muzero.unroll_steps + td_steps(self.config, self.game)
-        return replay
+        replay, muzero = self.config.replay, self.config.muzero
+        symmetries = self.game.symmetries() if self.config.learner.symmetries else []
+        steps = muzero.unroll_steps + td_steps(self.config, self.game)
+        priorities = None
+        if muzero.priority_exponent > 0:
+            priorities = Priorities(replay.capacity, muzero.priority_exponent, muzero.importance_exponent)
+        return PositionReplay(replay, self.game.num_actions, symmetries, self.targets, steps, priorities)
 
     def make_inference(self, max_batch: int | None = None) -> WorldInference:  # type: ignore[override]
         actors = self.config.actors

@@ -28,12 +28,16 @@ from search.perspective import seen_after
 from selfplay.algorithms.learner import Learner, Loss, StepResult
 from selfplay.algorithms.observed_moments import ObservedMoments
 from selfplay.algorithms.precision import uses_bfloat16
+from selfplay.algorithms.reanalysis import Reanalysis, change_of, reanalysed
 from selfplay.config.run import Config
 from selfplay.experience.records import GameRecord
 from selfplay.experience.targets import TargetSettings, outcomes
 from selfplay.replay.positions import Batch
 from selfplay.replay.real_actions import with_real_actions
 from selfplay.replay.unroll import Bootstrap, UnrolledBatch, unrolled
+
+REANALYSIS = 1
+"""Number of the random numbers of reanalysis among those of a step; the others have none."""
 
 
 def td_steps(config: Config, game: Game) -> int:
@@ -45,12 +49,13 @@ class WorldLearner(Learner):
     """Unrolls batches, and values what stands behind n-step returns by the averaged weights.
 
     Values that are asked for when they are learned from never grow old (MuZero Unplugged, Schrittwieser et al. 2021:
-    value reanalysis with a target network).
+    value reanalysis with a target network). Policies of some samples are searched again, likewise.
     """
 
-    def __init__(self, net: WorldModel, config: Config, game: Game) -> None:
+    def __init__(self, net: WorldModel, config: Config, game: Game, reanalysis: Reanalysis | None = None) -> None:
+        """`reanalysis` searches for `muzero.reanalyse_share` of the samples; None where that is 0."""
         super().__init__(net, config.learner, WorldLoss(config, net))
-        self._run, self._game = config, game
+        self._run, self._game, self._reanalysis = config, game, reanalysis
         self._observations = ObservedMoments(net.normaliser)
         self._targets = replace(TargetSettings.of(config, game), td_steps=0)
         self._remarks: tuple[str, ...] = ()
@@ -101,10 +106,31 @@ class WorldLearner(Learner):
         )
         if game.action_low is not None and game.action_high is not None:
             sample = with_real_actions(sample, batch, game.action_low, game.action_high, rng)
+        change = None
+        if self._reanalysis is not None and self.is_finite:  # else the loss is not finite either, and says so
+            sample, change = self._reanalysed(self._reanalysis, sample, batch)
         if sample.bootstrap is not None:
             missing = self._missing(sample.bootstrap)
             sample = replace(sample, value_target=sample.value_target + missing, bootstrap=None)
-        return replace(super().step(sample, progress), remarks=self._remarks)
+        result = replace(super().step(sample, progress), remarks=self._remarks)
+        if change is None or result.is_left_out:
+            return result
+        return replace(result, terms={**result.terms, "reanalysis_change": change})
+
+    def _reanalysed(
+        self, reanalysis: Reanalysis, sample: UnrolledBatch, batch: Batch
+    ) -> tuple[UnrolledBatch, float | None]:
+        """The unroll of a batch with new searches by the averaged weights, and how far they have changed the policies;
+        None where nothing can be said of that."""
+        rng = np.random.default_rng([self._run.seed, self.steps, REANALYSIS])
+        chosen = rng.random(len(batch)) < self._run.muzero.reanalyse_share
+        if not chosen.any():
+            return sample, None
+        reanalysis.load(self.weights(), self.steps)
+        share = 0.0 if td_steps(self._run, self._game) else self.config.root_value_share
+        renewed = reanalysed(reanalysis, sample, batch, chosen, share, rng)
+        is_comparable = sample.sampled_actions is None  # else the policies are over other actions
+        return renewed, change_of(sample, renewed, chosen) if is_comparable else None
 
     def _missing(self, bootstrap: Bootstrap) -> Float[np.ndarray, "B depths V"]:
         """What the values behind n-step returns add to them."""
@@ -146,12 +172,14 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Means:
-    """Means over those entries [B, K] of a batch that count, weighted by depth."""
+    """Means over those entries [B, K] of a batch that count, weighted by depth and by sample."""
 
     scale: Tensor  # [K]
+    weight: Tensor | None  # [B]; None counts all samples alike
 
     def __call__(self, errors: Float[Tensor, "B K"], mask: Tensor) -> Float[Tensor, ""]:
-        return (torch.where(mask, errors, 0.0) * self.scale).sum(dim=1).mean()
+        sums = (torch.where(mask, errors, 0.0) * self.scale).sum(dim=1)
+        return (sums if self.weight is None else self.weight * sums).mean()
 
 
 class WorldLoss:
@@ -175,8 +203,9 @@ class WorldLoss:
         with torch.autocast(device.type, torch.bfloat16, enabled=self._is_bfloat16):
             following = tensor(batch.following) if self._sizes.chance_codes else None
             outputs = net.unroll(tensor(batch.observation), tensor(batch.action), following)
-        every = _Means(torch.tensor([1.0] + [1.0 / steps] * steps, device=device))
-        later = _Means(torch.full((steps,), 1.0 / steps, device=device))
+        weight = None if batch.weight is None else tensor(batch.weight)
+        every = _Means(torch.tensor([1.0] + [1.0 / steps] * steps, device=device), weight)
+        later = _Means(torch.full((steps,), 1.0 / steps, device=device), weight)
         policy_mask = tensor(batch.policy_mask)
         policy_errors = self._policy_errors(net, outputs.policy_logits.float(), batch, device)
         value_target, value_mask = tensor(batch.value_target), tensor(batch.value_mask)
@@ -213,7 +242,19 @@ class WorldLoss:
             total = total + self._settings.consistency_weight * parts["consistency_loss"]
         with torch.no_grad():
             terms = {"loss": total, **parts, **self._figures(outputs, batch, policy_errors, value_errors, device)}
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
+            errors = None if batch.weight is None else self._distances(net, outputs, value_target, value_mask)
+        return Loss(total, {name: term.detach() for name, term in terms.items()}, errors)
+
+    def _distances(
+        self, net: WorldModel, outputs: Unrolled, target: Float[Tensor, "B K V"], mask: Tensor
+    ) -> Float[np.ndarray, " B"]:
+        """How far the value of each sampled position is from its target, in units of reward.
+
+        Where no target is known, before a cut, it counts as the mean of the batch: neither often drawn nor never.
+        """
+        value, is_known = net.number(outputs.value_output[:, 0].float()), mask[:, 0]
+        distances = (value - target[:, 0]).abs().mean(dim=-1)
+        return torch.where(is_known, distances, _mean(distances, is_known)).cpu().numpy()
 
     def _policy_errors(
         self, net: WorldModel, output: Float[Tensor, "B K outputs"], batch: UnrolledBatch, device: torch.device

@@ -180,6 +180,27 @@ class MuZeroConfig:
         0,
         100,
     )
+    reanalyse_share: float = setting(
+        0.0,
+        "share of the samples whose policies, and root values where they are learned from, are searched again with the "
+        "newest averaged weights when they are sampled; each costs muzero.unroll_steps + 1 searches (MuZero Reanalyze: "
+        "0.8; EfficientZero: 0.99)",
+        0,
+        1,
+    )
+    priority_exponent: float = setting(
+        0.0,
+        "positions are sampled by the error of their value ** this; 0 samples uniformly (MuZero on Atari: 1; board "
+        "games: 0)",
+        0,
+        1,
+    )
+    importance_exponent: float = setting(
+        1.0,
+        "exponent of the weights that correct for priorities, at the start; it rises to 1 (MuZero: 1)",
+        0,
+        1,
+    )
     chance_codes: int = setting(
         0,
         "number of codes M for what chance does after a move; 0 learns a model without chance (Stochastic MuZero, "

@@ -21,8 +21,8 @@ from selfplay.players.options import RunOptions
 from selfplay.players.player import Agent, Player
 from selfplay.players.text import PlayerSpec, compose_player
 from selfplay.players.trained import (
-    leave_idle,
     learns_by_search,
+    leave_idle,
     make_net_player,
     make_run_player,
     read_weights,

@@ -3,7 +3,8 @@ grows.
 
 In the flow: the driver adds finished games, the learner samples batches. A game is stored once, with all its positions
 as they were seen. The index has a row for each time that a position may be sampled: `experience.targets` says how
-often. So the game can be followed for some moves from a sample on. Symmetries are applied to the sample.
+often. So the game can be followed for some moves from a sample on. Symmetries are applied to the sample. Rows are drawn
+uniformly, or by the errors that the learner made on them (`selfplay.replay.priorities`).
 
 Window: KataGo (Wu 2019, appendix C) samples the newest c * (1 + b * ((N / c)^a - 1) / a) of N rows, here with b = 1
 (slope 1 at N = c).
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games import Symmetry
@@ -40,6 +42,7 @@ from selfplay.experience.targets import (
     targets_of,
     weights_of,
 )
+from selfplay.replay.priorities import Priorities, rescaled
 
 INDEX_TYPE = np.dtype(np.int64)
 """Number type of the index, which holds numbers of positions."""
@@ -74,6 +77,7 @@ class Following:
     legal_mask: Bool[np.ndarray, "B K A"]
     policy_target: Float32[np.ndarray, "B K A"]
     value_target: Float32[np.ndarray, "B K V"]
+    root_value: Float32[np.ndarray, "B K V"]  # what the search expected there, as the network sees it
     to_play: Int64[np.ndarray, "B K"]  # who moves after the move
     sampled_actions: Float32[np.ndarray, "B K A_sampled D"]  # as `GameRecord.sampled_actions`
 
@@ -99,6 +103,12 @@ class Batch:
     """What came after, where it was asked for."""
     sampled_actions: Float32[np.ndarray, "B A_sampled D"] | None = None
     """As `GameRecord.sampled_actions`."""
+    root_value: Float32[np.ndarray, "B V"] | None = None
+    """What the search expected, as the network sees it."""
+    weight: Float32[np.ndarray, " B"] | None = None
+    """Corrects for the priorities, at most 1; None where rows are drawn uniformly."""
+    row: Int64[np.ndarray, " B"] | None = None
+    """The numbers of the rows, for `PositionReplay.learned`; None likewise."""
 
     def __len__(self) -> int:
         return len(self.action)
@@ -144,9 +154,11 @@ class PositionReplay:
         symmetries: Sequence[Symmetry],
         targets: TargetSettings,
         steps: int = 0,
+        priorities: Priorities | None = None,
     ) -> None:
         """`symmetries` are applied at random when sampling; empty for none. `targets` say what is learned from a game
-        that is added. `steps`: number of moves that samples are followed for, where `sample` is not told."""
+        that is added. `steps`: number of moves that samples are followed for, where `sample` is not told. `priorities`
+        of as many rows as the capacity, by which rows are drawn; None draws them uniformly."""
         self.config, self.num_actions, self.targets, self.steps = config, num_actions, targets, steps
         self.total = 0
         """Rows ever added."""
@@ -157,6 +169,9 @@ class PositionReplay:
         self._end = 0  # number of the next position
         self._index = np.zeros(0, INDEX_TYPE)  # the position of each row
         self._followed_from = 0  # number of the first position after the last game that does not know its rewards
+        self._priorities = priorities
+        self._drawn_from = 0  # number of the oldest row that has a priority
+        self._saved = 0, np.zeros(0)  # of a resumed run: number of a row, and the priorities from there on
 
     def __len__(self) -> int:
         return min(self.total, self.config.capacity)
@@ -178,8 +193,9 @@ class PositionReplay:
 
     @property
     def nbytes(self) -> int:
-        """Memory of positions and index; what is reserved and was never used counts too."""
-        return self._index.nbytes + sum(column.nbytes for column in self._columns.values())
+        """Memory of positions, index and priorities; what is reserved and was never used counts too."""
+        priorities = self._priorities.nbytes if self._priorities is not None else 0
+        return priorities + self._index.nbytes + sum(column.nbytes for column in self._columns.values())
 
     def rows_of(self, record: GameRecord | TargetRecord) -> int:
         """Number of rows that a game gets."""
@@ -202,7 +218,10 @@ class PositionReplay:
         for name, array in columns.items():
             column = self._columns[name]
             column[places] = widen(array, column.shape[1], PADDING[name]) if name in PADDING else array
-        self._index[np.arange(self.total - len(rows), self.total) % self.config.capacity] = self._end + rows
+        numbers = np.arange(self.total - len(rows), self.total)
+        self._index[numbers % self.config.capacity] = self._end + rows
+        if self._priorities is not None:
+            self._priorities.set(numbers % self.config.capacity, self._first_priorities(numbers))
         self._end += len(record)
         if isinstance(record, TargetRecord):
             self._followed_from = self._end
@@ -215,9 +234,9 @@ class PositionReplay:
             self._columns, self._room = {}, 0
 
     def sample(self, size: int, rng: np.random.Generator, steps: int | None = None, window: int | None = None) -> Batch:
-        """`size` rows drawn uniformly (with replacement) from the newest `window` ones, each under a random symmetry;
-        with `steps` K also what was played in the K moves from there on, under the same one. `window` None is as the
-        settings say.
+        """`size` rows drawn (with replacement) from the newest `window` ones, each under a random symmetry; with
+        `steps` K also what was played in the K moves from there on, under the same one. `window` None is as the
+        settings say; where rows have priorities, it must not grow by more than what is added.
 
         Raises ValueError while the replay is empty, and for `steps` while it has a game that does not know its rewards.
         """
@@ -225,7 +244,7 @@ class PositionReplay:
             raise ValueError("replay: nothing to sample yet")
         steps = self.steps if steps is None else steps
         window = self.window if window is None else window
-        rows = (self.total - 1 - rng.integers(0, window, size=size)) % self.config.capacity
+        rows, weight, numbers = self._drawn(size, rng, window)
         positions = self._index[rows]
         places = positions % self._room
         legal_mask, policy_target = self._policies(places)
@@ -244,21 +263,73 @@ class PositionReplay:
             final_score=self._columns["final_score"][places],
             following=self._following(positions, steps) if steps else None,
             sampled_actions=self._columns["sampled_actions"][places],
+            root_value=self._columns["root_value"][places],
+            weight=weight,
+            row=numbers,
         )
         if self._symmetries:
             self._mirror(batch, rng.integers(0, 1 + len(self._symmetries), size=size))
         return batch
 
     def learned(self, batch: Batch, errors: np.ndarray | None, progress: float) -> None:
-        """Every position is drawn as often as another."""
+        """New priorities of the rows of a batch, where rows have any, from its absolute errors [B]; None for a batch
+        that was left out, which keeps those that it has."""
+        if self._priorities is None:
+            return
+        self._priorities.progress_changed(progress)
+        if errors is not None and batch.row is not None:
+            is_kept = batch.row >= self.total - len(self)
+            self._priorities.learned(batch.row[is_kept] % self.config.capacity, errors[is_kept])
 
     def state_dict(self) -> dict[str, Any]:
         """See `algorithm.Replay.state_dict`; the games are no part of it, they are on disk."""
-        return {"kept": self.total}
+        state: dict[str, Any] = {"kept": self.total}
+        if (priorities := self._priorities) is not None:
+            newest = np.arange(self.total - len(self), self.total) % self.config.capacity
+            state |= {
+                "priorities": torch.from_numpy(priorities.of(newest)),
+                "priority_exponent": priorities.exponent,
+                "largest_priority": priorities.largest,
+                "importance": priorities.importance,
+            }
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Count on from `kept` rows, for an empty replay: the next one follows theirs."""
+        """Count on from `kept` rows, for an empty replay: the next one follows theirs. Rows that come back get the
+        priorities that they had; where settings now give positions other rows, those of others, until they are drawn.
+
+        Raises ValueError for priorities that are none.
+        """
         self.total = state["kept"]
+        if self._priorities is not None and "priorities" in state:
+            saved, largest = state["priorities"].numpy().astype(np.float64), float(state["largest_priority"])
+            if saved.ndim != 1 or not (np.isfinite(saved).all() and (saved >= 0).all() and 0 < largest < np.inf):
+                raise ValueError("its priorities are no numbers of 0 or more")
+            largest, saved = rescaled(largest, saved, float(state["priority_exponent"]), self._priorities.exponent)
+            self._priorities.largest, self._priorities.importance = largest, float(state["importance"])
+            self._saved = self.total - len(saved), saved
+
+    def _first_priorities(self, numbers: np.ndarray) -> np.ndarray:
+        """Of rows that are added: the largest priority, or the one that a row had in the run that goes on."""
+        first, saved = self._saved
+        priorities = np.full(len(numbers), self._priorities.largest if self._priorities is not None else 1.0)
+        known = (numbers >= first) & (numbers < first + len(saved))
+        had = saved[numbers[known] - first]
+        priorities[known] = np.where(had > 0, had, priorities[known])
+        return priorities
+
+    def _drawn(
+        self, size: int, rng: np.random.Generator, window: int
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Places of `size` rows of the newest `window` ones; where they have priorities, weights and numbers too."""
+        capacity = self.config.capacity
+        if self._priorities is None:
+            return (self.total - 1 - rng.integers(0, window, size=size)) % capacity, None, None
+        too_old = np.arange(max(self._drawn_from, self.total - capacity), self.total - window)
+        self._priorities.set(too_old % capacity, 0.0)
+        self._drawn_from = max(self._drawn_from, self.total - window)
+        rows, weight = self._priorities.draw(size, rng)
+        return rows, weight, self.total - 1 - (self.total - 1 - rows) % capacity
 
     def _policies(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Legal mask and policy target [n, A] of the positions in `places` [n]."""
@@ -299,6 +370,7 @@ class PositionReplay:
             legal_mask=legal_mask & exists[..., None],
             policy_target=np.where(exists[..., None], policy_target, np.float32(0)),
             value_target=known("value_target", after, exists),
+            root_value=known("root_value", after, exists),
             to_play=known("to_play", after, exists).astype(np.int64),
             sampled_actions=known("sampled_actions", after, exists),
         )
@@ -359,15 +431,18 @@ def columns_of(
     labels, score = labels_seen(record, settings)
     if isinstance(record, GameRecord):
         reward = seen_by_movers(record, rewards_of(record), settings.num_values)
+        root_value = seen_by_movers(record, record.root_value, settings.num_values)
         is_over, sampled = record.ending != Ending.CUT_OFF, record.sampled_actions
     else:
         reward, is_over, sampled = np.zeros_like(targets.value), False, no_sampled_actions(length)
+        root_value = record.root_value
     columns = {
         "observation": record.observation,
         "legal_actions": record.legal_actions,
         "policy_target": record.policy_target,
         "value_target": targets.value,
         "outcome": targets.outcome,
+        "root_value": root_value,
         "action": record.action,
         "version": record.version,
         "to_play": record.to_play,

@@ -78,12 +78,3 @@ def check_facts(facts: Mapping[str, Any]) -> None:
             raise ValueError(f"its {name} is {value!r}")
     if facts["largest_priority"] == 0:
         raise ValueError("its largest_priority is 0")
-
-
-def rescaled(largest: float, priorities: np.ndarray, old: float, new: float) -> tuple[float, np.ndarray]:
-    """Priorities that are errors to the power `old` as errors to the power `new`; 1 where either is 0."""
-    if old == new:
-        return largest, priorities
-    if old == 0 or new == 0:
-        return 1.0, np.where(priorities > 0, 1.0, 0.0)
-    return largest ** (new / old), priorities ** (new / old)

@@ -21,6 +21,11 @@ class SumTree:
         """Sum of all priorities."""
         return float(self._nodes[1])
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of all nodes."""
+        return self._nodes.nbytes
+
     def priorities(self, rows: np.ndarray) -> np.ndarray:
         """The priorities of `rows` int64 [n], float64 [n]."""
         return self._nodes[self._leaves + rows]

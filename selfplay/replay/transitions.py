@@ -24,8 +24,8 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 
 from games.environments.environment import Environment
 from selfplay.experience.rollouts import Rollout
-from selfplay.replay.stream_layout import StreamLayout, check_columns, check_facts, rescaled
-from selfplay.replay.sum_tree import SumTree
+from selfplay.replay.priorities import Priorities, rescaled
+from selfplay.replay.stream_layout import StreamLayout, check_columns, check_facts
 
 PIECE_BYTES = 32_000_000
 """Size of the arrays in which a replay is written and read: what that takes of memory beside it."""
@@ -63,12 +63,12 @@ class TransitionReplay:
         importance_exponent: float = 1.0,
     ) -> None:
         """`num_streams`: environments of all actors together. `reward_clip` 0 leaves rewards as they are.
-        `importance_exponent` is where `importance` begins; it ends at 1.
+        The exponents are those of `Priorities`.
 
         Raises ValueError for a capacity that leaves an environment too few rows.
         """
         self.environment, self.num_streams, self.n_step = environment, num_streams, n_step
-        self.discount, self.reward_clip, self.priority_exponent = discount, reward_clip, priority_exponent
+        self.discount, self.reward_clip = discount, reward_clip
         self._length = ring_length(capacity, num_streams, n_step, environment.frame_stack)
         rows = self._length * num_streams
         self._frame_shape = frame_shape(environment)
@@ -82,15 +82,12 @@ class TransitionReplay:
         self._legal = None
         if environment.has_legal_mask:
             self._legal = np.ones((rows, environment.num_actions), np.bool_)
-        self._tree = SumTree(rows)
-        self._largest = 1.0  # priority of what has not been learned from yet
+        self._priorities = Priorities(rows, priority_exponent, importance_exponent)
         self._written = np.zeros(num_streams, np.int64)  # rows ever written to each stream
         self._next_begins = np.ones(num_streams, np.bool_)
         self._missing = 0  # steps that were added before and are not here: of a replay that was saved and read back
         self.total = 0
         """Steps ever added."""
-        self._first_importance = self.importance = importance_exponent
-        """How far the weights of a batch correct for the priorities, in [0, 1]."""
 
     @property
     def window(self) -> int:
@@ -135,12 +132,8 @@ class TransitionReplay:
 
         Raises ValueError while nothing can be drawn.
         """
-        rows = self._tree.draw(size, rng)
+        rows, weight = self._priorities.draw(size, rng)
         reward, factor, following = self._n_steps(rows)
-        weight = np.ones(size, np.float32)
-        if self.priority_exponent > 0:
-            chance = self._tree.priorities(rows) / self._tree.total
-            weight = (chance.min() / chance) ** self.importance  # over the batch's largest, so that it only scales down
         return TransitionBatch(
             observation=self._stacked(rows),
             action=self._actions[rows],
@@ -148,25 +141,15 @@ class TransitionReplay:
             factor=factor.astype(np.float32),
             next_observation=self._stacked(following),
             next_legal_mask=None if self._legal is None else self._legal[following],
-            weight=weight.astype(np.float32),
+            weight=weight,
             row=rows,
         )
 
     def learned(self, batch: TransitionBatch, errors: np.ndarray | None, progress: float) -> None:
-        """Priorities of a batch from its absolute errors [B], None for one that was left out; `progress` in [0, 1] of
-        the budget decides how far the next batches are corrected (Schaul et al. 2016, section 3.4)."""
-        self.importance = self._first_importance + (1.0 - self._first_importance) * progress
+        """Priorities of a batch from its absolute errors [B], None for one that was left out; see `Priorities`."""
+        self._priorities.progress_changed(progress)
         if errors is not None:
-            self.set_errors(batch.row, errors)
-
-    def set_errors(self, rows: np.ndarray, errors: np.ndarray) -> None:
-        """Priorities from absolute errors [B] of transitions that were drawn (proportional variant)."""
-        if self.priority_exponent == 0:
-            return
-        priorities = (np.abs(errors) + 1e-6) ** self.priority_exponent
-        self._largest = max(self._largest, float(priorities.max()))
-        alive = self._tree.priorities(rows) > 0  # may have been overwritten meanwhile
-        self._tree.set(rows[alive], priorities[alive])
+            self._priorities.learned(batch.row, errors)
 
     def state_dict(self) -> dict[str, Any]:
         """See `algorithm.Replay.state_dict`; the rows are no part of it, `pieces` has them."""
@@ -187,8 +170,8 @@ class TransitionReplay:
         return {
             "steps": self.total,
             "streams": np.minimum(self._written, self._length).tolist(),
-            "priority_exponent": self.priority_exponent,
-            "largest_priority": self._largest,
+            "priority_exponent": self._priorities.exponent,
+            "largest_priority": self._priorities.largest,
         }
 
     def pieces(self) -> Iterator[dict[str, np.ndarray]]:
@@ -205,7 +188,7 @@ class TransitionReplay:
             rows = order[start : start + step]
             yield {
                 **{name: column[rows] for name, column in self._columns().items()},
-                "priorities": self._tree.priorities(rows),
+                "priorities": self._priorities.of(rows),
             }
 
     def refill(self, pieces: Iterable[dict[str, np.ndarray]], facts: Mapping[str, Any]) -> None:
@@ -223,8 +206,8 @@ class TransitionReplay:
             for name, column in columns.items():
                 column[rows] = piece[name][kept]
             priorities[rows], is_cut[rows] = piece["priorities"][kept], begins_a_part
-        self._largest, priorities = rescaled(
-            facts["largest_priority"], priorities, facts["priority_exponent"], self.priority_exponent
+        self._priorities.largest, priorities = rescaled(
+            facts["largest_priority"], priorities, facts["priority_exponent"], self._priorities.exponent
         )
         for stream, count in enumerate(layout.counts):
             self._reopen(stream, count, priorities, is_cut)
@@ -267,7 +250,7 @@ class TransitionReplay:
         has_frames = self._begins[rows[first]] | (number >= first + self.environment.frame_stack - 1)
         drawn = rows[has_return & has_frames]
         known = priorities[drawn]
-        self._tree.set(drawn, np.where(known > 0, known, self._largest))
+        self._priorities.set(drawn, np.where(known > 0, known, self._priorities.largest))
         self._is_last[rows[-self.n_step :]] = True
         self._written[stream], self._next_begins[stream] = count, True
 
@@ -292,14 +275,14 @@ class TransitionReplay:
         self._frames[rows] = frames.reshape(len(rows), *self._frame_shape)
         self._begins[rows], self._is_last[rows], self._ended[rows] = begins, is_last, False
         self._written[streams] = written + 1
-        self._tree.set(rows, 0.0)
+        self._priorities.set(rows, 0.0)
         if self.environment.frame_stack > 1:  # their oldest frame is gone
             for ahead in range(1, self.environment.frame_stack):
-                self._tree.set(self._row(streams, written + ahead), 0.0)
+                self._priorities.set(self._row(streams, written + ahead), 0.0)
         # The row n before this one has now all that its return needs.
         ready = self._row(streams, written - self.n_step)
         ready = ready[(written >= self.n_step) & ~self._is_last[ready]]
-        self._tree.set(ready, self._largest)
+        self._priorities.set(ready, self._priorities.largest)
         return rows
 
     def _cut(self, streams: np.ndarray) -> None:

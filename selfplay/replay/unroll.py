@@ -58,6 +58,8 @@ class UnrolledBatch:
     following: Float32[np.ndarray, "B K *observation"]  # observations of depth 1 to K, zeros where there is none
     version: Int64[np.ndarray, " B"]  # the network that searched the sampled position
     bootstrap: Bootstrap | None = None
+    weight: Float32[np.ndarray, " B"] | None = None
+    """As `Batch.weight`."""
     sampled_actions: Float32[np.ndarray, "B K+1 A D"] | None = None
     """What the numbers of real actions stand for at each depth, zeros where there is no position; None without them."""
 
@@ -117,6 +119,7 @@ def unrolled(
         following=following.observation[:, :steps].astype(np.float32),
         version=batch.version,
         bootstrap=bootstrap,
+        weight=batch.weight,
     )
 
 

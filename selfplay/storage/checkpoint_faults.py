@@ -29,6 +29,9 @@ GATHERED = "algorithm."
 LATER = ("returns.settings",)
 """Names of gathered tensors that are younger than the others: checkpoints from before them lack these."""
 
+OF_ANY_LENGTH = ("priorities",)
+"""Names of gathered tensors with a number for each row of the replay."""
+
 NEEDED = ("steps", "samples", "games", "positions", "rounds", "seconds", "last_shard", "sampling_rng", "optimizer")
 """Names in state.json that checkpoints have had from the first version on."""
 
@@ -96,6 +99,7 @@ def fault_for(saved: Checkpoint, fresh: Checkpoint) -> str:
         return fault
     found = under(GATHERED, saved.learner)
     needed = {n: t for n, t in under(GATHERED, fresh.learner).items() if n in found or n not in LATER}
+    needed = {name: tensor for name, tensor in needed.items() if name not in OF_ANY_LENGTH}
     return _difference(needed, found, f"{LEARNER}: {GATHERED}") if found else ""
 
 

@@ -83,6 +83,11 @@ METRICS: dict[str, Metric] = {
         "share", "muzero: probability that the network gives to illegal moves in the sampled positions"
     ),
     "train/illegal_share_last": Metric("share", "muzero: the same at depth `muzero.unroll_steps`"),
+    "train/reanalysis_change": Metric(
+        "share",
+        "muzero with `muzero.reanalyse_share`: how far new searches have changed the policies that are learned from, "
+        "half the sum of absolute differences",
+    ),
     "train/support_clipped": Metric("share", "muzero: value targets that are beyond `muzero.support`"),
     "train/policy_entropy": Metric(
         "nats",

@@ -99,7 +99,8 @@ def test_a_round_frees_the_environments_of_the_round_before(tmp_path: Path, monk
     monkeypatch.setattr(train, "_final_evaluation", lambda trainer: None)
     options = ("--budget.positions", "40", "--budget.steps", "0", "--actors.games_per_actor", "4")
     selfplay.train(config_of(tmp_path, *options), tmp_path / "run", Watcher())
-    assert len(at_a_step) >= 40 and max(at_a_step) <= 6, "four under way, and those that were looked at before the start"
+    assert len(at_a_step) >= 40
+    assert max(at_a_step) <= 6, "four under way, and those that were looked at before the start"
 
 
 def test_an_episode_can_be_played_again_from_its_record(tmp_path: Path) -> None:

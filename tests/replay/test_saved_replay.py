@@ -31,7 +31,7 @@ def played(replay: TransitionReplay, steps: int = 63, seed: int = 1) -> Transiti
         replay.add(newest_only(rollout))
     rng = np.random.default_rng(seed)
     for _ in range(5):
-        replay.set_errors(replay.sample(8, rng).row, rng.random(8))
+        replay.learned(replay.sample(8, rng), rng.random(8), 0.0)
     return replay
 
 
@@ -59,12 +59,13 @@ def test_a_replay_was_empty_after_a_stop(tmp_path: Path, capacity: int, legal: b
     path = written(tmp_path / "replay", replay)
     assert len(list(path.glob("*.npz"))) > 5
     again = read(tmp_path / "replay", replay_of(capacity, legal=legal))
-    assert (again.total, len(again), again._largest) == (replay.total, len(replay), replay._largest)
+    assert (again.total, len(again)) == (replay.total, len(replay))
+    assert again._priorities.largest == replay._priorities.largest
     order = np.concatenate([row_numbers(replay, stream) for stream in range(3)])
     there = np.concatenate([row_numbers(again, stream) for stream in range(3)])
     for name, column in replay._columns().items():
         np.testing.assert_array_equal(again._columns()[name][there], column[order], err_msg=name)
-    before, after = replay._tree.priorities(order), again._tree.priorities(there)
+    before, after = replay._priorities.of(order), again._priorities.of(there)
     np.testing.assert_array_equal(after[before > 0], before[before > 0])
     assert (after[before == 0] > 0).sum() <= 3 * replay.n_step, "only what waited for the next rows"
 
@@ -145,9 +146,9 @@ def test_another_priority_exponent_was_for_new_errors_only(tmp_path: Path, old: 
     replay = played(replay_of(10_000, exponent=old))
     written(tmp_path / "replay", replay)
     again = read(tmp_path / "replay", replay_of(10_000, exponent=new))
-    rows = np.flatnonzero(replay._tree.priorities(np.arange(len(replay._actions))) > 0)
-    wanted = replay._tree.priorities(rows) ** (new / old) if old and new else np.ones(len(rows))
-    np.testing.assert_allclose(again._tree.priorities(rows), wanted)
+    rows = np.flatnonzero(replay._priorities.of(np.arange(len(replay._actions))) > 0)
+    wanted = replay._priorities.of(rows) ** (new / old) if old and new else np.ones(len(rows))
+    np.testing.assert_allclose(again._priorities.of(rows), wanted)
 
 
 def test_a_second_replay_takes_the_place_of_the_first(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_damaged_replay_is_set_aside_and_filled_again(tmp_path: Path, spoil) -
     assert saved.load_latest(folder, again, warnings.append) is None
     assert len(warnings) == 1 and warnings[0].startswith(f"damaged replay: {path}: ")
     assert not path.exists() and (folder / "quarantine" / path.name).is_dir()
-    assert again.total == len(again) == again._tree.total == 0
+    assert again.total == len(again) == again._priorities.total == 0
     played(again)
 
 
@@ -195,7 +196,7 @@ def test_a_replay_of_another_environment_does_not_fit(tmp_path: Path) -> None:
     other = replay_of(90, legal=True)
     assert saved.load_latest(tmp_path / "replay", other, warnings.append) is None
     assert len(warnings) == 1 and "it has the columns " in warnings[0]
-    assert len(other) == other._tree.total == 0
+    assert len(other) == other._priorities.total == 0
 
 
 def test_a_replay_of_another_format_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,5 +308,5 @@ def test_a_replay_with_wrong_numbers_was_called_sound_and_taken_in(tmp_path: Pat
     assert saved.load_latest(folder, again, warnings.append) is None
     (line,) = warnings
     assert line.startswith(f"damaged replay: {path}: ") and fault in line and "\n" not in line
-    assert again.total == len(again) == again._tree.total == 0
+    assert again.total == len(again) == again._priorities.total == 0
     played(again)

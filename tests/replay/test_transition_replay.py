@@ -168,9 +168,9 @@ def test_priorities_decide_what_is_drawn_and_weights_undo_it():
     for _ in range(100):
         batch = replay.sample(16, rng)
         chosen = rng.choice([0.01, 4.0], size=16)
-        replay.set_errors(batch.row, chosen)
+        replay.learned(batch, chosen, 0.0)
         errors |= dict(zip(batch.row.tolist(), chosen))
-    replay.importance = 1.0
+    replay._priorities.importance = 1.0
     rows = np.concatenate([replay.sample(16, rng).row for _ in range(3000)])
     chance = np.bincount(rows, minlength=1000) / len(rows)
     priority = np.zeros(1000)
@@ -179,7 +179,7 @@ def test_priorities_decide_what_is_drawn_and_weights_undo_it():
     np.testing.assert_allclose(chance, priority / priority.sum(), atol=0.003)
     batch = replay.sample(64, rng)
     np.testing.assert_allclose(batch.weight, (priority[batch.row].min() / priority[batch.row]), rtol=1e-4)
-    replay.importance = 0.0
+    replay._priorities.importance = 0.0
     assert (replay.sample(16, rng).weight == 1).all()
 
 
