@@ -123,8 +123,9 @@ class MuZero(AlphaZero):
     @property
     def _reanalysis_trees(self) -> int:
         """Positions that are searched again at once: all of a batch, where they are not too many."""
-        share, muzero = self.config.muzero.reanalyse_share, self.config.muzero
-        return min(REANALYSIS_TREES, math.ceil(share * self.config.learner.batch_size * (1 + muzero.unroll_steps)))
+        muzero = self.config.muzero
+        samples = muzero.reanalyse_share * self.config.learner.batch_size
+        return min(REANALYSIS_TREES, math.ceil(samples * (1 + muzero.unroll_steps)))
 
     def make_replay(self) -> PositionReplay:
         replay, muzero = self.config.replay, self.config.muzero
