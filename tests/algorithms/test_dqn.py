@@ -162,16 +162,16 @@ def test_a_batch_that_is_left_out_changes_no_priority():
             replay.add(rollout)
     batch = replay.sample(32, np.random.default_rng(0))
     batch.reward[0] = np.nan
-    before = replay._tree.total
+    before = replay._priorities.total
     result = learner.step(batch, 0.0)
     assert result.is_left_out
     replay.learned(batch, result.errors, 0.0)
-    assert replay._tree.total == before
+    assert replay._priorities.total == before
     batch = replay.sample(32, np.random.default_rng(0))
     result = learner.step(batch, 0.0)
     assert not result.is_left_out
     replay.learned(batch, result.errors, 0.0)
-    assert np.isfinite(replay._tree.total) and replay._tree.total != before
+    assert np.isfinite(replay._priorities.total) and replay._priorities.total != before
 
 
 def test_learning_begins_when_some_environment_has_the_steps_of_a_return():
