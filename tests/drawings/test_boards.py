@@ -234,5 +234,5 @@ def test_a_board_that_is_not_as_expected_is_shown_as_text(monkeypatch):
 
 
 def test_a_large_board_is_shown_as_text():
-    assert after("hex(board_size=50)").drawing is None
+    assert after("openspiel:hex(board_size=50)").drawing is None
     assert after("gomoku(size=5,dims=3)").drawing is None
