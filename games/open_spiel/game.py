@@ -207,7 +207,10 @@ class OpenSpielPool(StatePool):
 
     def action_text(self, slot: int, action: int) -> str:
         state = self._states[slot]
-        return state.action_to_string(state.current_player(), action)
+        try:
+            return state.action_to_string(state.current_player(), action)
+        except UnicodeDecodeError:  # letters run out on large boards, and what follows them is no text
+            return str(action)
 
     def history(self, slot: int) -> list[int]:
         return self._states[slot].history()
