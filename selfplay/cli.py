@@ -19,6 +19,7 @@ import os
 import platform
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -48,6 +49,9 @@ class Command:
     is_for_programs: bool = False
     """Whether other programs read standard output, as they do with `--json`."""
 
+    leaves_threads: bool = False
+    """Whether threads may be in the middle of something when it has ended."""
+
 
 COMMANDS = {
     "train": Command(
@@ -64,7 +68,7 @@ COMMANDS = {
     "report": Command("compare runs: tables and plots with intervals"),
     "verify": Command("check every file of a run"),
     "play": Command("play against a player in the terminal"),
-    "serve": Command("play and look at runs in a browser"),
+    "serve": Command("play and look at runs in a browser", leaves_threads=True),
     "gtp": Command("let a player play go in other programs, through GTP", is_for_programs=True),
     "uci": Command("let a player play chess in other programs, through UCI", is_for_programs=True),
     "usi": Command("let a player play shogi in other programs, through USI", is_for_programs=True),
@@ -94,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = _run(arguments, is_whole_process=argv is None)
         sys.stdout.flush()  # a broken pipe shows here rather than at exit
+        if argv is None and any(command.leaves_threads for name, command in COMMANDS.items() if name in arguments[:1]):
+            _end_with_threads(status)
         return status
     except UserError as error:
         return _report(error)
@@ -116,6 +122,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report_from_outside(error)
     except BaseException as error:  # those of libraries in Rust are no `Exception`
         return _report_from_outside(error)
+
+
+def _end_with_threads(status: int) -> None:
+    """End the process here and now if other threads run: the interpreter's own end would abort it where one of them is
+    in the middle of a library in C++."""
+    if threading.active_count() > 1:
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -349,6 +351,40 @@ def test_noise_on_the_wire_leaves_the_server_answering():
         answering.request("GET", "/api/setup")
         assert answering.getresponse().status == 200
         answering.close()
+
+
+IN_TORCH = """
+import sys, threading, torch
+import selfplay.commands.serve as serve
+def warm_up():
+    x = torch.ones(600, 600)
+    while True:
+        x = x @ x / 600
+serve.warm_up = warm_up
+from selfplay.cli import main
+sys.argv[1:] = ["serve", "--port", "0"]
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_ends_the_server_even_while_a_thread_is_in_the_middle_of_torch():
+    """The interpreter's own end aborts the process there: "terminate called without an active exception"."""
+    import http.client
+    import signal
+
+    command = [sys.executable, "-c", IN_TORCH]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        address = re.search(r"http://(127\.0\.0\.1:\d+)/", process.stdout.readline())[1]
+        connection = http.client.HTTPConnection(address)
+        connection.request("GET", "/api/setup", headers={"Host": address})
+        assert connection.getresponse().status == 200
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=BOUND_SECONDS)
+        assert process.returncode == 0 and "Traceback" not in output, output
+    finally:
+        process.kill()
 
 
 def test_ctrl_c_ends_the_server_even_while_a_player_thinks():
